@@ -1,0 +1,1 @@
+"""Command lines, one module per entry point of MLproject: parse, validate, call, report."""

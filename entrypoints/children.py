@@ -1,0 +1,180 @@
+"""The trainings of a power set as child runs and processes: made, watched, and cleaned up."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from tqdm import tqdm
+
+from entrypoints.preparation import Inputs
+from lfranker.experiment import Task, training_fingerprint
+from lfranker.launchers import Job, last_words, run_jobs
+from lfranker.tracking.queries import trainings
+from lfranker.tracking.runs import OPEN, PARENT, TAG, abandoned, create_child, end_run, set_tags
+from lfranker.tracking.scoring import scored
+from lfranker.tracking.training_run import PROGRESS_VARIABLE
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Child:
+    """A task with its run, and what is still to be done for it: "train", "evaluate" or nothing."""
+
+    task: Task
+    run: Run
+    todo: str
+
+    @property
+    def title(self) -> str:
+        return f"{self.task.name} (repeat {self.task.repeat})"
+
+
+def adopt(parent: Run, tasks: Sequence[Task], inputs: Inputs) -> list[Child]:
+    """A child run for every task: those of earlier power sets that share the key, else new ones.
+
+    Raises ValueError where another process is still training one of them.
+    """
+    known = trainings(parent)
+    _refuse_if_busy(known.values())
+    children = []
+    for task in tasks:
+        run = known.get((task.name, task.repeat))
+        todo = "train" if run is None else _todo(run, inputs)
+        if run is None:
+            run = _create(parent, task, inputs.facts["perceptual"])
+        else:
+            set_tags(run.info.run_id, {PARENT: parent.info.run_id})
+        if todo == "train":
+            MlflowClient().update_run(run.info.run_id, status="SCHEDULED")
+        children.append(Child(task, run, todo))
+    return children
+
+
+def _refuse_if_busy(runs: Iterator[Run] | Sequence[Run]) -> None:
+    for run in runs:
+        if run.info.status in OPEN and not abandoned(run):
+            raise ValueError(
+                f"{run.info.run_name} is being trained by {run.data.tags.get(TAG + 'owner')} "
+                f"(run {run.info.run_id}): wait for it, or end that process first"
+            )
+
+
+def _todo(run: Run, inputs: Inputs) -> str:
+    if run.info.status != "FINISHED":
+        return "train"
+    if run.data.tags.get(TAG + "outcome") == "diverged" or scored(run, inputs.scans):
+        return ""
+    return "evaluate"
+
+
+def _create(parent: Run, task: Task, perceptual: str) -> Run:
+    key = parent.data.tags[TAG + "powerset"]
+    tags = {
+        TAG + "powerset": key,
+        TAG + "losses": task.name,
+        TAG + "repeat": str(task.repeat),
+        TAG + "training": training_fingerprint(key, task),
+        TAG + "perceptual": perceptual if "perceptual" in task.losses else "none",
+    }
+    name = task.name if task.repeat == 0 else f"{task.name} #{task.repeat}"
+    return create_child(parent, name, tags)
+
+
+def job_of(child: Child, inputs: Inputs, arguments: Sequence[str], cache: Path) -> Job:
+    """The process that does what is left to do for a child."""
+    run_id, scans = child.run.info.run_id, ["--scans", str(inputs.scans.folder)]
+    python = [sys.executable, "-m"]
+    log = cache / "logs" / f"{run_id}.txt"
+    threads = str(child.task.config.threads)
+    environment = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    if child.todo == "evaluate":
+        return Job(
+            run_id, [*python, "entrypoints.evaluate", "--run", run_id, *scans], log, environment
+        )
+    settings = [
+        word
+        for name, value in asdict(child.task.config).items()
+        for word in ("--" + name.replace("_", "-"), str(value))
+    ]
+    command = [*python, "entrypoints.train", "--losses", "+".join(child.task.losses), *settings]
+    environment |= {
+        "MLFLOW_RUN_ID": run_id,
+        PROGRESS_VARIABLE: str(_progress_file(cache, run_id)),
+    }
+    return Job(run_id, [*command, *scans, *arguments], log, environment)
+
+
+def _progress_file(cache: Path, run_id: str) -> Path:
+    return cache / "logs" / f"{run_id}.steps"
+
+
+def run_all(
+    children: Sequence[Child], jobs: Sequence[Job], at_once: int, cost: dict[str, float], say: Say
+) -> None:
+    """Run the jobs, show progress weighted by cost, and leave no run open whatever happens.
+
+    `cost`: seconds a step by name of the subset.
+    """
+    by_id = {child.run.info.run_id: child for child in children}
+    work = {i: cost.get(c.task.name, 1.0) * c.task.config.steps for i, c in by_id.items()}
+    total = sum(work[job.name] for job in jobs)
+    logs = {job.name: job.log for job in jobs}
+    for log in logs.values():
+        log.with_suffix(".steps").unlink(missing_ok=True)
+    with (
+        _closing(children),
+        tqdm(total=total, desc="power set", disable=None, bar_format=BAR, smoothing=0.1) as bar,
+    ):
+        done: set[str] = set()
+
+        def poll() -> None:
+            current = sum(
+                work[i] if i in done else _steps(log) * cost.get(by_id[i].task.name, 1.0)
+                for i, log in logs.items()
+            )
+            bar.update(min(current, total) - bar.n)
+
+        for number, (job, code) in enumerate(run_jobs(jobs, at_once, poll), 1):
+            done.add(job.name)
+            poll()
+            say(f"[{number}/{len(jobs)}] {_close(by_id[job.name], job, code)}")
+
+
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {remaining} to go"
+
+
+def _steps(log: Path) -> int:
+    file = log.with_suffix(".steps")
+    text = file.read_text() if file.exists() else ""
+    return int(text) if text.isdigit() else 0
+
+
+def _close(child: Child, job: Job, code: int) -> str:
+    """Give a child its final status from its process's exit code; returns a line about it."""
+    client, run_id = MlflowClient(), child.run.info.run_id
+    if job.log.exists():
+        client.log_artifact(run_id, str(job.log), "logs")
+    if code != 0:
+        end_run(run_id, "FAILED", f"exit code {code}: {last_words(job.log, 15)}")
+        return f"{child.title} FAILED with exit code {code}: {last_words(job.log)}"
+    run = client.get_run(run_id)
+    if run.info.status in OPEN:
+        client.set_terminated(run_id, "FINISHED")
+    psnr, ssim = (run.data.metrics.get(name, float("nan")) for name in ("psnr", "ssim"))
+    outcome = run.data.tags.get(TAG + "outcome", "")
+    return f"{child.title} {outcome}: PSNR {psnr:.2f} dB, SSIM {ssim:.4f}"
+
+
+@contextmanager
+def _closing(children: Sequence[Child]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for child in children:
+            if MlflowClient().get_run(child.run.info.run_id).info.status in OPEN:
+                end_run(child.run.info.run_id, "KILLED", "the power set was stopped")

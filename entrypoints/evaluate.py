@@ -1,0 +1,77 @@
+"""Score trained models on scans, old or new."""
+
+import sys
+from functools import partial
+from typing import Any
+
+import click
+from mlflow.entities import Run
+
+from entrypoints import options as o
+from entrypoints import preparation
+from lfranker.evaluation import score, summarise
+from lfranker.inference import denoise
+from lfranker.scans import ScanSet
+from lfranker.tracking.models import load_network
+from lfranker.tracking.queries import find_parent, find_run, trainings
+from lfranker.tracking.runs import TAG
+from lfranker.tracking.scoring import log_scans, score_baselines, score_run, scored
+
+
+@click.command()
+@o.word_option("--parent", "none", str, "Score all models of this power set (a run ID, or latest).")
+@o.word_option("--run", "none", str, "Score the model of this training run.")
+@o.word_option("--model", "none", str, "Score this model, e.g. models:/lfranker@champion.")
+@o.combine(o.scans_option, o.target_option, o.preset_option, o.seed_option, o.cache_option)
+def main(parent: str | None, run: str | None, model: str | None, **asked: Any) -> None:
+    """Score models on scans: PSNR, SSIM and matched keypoints at each scan speed.
+
+    Scores of a run or power set are kept with it by the digest of the scans: another set of scans
+    never overwrites them. Rank a power set on these scans with
+    `mlflow run . -e rank -P parent=ID -P scans=DIGEST`.
+    """
+    if sum(choice is not None for choice in (parent, run, model)) != 1:
+        raise click.UsageError("give exactly one of --parent, --run and --model")
+    try:
+        chosen = preparation.settings(asked["preset"], asked["seed"], {})
+        cache = asked["cache"].resolve()
+        scans = preparation.scans(chosen, asked["scans"], asked["target"], None, cache)
+        for notice in scans.notices:
+            click.echo(f"note: {notice}", err=True)
+        if parent is not None:
+            _score_power_set(find_parent(None if parent == "latest" else parent), scans)
+        elif run is not None:
+            _score_training(find_run(run), scans)
+        elif model is not None:
+            _score_model(model, scans)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    click.echo(f"scored on {len(scans)} pairs of scans, digest {scans.digest[:8]}")
+
+
+def _score_power_set(parent: Run, scans: ScanSet) -> None:
+    log_scans(parent.info.run_id, scans)
+    for training in trainings(parent).values():
+        if training.data.tags.get(TAG + "model") and not scored(training, scans):
+            _score_training(training, scans)
+    for name in score_baselines(parent, scans, {}):
+        click.echo(f"baseline {name} scored", err=True)
+
+
+def _score_training(run: Run, scans: ScanSet) -> None:
+    if TAG + "model" not in run.data.tags:
+        raise ValueError(f"run {run.info.run_id} has no logged model to score")
+    network = load_network(f"models:/{run.data.tags[TAG + 'model']}")
+    result = score_run(run.info.run_id, partial(denoise, network), scans)
+    click.echo(f"{run.info.run_name}: {result}", err=True)
+
+
+def _score_model(uri: str, scans: ScanSet) -> None:
+    table = score(partial(denoise, load_network(uri)), scans)
+    click.echo(table.to_csv(index=False))
+    for name, value in summarise(table).items():
+        click.echo(f"{name}: {value:.4f}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,175 @@
+"""Options that several commands share, made from the settings' dataclasses.
+
+MLproject always passes every flag, so an option that may be left out has a word as its default
+("preset", "none", "latest"), which reads as None.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from lfranker.dataset import SynthConfig
+from lfranker.noise import parse_range
+from lfranker.presets import PRESETS
+from lfranker.training import TrainConfig
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+PRESET = "preset"
+
+HELP: Mapping[str, str] = {
+    "steps": "Optimiser steps of each training.",
+    "batch": "Patches a step.",
+    "learning_rate": "AdamW's learning rate after warm-up, before cosine decay.",
+    "weight_decay": "AdamW's decoupled weight decay.",
+    "warmup": "Steps of linear warm-up.",
+    "clip_factor": "Clip gradients above this multiple of the run's own median norm.",
+    "ema_decay": "Decay of the averaged weights, which are the ones scored.",
+    "depth": "Blocks per stage; the published SCUNet has 4.",
+    "dim": "Channels of the first stage; the published SCUNet has 64.",
+    "head_dim": "Channels per attention head; dim / 2 must be a multiple of it.",
+    "perceptual_layers": "How many of VGG19's five layers, shallow first.",
+    "threads": "Threads of each training process (part of what determines the weights).",
+    "log_every": "Steps between points of the training curves.",
+    "checkpoint_seconds": "Seconds between checkpoints.",
+    "patch": "Side of the square patches, px.",
+    "patches": "Patches in all, training and validation.",
+    "validation": "Share of the images kept for validation.",
+    "max_noise": "Leave out 'clean' images noisier than this (sigma, of full scale 1).",
+    "minimum_contrast": "Discard patches with less structure than this (of full scale 1).",
+    "alpha": "Weight of the Poisson noise (Eq. 1); a value or LOW:HIGH.",
+    "beta": "Weight of the speckle noise (Eq. 1); a value or LOW:HIGH.",
+    "peak": "Detected electrons per fully bright pixel; a value or LOW:HIGH.",
+    "speckle_variance": "Variance of the speckle; a value or LOW:HIGH.",
+    "correlation": "Lag-1 correlation of the noise along the fast axis; a value or LOW:HIGH.",
+}
+
+
+class Unless(click.ParamType):
+    """A value, or a word that stands for None."""
+
+    def __init__(self, word: str, parse: Callable[[str], Any]) -> None:
+        self.word, self.parse = word, parse
+        self.name = f"{getattr(parse, '__name__', 'value')}|{word}"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value is None or value == self.word:
+            return None
+        try:
+            return self.parse(value)
+        except ValueError as error:
+            return self.fail(f"{value!r}: {error}; allowed too: {self.word}", param, ctx)
+
+
+def folder(text: str) -> Path:
+    """An existing folder."""
+    path = Path(text).expanduser()
+    if not path.is_dir():
+        raise ValueError("no such folder")
+    return path.resolve()
+
+
+def file(text: str) -> Path:
+    """An existing file."""
+    path = Path(text).expanduser()
+    if not path.is_file():
+        raise ValueError("no such file")
+    return path.resolve()
+
+
+def word_option(flag: str, word: str, parse: Callable[[str], Any], text: str) -> Any:
+    """An option whose default is a word that reads as None."""
+    return click.option(flag, type=Unless(word, parse), default=word, show_default=True, help=text)
+
+
+def yes_no_option(flag: str, text: str) -> Any:
+    """`--flag` and `--flag true|false` alike: MLproject can only pass values."""
+    return click.option(
+        flag, type=click.BOOL, is_flag=False, flag_value="true", default=False,
+        show_default=True, help=text,
+    )  # fmt: skip
+
+
+def settings_options(*kinds: type, without: tuple[str, ...] = ()) -> Callable[[Command], Command]:
+    """An option `--name` with default "preset" for every field of the settings' dataclasses."""
+
+    def decorate(command: Command) -> Command:
+        for kind in reversed(kinds):
+            for item in reversed(fields(kind)):
+                if item.name in HELP and item.name not in without:
+                    parse = _PARSERS[item.type if isinstance(item.type, type) else parse_range]
+                    flag = "--" + item.name.replace("_", "-")
+                    command = word_option(flag, PRESET, parse, HELP[item.name])(command)
+        return command
+
+    return decorate
+
+
+_PARSERS: Mapping[Any, Callable[[str], Any]] = {int: int, float: float, parse_range: parse_range}
+
+train_settings = settings_options(TrainConfig)
+synth_settings = settings_options(SynthConfig)
+preset_option = click.option(
+    "--preset",
+    type=click.Choice(list(PRESETS)),
+    default="demo",
+    show_default=True,
+    help="Budget: " + "; ".join(f"{name}: {preset.title}" for name, preset in PRESETS.items()),
+)
+seed_option = click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Base of every random draw.",
+)
+clean_option = word_option(
+    "--clean", "simulated", folder, "Folder of clean images; its sub-folders are sample groups."
+)
+scans_option = word_option(
+    "--scans",
+    "simulated",
+    folder,
+    "Folder of scans to score on: a sub-folder per scan speed, same file name = same field.",
+)
+target_option = word_option(
+    "--target", "slowest", str, "Sub-folder of --scans that holds the clean scans."
+)
+data_option = word_option("--data", "none", folder, "Dataset made by synth; none: make one.")
+init_option = word_option(
+    "--init", "none", file, "Start from these weights (.pth, .safetensors), e.g. published ones."
+)
+perceptual_option = click.option(
+    "--perceptual",
+    default="auto",
+    show_default=True,
+    help="VGG19 weights of the perceptual loss: auto, imagenet, random, or a file.",
+)
+device_option = click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
+    help="Where to train; auto: the GPU if there is one.",
+)  # fmt: skip
+cache_option = click.option(
+    "--cache",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=".lfranker",
+    show_default=True,
+    help="Folder for datasets and registered scans, kept for the next time.",
+)
+keep_option = yes_no_option("--keep-checkpoints", "Keep checkpoints of finished trainings.")
+model_name_option = click.option(
+    "--model-name", default="lfranker", show_default=True, help="Name in the Model Registry."
+)
+
+
+def combine(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Several options as one decorator, in the order given."""
+
+    def decorate(command: Command) -> Command:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate

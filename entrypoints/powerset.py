@@ -1,0 +1,143 @@
+"""Train every non-empty subset of a set of losses, score all, rank them, register the winners."""
+
+import os
+import sys
+from typing import Any
+
+import click
+import torch
+from mlflow.entities import Run
+from tqdm import tqdm
+
+from entrypoints import options as o
+from entrypoints import preparation
+from entrypoints.children import adopt, job_of, run_all
+from entrypoints.rank import report
+from lfranker.costs import STARTING, as_clock, scoring_seconds, seconds_per_step
+from lfranker.dataset import SynthConfig
+from lfranker.experiment import Task, powerset_key, tasks
+from lfranker.launchers import terminate_as_interrupt
+from lfranker.losses import build_objective, parse_losses
+from lfranker.presets import PRESETS
+from lfranker.tracking.datasets import log_dataset
+from lfranker.tracking.runs import TAG, log_settings, own_run, set_tags
+from lfranker.tracking.scoring import log_scans, score_baselines
+from lfranker.training import TrainConfig
+
+MOST_JOBS = 8  # at once unless told: each process holds torch and a network in memory
+
+
+@click.command(context_settings={"show_default": True})
+@o.word_option("--losses", o.PRESET, parse_losses, "Set of losses, e.g. mae,mse,ssim,perceptual.")
+@o.combine(o.clean_option, o.scans_option, o.target_option, o.preset_option, o.data_option)
+@click.option("--repeats", type=click.IntRange(1), default=1, help="Paired repeats of each subset.")
+@o.word_option("--jobs", "auto", int, "Trainings at once.")
+@o.combine(o.seed_option, o.perceptual_option, o.init_option, o.device_option)
+@o.yes_no_option("--dry-run", "Only show the plan and how long it would take.")
+@o.combine(o.keep_option, o.cache_option, o.model_name_option)
+@o.settings_options(TrainConfig, SynthConfig)
+def main(losses: tuple[str, ...] | None, dry_run: bool, **asked: Any) -> None:
+    r"""Which loss should a denoiser be trained on? Trains one per subset, and ranks.
+
+    With no options: the demo, on simulated scenes. With your data:
+
+    \b
+      mlflow run . -e powerset --env-manager local -P preset=small \
+        -P clean=FOLDER -P scans=FOLDER
+
+    The same command again goes on where it was stopped, and keeps what is finished.
+    """
+    chosen = losses or PRESETS[asked["preset"]].losses
+    with terminate_as_interrupt(), own_run(f"powerset {asked['preset']}", "powerset") as run:
+        try:
+            inputs = preparation.inputs(chosen, asked)
+            for notice in inputs.notices:
+                click.echo(f"note: {notice}", err=True)
+            plan = tasks(chosen, asked["repeats"], inputs.settings.train, inputs.label)
+            jobs = asked["jobs"] or _jobs(inputs)
+            cost = _timed(plan, inputs)
+            click.echo(_estimate(plan, cost, inputs, jobs))
+            if dry_run:
+                set_tags(run.info.run_id, {TAG + "role": "dry-run"})
+                return
+            _conduct(run, plan, inputs, jobs, cost, asked)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
+
+
+def _conduct(
+    run: Run,
+    plan: list[Task],
+    inputs: preparation.Inputs,
+    jobs: int,
+    cost: dict[str, float],
+    asked: dict[str, Any],
+) -> None:
+    facts, config = inputs.facts, inputs.settings.train
+    key = powerset_key(config, facts)
+    names = max((task.name for task in plan), key=len).replace("+", ",")
+    tags = {"powerset": key, "loss-set": names, "repeats": str(asked["repeats"])}
+    run_id = run.info.run_id
+    set_tags(run_id, {TAG + name: value for name, value in tags.items()})
+    run.data.tags[TAG + "powerset"] = key
+    log_settings(run, {**inputs.settings.used, **facts, "jobs": jobs, "used_losses": names})
+    log_dataset(inputs.data, "training")
+    log_scans(run_id, inputs.scans)
+    children = adopt(run, plan, inputs)
+    kept = sum(not child.todo for child in children)
+    if kept:
+        click.echo(f"{kept} of {len(children)} trainings are finished already and kept")
+    cache, passed = asked["cache"].resolve(), _passed_on(inputs, asked)
+    todo = [job_of(child, inputs, passed, cache) for child in children if child.todo]
+    run_all(children, todo, jobs, cost, lambda text: tqdm.write(text, file=sys.stderr))
+    for name in score_baselines(run, inputs.scans, inputs.extra_baselines()):
+        click.echo(f"baseline {name} scored", err=True)
+    report(run_id, asked["model_name"])
+
+
+def _passed_on(inputs: preparation.Inputs, asked: dict[str, Any]) -> list[str]:
+    """What the trainings are told beside their settings: prepared once, for all of them."""
+    words = ["--preset", asked["preset"], "--data", str(inputs.data.folder)]
+    words += ["--perceptual", str(inputs.perceptual_choice), "--device", inputs.device.type]
+    words += ["--init", str(inputs.init or "none"), "--cache", str(asked["cache"])]
+    return [*words, "--keep-checkpoints", str(asked["keep_checkpoints"]).lower()]
+
+
+def _jobs(inputs: preparation.Inputs) -> int:
+    """As many as the processors carry; one on a GPU, which a training fills."""
+    if inputs.device.type == "cuda":
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(MOST_JOBS, (cores or 1) // inputs.settings.train.threads))
+
+
+def _timed(plan: list[Task], inputs: preparation.Inputs) -> dict[str, float]:
+    """Seconds a step of every subset, by its name."""
+    torch.set_num_threads(inputs.settings.train.threads)
+    subsets = {task.name: task for task in plan}
+    return {
+        name: seconds_per_step(
+            build_objective(task.losses, inputs.perceptual), inputs.data, task.config, inputs.device
+        )
+        for name, task in tqdm(subsets.items(), desc="timing", leave=False, disable=None)
+    }
+
+
+def _estimate(
+    plan: list[Task], cost: dict[str, float], inputs: preparation.Inputs, jobs: int
+) -> str:
+    scoring = scoring_seconds(inputs.settings.train, inputs.scans, inputs.device)
+    each = [cost[task.name] * task.config.steps + scoring + STARTING for task in plan]
+    lines = [f"  {name:<32} {seconds:7.3f} s a step" for name, seconds in cost.items()]
+    total = as_clock(max(sum(each) / jobs, max(each)))
+    return "\n".join(
+        (
+            f"{len(plan)} trainings of {inputs.settings.train.steps} steps, {jobs} at once:",
+            *lines,
+            f"about {total} in all, if nothing is finished yet",
+        )
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

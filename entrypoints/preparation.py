@@ -1,0 +1,175 @@
+"""What the commands need before they start: settings, dataset, scans, perceptual weights.
+
+Everything made is kept in the cache folder under a name derived from what determines it, and
+found there the next time.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lfranker.dataset import (
+    CleanImage,
+    Dataset,
+    SynthConfig,
+    load_clean,
+    read_dataset,
+    simulated_clean,
+    split,
+    synthesise,
+)
+from lfranker.experiment import fingerprint
+from lfranker.images import Image
+from lfranker.inference import denoise
+from lfranker.losses import LAYERS, LOSSES, VGGFeatures
+from lfranker.presets import PRESETS, Preset
+from lfranker.scans import ScanSet, prepare_scans, read_scans
+from lfranker.scenes import KINDS
+from lfranker.simulated_scans import TARGET_SPEED, simulate_scans, simulated_fields
+from lfranker.training import TrainConfig, build_network, load_initial
+from lfranker.weights import PerceptualWeights, load_features, resolve_weights
+
+FIELD_SIZE = 256  # px, of simulated fields of view
+PREPARED = "scans.json"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A preset with what the command line changed."""
+
+    preset: Preset
+    train: TrainConfig
+    synth: SynthConfig
+
+    @property
+    def used(self) -> dict[str, Any]:
+        return {**asdict(self.synth), **asdict(self.train)}
+
+
+def settings(preset: str, seed: int, changes: Mapping[str, Any]) -> Settings:
+    """The preset's settings, `seed`, and every change that is not None."""
+    chosen = PRESETS[preset]
+    given = {name: value for name, value in changes.items() if value is not None} | {"seed": seed}
+    return Settings(chosen, _changed(chosen.train, given), _changed(chosen.synth, given))
+
+
+def _changed(config: Any, given: Mapping[str, Any]) -> Any:
+    names = {item.name for item in fields(config)}
+    return replace(config, **{k: v for k, v in given.items() if k in names})
+
+
+def clean_images(chosen: Settings, clean: Path | None) -> tuple[list[CleanImage], list[str]]:
+    """The clean images of a folder, or simulated scenes; and what the user should know."""
+    if clean is not None:
+        return load_clean(clean, chosen.synth.max_noise)
+    preset, seed = chosen.preset, chosen.synth.seed
+    return simulated_clean(preset.scenes, preset.scene_size, seed), []
+
+
+def dataset(
+    chosen: Settings, clean: Path | None, data: Path | None, cache: Path
+) -> tuple[Dataset, list[str]]:
+    """The dataset in `data`, or one made from `clean` (or simulated) and kept in the cache."""
+    if data is not None:
+        return read_dataset(data), []
+    images, notices = clean_images(chosen, clean)
+    sources = [hashlib.sha256(i.image.tobytes()).hexdigest() for i in images]
+    name = fingerprint({**asdict(chosen.synth), "sources": sources})
+    return synthesise(images, cache / "datasets" / name, chosen.synth), notices
+
+
+def scans(
+    chosen: Settings, folder: Path | None, target: str | None, clean: Path | None, cache: Path
+) -> ScanSet:
+    """Registered pairs of the user's scans, or of simulated scans of held-out scenes."""
+    if folder is not None and (folder / PREPARED).exists():
+        return read_scans(folder)
+    if folder is None:
+        fields_of_view = _held_out(chosen, clean)
+        name = fingerprint(
+            {k: hashlib.sha256(v.tobytes()).hexdigest() for k, v in fields_of_view.items()}
+            | {"seed": chosen.synth.seed}
+        )
+        folder, target = cache / "simulated" / name, TARGET_SPEED
+        if not folder.exists():
+            simulate_scans(fields_of_view, folder, chosen.synth.seed)
+    name = fingerprint({"folder": str(folder), "target": target})
+    return prepare_scans(folder, target, cache / "scans" / name)
+
+
+def _held_out(chosen: Settings, clean: Path | None) -> dict[str, Image]:
+    """Fields that no training sees: fresh scenes, or the clean folder's validation images."""
+    if clean is None:
+        return simulated_fields(len(KINDS), FIELD_SIZE, chosen.synth.seed)
+    images, _ = clean_images(chosen, clean)
+    _, validation = split(images, chosen.synth.validation, chosen.synth.seed)
+    return {image.name.replace("/", "-"): image.image for image in validation}
+
+
+def perceptual(
+    chosen: Settings, losses: tuple[str, ...], choice: str
+) -> tuple[PerceptualWeights | None, VGGFeatures | None]:
+    """Weights and network of the perceptual loss; None where no loss needs them."""
+    if not any(LOSSES[loss].needs_weights for loss in losses):
+        return None, None
+    weights = resolve_weights(choice, random_allowed=chosen.preset.random_perceptual, download=True)
+    return weights, load_features(weights, tuple(LAYERS)[: chosen.train.perceptual_layers])
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All that a training needs; `facts` are logged and make the fingerprint."""
+
+    settings: Settings
+    data: Dataset
+    scans: ScanSet
+    device: torch.device
+    init: Path | None
+    perceptual: VGGFeatures | None
+    perceptual_choice: str  # that gives the same weights without another download
+    label: str  # that the perceptual loss is shown under
+    facts: dict[str, str]
+    notices: list[str]
+
+    def extra_baselines(self) -> dict[str, Callable[[Image], Image]]:
+        """The initial weights as they are, where the user gave some."""
+        if self.init is None:
+            return {}
+        network = build_network(self.settings.train).to(self.device)
+        load_initial(network, self.init)
+        return {f"init {self.init.stem}": partial(denoise, network)}
+
+
+def inputs(losses: tuple[str, ...], asked: Mapping[str, Any]) -> Inputs:
+    """Prepare all inputs from a command's options. Raises ValueError naming the option."""
+    chosen = settings(asked["preset"], asked["seed"], asked)
+    where = device(asked["device"])
+    weights, network = perceptual(chosen, losses, asked["perceptual"])
+    init, cache = asked["init"], asked["cache"].resolve()
+    data, notices = dataset(chosen, asked["clean"], asked["data"], cache)
+    scored = scans(chosen, asked["scans"], asked["target"], asked["clean"], cache)
+    facts = {
+        "preset": asked["preset"],
+        "data": data.digest,
+        "scans": scored.digest,
+        "perceptual": weights.digest if weights else "none",
+        "init": hashlib.sha256(init.read_bytes()).hexdigest()[:16] if init else "none",
+        "device": where.type,
+    }
+    told = [weights.notice] if weights and weights.notice else []
+    everything = [*told, *notices, *scored.notices]
+    label = weights.label if weights else "perceptual"
+    choice = str(weights.path or weights.kind) if weights else asked["perceptual"]
+    return Inputs(chosen, data, scored, where, init, network, choice, label, facts, everything)
+
+
+def device(choice: str) -> torch.device:
+    """auto, cpu or cuda. Raises ValueError where there is no such GPU."""
+    if choice == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device cuda: this machine has no GPU that torch can use; allowed: cpu")
+    return torch.device("cuda" if choice != "cpu" and torch.cuda.is_available() else "cpu")

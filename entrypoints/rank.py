@@ -1,0 +1,40 @@
+"""Rank the losses of a power set from its scores, and register the winners."""
+
+import sys
+
+import click
+
+from entrypoints import options as o
+from lfranker.leaderboards import tables, to_markdown
+from lfranker.tracking.ranker import CAPTIONS, rank_power_set
+
+
+@click.command()
+@o.word_option("--parent", "latest", str, "Run ID of the power set; latest: the newest.")
+@o.word_option("--scans", "own", str, "First digits of the digest of other scans it was scored on.")
+@o.model_name_option
+def main(parent: str | None, scans: str | None, model_name: str) -> None:
+    """Leaderboards and winners of a power set, from what the tracking server holds.
+
+    Can be run again at any time, on any machine that reaches the server.
+    """
+    try:
+        report(parent, model_name, scans)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def report(parent: str | None, model_name: str, scans: str | None = None) -> None:
+    """Rank, write the result to the tracking server and show it."""
+    result = rank_power_set(parent, model_name, scans)
+    board = tables(result.ranking)["leaderboard"]
+    click.echo(to_markdown(board, CAPTIONS["leaderboard"]))
+    for line in (*result.ranking.notes, *result.notices):
+        click.echo(f"- {line}")
+    for alias, version in sorted(result.versions.items()):
+        click.echo(f"models:/{model_name}@{alias} is version {version}")
+    click.echo(f"Tables and note are on run {result.parent}; look at them with `mlflow ui`.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

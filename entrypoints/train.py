@@ -1,0 +1,82 @@
+"""Train one network on one subset of the losses, and score it."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import click
+import torch
+from mlflow.entities import Run
+from tqdm import tqdm
+
+from entrypoints import options as o
+from entrypoints import preparation
+from lfranker.dataset import SynthConfig
+from lfranker.inference import denoise
+from lfranker.launchers import stop_between_steps
+from lfranker.losses import build_objective, parse_subset, subset_name
+from lfranker.tracking.datasets import log_dataset
+from lfranker.tracking.runs import TAG, log_settings, own_run, set_tags
+from lfranker.tracking.scoring import log_scans, score_run
+from lfranker.tracking.training_run import TrainingRun, report_progress
+from lfranker.training import TrainConfig, Trainer, build_network, load_initial
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--losses", default="mae+ssim", help="The subset, e.g. mae or mae+ssim.")
+@o.combine(o.preset_option, o.data_option, o.clean_option, o.scans_option, o.target_option)
+@o.combine(o.perceptual_option, o.init_option, o.device_option, o.seed_option)
+@click.option("--repeat", type=click.IntRange(0), default=0, help="Which of the paired repeats.")
+@o.combine(o.keep_option, o.cache_option)
+@o.settings_options(TrainConfig, SynthConfig)
+def main(losses: str, **asked: Any) -> None:
+    """Train one network on a subset of the losses, in one MLflow run, and score it on scans."""
+    try:
+        subset = parse_subset(losses)
+        inputs = preparation.inputs(subset, asked)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    name = subset_name(subset, perceptual=inputs.label)
+    with stop_between_steps() as asked_to_stop, own_run(name, "train") as run:
+        outcome = _train(run, name, subset, inputs, asked["keep_checkpoints"], asked_to_stop)
+    click.echo(f"{name}: {outcome}; run {run.info.run_id}")
+
+
+def _train(
+    run: Run,
+    name: str,
+    subset: tuple[str, ...],
+    inputs: preparation.Inputs,
+    keep_checkpoints: bool,
+    asked_to_stop: Callable[[], bool],
+) -> str:
+    config, say = inputs.settings.train, partial(click.echo, err=True)
+    torch.set_num_threads(config.threads)
+    network = build_network(config)
+    if inputs.init is not None:
+        load_initial(network, inputs.init)
+    objective = build_objective(subset, inputs.perceptual)
+    trainer = Trainer(network, objective, inputs.data, config, inputs.device)
+    log_settings(run, {**asdict(config), "losses": name, **inputs.facts})
+    set_tags(run.info.run_id, {TAG + "losses": name, TAG + "repeat": str(config.repeat)})
+    if "perceptual" in subset:
+        set_tags(run.info.run_id, {TAG + "perceptual": inputs.facts["perceptual"]})
+    log_dataset(inputs.data, "training")
+    training = TrainingRun(run, trainer, say, asked_to_stop, keep_checkpoints)
+    with tqdm(total=config.steps, desc=name, unit="step", disable=None) as bar:
+
+        def on_step(done: int) -> None:
+            bar.update(done - bar.n)
+            report_progress(done)
+
+        outcome = training.train(on_step)
+    if outcome != "ok":
+        return outcome
+    log_scans(run.info.run_id, inputs.scans)
+    return score_run(run.info.run_id, partial(denoise, trainer.ema), inputs.scans, config.steps)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

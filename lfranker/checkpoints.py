@@ -1,0 +1,56 @@
+"""Weights from files, and saving and restoring a training so that it goes on to the bit.
+
+Two checkpoint files take turns, so that one is whole whatever happens while the other is written or sent.
+"""
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+UNREADABLE = (RuntimeError, EOFError, BadZipFile, pickle.UnpicklingError)
+SLOTS = ("checkpoint-0.pt", "checkpoint-1.pt")
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Tensors by name, from .safetensors or from a .pth that holds nothing but tensors.
+
+    Published SCUNet files are a bare state dict; some tools nest it under "params". Raises
+    ValueError.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (*UNREADABLE, SafetensorError, OSError) as error:
+        raise ValueError(f"{path}: cannot be read as weights ({error})") from error
+    return dict(state.get("params", state))
+
+
+def save_checkpoint(state: dict[str, Any], folder: Path, slot: int) -> Path:
+    """Write `state` to slot 0 or 1 of `folder`, under a temporary name first."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / SLOTS[slot % len(SLOTS)]
+    temporary = path.with_suffix(".tmp")
+    torch.save(state, temporary)
+    temporary.replace(path)
+    return path
+
+
+def newest_checkpoint(folder: Path, notice: Callable[[str], None]) -> dict[str, Any] | None:
+    """The readable state that is furthest on, or None; says which files were not readable."""
+    states = []
+    for path in (folder / name for name in SLOTS):
+        if not path.exists():
+            continue
+        try:
+            states.append(torch.load(path, map_location="cpu", weights_only=True))
+        except UNREADABLE as error:
+            notice(f"{path.name} is damaged and not used: {error}")
+    return max(states, key=lambda state: int(state["done"]), default=None)

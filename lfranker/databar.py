@@ -1,0 +1,118 @@
+"""Where in a microscope's file the specimen is: without data bar and frame.
+
+The vendors' metadata are trusted where they give the size (FEI and Thermo, TESCAN). Zeiss stores
+a size that counts the bar in, so its files, and those without metadata, are judged by the picture;
+that test prefers keeping a bar to cutting a specimen.
+"""
+
+import re
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+FEI_TAGS = (34680, 34682)
+TESCAN_TAG = 50431
+TALLEST_BAR = 0.25  # of the image
+SHORTEST_BAR = 8  # px: less cannot hold text
+TOLERANCE = 0.012  # of full scale: 3 of 255, for JPEG
+ONE_VALUE = 0.99  # share of a row: Zeiss draws its bar as a box, 1 px inside the image
+TWO_LEVELS = 0.80  # share of a bar that is background or ink; the rest is smoothed letters
+CONTRAST = 0.35  # least difference of ink and background, of full scale
+
+
+def content_of(
+    gray: NDArray[np.float32], colour: NDArray[np.bool_] | None, page: tifffile.TiffPage | None
+) -> tuple[slice, slice]:
+    """Rows and columns of the specimen in ``gray`` (h, w) in [0, 1].
+
+    ``colour``: which pixels have unequal channels (None for gray files); ``page``: TIFF metadata.
+    """
+    height = bar_from_metadata(gray.shape, page)
+    if height is None:
+        height = bar_from_picture(gray)
+    rows = gray.shape[0] - height
+    top, bottom, left, right = frame_widths(gray[:rows], None if colour is None else colour[:rows])
+    return slice(top, rows - bottom), slice(left, gray.shape[1] - right)
+
+
+def bar_from_metadata(shape: tuple[int, ...], page: tifffile.TiffPage | None) -> int | None:
+    """Height of the data bar in px as the vendor's tags give it; None where they do not say."""
+    if page is None:
+        return None
+    for code in FEI_TAGS:
+        tag = page.tags.get(code)
+        if tag is not None and isinstance(tag.value, dict):
+            image = tag.value.get("Image", {})
+            height = image.get("ResolutionY")
+            same_width = image.get("ResolutionX") == shape[1]  # else the image was rescaled
+            if same_width and isinstance(height, int) and shape[0] // 2 < height <= shape[0]:
+                return shape[0] - height
+    tag = page.tags.get(TESCAN_TAG)
+    if tag is not None and isinstance(tag.value, bytes):
+        found = re.search(rb"ImageStripSize=(\d+)", tag.value)
+        if found is not None and int(found[1]) < shape[0] // 2:
+            return int(found[1])
+    return None
+
+
+def bar_from_picture(gray: NDArray[np.float32]) -> int:
+    """Height in px of a bar of text at the bottom, 0 where there is none.
+
+    A bar starts with a row of one value across the whole width, holds two values (background and
+    ink) that differ strongly, and has letters: many jumps between the two. The rows above have not.
+    """
+    height = gray.shape[0]
+    near = np.abs(gray - np.median(gray, axis=1, keepdims=True)) <= TOLERANCE
+    uniform = near.mean(axis=1) >= ONE_VALUE
+    for top in range(height - int(height * TALLEST_BAR), height - SHORTEST_BAR + 1):
+        starts_here = top > 0 and uniform[top] and not uniform[top - 1]
+        if starts_here and _is_text(gray[top:]):
+            above = gray[max(0, 2 * top - height) : top]
+            return 0 if _is_text(above) else height - top
+    return 0
+
+
+def _is_text(block: NDArray[np.float32]) -> bool:
+    counts = np.bincount(np.rint(block * 255).astype(np.intp).ravel(), minlength=256)
+    background = int(counts.argmax()) / 255
+    far = np.abs(np.arange(256) / 255 - background) >= CONTRAST
+    if not (counts * far).any():
+        return False
+    ink = int((counts * far).argmax()) / 255
+    is_background = np.abs(block - background) <= TOLERANCE
+    is_ink = np.abs(block - ink) <= TOLERANCE
+    jumps = np.count_nonzero(is_background[:, 1:] & (np.abs(np.diff(block)) > CONTRAST / 2))
+    return bool(
+        is_background.mean() >= 0.5
+        and is_ink.mean() >= 0.005
+        and (is_background | is_ink).mean() >= TWO_LEVELS
+        and jumps >= max(block.shape[1] // 10, 20)
+    )
+
+
+def frame_widths(
+    gray: NDArray[np.float32], colour: NDArray[np.bool_] | None
+) -> tuple[int, int, int, int]:
+    """Lines to cut at the top, bottom, left and right: a coloured frame drawn over the image.
+
+    FEI's first scan line and column are black beside that frame, and go with it. Without a
+    coloured frame nothing is cut.
+    """
+    if colour is None:
+        return 0, 0, 0, 0
+    framed = (colour[0], colour[-1], colour[:, 0], colour[:, -1])
+    if not all(line.all() for line in framed) or colour.mean() > 0.5:
+        return 0, 0, 0, 0
+
+    def width(lines: NDArray[np.float32], drawn: NDArray[np.bool_]) -> int:
+        inside = lines[:, lines.shape[1] // 4 : -(lines.shape[1] // 4) or None]
+        dead = drawn.all(axis=1) | (inside.max(axis=1) == 0)
+        return int(np.argmin(dead)) if not dead.all() else 0
+
+    return (
+        width(gray, colour),
+        width(gray[::-1], colour[::-1]),
+        width(gray.T, colour.T),
+        width(gray.T[::-1], colour.T[::-1]),
+    )

@@ -1,0 +1,137 @@
+"""Runs commands as processes of this machine, a few at a time, and owns them.
+
+Whatever ends the caller's loop (an error, Ctrl-C, a closed generator) ends the processes too.
+A process that outlives a killed parent notices through `orphaned`.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+PARENT_VARIABLE = "LFRANKER_PARENT_PID"
+GRACE = 20.0  # seconds between asking a process to end and killing it
+POLL = 0.5  # seconds
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command, what to add to its environment, and the file that its output goes to."""
+
+    name: str
+    command: Sequence[str]
+    log: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def run_jobs(
+    jobs: Sequence[Job], at_once: int, on_poll: Callable[[], None] | None = None
+) -> Iterator[tuple[Job, int]]:
+    """Yield (job, exit code) as jobs end; negative codes are signals, as in `subprocess`."""
+    waiting, running = list(jobs), {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                job = waiting.pop(0)
+                running[job.name] = (job, _start(job))
+            ended = [(j, p) for j, p in running.values() if p.poll() is not None]
+            for job, process in ended:
+                del running[job.name]
+                yield job, process.returncode
+            if on_poll is not None:
+                on_poll()
+            if not ended:
+                time.sleep(POLL)
+    finally:
+        _end([process for _, process in running.values()])
+
+
+def _start(job: Job) -> subprocess.Popen[bytes]:
+    job.log.parent.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, **job.environment, PARENT_VARIABLE: str(os.getpid())}
+    with job.log.open("wb") as log:
+        # a session of its own: the terminal's Ctrl-C reaches the parent alone, which then ends
+        # its children in order
+        return subprocess.Popen(
+            list(job.command),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+
+
+def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        process.terminate()
+    deadline = time.monotonic() + GRACE
+    for process in processes:
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def orphaned() -> bool:
+    """Whether this process was started by `run_jobs` and its parent is gone."""
+    parent = os.environ.get(PARENT_VARIABLE)
+    return parent is not None and os.getppid() != int(parent)
+
+
+@contextmanager
+def terminate_as_interrupt() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt inside the block, so that one path cleans up for both."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt(f"signal {number}")
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+@contextmanager
+def stop_between_steps() -> Iterator[Callable[[], bool]]:
+    """Inside the block, the first SIGINT or SIGTERM only makes the yielded function say True.
+
+    Work that must not be torn apart asks it between steps. The second signal interrupts.
+    """
+    asked: list[int] = []
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        if asked:
+            raise KeyboardInterrupt(f"signal {number}")
+        asked.append(number)
+
+    previous = {n: signal.signal(n, remember) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def last_words(log: Path, lines: int = 1) -> str:
+    """The last lines that a job wrote, for the reason of its failure."""
+    text = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+    return "\n".join(text[-lines:]) or "no output"
+
+
+def alive(pid: int) -> bool:
+    """Whether a process of this machine has this number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,25 @@
+"""The losses that networks are trained on, alone and in every combination.
+
+Conventions of all: output and target are (b, 1, h, w), the target in [0, 1] and the output not
+clipped; the result is a scalar to be minimised.
+"""
+
+from lfranker.losses.objective import Objective, build_objective
+from lfranker.losses.perceptual import LAYERS, PerceptualLoss, VGGFeatures
+from lfranker.losses.spec import LOSSES, PERCEPTUAL_RANDOM, LossSpec
+from lfranker.losses.subsets import parse_losses, parse_subset, subset_name, subsets
+
+__all__ = [
+    "LAYERS",
+    "LOSSES",
+    "PERCEPTUAL_RANDOM",
+    "LossSpec",
+    "Objective",
+    "PerceptualLoss",
+    "VGGFeatures",
+    "build_objective",
+    "parse_losses",
+    "parse_subset",
+    "subset_name",
+    "subsets",
+]

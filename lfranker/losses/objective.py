@@ -1,0 +1,51 @@
+"""The weighted sum of losses that one network is trained on."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from lfranker.losses.perceptual import VGGFeatures
+from lfranker.losses.spec import LOSSES, Loss
+
+
+class Objective(nn.Module):
+    """Weighted sum of terms, weight 1 each unless ``weights`` says otherwise.
+
+    Computed in float32 outside autocast, whatever the network's precision; float64 stays float64.
+    """
+
+    def __init__(
+        self, terms: Mapping[str, Loss], weights: Mapping[str, float] | None = None
+    ) -> None:
+        super().__init__()
+        unknown = set(weights or {}) - set(terms)
+        if not terms or unknown:
+            raise ValueError(
+                f"objective of {list(terms)} with weights for {sorted(unknown)}: expected at least "
+                f"one loss, and weights for these only"
+            )
+        self.terms = dict(terms)
+        self.weights = dict.fromkeys(terms, 1.0) | dict(weights or {})
+        # So that moving the objective to a device moves the perceptual network.
+        self.networks = nn.ModuleList(t for t in terms.values() if isinstance(t, nn.Module))
+
+    def forward(self, output: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The total, and each term before weighting, without gradient."""
+        if output.shape != target.shape:
+            shapes = f"{tuple(output.shape)} and {tuple(target.shape)}"
+            raise ValueError(f"objective: output and target differ in shape, {shapes}")
+        with torch.autocast(output.device.type, enabled=False):
+            output, target = _precise(output), _precise(target)
+            values = {name: loss(output, target) for name, loss in self.terms.items()}
+            total = torch.stack([self.weights[name] * v for name, v in values.items()]).sum()
+        return total, {name: value.detach() for name, value in values.items()}
+
+
+def _precise(image: Tensor) -> Tensor:
+    return image if image.dtype == torch.float64 else image.float()
+
+
+def build_objective(losses: Sequence[str], perceptual: VGGFeatures | None = None) -> Objective:
+    """Objective of names from LOSSES; ``perceptual`` is needed where one of them needs weights."""
+    return Objective({name: LOSSES[name].build(perceptual) for name in losses})

@@ -1,0 +1,123 @@
+"""Distance of deep features (Johnson et al., ECCV 2016, 10.1007/978-3-319-46475-6_43).
+
+VGG19 (Simonyan and Zisserman, ICLR 2015, arXiv:1409.1556), features before the ReLU, the layers
+and weights common in restoration (Real-ESRGAN, arXiv:2107.10833), L1.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from einops import einsum
+from torch import Tensor, nn
+
+LAYERS = {"conv1_2": 0.1, "conv2_2": 0.1, "conv3_4": 1.0, "conv4_4": 1.0, "conv5_4": 1.0}
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, red green blue, in [0, 1]
+
+
+class Convolution(NamedTuple):
+    name: str  # conv{block}_{number}
+    key: str  # in torchvision's and timm's files
+    channels_in: int
+    channels_out: int
+    pooled: bool  # max pooling stands before it
+
+
+def _vgg19() -> tuple[Convolution, ...]:
+    plan, index, before = [], 0, 3
+    for block, (count, channels) in enumerate(
+        ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512)), start=1
+    ):
+        for number in range(1, count + 1):
+            pooled = block > 1 and number == 1
+            name = f"conv{block}_{number}"
+            plan.append(Convolution(name, f"features.{index}", before, channels, pooled))
+            index, before = index + 2, channels  # a ReLU follows each
+        index += 1  # a pooling ends each block
+    return tuple(plan)
+
+
+VGG19 = _vgg19()
+
+
+def convolutions_for(layers: Sequence[str]) -> tuple[Convolution, ...]:
+    """The convolutions up to the deepest of ``layers``."""
+    if not layers or len(set(layers)) < len(layers) or not set(layers) <= set(LAYERS):
+        raise ValueError(f"perceptual layers {list(layers)}: expected some of {list(LAYERS)}, once")
+    deepest = max(index for index, conv in enumerate(VGG19) if conv.name in layers)
+    return VGG19[: deepest + 1]
+
+
+def fold_gray(weight: Tensor) -> Tensor:
+    """First convolution for (gray image, ones) in place of three normalised equal channels.
+
+    Normalising is x / std - mean / std, and zeros are padded after it. The second term is a
+    constant image: as a channel of ones, padded with zeros, it stays exact at the border, which a
+    bias would not. (c, 3, y, x) to (c, 2, y, x).
+    """
+    scale = 1 / torch.tensor(STD, dtype=weight.dtype)
+    shift = -torch.tensor(MEAN, dtype=weight.dtype) * scale
+    return einsum(weight, torch.stack((scale, shift)), "c rgb y x, two rgb -> c two y x")
+
+
+class VGGFeatures(nn.Module):
+    """Gray (b, 1, h, w) in [0, 1] to features before ReLU, shallow first; frozen.
+
+    ``weights`` holds ``features.N.weight`` and ``.bias`` for each of ``convolutions_for(layers)``,
+    as for RGB. Sides must be at least ``smallest`` px. The tensors are buffers kept out of the
+    state_dict: no optimiser trains them and no checkpoint repeats them.
+    """
+
+    def __init__(
+        self, weights: Mapping[str, Tensor], layers: Sequence[str] = tuple(LAYERS)
+    ) -> None:
+        super().__init__()
+        self.plan = convolutions_for(layers)
+        self.layers = tuple(name for name in LAYERS if name in layers)
+        self.smallest = 2 ** sum(conv.pooled for conv in self.plan)
+        for conv in self.plan:
+            weight, bias = weights[f"{conv.key}.weight"], weights[f"{conv.key}.bias"]
+            if conv.name == "conv1_1":
+                weight = fold_gray(weight)
+            self.register_buffer(f"{conv.name}_weight", weight.detach(), persistent=False)
+            self.register_buffer(f"{conv.name}_bias", bias.detach(), persistent=False)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        if min(image.shape[-2:]) < self.smallest:
+            size = "x".join(map(str, image.shape[-2:]))
+            raise ValueError(
+                f"perceptual: image of {size} px, {self.layers[-1]} needs {self.smallest} a side"
+            )
+        features = []
+        x = torch.cat((image, torch.ones_like(image)), dim=1)
+        for index, conv in enumerate(self.plan):
+            if index:
+                # In place only where the value before the ReLU is not itself a feature.
+                x = F.relu(x, inplace=self.plan[index - 1].name not in self.layers)
+            if conv.pooled:
+                x = F.max_pool2d(x, 2)
+            weight = self.get_buffer(f"{conv.name}_weight")
+            x = F.conv2d(x, weight, self.get_buffer(f"{conv.name}_bias"), padding=1)
+            if conv.name in self.layers:
+                features.append(x)
+        return features
+
+
+class PerceptualLoss(nn.Module):
+    """Sum over layers of weight times the mean absolute difference of features; >= 0."""
+
+    def __init__(self, features: VGGFeatures) -> None:
+        super().__init__()
+        self.features = features
+
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        with torch.no_grad():
+            wanted = self.features(target)
+        terms = [
+            LAYERS[layer] * (found - want).abs().mean()
+            for layer, found, want in zip(
+                self.features.layers, self.features(output), wanted, strict=True
+            )
+        ]
+        return torch.stack(terms).sum()

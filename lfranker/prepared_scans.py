@@ -1,0 +1,122 @@
+"""Registered pairs of noisy and clean scans, stored once and read one at a time.
+
+A folder holds the pairs as float32 arrays that can be memory-mapped, and a manifest.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lfranker.images import Image
+from lfranker.registration import Transform
+
+MANIFEST = "scans.json"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One field at one speed. All but ``original`` lie on the grid of the noisy scan."""
+
+    field: str
+    speed: str
+    noisy: Image
+    clean: Image  # registered onto the noisy grid
+    mask: NDArray[np.bool_]  # where the clean scan covers the noisy one
+    original: Image  # the clean scan as it was taken
+    transform: Transform
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the manifest knows of a pair."""
+
+    field: str
+    speed: str
+    transform: Transform
+    files: str  # NAME of NAME-noisy.npy, NAME-clean.npy, NAME-mask.npy
+    original: str  # file name
+
+
+@dataclass(frozen=True)
+class ScanSet:
+    """Prepared pairs. Iterating reads one pair at a time, by field and then by speed."""
+
+    folder: Path  # of the prepared pairs
+    target: str
+    speeds: tuple[str, ...]  # without the target, fast to slow
+    fields: tuple[str, ...]
+    simulated: bool
+    digest: str  # sha256 of pixels, names, target and the way of preparing
+    notices: tuple[str, ...]  # what was converted, and what was left out and why
+    records: tuple[Record, ...]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __iter__(self) -> Iterator[Pair]:
+        return map(self._read, self.records)
+
+    def _read(self, record: Record) -> Pair:
+        names = (*pair_files(record.files), record.original)
+        noisy, clean, mask, original = (
+            np.load(self.folder / name, allow_pickle=False) for name in names
+        )
+        return Pair(record.field, record.speed, noisy, clean, mask, original, record.transform)
+
+    def table(self) -> pd.DataFrame:
+        """A row per pair: how its clean scan was put onto the noisy one."""
+        return pd.DataFrame(
+            {
+                "field": record.field,
+                "speed": record.speed,
+                "shift_y": record.transform.shift[0],
+                "shift_x": record.transform.shift[1],
+                "scale_y": record.transform.scale[0],
+                "scale_x": record.transform.scale[1],
+                "shear": record.transform.shear,
+                "residual": record.transform.residual,
+            }
+            for record in self.records
+        )
+
+
+def pair_files(name: str) -> tuple[str, str, str]:
+    """Files of the noisy scan, the registered clean scan and the mask."""
+    return f"{name}-noisy.npy", f"{name}-clean.npy", f"{name}-mask.npy"
+
+
+def write_manifest(scans: ScanSet) -> None:
+    """Into the set's folder, which is expected to be renamed afterwards."""
+    manifest = {name: value for name, value in vars(scans).items() if name != "folder"}
+    manifest["records"] = [asdict(record) for record in scans.records]
+    (scans.folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+
+
+def read_scans(prepared: Path) -> ScanSet:
+    """The scan set that ``prepare_scans`` stored. Raises ValueError where that is not one."""
+    try:
+        manifest = json.loads((prepared / MANIFEST).read_text(encoding="utf-8"))
+        manifest["records"] = [_record(record) for record in manifest["records"]]
+        scans = ScanSet(folder=prepared, **_with_tuples(manifest))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{prepared}: not a folder of prepared scans ({error})") from error
+    for record in scans.records:
+        for name in (*pair_files(record.files), record.original):
+            if not (prepared / name).is_file():
+                raise ValueError(f"{prepared}: incomplete, {name} of {MANIFEST} is missing")
+    return scans
+
+
+def _record(stored: dict[str, Any]) -> Record:
+    return Record(**{**stored, "transform": Transform(**_with_tuples(stored["transform"]))})
+
+
+def _with_tuples(stored: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows lists only."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}

@@ -1,0 +1,90 @@
+"""Named budgets: what `--preset` stands for.
+
+A preset is complete: network, training, data and perceptual settings. A caveat says what a
+ranking made with it is worth; it is shown wherever that ranking is.
+"""
+
+from dataclasses import dataclass, field
+
+from lfranker.dataset import SynthConfig
+from lfranker.losses import LOSSES
+from lfranker.training import TrainConfig
+
+
+@dataclass(frozen=True)
+class Preset:
+    title: str
+    train: TrainConfig
+    synth: SynthConfig
+    losses: tuple[str, ...] = tuple(LOSSES)
+    random_perceptual: bool = False  # may go on with random VGG19 weights where ImageNet's are not
+    scenes: int = 4  # simulated scenes of each kind, where no clean images are given
+    scene_size: int = 384  # px
+    caveats: tuple[str, ...] = field(default=())
+
+
+DEMONSTRATION = (
+    "This preset demonstrates the machinery: its networks are too small and too briefly trained "
+    "for the ranking to say which loss is best. Use `-P preset=small` or `paper` for that."
+)
+
+PRESETS: dict[str, Preset] = {
+    "smoke": Preset(
+        title="two losses, five steps: does everything run?",
+        losses=("mae", "ssim"),
+        train=TrainConfig(
+            steps=5,
+            batch=2,
+            depth=1,
+            dim=16,
+            head_dim=8,
+            warmup=1,
+            log_every=2,
+            perceptual_layers=2,
+        ),
+        synth=SynthConfig(patch=48, patches=48),
+        random_perceptual=True,
+        scenes=2,
+        scene_size=160,
+        caveats=(DEMONSTRATION,),
+    ),
+    "demo": Preset(
+        title="all 15 subsets in minutes on a laptop, to see what lfranker does",
+        train=TrainConfig(
+            steps=250,
+            batch=4,
+            depth=1,
+            dim=16,
+            head_dim=8,
+            learning_rate=2e-3,
+            warmup=25,
+            perceptual_layers=2,
+        ),
+        synth=SynthConfig(patch=64, patches=1000),
+        random_perceptual=True,
+        caveats=(DEMONSTRATION,),
+    ),
+    "small": Preset(
+        title="overnight on two cores",
+        train=TrainConfig(steps=4000, batch=8, depth=1, dim=32, head_dim=16, learning_rate=1e-3),
+        synth=SynthConfig(patch=64, patches=20_000),
+        scenes=12,
+        scene_size=512,
+    ),
+    "paper": Preset(
+        title="the published network, config [4]*7 and dim 64, on a GPU",
+        train=TrainConfig(
+            steps=100_000,
+            batch=16,
+            depth=4,
+            dim=64,
+            head_dim=32,
+            learning_rate=2e-4,
+            warmup=1000,
+            log_every=100,
+        ),
+        synth=SynthConfig(patch=128, patches=50_000),
+        scenes=40,
+        scene_size=1024,
+    ),
+}

@@ -1,0 +1,90 @@
+"""Which file in a folder of scans shows which field at which speed.
+
+The folder holds one sub-folder per scan speed or dwell time ("100ns", "spd2"); files that are
+called alike in two of them, suffix aside, show the same field of view. One sub-folder, the target,
+is taken as clean.
+"""
+
+import re
+from pathlib import Path
+
+from lfranker.images import image_files
+
+Files = dict[str, dict[str, Path]]  # speed, fast to slow -> field -> file
+
+UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0}
+TIME = re.compile(rf"(\d+(?:[.,]\d+)?)[ _-]?({'|'.join(UNITS)})")
+SPEED = re.compile(r"spd(\d+)")  # Zeiss: the higher, the slower
+
+
+def scan_files(folder: Path) -> Files:
+    """All scans of ``folder``. A field is called by its path below the speed, without suffix."""
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: not a folder of scans")
+    names = [p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
+    files: Files = {}
+    for speed in by_speed(names):
+        fields: dict[str, Path] = {}
+        for path in image_files(folder / speed):
+            field = path.relative_to(folder / speed).with_suffix("").as_posix()
+            if field in fields:
+                raise ValueError(f"{path} and {fields[field].name}: two scans of one field")
+            fields[field] = path
+        if fields:
+            files[speed] = fields
+    if len(files) < 2:
+        raise ValueError(
+            f"{folder}: found images in the sub-folders {list(files)}; at least two are needed, "
+            "one per scan speed"
+        )
+    return files
+
+
+def by_speed(names: list[str]) -> list[str]:
+    """Fast to slow where all names are times ("100ns", "2 µs") or all "spdN"; else by name."""
+    return sorted(names, key=_slowness) if _known(names) else sorted(names)
+
+
+def choose_target(files: Files, target: str | None) -> str:
+    """``target`` if there is such a speed; for None the slowest, where the names tell."""
+    if target is None and _known(list(files)):
+        return list(files)[-1]
+    if target is None or target not in files:
+        raise ValueError(f"target {target!r} is not one of the scan speeds {list(files)}")
+    return target
+
+
+def match_fields(files: Files, target: str) -> tuple[Files, tuple[str, ...]]:
+    """The fields that have a clean and a noisy scan; and a notice for each scan that is missing."""
+    fields = sorted({field for scans in files.values() for field in scans})
+    common = [
+        field
+        for field in fields
+        if field in files[target] and sum(field in scans for scans in files.values()) > 1
+    ]
+    if not common:
+        others = [speed for speed in files if speed != target]
+        raise ValueError(f"no file in {others} is called like one in the target {target!r}")
+    notices = tuple(
+        f"{field}: left out at {speed}, no scan at {missing}"
+        for field in fields
+        for speed, scans in files.items()
+        for missing in files
+        if field in scans and field not in files[missing] and target in (speed, missing)
+    )
+    matched = {
+        speed: {field: scans[field] for field in common if field in scans}
+        for speed, scans in files.items()
+    }
+    return matched, notices
+
+
+def _slowness(name: str) -> tuple[float, str]:
+    if time := TIME.fullmatch(name.lower()):
+        return float(time[1].replace(",", ".")) * UNITS[time[2]], name
+    return float(name.lower().removeprefix("spd")), name
+
+
+def _known(names: list[str]) -> bool:
+    """Whether the names give an order: all are times, or all are scan speeds."""
+    return any(all(form.fullmatch(name.lower()) for name in names) for form in (TIME, SPEED))

@@ -1,0 +1,143 @@
+"""Scans of the same fields at several speeds: a folder in, registered pairs out.
+
+`scan_folders` says what such a folder looks like, `prepared_scans` what becomes of it. Pairs are
+registered once and read from the disk by everyone after that.
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from lfranker.images import read_image
+from lfranker.prepared_scans import (
+    MANIFEST,
+    Pair,
+    Record,
+    ScanSet,
+    pair_files,
+    read_scans,
+    write_manifest,
+)
+from lfranker.registration import register, warp
+from lfranker.scan_folders import Files, choose_target, match_fields, scan_files
+
+__all__ = ["Pair", "ScanSet", "prepare_scans", "read_scans"]
+
+PREPARATION = 1  # raised whenever the stored pairs would differ: older sets are made again
+SIMULATED = "simulated.json"  # a file in the folder: nothing in it comes from a microscope
+
+
+def prepare_scans(folder: Path, target: str | None, out: Path) -> ScanSet:
+    """Register all pairs of ``folder`` and store them in ``out``; or reuse those that are there.
+
+    ``target`` is the sub-folder of clean scans; None is the slowest, where the names tell. What
+    has no counterpart, or does not match it, is left out with a notice. Raises ValueError when
+    nothing is left, and on files that cannot be read.
+    """
+    files = scan_files(folder)
+    target = choose_target(files, target)
+    files, unmatched = match_fields(files, target)
+    simulated = (folder / SIMULATED).is_file()
+    digest, converted = _examine(files, target, simulated)
+    if _digest_of(out) == digest:
+        return read_scans(out)
+    _check_replaceable(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        records, refused = _store(files, target, draft)
+        if not records:
+            raise ValueError(f"{folder}: no pair of scans is left: {'; '.join(refused)}")
+        used = {record.speed for record in records}
+        scans = ScanSet(
+            folder=draft,
+            target=target,
+            speeds=tuple(speed for speed in files if speed in used),
+            fields=tuple(dict.fromkeys(record.field for record in records)),
+            simulated=simulated,
+            digest=digest,
+            notices=(*converted, *unmatched, *refused),
+            records=tuple(records),
+        )
+        write_manifest(scans)
+        _replace(out, draft)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return read_scans(out)
+
+
+def _examine(files: Files, target: str, simulated: bool) -> tuple[str, tuple[str, ...]]:
+    """Digest of the scans, and a notice for each kind of conversion that reading them took."""
+    digest = hashlib.sha256(json.dumps([PREPARATION, target, simulated]).encode())
+    conversions: Counter[str] = Counter()
+    for speed, scans in sorted(files.items()):
+        for field, path in sorted(scans.items()):
+            scan = read_image(path)
+            image = scan.image
+            digest.update(json.dumps([speed, field, image.shape]).encode())
+            digest.update(image.tobytes())
+            conversions.update(text.removeprefix(f"{path.name}: ") for text in scan.notices)
+    return digest.hexdigest(), tuple(f"{n} scans: {text}" for text, n in conversions.items())
+
+
+def _store(files: Files, target: str, folder: Path) -> tuple[list[Record], list[str]]:
+    """Register and save every pair; and a notice for each pair that does not match."""
+    records, refused = [], []
+    for number, field in enumerate(tqdm(files[target], "registering scans", disable=None)):
+        original = read_image(files[target][field]).image
+        original_file = f"{number:04d}-original.npy"
+        _save(folder / original_file, original)
+        for order, (speed, scans) in enumerate(files.items()):
+            if speed == target or field not in scans:
+                continue
+            noisy = read_image(scans[field]).image
+            try:
+                transform = register(noisy, original)
+            except ValueError as error:
+                refused.append(f"{field} at {speed}: left out, {error}")
+                continue
+            clean, mask = warp(original, transform, noisy.shape)
+            name = f"{number:04d}-{order}"
+            for file, array in zip(pair_files(name), (noisy, clean, mask), strict=True):
+                _save(folder / file, array)
+            records.append(Record(field, speed, transform, name, original_file))
+    return records, refused
+
+
+def _save(path: Path, array: NDArray[np.generic]) -> None:
+    np.save(path, array, allow_pickle=False)
+
+
+def _digest_of(prepared: Path) -> str | None:
+    """None where there is no complete set."""
+    try:
+        return read_scans(prepared).digest
+    except ValueError:
+        return None
+
+
+def _check_replaceable(out: Path) -> None:
+    """Refuse to write over anything but an empty folder or an older set."""
+    if not out.exists():
+        return
+    foreign = [
+        path
+        for path in (out.iterdir() if out.is_dir() else [out])
+        if path.name != MANIFEST and path.suffix != ".npy"
+    ]
+    if foreign:
+        raise ValueError(f"{out}: would be replaced by prepared scans, but holds {foreign[0].name}")
+
+
+def _replace(out: Path, draft: Path) -> None:
+    draft.chmod(0o755)  # mkdtemp keeps its folders from other users
+    if out.exists():
+        shutil.rmtree(out)
+    draft.replace(out)

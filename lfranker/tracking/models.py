@@ -1,0 +1,87 @@
+"""Networks as MLflow models: logged without pickle, loaded anywhere."""
+
+import json
+import shutil
+import warnings
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import mlflow
+import numpy as np
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types import Schema, TensorSpec
+from safetensors.torch import save_file
+from torch import nn
+
+import lfranker
+from lfranker.tracking.runs import TAG, set_tags
+
+# what served.py imports, and nothing else, travels with a model
+SHIPPED = ("scunet.py", "inference.py", "served.py")
+REQUIREMENTS = ("mlflow", "torch", "numpy", "einops", "safetensors")
+ARTIFACTS = {"weights": "weights.safetensors", "network": "network.json"}
+SIGNATURE = ModelSignature(
+    inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, 1, -1, -1))]),
+    outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, 1, -1, -1))]),
+)
+
+
+def log_network(run_id: str, network: nn.Module, settings: Mapping[str, object]) -> str:
+    """Log `network` with the active run and return the model's ID, also kept as a tag.
+
+    `settings` are the arguments that build the same SCUNet.
+    """
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        state = {
+            key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()
+        }
+        save_file(state, folder / ARTIFACTS["weights"])
+        (folder / ARTIFACTS["network"]).write_text(json.dumps(dict(settings)))
+        package = _stage_package(folder / "lfranker")
+        with warnings.catch_warnings():
+            # the signature is given: type hints would be a second, weaker one
+            warnings.filterwarnings("ignore", ".*Add type hints to the `predict` method")
+            info = mlflow.pyfunc.log_model(
+                name="model",
+                python_model=str(package / "served.py"),
+                artifacts={key: str(folder / file) for key, file in ARTIFACTS.items()},
+                code_paths=[str(package)],
+                signature=SIGNATURE,
+                input_example=np.full((1, 1, 16, 16), 0.5, np.float32),
+                pip_requirements=[f"{name}=={_public(version(name))}" for name in REQUIREMENTS],
+            )
+    set_tags(run_id, {TAG + "model": info.model_id})
+    return str(info.model_id)
+
+
+def _stage_package(package: Path) -> Path:
+    package.mkdir()
+    source = Path(lfranker.__file__).parent
+    for name in SHIPPED:
+        shutil.copy(source / name, package / name)
+    (package / "__init__.py").write_text('"""The part of lfranker that a model needs."""\n')
+    return package
+
+
+def _public(number: str) -> str:
+    """A version without its local part ("2.14.1+cpu"), which indexes do not know."""
+    return number.split("+")[0]
+
+
+def load_network(uri: str) -> nn.Module:
+    """The torch module of a logged or registered model.
+
+    Raises ValueError saying what to do where there is none.
+    """
+    try:
+        module: nn.Module = mlflow.pyfunc.load_model(uri).unwrap_python_model().network
+    except (MlflowException, OSError) as error:
+        raise ValueError(
+            f"no model at {uri!r} ({error}): rank a power set first, or name a model as "
+            f"models:/NAME@ALIAS, models:/NAME/VERSION or a folder"
+        ) from error
+    return module

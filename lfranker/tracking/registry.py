@@ -1,0 +1,80 @@
+"""Winners as versions of a registered model, with aliases that say what each won."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from lfranker.tracking.runs import TAG
+
+CHAMPION = "champion"
+
+
+@dataclass(frozen=True)
+class Winner:
+    """An entrant that won something, as it is to be registered."""
+
+    name: str
+    run_id: str
+    model_id: str
+    aliases: tuple[str, ...]
+    scores: Mapping[str, float]
+    description: str
+
+
+def alias_of(criterion: str) -> str:
+    """`psnr/spd2` -> `best-psnr-spd2`; the overall winner's is `champion`."""
+    allowed = "".join(c if c.isalnum() or c in "-_" else "-" for c in criterion)
+    return CHAMPION if criterion == CHAMPION else f"best-{allowed}"
+
+
+def register(model: str, winner: Winner, simulated: bool) -> tuple[ModelVersion, list[str]]:
+    """Register a winner (once per run) and give it its aliases; returns notices too.
+
+    An alias held by a version ranked on real scans is not taken by one ranked on simulated ones.
+    """
+    client = MlflowClient()
+    _ensure(client, model)
+    version = _existing(client, model, winner.run_id) or client.create_model_version(
+        model, f"models:/{winner.model_id}", winner.run_id, model_id=winner.model_id
+    )
+    number = version.version
+    tags = {name.replace("/", "."): f"{value:.6g}" for name, value in winner.scores.items()}
+    tags |= {TAG + "losses": winner.name, TAG + "simulated": str(simulated).lower()}
+    for key, value in tags.items():
+        client.set_model_version_tag(model, number, key, value)
+    client.update_model_version(model, number, winner.description)
+    notices = []
+    for alias in winner.aliases:
+        holder = _holder(client, model, alias)
+        if simulated and holder is not None and holder.tags.get(TAG + "simulated") == "false":
+            notices.append(
+                f"alias {alias} stays with version {holder.version}, which was ranked on real "
+                f"scans; this ranking is on simulated ones"
+            )
+            continue
+        client.set_registered_model_alias(model, alias, number)
+    return client.get_model_version(model, number), notices
+
+
+def _ensure(client: MlflowClient, model: str) -> None:
+    try:
+        client.get_registered_model(model)
+    except MlflowException:
+        client.create_registered_model(
+            model, description="Denoisers for SEM images, one version per winner of a ranking."
+        )
+
+
+def _existing(client: MlflowClient, model: str, run_id: str) -> ModelVersion | None:
+    found = client.search_model_versions(f"name = '{model}' AND run_id = '{run_id}'")
+    return found[0] if found else None
+
+
+def _holder(client: MlflowClient, model: str, alias: str) -> ModelVersion | None:
+    try:
+        return client.get_model_version_by_alias(model, alias)
+    except MlflowException:
+        return None

@@ -1,0 +1,98 @@
+"""Runs: whose they are, how they begin and end, and what is written into them."""
+
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.utils.time import get_current_time_millis
+
+from lfranker.launchers import alive
+
+TAG = "lfranker."
+NOTE = "mlflow.note.content"
+PARENT = "mlflow.parentRunId"
+NAME = "mlflow.runName"
+LONGEST_NOTE = 8000  # MLflow cuts tags here
+OPEN = ("RUNNING", "SCHEDULED")
+
+
+@contextmanager
+def own_run(name: str, role: str) -> Iterator[Run]:
+    """The run that was made for this process (by `mlflow run` or a parent), or a new one.
+
+    It ends FINISHED, KILLED on an interrupt, or FAILED with the reason as a tag.
+    """
+    run = mlflow.start_run(run_name=None if "MLFLOW_RUN_ID" in os.environ else name)
+    tags = {TAG + "owner": owner()}
+    if TAG + "role" not in run.data.tags:
+        tags |= {TAG + "role": role, NAME: name}
+    set_tags(run.info.run_id, tags)
+    try:
+        yield run
+    except KeyboardInterrupt:
+        mlflow.end_run("KILLED")
+        raise
+    except BaseException as error:
+        set_tags(run.info.run_id, {TAG + "reason": f"{type(error).__name__}: {error}"[:5000]})
+        mlflow.end_run("FAILED")
+        raise
+    mlflow.end_run("FINISHED")
+
+
+def owner() -> str:
+    """Which process is responsible for a run, as `host:pid`."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def abandoned(run: Run) -> bool:
+    """Open, but its owner was a process of this machine that is gone."""
+    host, _, pid = run.data.tags.get(TAG + "owner", "").rpartition(":")
+    here = host == socket.gethostname() and pid.isdigit()
+    return run.info.status in OPEN and here and not alive(int(pid))
+
+
+def create_child(parent: Run, name: str, tags: Mapping[str, str]) -> Run:
+    """A child run, not started yet; `MLFLOW_RUN_ID` makes a process use it."""
+    return MlflowClient().create_run(
+        parent.info.experiment_id,
+        run_name=name,
+        tags={PARENT: parent.info.run_id, TAG + "role": "child", **tags},
+    )
+
+
+def end_run(run_id: str, status: str, reason: str = "") -> None:
+    """Set the final status, and the reason as a tag and as the note that the UI shows."""
+    if reason:
+        note = f"**{status}**\n\n```\n{reason[: LONGEST_NOTE - 100]}\n```"
+        set_tags(run_id, {TAG + "reason": reason[:5000], NOTE: note})
+    MlflowClient().set_terminated(run_id, status)
+
+
+def set_tags(run_id: str, tags: Mapping[str, str]) -> None:
+    MlflowClient().log_batch(run_id, tags=[RunTag(k, str(v)) for k, v in tags.items()])
+
+
+def log_metrics(run_id: str, metrics: Mapping[str, float], step: int = 0) -> None:
+    """One synchronous batch: a call per metric is slow, asynchronous logging loses some."""
+    now = get_current_time_millis()
+    batch = [Metric(name, value, now, step) for name, value in metrics.items()]
+    MlflowClient().log_batch(run_id, metrics=batch, synchronous=True)
+
+
+def log_settings(run: Run, settings: Mapping[str, Any]) -> None:
+    """Log parameters as used.
+
+    `mlflow run` has already logged what was asked for under the same names, in words such as
+    "preset", and parameters cannot be changed: what differs is logged as `used/NAME`.
+    """
+    asked = MlflowClient().get_run(run.info.run_id).data.params
+    params = [
+        Param(name if asked.get(name, str(value)) == str(value) else f"used/{name}", str(value))
+        for name, value in settings.items()
+    ]
+    MlflowClient().log_batch(run.info.run_id, params=params)

@@ -1,0 +1,120 @@
+"""Scores and pictures of one run, kept by the digest of the scans that they were measured on."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from lfranker.baselines import BASELINES
+from lfranker.evaluation import outcome, score, summarise
+from lfranker.figures import strip
+from lfranker.images import Image
+from lfranker.scans import Pair, ScanSet
+from lfranker.tracking.queries import SCAN_SET, children, prefix_of
+from lfranker.tracking.runs import NAME, TAG, create_child, end_run, log_metrics, set_tags
+
+PICTURED_FIELDS = 2  # fields of which every speed is kept as a picture
+
+Denoiser = Callable[[Image], Image]
+
+
+def score_run(run_id: str, denoiser: Denoiser, scans: ScanSet, step: int = 0) -> str:
+    """Score `denoiser` on `scans`, log table, pictures and metrics into the run.
+
+    Returns the outcome, "ok" or "collapsed", which is also the run's tag. The first scan set of
+    a run has plain metric names; see `queries.own_scores`.
+    """
+    run = MlflowClient().get_run(run_id)
+    table = score(denoiser, scans)
+    first = run.data.tags.get(TAG + "scoring", scans.digest) == scans.digest
+    prefix = "" if first else prefix_of(scans.digest)
+    _log_table(run_id, table, scans)
+    _log_pictures(run_id, denoiser, scans)
+    log_metrics(run_id, {prefix + k: v for k, v in summarise(table).items()}, step)
+    result = outcome(table)
+    if first:
+        set_tags(run_id, {TAG + "scoring": scans.digest, TAG + "outcome": result})
+    return result
+
+
+def scored(run: Run, scans: ScanSet) -> bool:
+    """Whether the run already has scores on these scans."""
+    if run.data.tags.get(TAG + "scoring") == scans.digest:
+        return True
+    return any(name.startswith(prefix_of(scans.digest)) for name in run.data.metrics)
+
+
+def log_scans(run_id: str, scans: ScanSet) -> None:
+    """What the scan set is: digest, pairs, transforms, and what was left out.
+
+    The first scan set of a run is its own: the tag `scans`.
+    """
+    client = MlflowClient()
+    table = scans.table()
+    client.log_text(run_id, table.to_csv(index=False), f"scans/{scans.digest[:8]}.csv")
+    if scans.notices:
+        client.log_text(run_id, "\n".join(scans.notices), f"scans/{scans.digest[:8]}-notices.txt")
+    tags = {SCAN_SET + scans.digest: "simulated" if scans.simulated else "real"}
+    if TAG + "scans" not in client.get_run(run_id).data.tags:
+        tags[TAG + "scans"] = scans.digest
+    set_tags(run_id, tags)
+
+
+def score_baselines(parent: Run, scans: ScanSet, extra: dict[str, Denoiser]) -> Iterator[str]:
+    """Score the classical denoisers as children of the power set, once per scan set."""
+    done = {
+        run.data.tags[TAG + "baseline"]
+        for run in children(parent)
+        if TAG + "baseline" in run.data.tags
+        and run.info.status == "FINISHED"
+        and scored(run, scans)
+    }
+    for name, denoiser in {**BASELINES, **extra}.items():
+        if name in done:
+            continue
+        powerset = parent.data.tags[TAG + "powerset"]
+        tags = {TAG + "powerset": powerset, TAG + "baseline": name, NAME: name}
+        run = create_child(parent, name, tags)
+        try:
+            score_run(run.info.run_id, denoiser, scans)
+        except BaseException as error:
+            end_run(run.info.run_id, "FAILED", f"{type(error).__name__}: {error}")
+            raise
+        end_run(run.info.run_id, "FINISHED")
+        yield name
+
+
+def _log_table(run_id: str, table: pd.DataFrame, scans: ScanSet) -> None:
+    kind = "synthetic" if scans.simulated else "scans"
+    name = f"scores/{kind}-{scans.digest[:8]}.csv"
+    MlflowClient().log_text(run_id, table.to_csv(index=False), name)
+
+
+def _log_pictures(run_id: str, denoiser: Denoiser, scans: ScanSet) -> None:
+    """Noisy | denoised | clean, of the first fields at every speed."""
+    fields = scans.fields[:PICTURED_FIELDS]
+    for pair in scans:
+        if pair.field in fields:
+            _log_picture(run_id, denoiser, pair, scans)
+
+
+def _log_picture(run_id: str, denoiser: Denoiser, pair: Pair, scans: ScanSet) -> None:
+    denoised = denoiser(pair.noisy)
+    picture = strip({"noisy": pair.noisy, "denoised": denoised, "clean": pair.clean})
+    folder = f"pictures/{scans.digest[:8]}"
+    MlflowClient().log_image(
+        run_id, picture, artifact_file=f"{folder}/{pair.field}-{pair.speed}.png"
+    )
+
+
+def log_texts(run_id: str, texts: dict[str, str]) -> None:
+    """Log texts under their artifact names, all or none."""
+    with TemporaryDirectory() as name:
+        for path, text in texts.items():
+            file = Path(name) / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+        MlflowClient().log_artifacts(run_id, name)

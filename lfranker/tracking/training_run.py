@@ -1,0 +1,136 @@
+"""One training in one run: curves, checkpoints, the final model, and what came of it."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+from lfranker.checkpoints import newest_checkpoint, save_checkpoint
+from lfranker.curves import Curves, validate
+from lfranker.figures import strip
+from lfranker.inference import denoise
+from lfranker.launchers import orphaned
+from lfranker.tracking.models import log_network
+from lfranker.tracking.runs import TAG, log_metrics, set_tags
+from lfranker.training import DivergedError, Trainer, to_batch
+
+CHECKPOINTS = "checkpoints"
+PROGRESS_VARIABLE = "LFRANKER_PROGRESS"
+PICTURED_PATCHES = 3
+
+Notice = Callable[[str], None]
+
+
+@dataclass
+class TrainingRun:
+    """A trainer, the run that records it, and how it talks to people."""
+
+    run: Run
+    trainer: Trainer
+    notice: Notice
+    asked_to_stop: Callable[[], bool]
+    keep_checkpoints: bool = False
+    slot: int = 0
+
+    def resume(self) -> None:
+        """Go on from the newest checkpoint among the run's artifacts, if there is one."""
+        with TemporaryDirectory() as folder:
+            try:
+                found = MlflowClient().download_artifacts(self.run.info.run_id, CHECKPOINTS, folder)
+            except (MlflowException, OSError):
+                return  # no checkpoint was ever sent: a new run
+            state = newest_checkpoint(Path(found), self.notice)
+        if state is not None:
+            self.trainer.load_state_dict(state)
+            self.notice(f"resuming after step {self.trainer.done}")
+
+    def train(self, on_step: Callable[[int], None]) -> str:
+        """Train to the end and log the model; returns "ok" or "diverged".
+
+        When asked to stop it does so between two steps, leaves a checkpoint of the last one and
+        raises KeyboardInterrupt.
+        """
+        self.resume()
+        try:
+            self._loop(on_step)
+        except DivergedError as error:
+            set_tags(self._id, {TAG + "outcome": "diverged", TAG + "reason": str(error)})
+            self.notice(f"diverged: {error}")
+            return "diverged"
+        self._finish()
+        return "ok"
+
+    @property
+    def _id(self) -> str:
+        return str(self.run.info.run_id)
+
+    def _loop(self, on_step: Callable[[int], None]) -> None:
+        trainer, config = self.trainer, self.trainer.config
+        logged = MlflowClient().get_metric_history(self._id, "train/loss")
+        last_logged = max((metric.step for metric in logged), default=0)
+        curves, saved = Curves(), time.monotonic()
+        for step in trainer.steps():
+            curves.add(step)
+            on_step(step.index)
+            if step.index % config.log_every == 0 or step.index == config.steps:
+                point = curves.point() | validate(trainer.ema, trainer.data, trainer.device)
+                # MLflow appends: steps redone after a kill are already there
+                if step.index > last_logged:
+                    log_metrics(self._id, point, step.index)
+            if time.monotonic() - saved > config.checkpoint_seconds:
+                self._checkpoint()
+                saved = time.monotonic()
+            if self.asked_to_stop() or orphaned():
+                self._checkpoint()
+                raise KeyboardInterrupt(f"stopped after step {step.index}")
+
+    def _checkpoint(self) -> None:
+        with TemporaryDirectory() as folder:
+            path = save_checkpoint(self.trainer.state_dict(), Path(folder), self.slot)
+            MlflowClient().log_artifact(self._id, str(path), CHECKPOINTS)
+        self.slot += 1
+
+    def _finish(self) -> None:
+        trainer, config = self.trainer, self.trainer.config
+        network = {"config": [config.depth] * 7, "dim": config.dim, "head_dim": config.head_dim}
+        log_network(self._id, trainer.ema, network)
+        seconds = MlflowClient().get_metric_history(self._id, "train/seconds_per_step")
+        cost = sum(m.value for m in seconds) / max(1, len(seconds))
+        share = trainer.clipped / max(1, trainer.done)
+        log_metrics(self._id, {"seconds_per_step": cost, "clipped_share": share}, trainer.done)
+        self._picture()
+        if self.keep_checkpoints:
+            self._checkpoint()
+        else:
+            self._drop_checkpoints()
+
+    def _picture(self) -> None:
+        """Noisy | denoised | clean of the first validation patches."""
+        data = self.trainer.data
+        for number, index in enumerate(data.validation[:PICTURED_PATCHES]):
+            noisy = to_batch(data.noisy[index : index + 1]).numpy()[0, 0]
+            clean = to_batch(data.clean[index : index + 1]).numpy()[0, 0]
+            denoised = denoise(self.trainer.ema, noisy)
+            picture = strip({"noisy": noisy, "denoised": denoised, "clean": clean})
+            MlflowClient().log_image(
+                self._id, picture, key=f"validation/{number}", step=self.trainer.done
+            )
+
+    def _drop_checkpoints(self) -> None:
+        try:
+            get_artifact_repository(self.run.info.artifact_uri).delete_artifacts(CHECKPOINTS)
+        except NotImplementedError:
+            self.notice("this artifact store cannot delete: the checkpoints stay")
+
+
+def report_progress(step: int) -> None:
+    """Tell the process that started this one how far it is; nobody else needs to know."""
+    if name := os.environ.get(PROGRESS_VARIABLE):
+        Path(name).write_text(str(step))

@@ -1,0 +1,228 @@
+"""Training one network on one objective: settings, the loop, and its complete state.
+
+The loop yields and logs nothing; whoever iterates decides what to record and when to stop.
+All subsets of a power set that share `seed` and `repeat` see the same initial weights and the
+same batches, so that a difference between runs is a difference between losses.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field, fields
+from math import cos, isfinite, pi
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lfranker.checkpoints import read_weights
+from lfranker.dataset import Dataset
+from lfranker.losses import Objective
+from lfranker.scunet import SCUNet
+
+MEDIAN_WINDOW = 200  # gradient norms that the running median of the clipping looks back on
+MEDIAN_MINIMUM = 10  # no clipping before this many norms are known
+
+_FREE = {"affects_weights": False}
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    steps: int = 2000  # optimiser steps
+    batch: int = 8  # patches a step
+    learning_rate: float = 1e-3  # AdamW, after warm-up, before cosine decay
+    weight_decay: float = 1e-4  # decoupled, as in AdamW
+    warmup: int = 100  # steps of linear warm-up
+    clip_factor: float = 3.0  # clip gradients above this multiple of the run's own median norm
+    ema_decay: float = 0.999  # of the averaged weights that are scored
+    depth: int = 1  # blocks per stage: the published networks' config is [depth] * 7
+    dim: int = 32  # channels of the first stage
+    head_dim: int = 16  # channels per attention head; dim / 2 is a multiple of it
+    perceptual_layers: int = 5  # how many of VGG19's five layers, shallow first
+    threads: int = 1  # of each training process; they change float sums, so they are fixed
+    seed: int = 0
+    repeat: int = 0  # paired repeats: the same for all subsets
+    log_every: int = field(default=25, metadata=_FREE)  # steps between curve points
+    checkpoint_seconds: float = field(default=120.0, metadata=_FREE)  # between two checkpoints
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "depth", "dim", "head_dim", "threads", "log_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate is {self.learning_rate}; it must be positive")
+        if not 1 <= self.perceptual_layers <= 5:
+            raise ValueError(f"perceptual_layers is {self.perceptual_layers}; allowed: 1 to 5")
+
+    def determining(self) -> dict[str, Any]:
+        """The settings that determine the weights: all but the rhythm of logging."""
+        free = {f.name for f in fields(self) if not f.metadata.get("affects_weights", True)}
+        return {name: value for name, value in asdict(self).items() if name not in free}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimiser step; `index` counts from 1, `terms` are unweighted loss values."""
+
+    index: int
+    loss: float
+    terms: dict[str, float]
+    gradient_norm: float
+    clipped: bool
+    seconds: float
+
+
+class DivergedError(RuntimeError):
+    """The loss or its gradient is no longer finite."""
+
+
+def build_network(config: TrainConfig) -> SCUNet:
+    """A network whose initial weights depend on `seed` and `repeat` alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(
+            int(np.random.SeedSequence((config.seed, config.repeat)).generate_state(1)[0])
+        )
+        return SCUNet(config=(config.depth,) * 7, dim=config.dim, head_dim=config.head_dim)
+
+
+def load_initial(network: SCUNet, path: Path) -> None:
+    """Start `network` from the weights in a file (.safetensors, or .pth without pickled code).
+
+    Raises ValueError where they cannot be read or belong to a network of another shape.
+    """
+    try:
+        network.load_state_dict(read_weights(path), strict=True)
+    except RuntimeError as error:
+        raise ValueError(
+            f"{path} holds weights of another network than the one asked for (set depth, dim "
+            f"and head_dim; the published ones are 4, 64, 32): {str(error)[:500]}"
+        ) from error
+
+
+def learning_rate_factor(step: int, config: TrainConfig) -> float:
+    """Linear warm-up, then cosine decay to zero; `step` counts from 0."""
+    if step < config.warmup:
+        return (step + 1) / config.warmup
+    done = (step - config.warmup) / max(1, config.steps - config.warmup)
+    return 0.5 * (1 + cos(pi * min(1.0, done)))
+
+
+def draw_batch(data: Dataset, config: TrainConfig, step: int) -> tuple[Tensor, Tensor]:
+    """Noisy and clean batch `(b, 1, p, p)` in [0, 1] of one step.
+
+    Patch k has a generator of its own, keyed by (seed, repeat, step, k): it is the same
+    whatever the batch size, the loss or the step that a resumed run starts at.
+    """
+    noisy, clean = [], []
+    for k in range(config.batch):
+        rng = np.random.default_rng((config.seed, config.repeat, step, k))
+        index = data.train[rng.integers(len(data.train))]
+        turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
+        for source, batch in ((data.noisy, noisy), (data.clean, clean)):
+            patch = np.rot90(source[index], turns)
+            batch.append(patch[:, ::-1] if mirrored else patch)
+    return to_batch(np.stack(noisy)), to_batch(np.stack(clean))
+
+
+def to_batch(patches: np.ndarray[Any, Any]) -> Tensor:
+    """Stored integers `(b, p, p)` -> float32 `(b, 1, p, p)` in [0, 1]."""
+    scale = 1.0 / np.iinfo(patches.dtype).max
+    return torch.from_numpy(patches.astype(np.float32) * np.float32(scale)).unsqueeze(1)
+
+
+class Trainer:
+    """The state of one training and the loop that advances it."""
+
+    def __init__(
+        self,
+        network: SCUNet,
+        objective: Objective,
+        data: Dataset,
+        config: TrainConfig,
+        device: torch.device,
+    ) -> None:
+        # channels_last and bfloat16 pay on GPUs with tensor cores; on CPUs they were slower
+        self.layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
+        self.network = network.to(device=device, memory_format=self.layout)
+        self.ema = deepcopy(self.network).eval().requires_grad_(False)
+        self.objective, self.data, self.config, self.device = (
+            objective.to(device),
+            data,
+            config,
+            device,
+        )
+        self.optimizer = torch.optim.AdamW(
+            network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.done = 0
+        self.clipped = 0
+        self.norms: deque[float] = deque(maxlen=MEDIAN_WINDOW)
+
+    def steps(self) -> Iterator[Step]:
+        """Train up to `config.steps`, one step per item. Raises `DivergedError`."""
+        while self.done < self.config.steps:
+            yield self._step()
+
+    def _step(self) -> Step:
+        start = perf_counter()
+        noisy, clean = draw_batch(self.data, self.config, self.done)
+        noisy = noisy.to(self.device, memory_format=self.layout)
+        clean = clean.to(self.device, memory_format=self.layout)
+        self.network.train()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            output = self.network(noisy)
+        loss, terms = self.objective(output, clean)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm, clipped = self._clip()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * learning_rate_factor(self.done, self.config)
+        if not (isfinite(norm) and isfinite(loss.item())):
+            raise DivergedError(f"loss {loss.item()}, gradient norm {norm} at step {self.done + 1}")
+        self.optimizer.step()
+        self.done += 1
+        self._average()
+        values = {name: value.item() for name, value in terms.items()}
+        return Step(self.done, loss.item(), values, norm, clipped, perf_counter() - start)
+
+    def _clip(self) -> tuple[float, bool]:
+        """Clip at a multiple of the run's own running median norm.
+
+        Adam does not care for the scale of a loss; a fixed threshold would.
+        """
+        limit = (
+            self.config.clip_factor * median(self.norms)
+            if len(self.norms) >= MEDIAN_MINIMUM
+            else float("inf")
+        )
+        norm = float(nn.utils.clip_grad_norm_(self.network.parameters(), limit))
+        self.norms.append(norm)
+        self.clipped += norm > limit
+        return norm, norm > limit
+
+    def _average(self) -> None:
+        decay = min(self.config.ema_decay, (1 + self.done) / (10 + self.done))
+        averaged, current = list(self.ema.parameters()), list(self.network.parameters())
+        torch._foreach_lerp_(averaged, [p.detach() for p in current], 1 - decay)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next step depends on; tensors, numbers and lists only."""
+        return {
+            "network": self.network.state_dict(),
+            "ema": self.ema.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "done": self.done,
+            "clipped": self.clipped,
+            "norms": list(self.norms),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.network.load_state_dict(state["network"])
+        self.ema.load_state_dict(state["ema"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.done, self.clipped = int(state["done"]), int(state["clipped"])
+        self.norms = deque(state["norms"], maxlen=MEDIAN_WINDOW)

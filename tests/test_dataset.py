@@ -1,0 +1,245 @@
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lfranker.clean import CleanImage, simulated_clean
+from lfranker.dataset import SynthConfig, read_dataset, synthesise
+from lfranker.patches import NoiseRanges, Source, draw_pair, make_source, structure
+from lfranker.scenes import scene
+
+CONFIG = SynthConfig(patch=32, patches=70, seed=4)
+IMAGES = simulated_clean(2, 96, seed=0)
+RAMP = np.tile(np.linspace(0, 1, 256, dtype=np.float32), (64, 1))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return synthesise(IMAGES, tmp_path_factory.mktemp("data") / "set", CONFIG)
+
+
+def quantised(image: np.ndarray) -> np.ndarray:
+    return np.rint(image * 255).astype(np.uint8)
+
+
+def holds(image: np.ndarray, patch: np.ndarray) -> bool:
+    windows = np.lib.stride_tricks.sliding_window_view(image, patch.shape)
+    rows = (windows[:, :, 0] == patch[0]).all(axis=-1)
+    return any(np.array_equal(windows[y, x], patch) for y, x in np.argwhere(rows))
+
+
+def test_shapes_counts_and_indices(made):
+    assert made.noisy.shape == made.clean.shape == (70, 32, 32)
+    assert made.noisy.dtype == made.clean.dtype == np.uint8
+    assert isinstance(made.noisy, np.memmap)
+    np.testing.assert_array_equal(made.train, np.arange(60))  # 15 % of 70 rounds to 10
+    np.testing.assert_array_equal(made.validation, np.arange(60, 70))
+    assert made.manifest["counts"] == {"training": 60, "validation": 10}
+    assert sorted(path.name for path in made.folder.parent.iterdir()) == ["set"]
+
+
+def test_no_image_is_on_both_sides(made):
+    sides = {source["name"]: source["side"] for source in made.manifest["request"]["sources"]}
+    assert set(sides.values()) == {"training", "validation"}
+    pixels = {image.name: quantised(image.image) for image in IMAGES}
+    for indices, side in ((made.train[:12], "training"), (made.validation, "validation")):
+        for index in indices:
+            found = {name for name, image in pixels.items() if holds(image, made.clean[index])}
+            assert {sides[name] for name in found} == {side}
+
+
+def test_the_manifest_tells_how_to_make_it_again(made, tmp_path):
+    manifest = json.loads((made.folder / "manifest.json").read_text())
+    assert manifest == made.manifest
+    assert manifest["request"]["parameters"]["peak"] == [20.0, 200.0]
+    assert manifest["request"]["parameters"]["seed"] == 4
+    source = manifest["request"]["sources"][0]
+    assert (source["name"], source["group"], source["size"]) == ("cells-0", "cells", [96, 96])
+    again = synthesise(simulated_clean(2, 96, seed=0), tmp_path / "again", CONFIG)
+    assert again.digest == made.digest
+    np.testing.assert_array_equal(again.noisy, made.noisy)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2, 5])
+def test_bits_do_not_depend_on_the_number_of_workers(made, tmp_path, workers):
+    other = synthesise(IMAGES, tmp_path / "set", CONFIG, workers=workers)
+    assert other.digest == made.digest
+    np.testing.assert_array_equal(other.clean, made.clean)
+    np.testing.assert_array_equal(other.noisy, made.noisy)
+
+
+def test_a_patch_does_not_depend_on_how_many_are_made(made, tmp_path):
+    more = synthesise(IMAGES, tmp_path / "set", replace(CONFIG, patches=140))
+    np.testing.assert_array_equal(more.noisy[:60], made.noisy[:60])
+
+
+def test_seed_and_parameters_change_the_digest(made, tmp_path):
+    for number, change in enumerate(({"seed": 5}, {"peak": (50.0, 50.0)})):
+        other = synthesise(IMAGES, tmp_path / str(number), replace(CONFIG, **change))
+        assert other.digest != made.digest
+        assert not np.array_equal(other.noisy, made.noisy)
+
+
+def test_the_same_request_is_answered_from_disk_and_another_is_refused(made):
+    before = (made.folder / "noisy.npy").stat().st_mtime_ns
+    assert synthesise(IMAGES, made.folder, CONFIG).digest == made.digest
+    assert (made.folder / "noisy.npy").stat().st_mtime_ns == before
+    with pytest.raises(ValueError, match="holds a dataset of another request"):
+        synthesise(IMAGES, made.folder, replace(CONFIG, seed=5))
+    with pytest.raises(ValueError, match="holds a dataset of another request"):
+        synthesise(IMAGES[1:], made.folder, CONFIG)
+
+
+def test_a_folder_with_something_else_is_not_touched(tmp_path):
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(ValueError, match="not a dataset that synth made"):
+        synthesise(IMAGES, tmp_path, CONFIG)
+    assert os.listdir(tmp_path) == ["thesis.tex"]  # noqa: PTH208
+
+
+def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
+    def fail(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lfranker.dataset.draw_pair", fail)
+    with pytest.raises(KeyboardInterrupt):
+        synthesise(IMAGES, tmp_path / "set", CONFIG, workers=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damage_is_found(tmp_path):
+    made = synthesise(IMAGES, tmp_path / "set", CONFIG)
+    assert read_dataset(made.folder, verify=True).digest == made.digest
+    with (made.folder / "noisy.npy").open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(bytes([int(made.noisy[-1, -1, -1]) ^ 1]))
+    with pytest.raises(ValueError, match="not those of its manifest's digest"):
+        read_dataset(made.folder, verify=True)
+    np.save(made.folder / "noisy.npy", np.zeros((69, 32, 32), np.uint8))
+    with pytest.raises(ValueError, match=r"noisy\.npy: uint8 \(69, 32, 32\), .* \(70, 32, 32\)"):
+        read_dataset(made.folder)
+    (made.folder / "manifest.json").write_text("{}")
+    with pytest.raises(ValueError, match="not a dataset"):
+        read_dataset(made.folder)
+
+
+def test_flat_and_small_images_are_left_out_by_name(tmp_path):
+    flat = CleanImage("flat", "x", np.full((64, 64), 0.5, np.float32), "")
+    small = CleanImage("small", "x", RAMP[:31], "")
+    made = synthesise([*IMAGES, flat, small], tmp_path / "a", CONFIG)
+    notices = " ".join(made.manifest["notices"])
+    assert "flat: left out, no patch has the contrast 0.02" in notices
+    assert "small: left out, 256 x 31 px is smaller than the patch of 32" in notices
+    with pytest.raises(ValueError, match=r"is left for training: .*flat: left out"):
+        synthesise([flat, replace(flat, name="even")], tmp_path / "b", CONFIG)
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_single_image_serves_both_sides_by_parts(tmp_path):
+    single = [CleanImage("a", ".", scene("powder", (96, 400), 0), "simulated")]
+    made = synthesise(single, tmp_path / "a", CONFIG)
+    pixels = quantised(single[0].image)
+    assert all(holds(pixels[:, :340], made.clean[i]) for i in made.train[:8])
+    assert all(holds(pixels[:, 340:], made.clean[i]) for i in made.validation)
+    assert made.manifest["request"]["sources"][0]["side"] == "both"
+
+
+def test_structure_is_the_deviation_of_block_means():
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 61), np.uint8)
+    contrast = structure(pixels, 19)  # 4 blocks a side
+    assert contrast.shape == (50 // 4 - 3, 61 // 4 - 3)
+    means = pixels[:48, :60].reshape(12, 4, 15, 4).mean((1, 3)) / 255
+    for row, column in ((0, 0), (3, 7), (8, 11)):
+        expected = means[row : row + 4, column : column + 4].std()
+        assert contrast[row, column] == pytest.approx(expected, abs=1e-6)
+
+
+def test_only_patches_with_structure_are_drawn():
+    half = np.full((128, 256), 0.5, np.float32)
+    half[:, 128:] = scene("fibres", (128, 128), 0)
+    source = make_source(CleanImage("a", ".", half, ""), 32, 0.02)
+    assert isinstance(source, Source)
+    quiet = NoiseRanges((0, 0), (0, 0), (100, 100), (0, 0), (0, 0))
+    columns = []
+    for k in range(300):
+        noisy, clean = draw_pair([[source]], 32, quiet, np.random.default_rng(k))
+        np.testing.assert_array_equal(noisy, clean)
+        means = clean.reshape(8, 4, 8, 4).mean((1, 3)) / 255
+        assert means.std() > 0.005, "a flat patch"
+        columns.append(clean[0, 0] == 128)
+    assert 0 < np.mean(columns) < 0.5, "patches that hold the border are allowed"
+
+
+def test_every_part_of_an_image_is_used():
+    """A ramp along x tells where each patch came from: 225 starts, no gap at either end."""
+    pixels = np.tile(np.arange(256) / 255, (64, 1)).astype(np.float32)
+    source = make_source(CleanImage("a", ".", pixels, ""), 32, 0.0)
+    assert isinstance(source, Source)
+    quiet = NoiseRanges((0, 0), (0, 0), (100, 100), (0, 0), (0, 0))
+    starts = [
+        int(draw_pair([[source]], 32, quiet, np.random.default_rng(k))[1][0, 0])
+        for k in range(4000)
+    ]
+    assert set(starts) == set(range(225))
+
+
+def test_groups_are_equally_likely_whatever_their_size():
+    def source(name: str, group: str, value: float) -> Source:
+        image = CleanImage(name, group, np.full((8, 8), value, np.float32), "")
+        ready = make_source(image, 8, 0.0)
+        assert isinstance(ready, Source)
+        return ready
+
+    crowd = [source(str(i), "crowd", 0.0) for i in range(9)]
+    lone = [source("lone", "lone", 1.0)]
+    quiet = NoiseRanges((0, 0), (0, 0), (100, 100), (0, 0), (0, 0))
+    bright = [
+        draw_pair([crowd, lone], 8, quiet, np.random.default_rng(k))[1][0, 0] == 255
+        for k in range(1000)
+    ]
+    assert abs(np.mean(bright) - 0.5) < 5 * 0.5 / np.sqrt(1000)
+
+
+def test_noise_parameters_are_drawn_for_each_patch_peaks_log_uniformly():
+    gray = make_source(CleanImage("a", ".", np.full((64, 64), 0.5, np.float32), ""), 64, 0.0)
+    assert isinstance(gray, Source)
+    ranges = NoiseRanges((1, 1), (0, 0), (20, 2000), (0, 0), (0, 0))
+    peaks = []
+    for k in range(400):
+        noisy, clean = draw_pair([[gray]], 64, ranges, np.random.default_rng(k))
+        level = clean[0, 0] / 255
+        peaks.append(level / ((noisy / 255.0 - level).var() - 1 / 12 / 255**2))
+    logs = np.log(peaks)
+    low, high = np.log((20, 2000))
+    # a uniform variable: mean in the middle, deviation (high - low) / sqrt(12)
+    assert abs(logs.mean() - (low + high) / 2) < 5 * (high - low) / np.sqrt(12 * 400)
+    assert logs.std() == pytest.approx((high - low) / np.sqrt(12), rel=0.1)
+    assert low - 0.2 < logs.min() < low + 0.2
+    assert high - 0.2 < logs.max() < high + 0.2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"patch": 4},
+        {"patches": 1},
+        {"validation": 1.0},
+        {"peak": (200.0, 20.0)},
+        {"peak": (0.0, 20.0)},
+        {"correlation": (0.0, 0.9)},
+        {"alpha": (-1.0, 1.0)},
+        {"seed": -1},
+    ],
+)
+def test_impossible_settings_are_named(change):
+    (name,) = change
+    with pytest.raises(ValueError, match=f"^{name} is .*allowed is"):
+        SynthConfig(**change)
+
+
+def test_without_validation_all_pairs_are_for_training(tmp_path: Path):
+    made = synthesise(IMAGES, tmp_path / "set", replace(CONFIG, validation=0.0, patches=9))
+    assert (len(made.train), len(made.validation)) == (9, 0)

@@ -1,0 +1,172 @@
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from lfranker.checkpoints import newest_checkpoint, save_checkpoint
+from lfranker.dataset import Dataset
+from lfranker.losses import Objective, build_objective
+from lfranker.training import (
+    DivergedError,
+    TrainConfig,
+    Trainer,
+    build_network,
+    draw_batch,
+    learning_rate_factor,
+    load_initial,
+)
+
+TINY = TrainConfig(steps=6, batch=2, depth=1, dim=16, head_dim=8, warmup=2)
+CPU = torch.device("cpu")
+
+
+def make_data(count: int = 12, patch: int = 16) -> Dataset:
+    rng = np.random.default_rng(0)
+    clean = rng.integers(0, 256, (count, patch, patch), dtype=np.uint8)
+    noisy = 255 - clean
+    train, validation = np.arange(count - 2), np.arange(count - 2, count)
+    return Dataset(Path("nowhere"), {}, noisy, clean, train, validation, "digest")
+
+
+def make_trainer(config: TrainConfig = TINY, losses: tuple[str, ...] = ("mae",)) -> Trainer:
+    return Trainer(build_network(config), build_objective(losses, None), make_data(), config, CPU)
+
+
+def test_learning_rate_by_hand() -> None:
+    config = TrainConfig(steps=14, warmup=4)
+    factors = [learning_rate_factor(step, config) for step in (0, 3, 4, 9, 14)]
+    # linear 1/4 .. 4/4; cosine over ten steps: 1 at its start, 1/2 half way, 0 at the end
+    assert factors == pytest.approx([0.25, 1.0, 1.0, 0.5, 0.0], abs=1e-12)
+
+
+def test_initial_weights_depend_on_seed_and_repeat_alone_and_leave_the_global_generator() -> None:
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first = build_network(TINY).state_dict()
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    again = build_network(TINY).state_dict()
+    other = build_network(replace(TINY, repeat=1)).state_dict()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["m_head.0.weight"], other["m_head.0.weight"])
+
+
+def test_patch_k_is_the_same_whatever_the_batch_size() -> None:
+    data = make_data()
+    small, _ = draw_batch(data, replace(TINY, batch=2), step=5)
+    large, _ = draw_batch(data, replace(TINY, batch=6), step=5)
+    assert torch.equal(large[:2], small)
+    assert len({patch.numpy().tobytes() for patch in large}) > 1
+
+
+def test_noisy_and_clean_are_the_same_patch_turned_the_same_way_and_never_validation() -> None:
+    data, seen = make_data(), set()
+    allowed = {
+        np.rot90(data.clean[i], turns)[:, ::order].tobytes()
+        for i in data.train for turns in range(4) for order in (1, -1)
+    }  # fmt: skip
+    for step in range(40):
+        noisy, clean = draw_batch(data, TINY, step)
+        torch.testing.assert_close(noisy, 1 - clean)  # as make_data pairs them
+        seen |= {np.round(patch.numpy()[0] * 255).astype(np.uint8).tobytes() for patch in clean}
+    assert seen <= allowed
+    assert len(seen) > 40  # of 80 draws among 10 patches in 8 orientations
+
+
+def test_ema_follows_its_formula() -> None:
+    trainer = make_trainer()
+    name = "m_tail.0.weight"
+    expected = trainer.network.state_dict()[name].clone()
+    for step in trainer.steps():
+        decay = min(0.999, (1 + step.index) / (10 + step.index))
+        expected = decay * expected + (1 - decay) * trainer.network.state_dict()[name]
+        torch.testing.assert_close(trainer.ema.state_dict()[name], expected)
+
+
+def test_training_lowers_the_loss() -> None:
+    config = replace(TINY, steps=40, learning_rate=3e-3, warmup=5)
+    losses = [step.loss for step in make_trainer(config).steps()]
+    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
+
+
+def test_clipping_is_indifferent_to_the_scale_of_the_loss() -> None:
+    def scaled(factor: float) -> list[bool]:
+        objective = Objective({"mae": lambda x, y: factor * (x - y).abs().mean()})
+        config = replace(TINY, steps=25, clip_factor=1.05)
+        trainer = Trainer(build_network(config), objective, make_data(), config, CPU)
+        return [step.clipped for step in trainer.steps()]
+
+    small, large = scaled(1.0), scaled(1024.0)
+    assert small == large
+    assert any(small)
+    assert not any(small[:10])
+
+
+def test_a_loss_that_is_not_finite_stops_the_training() -> None:
+    def broken(output: Tensor, target: Tensor) -> Tensor:
+        return (output - target).abs().mean() * float("nan")
+
+    trainer = Trainer(build_network(TINY), Objective({"mae": broken}), make_data(), TINY, CPU)
+    before = {k: v.clone() for k, v in trainer.network.state_dict().items()}
+    with pytest.raises(DivergedError, match="step 1"):
+        next(trainer.steps())
+    after = trainer.network.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("stop", [1, 3, 5])
+def test_resuming_goes_on_to_the_bit(tmp_path: Path, stop: int) -> None:
+    whole = make_trainer(losses=("mae", "ssim"))
+    straight = [step.loss for step in whole.steps()]
+
+    first = make_trainer(losses=("mae", "ssim"))
+    losses = [step.loss for _, step in zip(range(stop), first.steps(), strict=False)]
+    save_checkpoint(first.state_dict(), tmp_path, 0)
+    second = make_trainer(losses=("mae", "ssim"))
+    state = newest_checkpoint(tmp_path, pytest.fail)
+    assert state is not None
+    second.load_state_dict(state)
+    losses += [step.loss for step in second.steps()]
+
+    assert losses == straight
+    for name, value in whole.ema.state_dict().items():
+        assert torch.equal(value, second.ema.state_dict()[name]), name
+
+
+def test_a_damaged_checkpoint_is_named_and_the_other_used(tmp_path: Path) -> None:
+    trainer, notices = make_trainer(), list[str]()
+    steps = trainer.steps()
+    for slot in range(2):
+        next(steps)
+        save_checkpoint(trainer.state_dict(), tmp_path, slot)
+    newest = tmp_path / "checkpoint-1.pt"
+    newest.write_bytes(newest.read_bytes()[:1000])
+    state = newest_checkpoint(tmp_path, notices.append)
+    assert state is not None
+    assert state["done"] == 1
+    assert len(notices) == 1
+    assert "checkpoint-1.pt" in notices[0]
+
+
+def test_initial_weights_from_a_file_and_of_another_shape(tmp_path: Path) -> None:
+    source = build_network(replace(TINY, seed=9))
+    torch.save(source.state_dict(), tmp_path / "weights.pth")
+    network = build_network(TINY)
+    load_initial(network, tmp_path / "weights.pth")
+    assert torch.equal(network.m_head[0].weight, source.m_head[0].weight)
+    with pytest.raises(ValueError, match=r"weights\.pth"):
+        load_initial(build_network(replace(TINY, dim=32)), tmp_path / "weights.pth")
+
+
+def test_logging_settings_do_not_determine_the_weights() -> None:
+    settings = TINY.determining()
+    assert set(asdict(TINY)) - set(settings) == {"log_every", "checkpoint_seconds"}
+
+
+@pytest.mark.parametrize(("name", "value"), [("steps", 0), ("learning_rate", 0.0), ("threads", 0)])
+def test_impossible_settings_are_named(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=name):
+        replace(TINY, **{name: value})
