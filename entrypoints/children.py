@@ -1,7 +1,7 @@
 """The trainings of a power set as child runs and processes: made, watched, and cleaned up."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -55,7 +55,7 @@ def adopt(parent: Run, tasks: Sequence[Task], inputs: Inputs) -> list[Child]:
     return children
 
 
-def _refuse_if_busy(runs: Iterator[Run] | Sequence[Run]) -> None:
+def _refuse_if_busy(runs: Iterable[Run]) -> None:
     for run in runs:
         if run.info.status in OPEN and not abandoned(run):
             raise ValueError(

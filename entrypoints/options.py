@@ -47,7 +47,7 @@ HELP: Mapping[str, str] = {
 }
 
 
-class Unless(click.ParamType):
+class Unless(click.ParamType[Any]):
     """A value, or a word that stands for None."""
 
     def __init__(self, word: str, parse: Callable[[str], Any]) -> None:

@@ -29,12 +29,10 @@ from lfranker.inference import denoise
 from lfranker.losses import LAYERS, LOSSES, VGGFeatures
 from lfranker.presets import PRESETS, Preset
 from lfranker.scans import ScanSet, prepare_scans, read_scans
-from lfranker.scenes import KINDS
 from lfranker.simulated_scans import TARGET_SPEED, simulate_scans, simulated_fields
 from lfranker.training import TrainConfig, build_network, load_initial
 from lfranker.weights import PerceptualWeights, load_features, resolve_weights
 
-FIELD_SIZE = 256  # px, of simulated fields of view
 PREPARED = "scans.json"
 
 
@@ -105,7 +103,8 @@ def scans(
 def _held_out(chosen: Settings, clean: Path | None) -> dict[str, Image]:
     """Fields that no training sees: fresh scenes, or the clean folder's validation images."""
     if clean is None:
-        return simulated_fields(len(KINDS), FIELD_SIZE, chosen.synth.seed)
+        preset = chosen.preset
+        return simulated_fields(preset.fields, preset.field_size, chosen.synth.seed)
     images, _ = clean_images(chosen, clean)
     _, validation = split(images, chosen.synth.validation, chosen.synth.seed)
     return {image.name.replace("/", "-"): image.image for image in validation}

@@ -17,7 +17,7 @@ from lfranker.tracking.runs import log_settings, own_run
 @click.command()
 @o.clean_option
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default="dataset",
-              show_default=True, help="Folder to make; it must not hold anything else.")  # fmt: skip
+              show_default=True, help="Folder to make; it holds nothing else.")  # fmt: skip
 @o.combine(o.preset_option, o.seed_option)
 @click.option("--workers", type=click.IntRange(0), default=0, show_default=True,
               help="Processes; 0: one per processor. The data do not depend on it.")  # fmt: skip

@@ -1,6 +1,6 @@
 """Weights from files, and saving and restoring a training so that it goes on to the bit.
 
-Two checkpoint files take turns, so that one is whole whatever happens while the other is written or sent.
+Two checkpoint files take turns: one is whole whatever happens while the other is written or sent.
 """
 
 import pickle

@@ -63,10 +63,11 @@ def bar_from_picture(gray: NDArray[np.float32]) -> int:
     ink) that differ strongly, and has letters: many jumps between the two. The rows above have not.
     """
     height = gray.shape[0]
-    near = np.abs(gray - np.median(gray, axis=1, keepdims=True)) <= TOLERANCE
-    uniform = near.mean(axis=1) >= ONE_VALUE
-    for top in range(height - int(height * TALLEST_BAR), height - SHORTEST_BAR + 1):
-        starts_here = top > 0 and uniform[top] and not uniform[top - 1]
+    value = np.median(gray, axis=1)
+    uniform = (np.abs(gray - value[:, None]) <= TOLERANCE).mean(axis=1) >= ONE_VALUE
+    differs = np.abs(np.diff(value, prepend=value[0])) > TOLERANCE
+    for top in range(max(1, height - int(height * TALLEST_BAR)), height - SHORTEST_BAR + 1):
+        starts_here = uniform[top] and (differs[top] or not uniform[top - 1])
         if starts_here and _is_text(gray[top:]):
             above = gray[max(0, 2 * top - height) : top]
             return 0 if _is_text(above) else height - top

@@ -78,7 +78,6 @@ def _decode_pillow(path: Path, data: bytes) -> Decoded:
             raise unsupported(path, "1-bit image")
         if mode not in PILLOW_MODES and not (mode == "I" and _png_depth(data) == 16):
             raise unsupported(path, f"image of mode {mode}")
-        file.load()  # OpenCV would return the readable part of a truncated file
         samples: NDArray[np.generic]
         if _png_depth(data) == 16:
             samples = _decode_opencv(path, data)

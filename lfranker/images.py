@@ -80,10 +80,7 @@ def read_image(path: Path) -> Micrograph:
 def _to_gray(
     samples: NDArray[np.integer], palette: bool
 ) -> tuple[NDArray[np.floating], NDArray[np.bool_] | None, list[str]]:
-    """Gray values in file units, the mask of coloured pixels (None in a gray file), notices.
-
-    Where the channels agree the value is kept exactly: luma would round it.
-    """
+    """Gray values in file units, the mask of coloured pixels (None in a gray file), notices."""
     if samples.ndim == 2:
         return samples.astype(np.float32), None, []
     channels = samples.shape[2]
@@ -96,7 +93,7 @@ def _to_gray(
     if not colour.any():
         return first, None, [f"{kind} with equal channels read as gray, without loss", *notices]
     luma = samples[..., :3] @ np.asarray(LUMA)
-    return np.where(colour, luma, first), colour, [f"{kind} converted to gray (luma)", *notices]
+    return luma, colour, [f"{kind} converted to gray (luma)", *notices]
 
 
 def write_image(path: Path, pixels: Image, dtype: np.dtype[np.generic], maximum: int) -> None:

@@ -33,7 +33,8 @@ def run_jobs(
     jobs: Sequence[Job], at_once: int, on_poll: Callable[[], None] | None = None
 ) -> Iterator[tuple[Job, int]]:
     """Yield (job, exit code) as jobs end; negative codes are signals, as in `subprocess`."""
-    waiting, running = list(jobs), {}
+    waiting = list(jobs)
+    running: dict[str, tuple[Job, subprocess.Popen[bytes]]] = {}
     try:
         while waiting or running:
             while waiting and len(running) < at_once:

@@ -8,16 +8,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import numpy as np
 import torch
+from mlflow.models import set_model
+from mlflow.pyfunc.model import PythonModel
 from safetensors.torch import load_file
 
 from lfranker.inference import denoise
 from lfranker.scunet import SCUNet
 
 
-class ServedModel(mlflow.pyfunc.PythonModel):
+class ServedModel(PythonModel):
     """`unwrap_python_model().network` is the torch module."""
 
     network: SCUNet
@@ -29,16 +30,12 @@ class ServedModel(mlflow.pyfunc.PythonModel):
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.network.to(device).eval()
 
-    def predict(
-        self,
-        context,
-        model_input,
-        params=None,  # type: ignore[no-untyped-def]
-    ):
+    # no type hints: MLflow would take them for a schema, instead of the signature that is given
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
         batch = np.asarray(model_input, dtype=np.float32)
         if batch.ndim != 4 or batch.shape[1] != 1:
             raise ValueError(f"expected an array (b, 1, h, w), got {batch.shape}")
         return np.stack([denoise(self.network, image[0])[None] for image in batch])
 
 
-mlflow.models.set_model(ServedModel())
+set_model(ServedModel())

@@ -30,6 +30,11 @@ def test_a_bar_of_text_is_found_to_the_row(height, paper, ink):
     assert bar_from_picture(np.vstack([SPECIMEN, bar(height, paper, ink)])) == height
 
 
+def test_a_bar_under_a_plain_dark_bottom_is_cut_at_its_line():
+    dark = np.zeros((150, 400), np.float32)
+    assert bar_from_picture(np.vstack([SPECIMEN, dark, bar(40, 0, 1)])) == 40
+
+
 def test_no_bar_is_found_where_there_is_none():
     flat = np.zeros((40, 400), np.float32)
     line = flat.copy()
@@ -39,7 +44,13 @@ def test_no_bar_is_found_where_there_is_none():
         cv2.circle(spots, (int(column), int(row)), 3, 1.0, -1)
     spots = cv2.GaussianBlur(spots, (0, 0), 1.5)  # bright particles on black, from a black row on
     spots[0] = 0
-    for below in (flat, line, spots, SPECIMEN[:40]):
+    grays = flat.copy()  # sharp particles of many brightnesses: more than paper and ink
+    rng = np.random.default_rng(2)
+    for row, column in rng.integers(3, 37, (150, 2)) * [1, 10]:
+        cv2.circle(grays, (int(column), int(row)), 4, float(rng.uniform(0.4, 1)), -1)
+    grays[0] = 0
+    assert 0.5 < (grays == 0).mean() < 0.75
+    for below in (flat, line, spots, grays, SPECIMEN[:40]):
         assert bar_from_picture(np.vstack([SPECIMEN, below])) == 0
     mask = (SPECIMEN > 0.5).astype(np.float32)
     assert bar_from_picture(np.vstack([mask, bar(40, 0, 1)])) == 0, "two levels everywhere"

@@ -35,8 +35,9 @@ def test_exit_codes_and_output_come_back(tmp_path: Path) -> None:
 def test_no_more_than_asked_run_at_once(tmp_path: Path) -> None:
     # each job counts the marks of the jobs that run beside it
     code = (
-        f"import os, pathlib, time; p = pathlib.Path(r'{tmp_path}'); m = p / f'{{os.getpid()}}.mark';"
-        "m.touch(); time.sleep(.3); print(len(list(p.glob('*.mark')))); m.unlink()"
+        f"import os, pathlib, time; p = pathlib.Path(r'{tmp_path}');"
+        "m = p / f'{os.getpid()}.mark'; m.touch(); time.sleep(.3);"
+        "print(len(list(p.glob('*.mark')))); m.unlink()"
     )
     list(run_jobs([python(str(n), code, tmp_path) for n in range(5)], 2))
     seen = [int(last_words(tmp_path / f"{n}.txt")) for n in range(5)]

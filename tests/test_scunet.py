@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lfranker import scunet
-from lfranker.scunet import ConvTransBlock, SCUNet, WindowAttention
+from lfranker.scunet import SCUNet, WindowAttention
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "scunet.json").read_text())
 
@@ -71,9 +71,7 @@ def test_golden_output_and_that_it_needs_the_shift_mask(monkeypatch: pytest.Monk
 
 
 def test_parameter_count_of_the_published_network() -> None:
-    with torch.device("meta"):
-        network = SCUNet()
-    assert round(sum(p.numel() for p in network.parameters()) / 1e6, 3) == 17.944
+    assert round(sum(p.numel() for p in SCUNet().parameters()) / 1e6, 3) == 17.944
 
 
 def test_names_and_shapes_are_those_of_the_published_checkpoints() -> None:
@@ -117,10 +115,9 @@ def test_attention_reaches_its_window_and_no_opposite_edge() -> None:
 
 
 def test_every_second_block_is_shifted() -> None:
-    levels = SCUNet(config=[3] * 7, dim=4, head_dim=2).children()
-    blocks = [[b for b in level if isinstance(b, ConvTransBlock)] for level in levels]
-    shifts = [[b.trans_block.msa.shifted for b in level] for level in blocks if level]
-    assert shifts == [[False, True, False]] * 7
+    network = SCUNet(config=[3] * 7, dim=4, head_dim=2)
+    found = [m.shifted for m in network.modules() if isinstance(m, WindowAttention)]
+    assert found == [False, True, False] * 7
 
 
 @pytest.mark.parametrize(("h", "w"), [(1, 1), (65, 130), (64, 64)])
@@ -165,11 +162,13 @@ def test_copies_in_other_precisions_agree(small: SCUNet) -> None:
 
 def test_trains_under_autocast_close_to_float32(small: SCUNet) -> None:
     image = torch.rand(1, 1, 64, 64)
-    exact = gradients(small, image)
     with torch.autocast("cpu", torch.bfloat16):
-        rough = gradients(small, image)
-    for a, b in zip(exact, rough, strict=True):
-        assert (a - b).norm() < 0.1 * a.norm()  # bfloat16 keeps 8 bits, over some tens of layers
+        rough = small(image)
+        assert all(g.isfinite().all() for g in gradients(small, image))
+    assert rough.dtype == torch.bfloat16
+    exact = small(image)
+    # bfloat16 rounds by 2^-9; some tens of layers.
+    assert 0 < (rough - exact).norm() < 0.05 * exact.norm()
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,35 @@ def test_displacement_is_a_small_shift_and_a_drift_linear_in_the_slow_axis():
     assert 0.75 * MAX_DRIFT < np.abs(drifts).max() < MAX_DRIFT + 0.02
 
 
+def test_detail_survives_the_displacement():
+    """Period 8 px: cubic splines keep its amplitude within 1 %, linear steps lose up to 8 %."""
+    side = 100
+    _, x = np.mgrid[: side + 2 * BORDER, : side + 2 * BORDER].astype(np.float32)
+    ramp, wave = x / 200 + 0.1, (0.5 + 0.4 * np.sin(2 * np.pi * x / 8)).astype(np.float32)
+    for seed in range(10):
+        of_ramp, of_wave = (
+            simulate_scan(image, SILENT, np.random.default_rng(seed)) for image in (ramp, wave)
+        )
+        place = (of_ramp.astype(np.float64) - 0.1) * 200
+        expected = 0.5 + 0.4 * np.sin(2 * np.pi * place / 8)
+        assert np.abs(of_wave - expected).max() < 0.02 * 0.4 + 5e-3
+
+
+def test_every_field_and_speed_has_noise_and_displacement_of_its_own(tmp_path):
+    y, _ = np.mgrid[: 100 + 2 * BORDER, : 100 + 2 * BORDER].astype(np.float32)
+    simulate_scans(dict.fromkeys(("a", "b"), y / 200 + 0.1), tmp_path / "scans", seed=2)
+    scans = {
+        (speed, name): read_image(tmp_path / "scans" / speed / f"{name}.png").pixels
+        for speed in SPEEDS
+        for name in ("a", "b")
+    }
+    for speed in SPEEDS:
+        assert not np.array_equal(scans[speed, "a"], scans[speed, "b"])
+    for name in ("a", "b"):  # the mean brightness of the ramp tells the shift, to 0.15 px
+        shifts = [scans[speed, name].mean(dtype=np.float64) * 200 for speed in SPEEDS]
+        assert np.ptp(shifts) > 0.6, "all speeds lie on each other"
+
+
 def test_no_pixel_is_invented_at_the_border():
     """What lies beyond the outermost ring can be anything without changing the scan."""
     clean = scene("cells", (80, 80), 0)

@@ -9,7 +9,7 @@ from huggingface_hub import constants
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lfranker import weights as module
+from lfranker import weights as weights_module
 from lfranker.losses.perceptual import VGG19, convolutions_for
 from lfranker.weights import (
     PerceptualWeights,
@@ -156,7 +156,10 @@ def put_in_hub_cache(root: Path) -> Path:
     return path
 
 
-def test_imagenet_is_found_in_both_caches(tmp_path: Path) -> None:
+def test_imagenet_is_found_in_both_caches_and_then_not_downloaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights_module, "download_imagenet", lambda: pytest.fail("downloads"))
     assert find_imagenet() is None
     torchvision = tmp_path / "torch" / "hub" / "checkpoints" / "vgg19-dcbb9e9d.pth"
     torchvision.parent.mkdir(parents=True)
@@ -164,7 +167,7 @@ def test_imagenet_is_found_in_both_caches(tmp_path: Path) -> None:
     assert find_imagenet() == torchvision
     hub = put_in_hub_cache(tmp_path / "hub")
     assert find_imagenet() == hub
-    for choice in ("auto", "imagenet"):  # on disk, so nothing is downloaded
+    for choice in ("auto", "imagenet"):
         weights = resolve_weights(choice, random_allowed=True, download=True)
         digest = hashlib.sha256(b"hub").hexdigest()[:16]
         assert weights == PerceptualWeights("imagenet", hub, digest)
@@ -177,9 +180,7 @@ def test_offline_auto_goes_on_only_where_random_is_allowed(download: bool) -> No
     assert "going on with random weights" in weights.notice
     assert ("no route to https://huggingface.co/timm/vgg19.tv_in1k" in weights.notice) == download
     for choice, allowed in (("auto", False), ("imagenet", True), ("imagenet", False)):
-        with pytest.raises(
-            ValueError, match=rf"`{choice}`: .* run once online .* or pass `random`"
-        ):
+        with pytest.raises(ValueError, match=rf"`{choice}`: .* run once online .* `random`"):
             resolve_weights(choice, random_allowed=allowed, download=download)
 
 
@@ -196,8 +197,8 @@ def test_online_auto_downloads_the_one_file(
         asked.append(f"{repository} {name}")
         return str(put_in_hub_cache(tmp_path / "hub"))
 
-    monkeypatch.setattr(module.huggingface_hub, "get_session", Network)
-    monkeypatch.setattr(module.huggingface_hub, "hf_hub_download", fetch)
+    monkeypatch.setattr(huggingface_hub, "get_session", Network)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fetch)
     weights = resolve_weights("auto", random_allowed=True, download=True)
     assert (weights.kind, weights.label, weights.notice) == ("imagenet", "perceptual", "")
     assert asked == [

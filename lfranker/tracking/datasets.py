@@ -1,6 +1,7 @@
 """Datasets as MLflow knows them, with our own digest: MLflow's sees only 10,000 values."""
 
 import mlflow
+from mlflow.data.numpy_dataset import from_numpy
 
 from lfranker.dataset import Dataset
 
@@ -8,7 +9,7 @@ from lfranker.dataset import Dataset
 def log_dataset(data: Dataset, context: str) -> None:
     """Add the dataset to the active run's inputs."""
     source = str(data.folder / "manifest.json")
-    described = mlflow.data.from_numpy(
+    described = from_numpy(
         data.noisy, targets=data.clean, source=source, name="patches", digest=data.digest[:32]
     )
     mlflow.log_input(described, context=context)

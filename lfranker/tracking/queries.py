@@ -1,7 +1,7 @@
 """Finding power sets, their children and their scores."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import pandas as pd
 from mlflow import MlflowClient
@@ -17,7 +17,7 @@ SCAN_SET = TAG + "scans."
 WORST_FIRST = ("failed", "diverged", "collapsed", "ok")
 
 
-def search(text: str, experiments: Sequence[str] | None = None) -> Iterator[Run]:
+def search(text: str, experiments: list[str] | None = None) -> Iterator[Run]:
     """All active runs that match, newest first; in all experiments unless told."""
     client, token = MlflowClient(), None
     experiments = experiments or [e.experiment_id for e in client.search_experiments()]
@@ -170,6 +170,7 @@ def _over_repeats(rows: pd.DataFrame) -> pd.DataFrame:
     grouped = rows.groupby("name", sort=False)
     table = grouped.first()
     # one missing repeat makes the mean missing: a mean over the lucky ones would not compare
-    table[numbers] = grouped[numbers].agg(lambda column: column.mean(skipna=False))
+    for column in numbers:
+        table[column] = grouped[column].mean(skipna=False)
     table["outcome"] = grouped["outcome"].agg(lambda column: min(column, key=WORST_FIRST.index))
     return table

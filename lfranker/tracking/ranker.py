@@ -1,8 +1,10 @@
 """Ranks a power set from what the tracking server knows of it, and writes the answer there."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
+from typing import Any
 
 import pandas as pd
 from mlflow.entities import Run
@@ -93,7 +95,7 @@ def _register(
     versions: dict[str, str] = {}
     notices: list[str] = []
     for name, criteria in won_by(ranking).items():
-        row = board.loc[name]
+        row = board.loc[[name]].to_dict("records")[0]
         if not row["model"]:
             notices.append(
                 f"{name} won {', '.join(criteria)} but has no logged model: not registered"
@@ -113,9 +115,9 @@ def _register(
     return versions, notices
 
 
-def _finite_scores(row: "pd.Series[float]") -> dict[str, float]:
-    names = [str(name) for name in row.index if SCORE.fullmatch(str(name))]
-    return {name: float(row[name]) for name in names if pd.notna(row[name])}
+def _finite_scores(row: Mapping[Hashable, Any]) -> dict[str, float]:
+    names = [str(name) for name in row if SCORE.fullmatch(str(name))]
+    return {name: float(row[name]) for name in names if isfinite(row[name])}
 
 
 def _description(
@@ -167,11 +169,12 @@ def _write_note(parent: Run, ranking: Ranking, simulated: bool, notices: Sequenc
 def _mark_children(parent: Run, ranking: Ranking) -> None:
     """Mean rank as a metric and what was won as the tag `winner`, so that the UI sorts by them."""
     won = won_by(ranking)
+    ranks = ranking.leaderboard["mean_rank"].astype(float).to_dict()
     for (name, _), run in trainings(parent).items():
-        if name not in ranking.leaderboard.index:
+        if name not in ranks:
             continue
-        mean_rank = ranking.leaderboard.loc[name, "mean_rank"]
-        if pd.notna(mean_rank):
-            log_metrics(run.info.run_id, {"mean_rank": float(mean_rank)})
+        mean_rank = ranks[name]
+        if isfinite(mean_rank):
+            log_metrics(run.info.run_id, {"mean_rank": mean_rank})
         if name in won or "winner" in run.data.tags:
             set_tags(run.info.run_id, {"winner": ", ".join(won.get(name, []))})
