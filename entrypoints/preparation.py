@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from lfranker.dataset import (
@@ -101,13 +102,21 @@ def scans(
 
 
 def _held_out(chosen: Settings, clean: Path | None) -> dict[str, Image]:
-    """Fields that no training sees: fresh scenes, or the clean folder's validation images."""
+    """Fields that no training sees: fresh scenes, or the centres of validation images."""
+    preset = chosen.preset
     if clean is None:
-        preset = chosen.preset
         return simulated_fields(preset.fields, preset.field_size, chosen.synth.seed)
     images, _ = clean_images(chosen, clean)
     _, validation = split(images, chosen.synth.validation, chosen.synth.seed)
-    return {image.name.replace("/", "-"): image.image for image in validation}
+    return {
+        image.name.replace("/", "-"): _centre(image.image, preset.field_size)
+        for image in validation[: preset.fields]
+    }
+
+
+def _centre(image: Image, size: int) -> Image:
+    top, left = (max(0, (length - size) // 2) for length in image.shape)
+    return np.ascontiguousarray(image[top : top + size, left : left + size])
 
 
 def perceptual(

@@ -78,8 +78,8 @@ class WindowAttention(nn.Module):
             d=self.head_dim,
         )
         below, right = self.offset.unbind(-1)
-        # Written out: with a learned bias, scaled_dot_product_attention also stores every weight
-        # when training on CPUs, and was 2 to 8 % slower a step (dim 16 and 32, batch 8 of 64 x 64).
+        # Written out: given this learned bias, scaled_dot_product_attention took 2 to 8 % longer a
+        # training step on one CPU thread (dim 16 and 32, batch 8 of 64 x 64).
         logits = (q * self.head_dim**-0.5) @ rearrange(k, "b n k p d -> b n k d p")
         logits = logits + self.relative_position_params[:, below, right]  # float32 under autocast
         if self.shifted:

@@ -22,6 +22,8 @@ class ServedModel(PythonModel):
     """`unwrap_python_model().network` is the torch module."""
 
     network: SCUNet
+    # the signature is given; MLflow would ask for type hints as a second, weaker one
+    _skip_type_hint_validation = True
 
     def load_context(self, context: Any) -> None:
         settings = json.loads(Path(context.artifacts["network"]).read_text())
@@ -30,7 +32,6 @@ class ServedModel(PythonModel):
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.network.to(device).eval()
 
-    # no type hints: MLflow would take them for a schema, instead of the signature that is given
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
         batch = np.asarray(model_input, dtype=np.float32)
         if batch.ndim != 4 or batch.shape[1] != 1:

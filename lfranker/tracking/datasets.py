@@ -8,7 +8,7 @@ from lfranker.dataset import Dataset
 
 def log_dataset(data: Dataset, context: str) -> None:
     """Add the dataset to the active run's inputs."""
-    source = str(data.folder / "manifest.json")
+    source = (data.folder / "manifest.json").resolve().as_uri()
     described = from_numpy(
         data.noisy, targets=data.clean, source=source, name="patches", digest=data.digest[:32]
     )

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import warnings
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -42,18 +41,15 @@ def log_network(run_id: str, network: nn.Module, settings: Mapping[str, object])
         save_file(state, folder / ARTIFACTS["weights"])
         (folder / ARTIFACTS["network"]).write_text(json.dumps(dict(settings)))
         package = _stage_package(folder / "lfranker")
-        with warnings.catch_warnings():
-            # the signature is given: type hints would be a second, weaker one
-            warnings.filterwarnings("ignore", ".*Add type hints to the `predict` method")
-            info = mlflow.pyfunc.log_model(
-                name="model",
-                python_model=str(package / "served.py"),
-                artifacts={key: str(folder / file) for key, file in ARTIFACTS.items()},
-                code_paths=[str(package)],
-                signature=SIGNATURE,
-                input_example=np.full((1, 1, 16, 16), 0.5, np.float32),
-                pip_requirements=[f"{name}=={_public(version(name))}" for name in REQUIREMENTS],
-            )
+        info = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(package / "served.py"),
+            artifacts={key: str(folder / file) for key, file in ARTIFACTS.items()},
+            code_paths=[str(package)],
+            signature=SIGNATURE,
+            input_example=np.full((1, 1, 16, 16), 0.5, np.float32),
+            pip_requirements=[f"{name}=={_public(version(name))}" for name in REQUIREMENTS],
+        )
     set_tags(run_id, {TAG + "model": info.model_id})
     return str(info.model_id)
 
