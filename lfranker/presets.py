@@ -55,13 +55,13 @@ PRESETS: dict[str, Preset] = {
     "demo": Preset(
         title="all 15 subsets in minutes on a laptop, to see what lfranker does",
         train=TrainConfig(
-            steps=250,
-            batch=4,
+            steps=200,
+            batch=2,
             depth=1,
             dim=16,
             head_dim=8,
             learning_rate=2e-3,
-            warmup=25,
+            warmup=20,
             perceptual_layers=2,
         ),
         synth=SynthConfig(patch=64, patches=1000),
