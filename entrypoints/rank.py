@@ -28,7 +28,7 @@ def report(parent: str | None, model_name: str, scans: str | None = None) -> Non
     """Rank, write the result to the tracking server and show it."""
     result = rank_power_set(parent, model_name, scans)
     board = tables(result.ranking)["leaderboard"]
-    click.echo(to_markdown(board, CAPTIONS["leaderboard"]))
+    click.echo(to_markdown(board, CAPTIONS["leaderboard"], simulated=result.simulated))
     for line in (*result.ranking.notes, *result.notices):
         click.echo(f"- {line}")
     for alias, version in sorted(result.versions.items()):

@@ -41,6 +41,7 @@ class Report:
     parent: str
     ranking: Ranking
     markdown: str
+    simulated: bool
     versions: Mapping[str, str]  # alias -> version of the registered model
     notices: tuple[str, ...]
 
@@ -67,7 +68,7 @@ def rank_power_set(parent_id: str | None, model: str, scans: str | None = None) 
     _write_tables(parent, folder, ranking, markdown, simulated, versions)
     if own:
         _write_note(parent, ranking, simulated, notices)
-    return Report(parent.info.run_id, ranking, markdown, versions, tuple(notices))
+    return Report(parent.info.run_id, ranking, markdown, simulated, versions, tuple(notices))
 
 
 def _check_one_perceptual_network(board: pd.DataFrame) -> None:
@@ -140,7 +141,8 @@ def _write_tables(
     simulated: bool,
     versions: Mapping[str, str],
 ) -> None:
-    texts = {f"{folder}/{name}.csv": to_csv(t) for name, t in tables(ranking).items()}
+    title = "synthetic-" if simulated else ""
+    texts = {f"{folder}/{title}{name}.csv": to_csv(t) for name, t in tables(ranking).items()}
     summary = {
         "champion": ranking.champion,
         "champion_mean_rank": ranking.champion_mean_rank,
