@@ -1,7 +1,7 @@
 """The trainings of a power set as child runs and processes: made, watched, and cleaned up."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,8 +13,9 @@ from tqdm import tqdm
 from entrypoints.preparation import Inputs
 from lfranker.experiment import Task, training_fingerprint
 from lfranker.launchers import Job, last_words, run_jobs
+from lfranker.tracking.ownership import refuse_if_busy
 from lfranker.tracking.queries import trainings
-from lfranker.tracking.runs import OPEN, PARENT, TAG, abandoned, create_child, end_run, set_tags
+from lfranker.tracking.runs import OPEN, TAG, create_child, end_run, set_tags, take_up
 from lfranker.tracking.scoring import scored
 from lfranker.tracking.training_run import PROGRESS_VARIABLE
 
@@ -34,42 +35,39 @@ class Child:
         return f"{self.task.name} (repeat {self.task.repeat})"
 
 
-def adopt(parent: Run, tasks: Sequence[Task], inputs: Inputs) -> list[Child]:
+def adopt(parent: Run, tasks: Sequence[Task], inputs: Inputs, take_over: bool) -> list[Child]:
     """A child run for every task: those of earlier power sets that share the key, else new ones.
 
-    Raises ValueError where another process is still training one of them.
+    Raises ValueError where another process is still training one of them, unless `take_over`.
     """
     known = trainings(parent)
-    _refuse_if_busy(known.values())
+    planned = {(task.name, task.repeat) for task in tasks}
+    if not take_over:
+        refuse_if_busy(run for key, run in known.items() if key in planned)
     children = []
     for task in tasks:
         run = known.get((task.name, task.repeat))
-        todo = "train" if run is None else _todo(run, inputs)
         if run is None:
-            run = _create(parent, task, inputs.facts["perceptual"])
-        else:
-            set_tags(run.info.run_id, {PARENT: parent.info.run_id})
-        if todo == "train":
+            children.append(Child(task, _create(parent, task, inputs.facts["perceptual"]), "train"))
+            continue
+        take_up(run, parent)
+        child = Child(task, run, _todo(run, inputs))
+        if child.todo == "train":
             MlflowClient().update_run(run.info.run_id, status="SCHEDULED")
-        children.append(Child(task, run, todo))
+        elif run.info.status != "FINISHED":
+            MlflowClient().set_terminated(run.info.run_id, "FINISHED")
+        children.append(child)
     return children
 
 
-def _refuse_if_busy(runs: Iterable[Run]) -> None:
-    for run in runs:
-        if run.info.status in OPEN and not abandoned(run):
-            raise ValueError(
-                f"{run.info.run_name} is being trained by {run.data.tags.get(TAG + 'owner')} "
-                f"(run {run.info.run_id}): wait for it, or end that process first"
-            )
-
-
 def _todo(run: Run, inputs: Inputs) -> str:
-    if run.info.status != "FINISHED":
-        return "train"
-    if run.data.tags.get(TAG + "outcome") == "diverged" or scored(run, inputs.scans):
+    """A run that has its model is trained, whatever ended it after that."""
+    tags = run.data.tags
+    if tags.get(TAG + "outcome") == "diverged" and run.info.status == "FINISHED":
         return ""
-    return "evaluate"
+    if TAG + "model" not in tags:
+        return "train"
+    return "" if scored(run, inputs.scans) else "evaluate"
 
 
 def _create(parent: Run, task: Task, perceptual: str) -> Run:
@@ -159,6 +157,10 @@ def _close(child: Child, job: Job, code: int) -> str:
     client, run_id = MlflowClient(), child.run.info.run_id
     if job.log.exists():
         client.log_artifact(run_id, str(job.log), "logs")
+    if code != 0 and child.todo == "evaluate":
+        # the training it belongs to is as good as before
+        set_tags(run_id, {TAG + "reason": f"scoring: exit code {code}: {last_words(job.log, 15)}"})
+        return f"{child.title}: scoring failed with exit code {code}: {last_words(job.log)}"
     if code != 0:
         end_run(run_id, "FAILED", f"exit code {code}: {last_words(job.log, 15)}")
         return f"{child.title} FAILED with exit code {code}: {last_words(job.log)}"

@@ -5,16 +5,17 @@ from functools import partial
 from typing import Any
 
 import click
+from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from entrypoints import options as o
 from entrypoints import preparation
-from lfranker.evaluation import score, summarise
 from lfranker.inference import denoise
+from lfranker.launchers import launched, terminate_as_interrupt
 from lfranker.scans import ScanSet
 from lfranker.tracking.models import load_network
-from lfranker.tracking.queries import find_parent, find_run, trainings
-from lfranker.tracking.runs import TAG
+from lfranker.tracking.queries import find_parent, find_run, own_scores, trainings
+from lfranker.tracking.runs import PARENT, TAG, own_run
 from lfranker.tracking.scoring import log_scans, score_baselines, score_run, scored
 
 
@@ -28,7 +29,8 @@ def main(parent: str | None, run: str | None, model: str | None, **asked: Any) -
 
     Scores of a run or power set are kept with it by the digest of the scans: another set of scans
     never overwrites them. Rank a power set on these scans with
-    `mlflow run . -e rank -P parent=ID -P scans=DIGEST`.
+    `mlflow run . -e rank -P parent=ID -P scans=DIGEST`. A model's scores are a run of their own,
+    with those of the filters that it has to beat as its children.
     """
     if sum(choice is not None for choice in (parent, run, model)) != 1:
         raise click.UsageError("give exactly one of --parent, --run and --model")
@@ -38,12 +40,13 @@ def main(parent: str | None, run: str | None, model: str | None, **asked: Any) -
         scans = preparation.scans(chosen, asked["scans"], asked["target"], None, cache)
         for notice in scans.notices:
             click.echo(f"note: {notice}", err=True)
-        if parent is not None:
-            _score_power_set(find_parent(None if parent == "latest" else parent), scans)
-        elif run is not None:
-            _score_training(find_run(run), scans)
-        elif model is not None:
-            _score_model(model, scans)
+        with terminate_as_interrupt():
+            if parent is not None:
+                _score_power_set(find_parent(None if parent == "latest" else parent), scans)
+            elif run is not None:
+                _score_alone(find_run(run), scans)
+            elif model is not None:
+                _score_model(model, scans)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     click.echo(f"scored on {len(scans)} pairs of scans, digest {scans.digest[:8]}")
@@ -54,8 +57,16 @@ def _score_power_set(parent: Run, scans: ScanSet) -> None:
     for training in trainings(parent).values():
         if training.data.tags.get(TAG + "model") and not scored(training, scans):
             _score_training(training, scans)
-    for name in score_baselines(parent, scans, {}):
-        click.echo(f"baseline {name} scored", err=True)
+    _score_baselines(parent, scans)
+
+
+def _score_alone(run: Run, scans: ScanSet) -> None:
+    """One training; and the baselines, unless the power set that asks does that itself."""
+    _score_training(run, scans)
+    parent = run.data.tags.get(PARENT)
+    if parent is not None and not launched():
+        log_scans(parent, scans)
+        _score_baselines(find_parent(parent), scans)
 
 
 def _score_training(run: Run, scans: ScanSet) -> None:
@@ -67,10 +78,20 @@ def _score_training(run: Run, scans: ScanSet) -> None:
 
 
 def _score_model(uri: str, scans: ScanSet) -> None:
-    table = score(partial(denoise, load_network(uri)), scans)
-    click.echo(table.to_csv(index=False))
-    for name, value in summarise(table).items():
+    network = load_network(uri)
+    with own_run(f"evaluate {uri}", "evaluate") as run:
+        log_scans(run.info.run_id, scans)
+        result = score_run(run.info.run_id, partial(denoise, network), scans)
+        _score_baselines(run, scans)
+    click.echo(f"{uri}: {result}; run {run.info.run_id}")
+    finished = MlflowClient().get_run(run.info.run_id)
+    for name, value in own_scores(finished, scans.digest).items():
         click.echo(f"{name}: {value:.4f}")
+
+
+def _score_baselines(parent: Run, scans: ScanSet) -> None:
+    for name in score_baselines(parent, scans, {}):
+        click.echo(f"baseline {name} scored", err=True)
 
 
 if __name__ == "__main__":

@@ -79,6 +79,14 @@ def file(text: str) -> Path:
     return path.resolve()
 
 
+def at_least_one(text: str) -> int:
+    """A number of things, at least 1."""
+    number = int(text)
+    if number < 1:
+        raise ValueError("must be at least 1")
+    return number
+
+
 def word_option(flag: str, word: str, parse: Callable[[str], Any], text: str) -> Any:
     """An option whose default is a word that reads as None."""
     return click.option(flag, type=Unless(word, parse), default=word, show_default=True, help=text)

@@ -20,6 +20,7 @@ from lfranker.launchers import terminate_as_interrupt
 from lfranker.losses import build_objective, parse_losses
 from lfranker.presets import PRESETS
 from lfranker.tracking.datasets import log_dataset
+from lfranker.tracking.ownership import sweep
 from lfranker.tracking.runs import TAG, log_settings, own_run, set_tags
 from lfranker.tracking.scoring import log_scans, score_baselines
 from lfranker.training import TrainConfig
@@ -31,9 +32,10 @@ MOST_JOBS = 8  # at once unless told: each process holds torch and a network in 
 @o.word_option("--losses", o.PRESET, parse_losses, "Set of losses, e.g. mae,mse,ssim,perceptual.")
 @o.combine(o.clean_option, o.scans_option, o.target_option, o.preset_option, o.data_option)
 @click.option("--repeats", type=click.IntRange(1), default=1, help="Paired repeats of each subset.")
-@o.word_option("--jobs", "auto", int, "Trainings at once.")
+@o.word_option("--jobs", "auto", o.at_least_one, "Trainings at once.")
 @o.combine(o.seed_option, o.perceptual_option, o.init_option, o.device_option)
 @o.yes_no_option("--dry-run", "Only show the plan and how long it would take.")
+@o.yes_no_option("--take-over", "Go on with trainings whose process another machine left open.")
 @o.combine(o.keep_option, o.cache_option, o.model_name_option)
 @o.settings_options(TrainConfig, SynthConfig)
 def main(losses: tuple[str, ...] | None, dry_run: bool, **asked: Any) -> None:
@@ -49,6 +51,8 @@ def main(losses: tuple[str, ...] | None, dry_run: bool, **asked: Any) -> None:
     """
     chosen = losses or PRESETS[asked["preset"]].losses
     with terminate_as_interrupt(), own_run(f"powerset {asked['preset']}", "powerset") as run:
+        for name in sweep(run.info.experiment_id):
+            click.echo(f"note: run {name} was left open by a killed process; now KILLED", err=True)
         try:
             inputs = preparation.inputs(chosen, asked)
             for notice in inputs.notices:
@@ -83,7 +87,7 @@ def _conduct(
     log_settings(run, {**inputs.settings.used, **facts, "jobs": jobs, "used_losses": names})
     log_dataset(inputs.data, "training")
     log_scans(run_id, inputs.scans)
-    children = adopt(run, plan, inputs)
+    children = adopt(run, plan, inputs, asked["take_over"])
     kept = sum(not child.todo for child in children)
     if kept:
         click.echo(f"{kept} of {len(children)} trainings are finished already and kept")

@@ -14,8 +14,9 @@ from tqdm import tqdm
 from entrypoints import options as o
 from entrypoints import preparation
 from lfranker.dataset import SynthConfig
+from lfranker.images import Image
 from lfranker.inference import denoise
-from lfranker.launchers import stop_between_steps
+from lfranker.launchers import orphaned, stop_between_steps
 from lfranker.losses import build_objective, parse_subset, subset_name
 from lfranker.tracking.datasets import log_dataset
 from lfranker.tracking.runs import TAG, log_settings, own_run, set_tags
@@ -75,7 +76,13 @@ def _train(
     if outcome != "ok":
         return outcome
     log_scans(run.info.run_id, inputs.scans)
-    return score_run(run.info.run_id, partial(denoise, trainer.ema), inputs.scans, config.steps)
+
+    def denoiser(image: Image) -> Image:
+        if asked_to_stop() or orphaned():
+            raise KeyboardInterrupt("stopped while scoring; the model is logged")
+        return denoise(trainer.ema, image)
+
+    return score_run(run.info.run_id, denoiser, inputs.scans, config.steps)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,8 @@ def powerset_key(config: TrainConfig, facts: Mapping[str, str]) -> str:
     """What all trainings of a power set have in common and what determines their weights.
 
     `facts` are data, perceptual, init and device. Neither the set of losses nor the scans enter:
-    a larger set or new scans reuse what is trained.
+    new scans reuse what is trained, and so does a larger set, unless it is the perceptual loss
+    (and with it the weights of its network) that is added.
     """
     common = {k: v for k, v in config.determining().items() if k != "repeat"}
     used = {name: facts[name] for name in DETERMINING_FACTS}

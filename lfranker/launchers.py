@@ -16,6 +16,11 @@ from types import FrameType
 
 PARENT_VARIABLE = "LFRANKER_PARENT_PID"
 GRACE = 20.0  # seconds between asking a process to end and killing it
+PATIENCE = 2 * GRACE  # seconds in which another signal cannot tear the work of ending
+# Ctrl-C, `kill`, and a terminal that was closed (Windows knows no SIGHUP)
+END_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
 POLL = 0.5  # seconds
 
 
@@ -80,45 +85,61 @@ def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
             process.wait()
 
 
+def launched() -> bool:
+    """Whether this process was started by `run_jobs`."""
+    return PARENT_VARIABLE in os.environ
+
+
 def orphaned() -> bool:
     """Whether this process was started by `run_jobs` and its parent is gone."""
-    parent = os.environ.get(PARENT_VARIABLE)
-    return parent is not None and os.getppid() != int(parent)
+    return launched() and os.getppid() != int(os.environ[PARENT_VARIABLE])
 
 
 @contextmanager
-def terminate_as_interrupt() -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt inside the block, so that one path cleans up for both."""
+def terminate_as_interrupt(patience: float = PATIENCE) -> Iterator[None]:
+    """A signal to end raises KeyboardInterrupt inside the block: one path cleans up for all.
+
+    More signals within `patience` seconds do nothing, so that they cannot tear the cleanup: Ctrl-C
+    under `mlflow run` arrives twice, from the terminal and from MLflow.
+    """
+    came: list[float] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        if came and time.monotonic() - came[-1] < patience:
+            return
+        came.append(time.monotonic())
         raise KeyboardInterrupt(f"signal {number}")
 
-    previous = signal.signal(signal.SIGTERM, interrupt)
+    with _handling(interrupt):
+        yield
+
+
+@contextmanager
+def stop_between_steps(patience: float = PATIENCE) -> Iterator[Callable[[], bool]]:
+    """Inside the block, a signal to end only makes the yielded function say True.
+
+    Work that must not be torn apart asks it between steps. A signal that comes more than
+    `patience` seconds after the first interrupts.
+    """
+    came: list[float] = []
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        came.append(time.monotonic())
+        if came[-1] - came[0] > patience:
+            raise KeyboardInterrupt(f"signal {number}")
+
+    with _handling(remember):
+        yield lambda: bool(came)
+
+
+@contextmanager
+def _handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    previous = {number: signal.signal(number, handler) for number in END_SIGNALS}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
-
-
-@contextmanager
-def stop_between_steps() -> Iterator[Callable[[], bool]]:
-    """Inside the block, the first SIGINT or SIGTERM only makes the yielded function say True.
-
-    Work that must not be torn apart asks it between steps. The second signal interrupts.
-    """
-    asked: list[int] = []
-
-    def remember(number: int, frame: FrameType | None) -> None:
-        if asked:
-            raise KeyboardInterrupt(f"signal {number}")
-        asked.append(number)
-
-    previous = {n: signal.signal(n, remember) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for number, before in previous.items():
+            signal.signal(number, before)
 
 
 def last_words(log: Path, lines: int = 1) -> str:

@@ -3,11 +3,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lfranker.launchers import (
+    END_SIGNALS,
     Job,
     alive,
     last_words,
@@ -94,17 +96,47 @@ def wait_for(log: Path, word: str) -> None:
     pytest.fail(f"{log} never said {word!r}, but {last_words(log)!r}")
 
 
-def test_sigterm_interrupts_inside_the_block_only() -> None:
-    before = signal.getsignal(signal.SIGTERM)
+@pytest.mark.parametrize("number", END_SIGNALS)
+def test_a_signal_interrupts_inside_the_block_only(number: int) -> None:
+    before = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt), terminate_as_interrupt():
-        signal.raise_signal(signal.SIGTERM)
-    assert signal.getsignal(signal.SIGTERM) is before
+        signal.raise_signal(number)
+    assert signal.getsignal(number) is before
 
 
-def test_the_first_signal_asks_and_the_second_interrupts() -> None:
+def interrupted(patience: float, cleanup: Callable[[], None]) -> None:
+    with terminate_as_interrupt(patience):
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            cleanup()
+
+
+def test_another_signal_does_not_tear_the_cleanup_until_patience_ends() -> None:
+    done: list[str] = []
+
+    def cleanup() -> None:
+        for number in END_SIGNALS:
+            signal.raise_signal(number)
+        done.append("cleaned")
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(60.0, cleanup)
+    assert done == ["cleaned"]
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(0.0, cleanup)
+    assert done == ["cleaned"], "out of patience, the second signal counts"
+
+
+@pytest.mark.parametrize("number", END_SIGNALS)
+def test_a_signal_between_steps_only_asks_until_patience_ends(number: int) -> None:
     with stop_between_steps() as asked:
         assert not asked()
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
+        assert asked()
+        os.kill(os.getpid(), number)
+    with stop_between_steps(patience=0) as asked:
+        os.kill(os.getpid(), number)
         assert asked()
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)

@@ -1,4 +1,4 @@
-"""Runs, queries, ranking and registration against a real tracking store."""
+"""Queries and rankings against a real tracking store."""
 
 from pathlib import Path
 
@@ -7,46 +7,13 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from tracked import SCANS, make_child, make_parent
 
-from lfranker.scunet import SCUNet
-from lfranker.tracking.models import log_network
 from lfranker.tracking.queries import SCAN_SET, expected, find_parent, scores
 from lfranker.tracking.ranker import rank_power_set
-from lfranker.tracking.runs import (
-    NOTE,
-    TAG,
-    abandoned,
-    create_child,
-    log_metrics,
-    log_settings,
-    own_run,
-    set_tags,
-)
+from lfranker.tracking.runs import NOTE, TAG, set_tags
 
 GOLDEN = Path(__file__).parent / "golden"
-TINY = {"config": [1] * 7, "dim": 16, "head_dim": 8}
-SCANS = "0123456789abcdef"
-
-
-def make_parent(losses: str = "mae,mse,ssim,perceptual", kind: str = "real") -> Run:
-    with own_run("powerset", "powerset") as run:
-        tags = {"powerset": "key", "loss-set": losses, "scans": SCANS}
-        set_tags(run.info.run_id, {TAG + name: value for name, value in tags.items()})
-        set_tags(run.info.run_id, {SCAN_SET + SCANS: kind})
-    return MlflowClient().get_run(run.info.run_id)
-
-
-def make_child(parent: Run, losses: str, metrics: dict[str, float], **tags: str) -> Run:
-    own = {"powerset": "key", "losses": losses, "scoring": SCANS, "outcome": "ok", **tags}
-    run = create_child(parent, losses, {TAG + name: value for name, value in own.items()})
-    log_metrics(run.info.run_id, metrics)
-    MlflowClient().set_terminated(run.info.run_id, "FINISHED")
-    return run
-
-
-def give_model(run: Run) -> None:
-    with mlflow.start_run(run_id=run.info.run_id):
-        log_network(run.info.run_id, SCUNet(**TINY), TINY)
 
 
 def make_paper(parent: Run) -> None:
@@ -90,48 +57,6 @@ def test_missing_and_failed_children_are_named_and_never_win(store: Path) -> Non
     assert ranking.leaderboard.loc["mse", "outcome"] == "failed"
 
 
-def test_winners_are_registered_once_with_aliases_and_tags(store: Path) -> None:
-    parent = make_parent("mae,mse")
-    winner = make_child(parent, "mae", {"psnr/100ns": 22.0, "ssim/100ns": 0.5})
-    make_child(parent, "mse", {"psnr/100ns": 21.0, "ssim/100ns": 0.4})
-    give_model(winner)
-    for _ in range(2):
-        report = rank_power_set(parent.info.run_id, "denoiser")
-    client = MlflowClient()
-    versions = client.search_model_versions("name = 'denoiser'")
-    assert [version.run_id for version in versions] == [winner.info.run_id]
-    assert set(report.versions) == {
-        "champion", "best-psnr", "best-ssim", "best-psnr-100ns", "best-ssim-100ns"
-    }  # fmt: skip
-    version = client.get_model_version_by_alias("denoiser", "best-psnr-100ns")
-    assert version.tags["psnr.100ns"] == "22"
-    assert version.tags[TAG + "simulated"] == "false"
-    assert "mae" in version.description
-    assert client.get_run(winner.info.run_id).data.tags["winner"].startswith("champion")
-
-
-def test_simulated_scans_never_take_an_alias_from_real_ones(store: Path) -> None:
-    real = make_parent("mae")
-    first = make_child(real, "mae", {"psnr": 22.0, "ssim": 0.5})
-    give_model(first)
-    rank_power_set(real.info.run_id, "lfranker")
-    with own_run("powerset", "powerset") as run:
-        set_tags(
-            run.info.run_id,
-            {TAG + "powerset": "other", TAG + "scans": "sim", SCAN_SET + "sim": "simulated"},
-        )
-    simulated = MlflowClient().get_run(run.info.run_id)
-    second = make_child(
-        simulated, "mse", {"psnr": 30.0, "ssim": 0.9}, powerset="other", scoring="sim"
-    )
-    give_model(second)
-    report = rank_power_set(None, "lfranker")  # the newest is the simulated one
-    assert report.ranking.champion == "mse"
-    champion = MlflowClient().get_model_version_by_alias("lfranker", "champion")
-    assert champion.run_id == first.info.run_id
-    assert any("stays with version 1" in notice for notice in report.notices)
-
-
 def test_other_scans_have_other_names_and_are_ranked_apart(store: Path) -> None:
     parent, other = make_parent("mae,mse"), "fedcba9876543210"
     set_tags(parent.info.run_id, {SCAN_SET + other: "real"})
@@ -164,6 +89,32 @@ def test_repeats_are_averaged_and_a_missing_score_is_missing(store: Path) -> Non
     assert table.loc["mse", "outcome"] == "diverged"
 
 
+def test_repeats_of_another_command_do_not_enter_and_missing_ones_are_said(store: Path) -> None:
+    parent = make_parent("mae,mse")
+    set_tags(parent.info.run_id, {TAG + "repeats": "2"})
+    for repeat, psnr in (("0", 20.0), ("1", 22.0), ("2", 60.0)):
+        make_child(parent, "mae", {"psnr": psnr, "ssim": 0.5}, repeat=repeat)
+    make_child(parent, "mse", {"psnr": 30.0, "ssim": 0.9}, repeat="0")
+    ranking = rank_power_set(parent.info.run_id, "m").ranking
+    assert ranking.leaderboard.loc["mae", "psnr"] == 21.0
+    assert ranking.leaderboard.loc["mse", "outcome"] == "incomplete"
+    assert ranking.champion == "mae"
+    assert ranking.missing == ("mae+mse",)
+    assert any("incomplete" in note and "mse" in note for note in ranking.notes)
+
+
+def test_what_collapses_on_some_scans_may_win_on_others(store: Path) -> None:
+    parent, other = make_parent("mae"), "fedcba9876543210"
+    set_tags(parent.info.run_id, {SCAN_SET + other: "real"})
+    run = make_child(parent, "mae", {"psnr": 20.0, "fedcba98.psnr": 10.0})
+    set_tags(run.info.run_id, {TAG + "outcome.fedcba98": "collapsed"})
+    parent = find_parent(parent.info.run_id)
+    assert scores(parent, SCANS).loc["mae", "outcome"] == "ok"
+    assert scores(parent, other).loc["mae", "outcome"] == "collapsed"
+    set_tags(run.info.run_id, {TAG + "outcome": "diverged"})
+    assert scores(parent, other).loc["mae", "outcome"] == "diverged"
+
+
 def test_different_perceptual_networks_are_not_ranked_together(store: Path) -> None:
     parent = make_parent("perceptual")
     make_child(parent, "perceptual", {"psnr": 20.0}, perceptual="aaa")
@@ -187,39 +138,3 @@ def test_what_is_not_a_power_set_is_refused(store: Path) -> None:
         find_parent(run.info.run_id)
     with pytest.raises(ValueError, match="no run 'nosuch'"):
         find_parent("nosuch")
-
-
-def test_runs_end_as_what_they_were(store: Path) -> None:
-    def status(error: type[BaseException] | None) -> tuple[str, str]:
-        try:
-            with own_run("name", "role") as run:
-                if error is not None:
-                    raise error("because")
-        except (ValueError, KeyboardInterrupt):
-            pass
-        ended = MlflowClient().get_run(run.info.run_id)
-        return ended.info.status, ended.data.tags.get(TAG + "reason", "")
-
-    assert status(None) == ("FINISHED", "")
-    assert status(KeyboardInterrupt) == ("KILLED", "")
-    assert status(ValueError) == ("FAILED", "ValueError: because")
-
-
-def test_a_run_is_abandoned_only_when_its_process_is_gone(store: Path) -> None:
-    parent = make_parent()
-    run = create_child(parent, "mae", {})
-    with own_run("mine", "role") as mine:
-        assert not abandoned(MlflowClient().get_run(mine.info.run_id))
-    host = MlflowClient().get_run(mine.info.run_id).data.tags[TAG + "owner"].split(":")[0]
-    set_tags(run.info.run_id, {TAG + "owner": f"{host}:4194305"})  # above Linux's largest pid
-    assert abandoned(MlflowClient().get_run(run.info.run_id))
-    set_tags(run.info.run_id, {TAG + "owner": "elsewhere:4194305"})
-    assert not abandoned(MlflowClient().get_run(run.info.run_id))
-
-
-def test_settings_that_mlflow_run_recorded_as_words_are_logged_as_used(store: Path) -> None:
-    with own_run("name", "role") as run:
-        mlflow.log_params({"steps": "preset", "seed": "0"})
-        log_settings(run, {"steps": 250, "seed": 0, "dim": 16})
-    params = MlflowClient().get_run(run.info.run_id).data.params
-    assert params == {"steps": "preset", "used/steps": "250", "seed": "0", "dim": "16"}

@@ -14,7 +14,8 @@ from lfranker.tracking.runs import TAG
 PAGE = 1000
 SCORE = re.compile(r"(psnr|ssim|keypoints)(/.+)?")
 SCAN_SET = TAG + "scans."
-WORST_FIRST = ("failed", "diverged", "collapsed", "ok")
+OUTCOME = TAG + "outcome"  # "diverged" for good; on the scans with digest D it is OUTCOME.D
+WORST_FIRST = ("failed", "incomplete", "diverged", "collapsed", "ok")
 
 
 def search(text: str, experiments: list[str] | None = None) -> Iterator[Run]:
@@ -52,10 +53,14 @@ def find_parent(parent: str | None) -> Run:
     return newest
 
 
+def key_of(parent: Run) -> str:
+    """What the children of a power set carry as their tag; another parent's is its own ID."""
+    return str(parent.data.tags.get(TAG + "powerset", parent.info.run_id))
+
+
 def children(parent: Run) -> list[Run]:
     """Trainings and baselines that belong with this power set, newest first."""
-    key = parent.data.tags[TAG + "powerset"]
-    found = search(f"tags.`{TAG}powerset` = '{key}'", [parent.info.experiment_id])
+    found = search(f"tags.`{TAG}powerset` = '{key_of(parent)}'", [parent.info.experiment_id])
     return [r for r in found if TAG + "losses" in r.data.tags or TAG + "baseline" in r.data.tags]
 
 
@@ -129,17 +134,22 @@ def choose_scans(parent: Run, digest: str | None) -> str:
 def scores(parent: Run, digest: str) -> pd.DataFrame:
     """A row per subset (means over repeats) and per baseline, as `ranking.rank` takes it.
 
-    Scores are those on the scan set with this digest.
+    Scores are those on the scan set with this digest. Repeats that the power set did not ask for
+    (another command with the same settings did) are left out; a subset without all of those that
+    it asked for is "incomplete".
 
     Beside the metrics: `outcome`, `baseline`, `seconds_per_step`, `run_id`, `model` (of the
     first repeat) and `perceptual` (digest of the perceptual weights).
     """
-    wanted = set(expected(parent))
-    rows = [
-        _row(name, run, digest)
-        for (name, _), run in sorted(trainings(parent).items(), key=lambda item: item[0][1])
-        if not wanted or name in wanted
-    ]
+    wanted, found = set(expected(parent)), trainings(parent)
+    repeats = repeats_of(parent) or max((repeat + 1 for _, repeat in found), default=0)
+    rows: list[dict[str, object]] = []
+    for name in dict.fromkeys(name for name, _ in sorted(found, key=lambda key: key[1])):
+        if not wanted or name in wanted:
+            runs = [found.get((name, repeat)) for repeat in range(repeats)]
+            rows += [_row(name, run, digest) for run in runs if run is not None]
+            if None in runs and any(runs):
+                rows.append({"name": name, "outcome": "incomplete", "baseline": False})
     for run in children(parent):
         tags = run.data.tags
         if TAG + "baseline" in tags and own_scores(run, digest):
@@ -150,12 +160,25 @@ def scores(parent: Run, digest: str) -> pd.DataFrame:
     return _over_repeats(table)
 
 
+def repeats_of(parent: Run) -> int:
+    """How many repeats the power set asked for; 0 where it does not say."""
+    return int(parent.data.tags.get(TAG + "repeats", 0))
+
+
+def outcome_on(run: Run, scans: str) -> str:
+    """What came of a training, judged by its outputs on the scan set with this digest."""
+    tags = run.data.tags
+    if run.info.status != "FINISHED":
+        return "failed"
+    general = tags.get(OUTCOME, "ok")
+    return general if general == "diverged" else tags.get(f"{OUTCOME}.{scans[:8]}", general)
+
+
 def _row(name: str, run: Run, digest: str) -> dict[str, object]:
     tags = run.data.tags
-    finished = run.info.status == "FINISHED"
     return {
         "name": name,
-        "outcome": tags.get(TAG + "outcome", "ok") if finished else "failed",
+        "outcome": outcome_on(run, digest),
         "baseline": False,
         "run_id": run.info.run_id,
         "model": tags.get(TAG + "model", ""),

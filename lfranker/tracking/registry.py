@@ -33,30 +33,48 @@ def alias_of(criterion: str) -> str:
 def register(model: str, winner: Winner, simulated: bool) -> tuple[ModelVersion, list[str]]:
     """Register a winner (once per run) and give it its aliases; returns notices too.
 
-    An alias held by a version ranked on real scans is not taken by one ranked on simulated ones.
+    What was ranked on real scans is not touched by a ranking on simulated ones: neither such a
+    version of the same run nor an alias that another such version holds.
     """
     client = MlflowClient()
     _ensure(client, model)
-    version = _existing(client, model, winner.run_id) or client.create_model_version(
+    version = _existing(client, model, winner.run_id)
+    if simulated and version is not None and _ranked_on_real_scans(version):
+        return version, [
+            f"{winner.name} is version {version.version} already, ranked on real scans: this "
+            f"ranking on simulated ones changes nothing there"
+        ]
+    version = version or client.create_model_version(
         model, f"models:/{winner.model_id}", winner.run_id, model_id=winner.model_id
     )
-    number = version.version
-    tags = {name.replace("/", "."): f"{value:.6g}" for name, value in winner.scores.items()}
-    tags |= {TAG + "losses": winner.name, TAG + "simulated": str(simulated).lower()}
-    for key, value in tags.items():
-        client.set_model_version_tag(model, number, key, value)
-    client.update_model_version(model, number, winner.description)
+    _describe(client, version, winner, simulated)
     notices = []
     for alias in winner.aliases:
         holder = _holder(client, model, alias)
-        if simulated and holder is not None and holder.tags.get(TAG + "simulated") == "false":
+        if simulated and holder is not None and _ranked_on_real_scans(holder):
             notices.append(
                 f"alias {alias} stays with version {holder.version}, which was ranked on real "
                 f"scans; this ranking is on simulated ones"
             )
             continue
-        client.set_registered_model_alias(model, alias, number)
-    return client.get_model_version(model, number), notices
+        client.set_registered_model_alias(model, alias, version.version)
+    return client.get_model_version(model, version.version), notices
+
+
+def _ranked_on_real_scans(version: ModelVersion) -> bool:
+    return bool(version.tags.get(TAG + "simulated") == "false")
+
+
+def _describe(client: MlflowClient, version: ModelVersion, winner: Winner, simulated: bool) -> None:
+    """Scores of this ranking as tags, in place of those of an earlier one, and the description."""
+    name, number = version.name, version.version
+    tags = {key.replace("/", "."): f"{value:.6g}" for key, value in winner.scores.items()}
+    tags |= {TAG + "losses": winner.name, TAG + "simulated": str(simulated).lower()}
+    for stale in set(version.tags) - set(tags):
+        client.delete_model_version_tag(name, number, stale)
+    for key, value in tags.items():
+        client.set_model_version_tag(name, number, key, value)
+    client.update_model_version(name, number, winner.description)
 
 
 def _ensure(client: MlflowClient, model: str) -> None:

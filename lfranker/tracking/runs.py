@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain, count
 from typing import Any
 
 import mlflow
@@ -50,19 +51,27 @@ def owner() -> str:
 
 
 def abandoned(run: Run) -> bool:
-    """Open, but its owner was a process of this machine that is gone."""
+    """Open, but nobody owns it, or its owner was a process of this machine that is gone."""
+    if run.info.status not in OPEN:
+        return False
     host, _, pid = run.data.tags.get(TAG + "owner", "").rpartition(":")
-    here = host == socket.gethostname() and pid.isdigit()
-    return run.info.status in OPEN and here and not alive(int(pid))
+    gone = host == socket.gethostname() and pid.isdigit() and not alive(int(pid))
+    return gone or TAG + "owner" not in run.data.tags
 
 
 def create_child(parent: Run, name: str, tags: Mapping[str, str]) -> Run:
-    """A child run, not started yet; `MLFLOW_RUN_ID` makes a process use it."""
-    return MlflowClient().create_run(
-        parent.info.experiment_id,
-        run_name=name,
-        tags={PARENT: parent.info.run_id, TAG + "role": "child", **tags},
-    )
+    """A child run, owned by this process until another uses it, by way of `MLFLOW_RUN_ID`."""
+    own = {PARENT: parent.info.run_id, TAG + "role": "child", TAG + "owner": owner()}
+    return MlflowClient().create_run(parent.info.experiment_id, run_name=name, tags={**own, **tags})
+
+
+def take_up(run: Run, parent: Run) -> None:
+    """Make an ended or abandoned run a child of `parent` again, without its old reason."""
+    run_id = run.info.run_id
+    set_tags(run_id, {PARENT: parent.info.run_id, TAG + "owner": owner()})
+    for tag in (TAG + "reason", NOTE):
+        if tag in run.data.tags:
+            MlflowClient().delete_tag(run_id, tag)
 
 
 def end_run(run_id: str, status: str, reason: str = "") -> None:
@@ -88,11 +97,13 @@ def log_settings(run: Run, settings: Mapping[str, Any]) -> None:
     """Log parameters as used.
 
     `mlflow run` has already logged what was asked for under the same names, in words such as
-    "preset", and parameters cannot be changed: what differs is logged as `used/NAME`.
+    "preset", and parameters cannot be changed: what differs is logged as `used/NAME`, and what a
+    resumed run changes after that as `used2/NAME` and so on.
     """
-    asked = MlflowClient().get_run(run.info.run_id).data.params
-    params = [
-        Param(name if asked.get(name, str(value)) == str(value) else f"used/{name}", str(value))
-        for name, value in settings.items()
-    ]
+    known = MlflowClient().get_run(run.info.run_id).data.params
+    params = []
+    for name, value in settings.items():
+        names = chain((name, f"used/{name}"), (f"used{n}/{name}" for n in count(2)))
+        free = next(n for n in names if known.get(n, str(value)) == str(value))
+        params.append(Param(free, str(value)))
     MlflowClient().log_batch(run.info.run_id, params=params)

@@ -7,13 +7,14 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from tqdm import tqdm
 
 from lfranker.baselines import BASELINES
 from lfranker.evaluation import outcome, score, summarise
 from lfranker.figures import strip
 from lfranker.images import Image
 from lfranker.scans import Pair, ScanSet
-from lfranker.tracking.queries import SCAN_SET, children, prefix_of
+from lfranker.tracking.queries import OUTCOME, SCAN_SET, children, key_of, prefix_of
 from lfranker.tracking.runs import NAME, TAG, create_child, end_run, log_metrics, set_tags
 
 PICTURED_FIELDS = 2  # fields of which every speed is kept as a picture
@@ -28,23 +29,24 @@ def score_run(run_id: str, denoiser: Denoiser, scans: ScanSet, step: int = 0) ->
     a run has plain metric names; see `queries.own_scores`.
     """
     run = MlflowClient().get_run(run_id)
-    table = score(denoiser, scans)
+    pairs = tqdm(scans, "scoring", len(scans), leave=False, unit="scan", disable=None)
+    table = score(denoiser, pairs)
     first = run.data.tags.get(TAG + "scoring", scans.digest) == scans.digest
     prefix = "" if first else prefix_of(scans.digest)
     _log_table(run_id, table, scans)
     _log_pictures(run_id, denoiser, scans)
     log_metrics(run_id, {prefix + k: v for k, v in summarise(table).items()}, step)
     result = outcome(table)
+    tags = {f"{OUTCOME}.{scans.digest[:8]}": result}
     if first:
-        set_tags(run_id, {TAG + "scoring": scans.digest, TAG + "outcome": result})
+        tags |= {TAG + "scoring": scans.digest, OUTCOME: result}
+    set_tags(run_id, tags)
     return result
 
 
 def scored(run: Run, scans: ScanSet) -> bool:
-    """Whether the run already has scores on these scans."""
-    if run.data.tags.get(TAG + "scoring") == scans.digest:
-        return True
-    return any(name.startswith(prefix_of(scans.digest)) for name in run.data.metrics)
+    """Whether the run already has scores on these scans; the tag is written after them."""
+    return f"{OUTCOME}.{scans.digest[:8]}" in run.data.tags
 
 
 def log_scans(run_id: str, scans: ScanSet) -> None:
@@ -64,7 +66,7 @@ def log_scans(run_id: str, scans: ScanSet) -> None:
 
 
 def score_baselines(parent: Run, scans: ScanSet, extra: dict[str, Denoiser]) -> Iterator[str]:
-    """Score the classical denoisers as children of the power set, once per scan set."""
+    """Score the classical denoisers as children of `parent`, once per scan set."""
     done = {
         run.data.tags[TAG + "baseline"]
         for run in children(parent)
@@ -75,13 +77,13 @@ def score_baselines(parent: Run, scans: ScanSet, extra: dict[str, Denoiser]) -> 
     for name, denoiser in {**BASELINES, **extra}.items():
         if name in done:
             continue
-        powerset = parent.data.tags[TAG + "powerset"]
-        tags = {TAG + "powerset": powerset, TAG + "baseline": name, NAME: name}
+        tags = {TAG + "powerset": key_of(parent), TAG + "baseline": name, NAME: name}
         run = create_child(parent, name, tags)
         try:
             score_run(run.info.run_id, denoiser, scans)
         except BaseException as error:
-            end_run(run.info.run_id, "FAILED", f"{type(error).__name__}: {error}")
+            status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+            end_run(run.info.run_id, status, f"{type(error).__name__}: {error}")
             raise
         end_run(run.info.run_id, "FINISHED")
         yield name

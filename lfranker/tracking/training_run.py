@@ -9,7 +9,6 @@ from tempfile import TemporaryDirectory
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from lfranker.checkpoints import newest_checkpoint, save_checkpoint
@@ -41,11 +40,10 @@ class TrainingRun:
 
     def resume(self) -> None:
         """Go on from the newest checkpoint among the run's artifacts, if there is one."""
+        if not MlflowClient().list_artifacts(self._id, CHECKPOINTS):
+            return  # a new run; a store that fails to answer is an error, not a new run
         with TemporaryDirectory() as folder:
-            try:
-                found = MlflowClient().download_artifacts(self.run.info.run_id, CHECKPOINTS, folder)
-            except (MlflowException, OSError):
-                return  # no checkpoint was ever sent: a new run
+            found = MlflowClient().download_artifacts(self._id, CHECKPOINTS, folder)
             state = newest_checkpoint(Path(found), self.notice)
         if state is not None:
             self.trainer.load_state_dict(state)
@@ -99,13 +97,14 @@ class TrainingRun:
 
     def _finish(self) -> None:
         trainer, config = self.trainer, self.trainer.config
-        network = {"config": [config.depth] * 7, "dim": config.dim, "head_dim": config.head_dim}
-        log_network(self._id, trainer.ema, network)
         seconds = MlflowClient().get_metric_history(self._id, "train/seconds_per_step")
         cost = sum(m.value for m in seconds) / max(1, len(seconds))
         share = trainer.clipped / max(1, trainer.done)
         log_metrics(self._id, {"seconds_per_step": cost, "clipped_share": share}, trainer.done)
         self._picture()
+        # last: a run that has a model needs no more training
+        network = {"config": [config.depth] * 7, "dim": config.dim, "head_dim": config.head_dim}
+        log_network(self._id, trainer.ema, network)
         if self.keep_checkpoints:
             self._checkpoint()
         else:
@@ -133,4 +132,6 @@ class TrainingRun:
 def report_progress(step: int) -> None:
     """Tell the process that started this one how far it is; nobody else needs to know."""
     if name := os.environ.get(PROGRESS_VARIABLE):
-        Path(name).write_text(str(step))
+        draft = Path(name + ".new")
+        draft.write_text(str(step))
+        draft.replace(name)
