@@ -48,10 +48,11 @@ def adopt(parent: Run, tasks: Sequence[Task], inputs: Inputs, take_over: bool) -
     for task in tasks:
         run = known.get((task.name, task.repeat))
         if run is None:
-            children.append(Child(task, _create(parent, task, inputs.facts["perceptual"]), "train"))
-            continue
-        take_up(run, parent)
-        child = Child(task, run, _todo(run, inputs))
+            run, todo = _create(parent, task, inputs.facts["perceptual"]), "train"
+        else:
+            take_up(run, parent)
+            todo = _todo(run, inputs)
+        child = Child(task, run, todo)
         if child.todo == "train":
             MlflowClient().update_run(run.info.run_id, status="SCHEDULED")
         elif run.info.status != "FINISHED":

@@ -62,6 +62,7 @@ def test_a_run_with_a_model_is_never_trained_again(
 def test_a_new_training_is_owned_by_who_makes_it(store: Path) -> None:
     child = adopted(make_parent("mae"))
     assert child.todo == "train"
+    assert status(child.run) == "SCHEDULED"
     assert TAG + "owner" in MlflowClient().get_run(child.run.info.run_id).data.tags
 
 
