@@ -2,6 +2,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from project import Project
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -19,3 +20,16 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(autouse=True)
 def no_run_is_left_active() -> None:
     assert mlflow.active_run() is None, "an earlier test left its run open"
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A power set that was run once, for all tests that look at it."""
+    project = Project(tmp_path_factory.mktemp("project"))
+    project.powerset()
+    return project
+
+
+@pytest.fixture
+def its_store(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", project.uri)

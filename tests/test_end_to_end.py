@@ -1,79 +1,28 @@
 """The commands of the README, as a user types them, with the smallest preset."""
 
+import json
 import os
-import re
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+import urllib.request
 from pathlib import Path
 
 import numpy as np
 import pytest
-from mlflow import MlflowClient
-from mlflow.entities import Run
+from project import Project
 
 from lfranker.images import read_image, write_image
+from lfranker.inference import denoise
 from lfranker.simulated_scans import simulate_scans, simulated_fields
-from lfranker.tracking.queries import find_parent, trainings
-from lfranker.tracking.runs import OPEN, TAG
+from lfranker.tracking.models import load_network
+from lfranker.tracking.runs import TAG
 
-ROOT = Path(__file__).parents[1]
 SUBSETS = ["mae", "mae+ssim", "ssim"]
 
-
-class Project:
-    """The project with a tracking store and a cache of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.uri = f"sqlite:///{folder / 'mlflow.db'}"
-        self.environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")},
-            "MLFLOW_TRACKING_URI": self.uri,
-            # MLproject says `python`: the one that runs the tests, activated or not
-            "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])),
-        }
-        self.client = MlflowClient(self.uri, self.uri)
-        self.client.create_experiment("test", artifact_location=(folder / "mlruns").as_uri())
-
-    def command(self, entry: str, options: Mapping[str, object]) -> list[str]:
-        words = [f"{name}={value}" for name, value in options.items()]
-        flags = [word for pair in words for word in ("-P", pair)]
-        return [
-            sys.executable, "-m", "mlflow", "run", str(ROOT), "-e", entry,
-            "--env-manager", "local", "--experiment-name", "test", *flags,
-        ]  # fmt: skip
-
-    def run(self, entry: str, **options: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(entry, options), env=self.environment, cwd=self.folder,
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-
-    def powerset(self, **options: object) -> str:
-        done = self.run("powerset", preset="smoke", cache=self.folder / "cache", **options)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout + done.stderr
-
-    def children(self) -> dict[str, Run]:
-        return {name: run for (name, _), run in trainings(self.parent()).items()}
-
-    def parent(self) -> Run:
-        return find_parent(None)
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    project = Project(tmp_path_factory.mktemp("project"))
-    project.powerset()
-    return project
-
-
-@pytest.fixture(autouse=True)
-def ask_its_store(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", project.uri)
+pytestmark = pytest.mark.usefixtures("its_store")
 
 
 def test_all_subsets_are_trained_scored_ranked_and_registered(project: Project) -> None:
@@ -125,6 +74,44 @@ def test_the_champion_loads_without_pickle_in_a_fresh_process_and_folder(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().endswith("True")
+
+
+def test_the_champion_is_served(project: Project) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/lfranker@champion",
+         "--env-manager", "local", "--port", str(port)],
+        env=project.environment, cwd=project.folder, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        wait_for_server(f"http://127.0.0.1:{port}/ping", server)
+        scan = np.random.default_rng(0).random((1, 1, 40, 56), dtype=np.float32)
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/invocations",
+            json.dumps({"inputs": scan.tolist()}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            served = np.array(json.load(answer)["predictions"], np.float32)
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(30)
+    network = load_network("models:/lfranker@champion")
+    np.testing.assert_allclose(served[0, 0], denoise(network, scan[0, 0]), atol=1e-5)
+
+
+def wait_for_server(url: str, server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.5)
+    pytest.fail(f"the server did not answer; exit code {server.poll()}")
 
 
 def test_denoise_keeps_depth_and_names_what_it_cannot_read(
@@ -179,86 +166,3 @@ def test_bad_options_fail_before_anything_is_trained(project: Project, tmp_path:
         assert done.returncode != 0
         assert message in done.stderr
     assert len(project.children()) == before
-
-
-def started(project: Project, steps: int) -> subprocess.Popen[str]:
-    """A power set in a process of its own, once two of its trainings have logged a point."""
-    options = {"preset": "smoke", "cache": project.folder / "cache", "steps": steps, "jobs": 2}
-    options |= {"checkpoint-seconds": 1}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "entrypoints.powerset"]
-        + [w for k, v in options.items() for w in (f"--{k}", str(v))],
-        cwd=ROOT, env={**project.environment, "MLFLOW_EXPERIMENT_NAME": "test"},
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    deadline = time.monotonic() + 180
-    while time.monotonic() < deadline:
-        running = [r for r in project.children().values() if "train/loss" in r.data.metrics]
-        if len(running) >= 2 and all(r.info.status == "RUNNING" for r in running):
-            return process
-        time.sleep(0.5)
-    process.kill()
-    return pytest.fail("no training began")
-
-
-def open_runs(project: Project) -> list[str]:
-    every = project.client.search_runs([project.parent().info.experiment_id])
-    return [str(run.info.run_name) for run in every if run.info.status in OPEN]
-
-
-def resumed_after(project: Project, run: Run) -> int:
-    """The step that a training went on from, as its own log tells; 0 for one from the start."""
-    folder = Path(project.client.download_artifacts(run.info.run_id, "logs"))
-    found = re.search(r"resuming after step (\d+)", (folder / f"{run.info.run_id}.txt").read_text())
-    return int(found[1]) if found else 0
-
-
-def check_resumed(project: Project, stopped: dict[str, Run], steps: int) -> None:
-    """The same runs are finished now; those that had begun went on where they were."""
-    finished = project.children()
-    assert {run.info.status for run in finished.values()} == {"FINISHED"}
-    assert {n: r.info.run_id for n, r in finished.items()} == {
-        n: r.info.run_id for n, r in stopped.items()
-    }
-    begun = [name for name, run in stopped.items() if "train/loss" in run.data.metrics]
-    assert len(begun) == 2
-    for name in begun:
-        assert 0 < resumed_after(project, finished[name]) < steps, name
-        history = project.client.get_metric_history(finished[name].info.run_id, "train/loss")
-        assert [point.step for point in history] == sorted({point.step for point in history})
-        assert history[-1].step == steps
-        assert TAG + "reason" not in finished[name].data.tags
-
-
-def test_a_stopped_power_set_leaves_nothing_running_and_goes_on_later(project: Project) -> None:
-    process = started(project, 400)
-    # under `mlflow run` Ctrl-C arrives more than once
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
-        process.send_signal(number)
-        time.sleep(0.2)
-    process.communicate(timeout=120)
-    assert process.returncode != 0
-    assert open_runs(project) == []
-    stopped = project.children()
-    assert {run.info.status for run in stopped.values()} == {"KILLED"}
-
-    project.powerset(steps=400)
-    check_resumed(project, stopped, 400)
-
-
-def test_a_killed_power_set_goes_on_later(project: Project) -> None:
-    process = started(project, 300)
-    process.kill()
-    process.communicate(timeout=60)
-    deadline = time.monotonic() + 60
-    while any(r.info.status == "RUNNING" for r in project.children().values()):
-        assert time.monotonic() < deadline, "the trainings did not notice"
-        time.sleep(0.5)
-    stopped = project.children()
-    # the one that was waiting, and the parent itself, had nobody to end them
-    assert sorted(run.info.status for run in stopped.values()) == ["KILLED", "KILLED", "SCHEDULED"]
-
-    output = project.powerset(steps=300)
-    assert output.count("left open by a killed process") == 2
-    check_resumed(project, stopped, 300)
-    assert open_runs(project) == []

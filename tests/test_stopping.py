@@ -1,0 +1,99 @@
+"""Power sets that are stopped or killed, and go on later."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from mlflow.entities import Run
+from project import ROOT, Project
+
+from lfranker.tracking.runs import OPEN, TAG
+
+pytestmark = pytest.mark.usefixtures("its_store")
+
+
+def started(project: Project, steps: int) -> subprocess.Popen[str]:
+    """A power set in a process of its own, once two of its trainings have logged a point."""
+    options = {"preset": "smoke", "cache": project.folder / "cache", "steps": steps, "jobs": 2}
+    options |= {"checkpoint-seconds": 1}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "entrypoints.powerset"]
+        + [w for k, v in options.items() for w in (f"--{k}", str(v))],
+        cwd=ROOT, env={**project.environment, "MLFLOW_EXPERIMENT_NAME": "test"},
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline:
+        running = [r for r in project.children().values() if "train/loss" in r.data.metrics]
+        if len(running) >= 2 and all(r.info.status == "RUNNING" for r in running):
+            return process
+        time.sleep(0.5)
+    process.kill()
+    return pytest.fail("no training began")
+
+
+def open_runs(project: Project) -> list[str]:
+    every = project.client.search_runs([project.parent().info.experiment_id])
+    return [str(run.info.run_name) for run in every if run.info.status in OPEN]
+
+
+def resumed_after(project: Project, run: Run) -> int:
+    """The step that a training went on from, as its own log tells; 0 for one from the start."""
+    folder = Path(project.client.download_artifacts(run.info.run_id, "logs"))
+    found = re.search(r"resuming after step (\d+)", (folder / f"{run.info.run_id}.txt").read_text())
+    return int(found[1]) if found else 0
+
+
+def check_resumed(project: Project, stopped: dict[str, Run], steps: int) -> None:
+    """The same runs are finished now; those that had begun went on where they were."""
+    finished = project.children()
+    assert {run.info.status for run in finished.values()} == {"FINISHED"}
+    assert {n: r.info.run_id for n, r in finished.items()} == {
+        n: r.info.run_id for n, r in stopped.items()
+    }
+    begun = [name for name, run in stopped.items() if "train/loss" in run.data.metrics]
+    assert len(begun) == 2
+    for name in begun:
+        assert 0 < resumed_after(project, finished[name]) < steps, name
+        history = project.client.get_metric_history(finished[name].info.run_id, "train/loss")
+        assert [point.step for point in history] == sorted({point.step for point in history})
+        assert history[-1].step == steps
+        assert TAG + "reason" not in finished[name].data.tags
+
+
+def test_a_stopped_power_set_leaves_nothing_running_and_goes_on_later(project: Project) -> None:
+    process = started(project, 400)
+    # under `mlflow run` Ctrl-C arrives more than once
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+        process.send_signal(number)
+        time.sleep(0.2)
+    process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert open_runs(project) == []
+    stopped = project.children()
+    assert {run.info.status for run in stopped.values()} == {"KILLED"}
+
+    project.powerset(steps=400)
+    check_resumed(project, stopped, 400)
+
+
+def test_a_killed_power_set_goes_on_later(project: Project) -> None:
+    process = started(project, 300)
+    process.kill()
+    process.communicate(timeout=60)
+    deadline = time.monotonic() + 60
+    while any(r.info.status == "RUNNING" for r in project.children().values()):
+        assert time.monotonic() < deadline, "the trainings did not notice"
+        time.sleep(0.5)
+    stopped = project.children()
+    # the one that was waiting, and the parent itself, had nobody to end them
+    assert sorted(run.info.status for run in stopped.values()) == ["KILLED", "KILLED", "SCHEDULED"]
+
+    output = project.powerset(steps=300)
+    assert output.count("left open by a killed process") == 2
+    check_resumed(project, stopped, 300)
+    assert open_runs(project) == []
