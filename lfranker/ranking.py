@@ -82,9 +82,7 @@ def rank(
     board["mean_rank"] = mean_rank
     board["worse_than_noisy"] = _worse_than_noisy(usable, names)
     board = board.join(ranks.add_prefix("rank/"))
-    places = pd.DataFrame({"unfit": ~fit, "mean_rank": mean_rank})
-    places = places.sort_values(["unfit", "mean_rank"], kind="stable")
-    board = board.loc[[*places.index, *baselines]]
+    board = board.loc[[*_places(mean_rank, fit), *baselines]]
     missing = tuple(name for name in expected if name not in entrants.index)
     return Ranking(
         leaderboard=board,
@@ -164,6 +162,12 @@ def _judged(criteria: Sequence[str]) -> list[str]:
         speeds = [column for column in criteria if column.startswith(f"{metric}/")]
         chosen += speeds or [column for column in criteria if column == metric]
     return chosen
+
+
+def _places(mean_rank: pd.Series, fit: pd.Series) -> pd.Index:
+    """Names, best mean rank first; those that cannot be champion after those that can."""
+    places = pd.DataFrame({"unfit": ~fit, "mean_rank": mean_rank})
+    return places.sort_values(["unfit", "mean_rank"], kind="stable").index
 
 
 def _worse_than_noisy(usable: pd.DataFrame, entrants: list[str]) -> pd.Series:
