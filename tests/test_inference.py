@@ -90,6 +90,26 @@ def test_weights_sum_to_one_and_inner_edges_are_never_used(length):
     assert np.abs(total - 1).max() < 1e-6
 
 
+def test_a_memory_mapped_output_is_filled_band_by_band(tmp_path):
+    image, told = picture(900, 500), []
+    out = np.lib.format.open_memmap(tmp_path / "out.npy", "w+", np.float32, image.shape)
+    filled = []  # rows that are written when a tile is done: never the band under way
+
+    def on_tile(done, total):
+        told.append((done, total))
+        filled.append(int(np.count_nonzero(np.any(out != 0, axis=1))))
+
+    output = denoise(Recorder(), image, tile=256, margin=32, out=out, on_tile=on_tile)
+    assert output is out
+    assert np.abs(out - whole(Recorder(), image)).max() < 1e-6
+    assert told == [(n, len(told)) for n in range(1, len(told) + 1)]
+    columns = len(_spans(500, 256, 32))
+    starts = [part.start for part, _ in _spans(900, 256, 32)]
+    assert filled[::columns] == starts
+    with pytest.raises(ValueError, match="float64"):
+        denoise(Recorder(), image, out=np.zeros(image.shape))
+
+
 def test_scunet_in_tiles_is_scunet_whole_away_from_the_seams():
     torch.manual_seed(1)
     network = SCUNet(config=(1,) * 7, dim=16, head_dim=8).eval()
