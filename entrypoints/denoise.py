@@ -65,6 +65,8 @@ def _plan(source: Path, target: Path) -> list[tuple[Path, Path]]:
 
 def _denoise_file(network: nn.Module, before: Path, after: Path) -> None:
     micrograph = read_image(before)
+    for notice in micrograph.notices:
+        click.echo(f"note: {notice}", err=True)
     pixels = np.array(micrograph.pixels)
     pixels[micrograph.content] = denoise(network, micrograph.image)
     after.parent.mkdir(parents=True, exist_ok=True)

@@ -37,7 +37,7 @@ def main(parent: str | None, run: str | None, model: str | None, **asked: Any) -
     try:
         chosen = preparation.settings(asked["preset"], asked["seed"], {})
         cache = asked["cache"].resolve()
-        scans = preparation.scans(chosen, asked["scans"], asked["target"], None, cache)
+        scans = preparation.scans(chosen, asked["scans"], asked["target"], cache)
         for notice in scans.notices:
             click.echo(f"note: {notice}", err=True)
         with terminate_as_interrupt():

@@ -11,10 +11,8 @@ from typing import Any, TypeVar
 
 import click
 
-from lfranker.dataset import SynthConfig
 from lfranker.noise import parse_range
 from lfranker.presets import PRESETS
-from lfranker.training import TrainConfig
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 PRESET = "preset"
@@ -100,13 +98,13 @@ def yes_no_option(flag: str, text: str) -> Any:
     )  # fmt: skip
 
 
-def settings_options(*kinds: type, without: tuple[str, ...] = ()) -> Callable[[Command], Command]:
+def settings_options(*kinds: type) -> Callable[[Command], Command]:
     """An option `--name` with default "preset" for every field of the settings' dataclasses."""
 
     def decorate(command: Command) -> Command:
         for kind in reversed(kinds):
             for item in reversed(fields(kind)):
-                if item.name in HELP and item.name not in without:
+                if item.name in HELP:
                     parse = _PARSERS[item.type if isinstance(item.type, type) else parse_range]
                     flag = "--" + item.name.replace("_", "-")
                     command = word_option(flag, PRESET, parse, HELP[item.name])(command)
@@ -117,8 +115,6 @@ def settings_options(*kinds: type, without: tuple[str, ...] = ()) -> Callable[[C
 
 _PARSERS: Mapping[Any, Callable[[str], Any]] = {int: int, float: float, parse_range: parse_range}
 
-train_settings = settings_options(TrainConfig)
-synth_settings = settings_options(SynthConfig)
 preset_option = click.option(
     "--preset",
     type=click.Choice(list(PRESETS)),

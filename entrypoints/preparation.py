@@ -5,7 +5,7 @@ found there the next time.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -70,6 +70,22 @@ def clean_images(chosen: Settings, clean: Path | None) -> tuple[list[CleanImage]
     return simulated_clean(preset.scenes, preset.scene_size, seed), []
 
 
+def with_stored(chosen: Settings, data: Path, changes: Mapping[str, Any]) -> Settings:
+    """`chosen` with the settings that the dataset in `data` was made with.
+
+    Raises ValueError where the command line asks for others.
+    """
+    stored = read_dataset(data).config
+    for name, value in asdict(stored).items():
+        asked = changes.get(name)
+        if name != "seed" and asked is not None and asked != value:
+            raise ValueError(
+                f"--{name.replace('_', '-')} {asked}: the dataset in --data {data} was made with "
+                f"{value}; leave the option out, or leave --data out and a new one is made"
+            )
+    return replace(chosen, synth=stored)
+
+
 def dataset(
     chosen: Settings, clean: Path | None, data: Path | None, cache: Path
 ) -> tuple[Dataset, list[str]]:
@@ -77,19 +93,27 @@ def dataset(
     if data is not None:
         return read_dataset(data), []
     images, notices = clean_images(chosen, clean)
-    sources = [hashlib.sha256(i.image.tobytes()).hexdigest() for i in images]
-    name = fingerprint({**asdict(chosen.synth), "sources": sources})
-    return synthesise(images, cache / "datasets" / name, chosen.synth), notices
+    name = fingerprint({**asdict(chosen.synth), "sources": [image.sha256 for image in images]})
+    made = synthesise(images, cache / "datasets" / name, chosen.synth)
+    return made, [*notices, *made.notices]
 
 
 def scans(
-    chosen: Settings, folder: Path | None, target: str | None, clean: Path | None, cache: Path
+    chosen: Settings,
+    folder: Path | None,
+    target: str | None,
+    cache: Path,
+    clean: Path | None = None,
+    seen: Collection[str] = (),
 ) -> ScanSet:
-    """Registered pairs of the user's scans, or of simulated scans of held-out scenes."""
+    """Registered pairs of the user's scans, or of simulated scans of held-out scenes.
+
+    `seen`: sha256 of the clean images that trainings saw.
+    """
     if folder is not None and (folder / PREPARED).exists():
         return read_scans(folder)
     if folder is None:
-        fields_of_view = _held_out(chosen, clean)
+        fields_of_view = _held_out(chosen, clean, seen)
         name = fingerprint(
             {k: hashlib.sha256(v.tobytes()).hexdigest() for k, v in fields_of_view.items()}
             | {"seed": chosen.synth.seed}
@@ -97,20 +121,27 @@ def scans(
         folder, target = cache / "simulated" / name, TARGET_SPEED
         if not folder.exists():
             simulate_scans(fields_of_view, folder, chosen.synth.seed)
-    name = fingerprint({"folder": str(folder), "target": target})
-    return prepare_scans(folder, target, cache / "scans" / name)
+    return prepare_scans(folder, target, cache / "scans")
 
 
-def _held_out(chosen: Settings, clean: Path | None) -> dict[str, Image]:
-    """Fields that no training sees: fresh scenes, or the centres of validation images."""
+def _held_out(chosen: Settings, clean: Path | None, seen: Collection[str]) -> dict[str, Image]:
+    """Fields that no training sees: fresh scenes, or the centres of other clean images."""
     preset = chosen.preset
     if clean is None:
         return simulated_fields(preset.fields, preset.field_size, chosen.synth.seed)
     images, _ = clean_images(chosen, clean)
-    _, validation = split(images, chosen.synth.validation, chosen.synth.seed)
+    if len(images) > 1:
+        images = [image for image in images if image.sha256 not in seen]
+    else:  # one image is cut in two: its second part is unseen
+        images = split(images, chosen.synth.validation, chosen.synth.seed)[1]
+    if not images:
+        raise ValueError(
+            "no clean image is left to simulate scans of, all were trained on: give --scans, or a "
+            "--validation share above 0"
+        )
     return {
         image.name.replace("/", "-"): _centre(image.image, preset.field_size)
-        for image in validation[: preset.fields]
+        for image in images[: preset.fields]
     }
 
 
@@ -156,11 +187,13 @@ class Inputs:
 def inputs(losses: tuple[str, ...], asked: Mapping[str, Any]) -> Inputs:
     """Prepare all inputs from a command's options. Raises ValueError naming the option."""
     chosen = settings(asked["preset"], asked["seed"], asked)
+    if asked["data"] is not None:
+        chosen = with_stored(chosen, asked["data"], asked)
     where = device(asked["device"])
     weights, network = perceptual(chosen, losses, asked["perceptual"])
     init, cache = asked["init"], asked["cache"].resolve()
     data, notices = dataset(chosen, asked["clean"], asked["data"], cache)
-    scored = scans(chosen, asked["scans"], asked["target"], asked["clean"], cache)
+    scored = scans(chosen, asked["scans"], asked["target"], cache, asked["clean"], data.trained_on)
     facts = {
         "preset": asked["preset"],
         "data": data.digest,

@@ -27,12 +27,12 @@ def main(clean: Path | None, out: Path, preset: str, seed: int, workers: int, **
     try:
         chosen = preparation.settings(preset, seed, asked)
         images, notices = preparation.clean_images(chosen, clean)
-        for notice in notices:
-            click.echo(f"note: {notice}", err=True)
         with own_run("synth", "synth") as run:
             data = synthesise(images, out, chosen.synth, workers or None)
             log_settings(run, {**asdict(chosen.synth), "data": data.digest})
             log_dataset(data, "training")
+        for notice in (*notices, *data.notices):
+            click.echo(f"note: {notice}", err=True)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     click.echo(

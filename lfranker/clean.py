@@ -1,5 +1,6 @@
 """Clean images to make training pairs from: a folder's or simulated ones, and their split."""
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,11 @@ class CleanImage:
     group: str  # the sample: sub-folder, "." for the folder itself, or the kind of scene
     image: Image
     source: str  # file path or "simulated"
+
+    @property
+    def sha256(self) -> str:
+        """Of the pixels: the same image under any name."""
+        return hashlib.sha256(self.image.tobytes()).hexdigest()
 
 
 def load_clean(folder: Path, max_noise: float) -> tuple[list[CleanImage], list[str]]:

@@ -1,6 +1,7 @@
 """How long a plan will take, from a few steps that are timed before it starts."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from statistics import median
 from time import perf_counter
 
@@ -20,7 +21,8 @@ def seconds_per_step(
     objective: Objective, data: Dataset, config: TrainConfig, device: torch.device
 ) -> float:
     """Median duration of optimiser steps on this objective, s."""
-    steps = Trainer(build_network(config), objective, data, config, device).steps()
+    timed = replace(config, steps=1 + TIMED_STEPS)
+    steps = Trainer(build_network(timed), objective, data, timed, device).steps()
     next(steps)
     return median(_seconds(lambda: next(steps).loss) for _ in range(TIMED_STEPS))
 

@@ -35,11 +35,13 @@ class Curves:
 
 
 def validate(network: nn.Module, data: Dataset, device: torch.device) -> dict[str, float]:
-    """`val/psnr` (dB) and `val/ssim` of `network`, means over validation patches.
+    """`val/psnr` (dB) and `val/ssim` of `network`, means over validation patches; {} without any.
 
     SSIM as everywhere: Gaussian window, sigma 1.5, population covariance (Wang et al. 2004).
     """
     indices = data.validation[:VALIDATION_PATCHES]
+    if not len(indices):
+        return {}
     psnr, ssim = [], []
     with torch.inference_mode():
         for start in range(0, len(indices), BATCH):

@@ -3,7 +3,6 @@
 Also the one address for all that concerns datasets; ``stored_pairs`` describes them.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -51,15 +50,7 @@ def synthesise(
         if present.manifest["request"] != request:
             raise ValueError(f"{out}: holds a dataset of another request; choose another folder")
         return present
-    sides = [_sources(side, config) for side in split(images, config.validation, config.seed)]
-    groups = [by_group(sources) for sources, _ in sides]
-    if not groups[0] or (config.validation > 0 and not groups[1]):
-        which = "training" if not groups[0] else "validation"
-        reasons = "; ".join(notice for _, notices in sides for notice in notices) or "none given"
-        raise ValueError(
-            f"no clean image is left for {which}: {reasons}; give more or larger images, a smaller "
-            f"patch (now {config.patch}) or another validation share (now {config.validation:g})"
-        )
+    groups, notices = _groups(images, config)
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
@@ -69,7 +60,7 @@ def synthesise(
             "schema": SCHEMA,
             "request": request,
             "counts": dict(zip(("training", "validation"), counts, strict=True)),
-            "notices": [notice for _, notices in sides for notice in notices],
+            "notices": notices,
             "digest": digest_of(temporary, request),
         }
         (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
@@ -78,6 +69,23 @@ def synthesise(
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return read_dataset(out)
+
+
+def _groups(
+    images: Sequence[CleanImage], config: SynthConfig
+) -> tuple[list[list[list[Source]]], list[str]]:
+    """Sources by group, for training and validation; and notices of images that give none."""
+    sides = [_sources(side, config) for side in split(images, config.validation, config.seed)]
+    groups = [by_group(sources) for sources, _ in sides]
+    notices = [notice for _, left_out in sides for notice in left_out]
+    if not groups[0] or (config.validation > 0 and not groups[1]):
+        which = "training" if not groups[0] else "validation"
+        raise ValueError(
+            f"no clean image is left for {which}: {'; '.join(notices) or 'none given'}; give more "
+            f"or larger images, a smaller patch (now {config.patch}) or another validation share "
+            f"(now {config.validation:g})"
+        )
+    return groups, notices
 
 
 def _counts(config: SynthConfig) -> tuple[int, int]:
@@ -97,7 +105,7 @@ def _describe(images: Sequence[CleanImage], config: SynthConfig) -> list[dict[st
             "name": image.name,
             "group": image.group,
             "size": list(image.image.shape),
-            "sha256": hashlib.sha256(image.image.tobytes()).hexdigest(),
+            "sha256": image.sha256,
             "side": "both" if len(images) == 1 else ["validation", "training"][image.name in used],
         }
         for image in images

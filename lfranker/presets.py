@@ -1,10 +1,9 @@
 """Named budgets: what `--preset` stands for.
 
-A preset is complete: network, training, data and perceptual settings. A caveat says what a
-ranking made with it is worth; it is shown wherever that ranking is.
+A preset is complete: network, training, data and perceptual settings.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from lfranker.dataset import SynthConfig
 from lfranker.losses import LOSSES
@@ -22,13 +21,7 @@ class Preset:
     scene_size: int = 384  # px
     fields: int = 7  # simulated fields to score on, where no scans are given
     field_size: int = 272  # px, 16 of which are lost to the border
-    caveats: tuple[str, ...] = field(default=())
 
-
-DEMONSTRATION = (
-    "This preset demonstrates the machinery: its networks are too small and too briefly trained "
-    "for the ranking to say which loss is best. Use `-P preset=small` or `paper` for that."
-)
 
 PRESETS: dict[str, Preset] = {
     "smoke": Preset(
@@ -50,7 +43,6 @@ PRESETS: dict[str, Preset] = {
         scene_size=160,
         fields=2,
         field_size=144,
-        caveats=(DEMONSTRATION,),
     ),
     "demo": Preset(
         title="all 15 subsets in minutes on a laptop, to see what lfranker does",
@@ -66,7 +58,6 @@ PRESETS: dict[str, Preset] = {
         ),
         synth=SynthConfig(patch=64, patches=1000),
         random_perceptual=True,
-        caveats=(DEMONSTRATION,),
     ),
     "small": Preset(
         title="overnight on two cores",

@@ -15,6 +15,7 @@ Files = dict[str, dict[str, Path]]  # speed, fast to slow -> field -> file
 UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0}
 TIME = re.compile(rf"(\d+(?:[.,]\d+)?)[ _-]?({'|'.join(UNITS)})")
 SPEED = re.compile(r"spd(\d+)")  # Zeiss: the higher, the slower
+NAME = re.compile(r"[\w.\-: ]+")  # of a speed: scores are logged as psnr/NAME
 
 
 def scan_files(folder: Path) -> Files:
@@ -30,6 +31,11 @@ def scan_files(folder: Path) -> Files:
             if field in fields:
                 raise ValueError(f"{path} and {fields[field].name}: two scans of one field")
             fields[field] = path
+        if fields and not NAME.fullmatch(speed):
+            raise ValueError(
+                f"{folder / speed}: a scan speed cannot be called {speed!r}; allowed are letters, "
+                "digits, space and _ - . : (scores are kept by this name)"
+            )
         if fields:
             files[speed] = fields
     if len(files) < 2:

@@ -34,18 +34,20 @@ PREPARATION = 1  # raised whenever the stored pairs would differ: older sets are
 SIMULATED = "simulated.json"  # a file in the folder: nothing in it comes from a microscope
 
 
-def prepare_scans(folder: Path, target: str | None, out: Path) -> ScanSet:
-    """Register all pairs of ``folder`` and store them in ``out``; or reuse those that are there.
+def prepare_scans(folder: Path, target: str | None, cache: Path) -> ScanSet:
+    """Register all pairs of ``folder`` and store them in ``cache``; or reuse those that are there.
 
-    ``target`` is the sub-folder of clean scans; None is the slowest, where the names tell. What
-    has no counterpart, or does not match it, is left out with a notice. Raises ValueError when
-    nothing is left, and on files that cannot be read.
+    A set lies in a sub-folder called by its digest: sets never replace each other. ``target`` is
+    the sub-folder of clean scans; None is the slowest, where the names tell. What has no
+    counterpart, or does not match it, is left out with a notice. Raises ValueError when nothing is
+    left, and on files that cannot be read.
     """
     files = scan_files(folder)
     target = choose_target(files, target)
     files, unmatched = match_fields(files, target)
     simulated = (folder / SIMULATED).is_file()
     digest, converted = _examine(files, target, simulated)
+    out = cache / digest[:16]
     if _digest_of(out) == digest:
         return read_scans(out)
     _check_replaceable(out)
@@ -124,7 +126,7 @@ def _digest_of(prepared: Path) -> str | None:
 
 
 def _check_replaceable(out: Path) -> None:
-    """Refuse to write over anything but an empty folder or an older set."""
+    """Refuse to write over anything but an empty folder or an incomplete set."""
     if not out.exists():
         return
     foreign = [

@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,24 @@ class Dataset:
     train: NDArray[np.intp]  # indices of pairs
     validation: NDArray[np.intp]
     digest: str  # sha256 over the arrays and all parameters
+
+    @cached_property
+    def config(self) -> SynthConfig:
+        """The settings that it was made with."""
+        stored: dict[str, Any] = self.manifest["request"]["parameters"]
+        ranges = {name: tuple(v) for name, v in stored.items() if isinstance(v, list)}
+        return SynthConfig(**{**stored, **ranges})
+
+    @property
+    def trained_on(self) -> frozenset[str]:
+        """sha256 of every image that training patches were cut from."""
+        sources = self.manifest["request"]["sources"]
+        return frozenset(s["sha256"] for s in sources if s["side"] != "validation")
+
+    @property
+    def notices(self) -> list[str]:
+        """Images that gave no patches, and why."""
+        return list(self.manifest["notices"])
 
 
 def digest_of(folder: Path, request: Mapping[str, Any]) -> str:

@@ -58,6 +58,13 @@ class TrainConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate is {self.learning_rate}; it must be positive")
+        if not self.clip_factor > 0:
+            raise ValueError(f"clip_factor is {self.clip_factor}; it must be positive")
+        for name in ("weight_decay", "warmup", "checkpoint_seconds", "seed", "repeat"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0")
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"ema_decay is {self.ema_decay}; allowed: 0 up to but without 1")
         if not 1 <= self.perceptual_layers <= 5:
             raise ValueError(f"perceptual_layers is {self.perceptual_layers}; allowed: 1 to 5")
 
@@ -107,10 +114,14 @@ def load_initial(network: SCUNet, path: Path) -> None:
 
 
 def learning_rate_factor(step: int, config: TrainConfig) -> float:
-    """Linear warm-up, then cosine decay to zero; `step` counts from 0."""
-    if step < config.warmup:
-        return (step + 1) / config.warmup
-    done = (step - config.warmup) / max(1, config.steps - config.warmup)
+    """Linear warm-up, then cosine decay to zero; `step` counts from 0.
+
+    The warm-up is at most half of the steps, so that a training made short still is one.
+    """
+    warmup = min(config.warmup, config.steps // 2)
+    if step < warmup:
+        return (step + 1) / warmup
+    done = (step - warmup) / max(1, config.steps - warmup)
     return 0.5 * (1 + cos(pi * min(1.0, done)))
 
 
@@ -118,7 +129,9 @@ def draw_batch(data: Dataset, config: TrainConfig, step: int) -> tuple[Tensor, T
     """Noisy and clean batch `(b, 1, p, p)` in [0, 1] of one step.
 
     Patch k has a generator of its own, keyed by (seed, repeat, step, k): it is the same
-    whatever the batch size, the loss or the step that a resumed run starts at.
+    whatever the batch size, the loss or the step that a resumed run starts at. Patches are
+    mirrored and turned; by half turns only where the noise is correlated along the fast axis,
+    which is x in the scans too.
     """
     noisy: list[Patches] = []
     clean: list[Patches] = []
@@ -126,6 +139,8 @@ def draw_batch(data: Dataset, config: TrainConfig, step: int) -> tuple[Tensor, T
         rng = np.random.default_rng((config.seed, config.repeat, step, k))
         index = data.train[rng.integers(len(data.train))]
         turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
+        if data.config.correlation != (0.0, 0.0):
+            turns = 2 * (turns // 2)
         for source, batch in ((data.noisy, noisy), (data.clean, clean)):
             patch = np.rot90(source[index], turns)
             batch.append(patch[:, ::-1] if mirrored else patch)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from mlflow.utils.validation import _validate_metric_name
 
 from lfranker.images import write_image
 from lfranker.scan_folders import by_speed, choose_target, match_fields, scan_files
@@ -43,6 +44,19 @@ def test_two_files_of_one_field_and_lone_speeds_are_errors(tmp_path):
         scan_files(tmp_path / "missing")
     with pytest.raises(ValueError, match=r"a\.tif.*a\.png"):
         scan_files(folder(tmp_path, ["spd3/a.png", "spd3/a.tif"]))
+
+
+@pytest.mark.parametrize("name", ["0,5us", "100ns (fast)", "a#1"])
+def test_speeds_that_scores_cannot_be_kept_by_are_refused_before_any_work(tmp_path, name):
+    with pytest.raises(ValueError, match=r"letters, digits"):
+        scan_files(folder(tmp_path, [f"{name}/a.png", "spd8/a.png"]))
+
+
+def test_speeds_that_mlflow_takes_are_taken(tmp_path):
+    names = ["0.5us", "2 µs", "spd_2-b:c", "spd8"]
+    assert set(scan_files(folder(tmp_path, [f"{name}/a.png" for name in names]))) == set(names)
+    for name in names:
+        _validate_metric_name(f"psnr/{name}")  # MLflow's own check raises
 
 
 def test_the_target_is_given_or_the_slowest():

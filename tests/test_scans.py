@@ -43,7 +43,7 @@ def source(tmp_path):
 
 @pytest.fixture
 def prepared(source, tmp_path):
-    return prepare_scans(source, "spd8", tmp_path / "cache" / "set")
+    return prepare_scans(source, "spd8", tmp_path / "cache")
 
 
 def test_pairs_hold_the_files_pixels_registered(prepared, source):
@@ -97,45 +97,47 @@ def test_a_set_is_reused_while_the_scans_are_the_same(prepared, source, tmp_path
     stamp = prepared.folder / MANIFEST
     before = stamp.stat().st_mtime_ns
     renamed = source.rename(tmp_path / "renamed")
-    assert prepare_scans(renamed, "spd8", prepared.folder) == prepared
+    assert prepare_scans(renamed, "spd8", prepared.folder.parent) == prepared
     assert stamp.stat().st_mtime_ns == before
     (prepared.folder / "0000-0-noisy.npy").unlink()
-    assert prepare_scans(renamed, "spd8", prepared.folder) == prepared
+    assert prepare_scans(renamed, "spd8", prepared.folder.parent) == prepared
     assert stamp.stat().st_mtime_ns != before
 
 
 def test_other_scans_names_targets_or_markers_have_another_digest(prepared, source, tmp_path):
-    digests = {prepared.digest, prepare_scans(source, "spd3", tmp_path / "t").digest}
+    digests = {prepared.digest, prepare_scans(source, "spd3", prepared.folder.parent).digest}
     (source / "simulated.json").write_text("{}")
-    simulated = prepare_scans(source, "spd8", prepared.folder)
+    simulated = prepare_scans(source, "spd8", prepared.folder.parent)
     assert simulated.simulated
     digests.add(simulated.digest)
     (source / "simulated.json").unlink()
     pixels = read_image(source / "spd2" / "f1.png").pixels
     pixels[5, 5] = 1 - pixels[5, 5]
     write_image(source / "spd2" / "f1.png", pixels, BYTE, 255)
-    digests.add(prepare_scans(source, "spd8", prepared.folder).digest)
+    digests.add(prepare_scans(source, "spd8", prepared.folder.parent).digest)
     for speed in ("spd2", "spd3", "spd8"):
         (source / speed / "f1.png").rename(source / speed / "g1.png")
-    digests.add(prepare_scans(source, "spd8", prepared.folder).digest)
+    digests.add(prepare_scans(source, "spd8", prepared.folder.parent).digest)
     assert len(digests) == 5
-    assert prepare_scans(source, "spd8", prepared.folder).fields == ("f0", "g1")
+    assert len(list(prepared.folder.parent.iterdir())) == 5, "none replaces another"
+    assert read_scans(prepared.folder) == prepared
+    assert prepare_scans(source, "spd8", prepared.folder.parent).fields == ("f0", "g1")
 
 
 def test_a_pair_that_does_not_match_is_left_out_by_name(tmp_path):
     source = write_scans(tmp_path / "source", [0, 1], changed=(1, "spd3"))
-    scans = prepare_scans(source, "spd8", tmp_path / "set")
+    scans = prepare_scans(source, "spd8", tmp_path / "cache")
     assert len(scans) == 3
     (notice,) = scans.notices
     assert "f1 at spd3" in notice
-    assert read_scans(tmp_path / "set").notices == scans.notices
+    assert read_scans(scans.folder).notices == scans.notices
 
 
 def test_an_error_only_when_no_pair_is_left_and_then_nothing_stays(tmp_path):
     source = write_scans(tmp_path / "source", [0], changed=(0, "spd3"))
     shutil.rmtree(source / "spd2")
     with pytest.raises(ValueError, match=r"no pair.*f0 at spd3"):
-        prepare_scans(source, "spd8", tmp_path / "cache" / "set")
+        prepare_scans(source, "spd8", tmp_path / "cache")
     assert not list((tmp_path / "cache").iterdir())
 
 
@@ -146,16 +148,16 @@ def test_conversions_are_told_once_for_each_kind(source, tmp_path):
         gray = cv2.imread(str(source / name), cv2.IMREAD_GRAYSCALE)
         gray[3, 3] ^= 1  # so that no other set is reused
         cv2.imwrite(str(source / name), cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR))
-    (notice,) = prepare_scans(source, "spd8", tmp_path / "set").notices
+    (notice,) = prepare_scans(source, "spd8", tmp_path / "cache").notices
     assert notice.startswith("2 scans: RGB")
 
 
-def test_somebody_elses_folder_is_not_replaced(source, tmp_path):
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "thesis.tex").write_text("precious")
-    with pytest.raises(ValueError, match=r"out.*thesis\.tex"):
-        prepare_scans(source, "spd8", tmp_path / "out")
-    assert (tmp_path / "out" / "thesis.tex").exists()
+def test_somebody_elses_folder_is_not_replaced(prepared, source):
+    (prepared.folder / MANIFEST).unlink()
+    (prepared.folder / "thesis.tex").write_text("precious")
+    with pytest.raises(ValueError, match=rf"{prepared.folder}.*thesis\.tex"):
+        prepare_scans(source, "spd8", prepared.folder.parent)
+    assert (prepared.folder / "thesis.tex").exists()
 
 
 @pytest.mark.parametrize("broken", ["nothing", "json", "other json", "missing array"])
@@ -180,7 +182,7 @@ def test_raw_microscope_files_are_prepared_and_scored(tmp_path):
         for number in (4, 9, 19, 21):
             name = f"field_{number:03d}.tif"
             shutil.copy(data / speed / name, tmp_path / "in" / speed / name)
-    scans = prepare_scans(tmp_path / "in", None, tmp_path / "set")
+    scans = prepare_scans(tmp_path / "in", None, tmp_path / "cache")
     assert (scans.target, scans.speeds, len(scans)) == ("30us", ("100ns",), 4)
     assert scans.table()["residual"].max() < 0.5
     assert all(min(pair.noisy.shape) > 430 for pair in scans)

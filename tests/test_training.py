@@ -1,5 +1,7 @@
 from dataclasses import asdict, replace
+from math import nan
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,7 +9,9 @@ import torch
 from torch import Tensor
 
 from lfranker.checkpoints import newest_checkpoint, save_checkpoint
-from lfranker.dataset import Dataset
+from lfranker.costs import seconds_per_step
+from lfranker.curves import validate
+from lfranker.dataset import Dataset, SynthConfig
 from lfranker.losses import Objective, build_objective
 from lfranker.training import (
     DivergedError,
@@ -23,12 +27,13 @@ TINY = TrainConfig(steps=6, batch=2, depth=1, dim=16, head_dim=8, warmup=2)
 CPU = torch.device("cpu")
 
 
-def make_data(count: int = 12, patch: int = 16) -> Dataset:
+def make_data(count: int = 12, patch: int = 16, **settings: Any) -> Dataset:
+    manifest = {"request": {"parameters": asdict(SynthConfig(**settings))}}
     rng = np.random.default_rng(0)
     clean = rng.integers(0, 256, (count, patch, patch), dtype=np.uint8)
     noisy = 255 - clean
     train, validation = np.arange(count - 2), np.arange(count - 2, count)
-    return Dataset(Path("nowhere"), {}, noisy, clean, train, validation, "digest")
+    return Dataset(Path("nowhere"), manifest, noisy, clean, train, validation, "digest")
 
 
 def make_trainer(config: TrainConfig = TINY, losses: tuple[str, ...] = ("mae",)) -> Trainer:
@@ -74,6 +79,35 @@ def test_noisy_and_clean_are_the_same_patch_turned_the_same_way_and_never_valida
         seen |= {np.round(patch.numpy()[0] * 255).astype(np.uint8).tobytes() for patch in clean}
     assert seen <= allowed
     assert len(seen) > 40  # of 80 draws among 10 patches in 8 orientations
+
+
+def test_noise_that_is_correlated_along_x_stays_so() -> None:
+    plain, correlated = make_data(), make_data(correlation=(0.0, 0.5))
+    turned = {
+        data.clean[i][:: y, ::x].tobytes(): (y, x)
+        for data in (correlated,) for i in data.train for y in (1, -1) for x in (1, -1)
+    }  # fmt: skip
+    orientations = set()
+    for step in range(40):
+        _, clean = draw_batch(correlated, TINY, step)
+        patches = [np.round(patch.numpy()[0] * 255).astype(np.uint8) for patch in clean]
+        orientations |= {turned[patch.tobytes()] for patch in patches}  # KeyError: a quarter turn
+        _, other = draw_batch(plain, TINY, step)
+        assert sorted(clean.flatten().tolist()) == sorted(other.flatten().tolist())
+    assert len(orientations) == 4
+
+
+def test_a_short_training_warms_up_for_half_of_it() -> None:
+    config = TrainConfig(steps=20, warmup=100)
+    factors = [learning_rate_factor(step, config) for step in (0, 9, 10, 15)]
+    assert factors == pytest.approx([0.1, 1.0, 1.0, 0.5], abs=1e-12)
+
+
+def test_one_step_can_be_timed_and_no_validation_patches_give_no_validation() -> None:
+    config = replace(TINY, steps=1)
+    assert seconds_per_step(build_objective(("mae",), None), make_data(), config, CPU) > 0
+    data = replace(make_data(), validation=np.arange(0))
+    assert validate(build_network(TINY), data, CPU) == {}
 
 
 def test_ema_follows_its_formula() -> None:
@@ -166,7 +200,20 @@ def test_logging_settings_do_not_determine_the_weights() -> None:
     assert set(asdict(TINY)) - set(settings) == {"log_every", "checkpoint_seconds"}
 
 
-@pytest.mark.parametrize(("name", "value"), [("steps", 0), ("learning_rate", 0.0), ("threads", 0)])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("steps", 0),
+        ("learning_rate", 0.0),
+        ("threads", 0),
+        ("clip_factor", 0.0),
+        ("ema_decay", 1.0),
+        ("warmup", -1),
+        ("weight_decay", -1e-4),
+        ("checkpoint_seconds", -1.0),
+        ("clip_factor", nan),
+    ],
+)
 def test_impossible_settings_are_named(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=name):
         replace(TINY, **{name: value})

@@ -89,6 +89,13 @@ def expected(parent: Run) -> list[str]:
     return [subset_name(subset, perceptual=shown) for subset in subsets(losses)]
 
 
+def settings_of(run: Run) -> dict[str, str]:
+    """The run's parameters as they were used: see `runs.log_settings`."""
+    params = dict(run.data.params)
+    used = {k.removeprefix("used/"): v for k, v in params.items() if k.startswith("used/")}
+    return params | used
+
+
 def own_scores(run: Run, scans: str) -> dict[str, float]:
     """The run's scores on the scan set with digest `scans`, under their plain names.
 

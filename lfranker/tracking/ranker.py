@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 from mlflow.entities import Run
 
+from lfranker.caveats import caveats
 from lfranker.leaderboards import note, tables, to_csv, to_markdown
-from lfranker.presets import PRESETS
 from lfranker.ranking import Ranking, rank
 from lfranker.tracking.queries import (
     SCAN_SET,
@@ -19,6 +19,7 @@ from lfranker.tracking.queries import (
     expected,
     find_parent,
     scores,
+    settings_of,
     trainings,
 )
 from lfranker.tracking.registry import CHAMPION, Winner, alias_of, register
@@ -158,10 +159,8 @@ def _write_tables(
 
 
 def _write_note(parent: Run, ranking: Ranking, simulated: bool, notices: Sequence[str]) -> None:
-    preset = PRESETS.get(parent.data.params.get("preset", ""))
-    content = note(
-        ranking, simulated=simulated, caveats=[*(preset.caveats if preset else ()), *notices]
-    )
+    doubts = caveats(settings_of(parent), parent.data.tags.get(TAG + "loss-set", ""))
+    content = note(ranking, simulated=simulated, caveats=[*doubts, *notices])
     tags = {f"{TAG}winner.{criterion}": name for criterion, name in ranking.winners.items()}
     tags |= {TAG + "champion": ranking.champion or "none", NOTE: content}
     set_tags(parent.info.run_id, tags)

@@ -1,0 +1,79 @@
+"""What the commands prepare before they train."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from entrypoints import preparation
+from entrypoints.preparation import Settings, settings, with_stored
+from lfranker.clean import simulated_clean
+from lfranker.dataset import SynthConfig, synthesise
+from lfranker.images import read_image, write_image
+
+CONFIG = SynthConfig(patch=32, patches=40, peak=(50.0, 60.0), seed=3)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("data") / "set"
+    synthesise(simulated_clean(2, 96, seed=0), out, CONFIG)
+    return out
+
+
+def write_clean(folder: Path, count: int, size: int = 160) -> Path:
+    for image in simulated_clean(1, size, seed=1)[:count]:
+        pixels = np.clip(image.image, 0, 1)
+        write_image(folder / f"{image.name}.png", pixels, np.dtype(np.uint8), 255)
+    return folder
+
+
+def smoke(**changes: Any) -> Settings:
+    return settings("smoke", 0, changes)
+
+
+def test_settings_of_a_stored_dataset_are_the_ones_used(data: Path) -> None:
+    chosen = with_stored(smoke(steps=7), data, {"steps": 7, "peak": (50.0, 60.0)})
+    assert chosen.synth == CONFIG
+    assert chosen.train.steps == 7
+    assert chosen.train.seed == 0, "the training's seed is the one asked for"
+
+
+def test_contradicting_a_stored_dataset_is_an_error(data: Path) -> None:
+    with pytest.raises(ValueError, match=r"--peak \(1.0, 2.0\).*\(50.0, 60.0\)"):
+        with_stored(smoke(), data, {"peak": (1.0, 2.0)})
+
+
+def test_scans_are_never_simulated_from_images_that_were_trained_on(tmp_path: Path) -> None:
+    clean = write_clean(tmp_path / "clean", 6)
+    chosen = smoke(patch=32, validation=0.34, max_noise=1.0)
+    made, _ = preparation.dataset(chosen, clean, None, tmp_path / "cache")
+    # the same images for another request, whose split is another
+    other = replace(chosen, synth=replace(chosen.synth, seed=5))
+    scans = preparation.scans(other, None, None, tmp_path / "cache", clean, made.trained_on)
+    sides = {s["name"]: s["side"] for s in made.manifest["request"]["sources"]}
+    assert {sides[field] for field in scans.fields} == {"validation"}
+    everything = frozenset(s["sha256"] for s in made.manifest["request"]["sources"])
+    with pytest.raises(ValueError, match="all were trained on"):
+        preparation.scans(other, None, None, tmp_path / "cache", clean, everything)
+
+
+def test_a_single_clean_image_is_cut_and_its_unseen_part_scanned(tmp_path: Path) -> None:
+    clean = write_clean(tmp_path / "clean", 1, size=400)
+    chosen = smoke(patch=32, validation=0.45, max_noise=1.0)
+    made, _ = preparation.dataset(chosen, clean, None, tmp_path / "cache")
+    scans = preparation.scans(chosen, None, None, tmp_path / "cache", clean, made.trained_on)
+    (pair, *_) = scans
+    whole = read_image(next(clean.iterdir())).image
+    assert min(pair.original.shape) <= round(400 * 0.45) < min(whole.shape)
+
+
+def test_images_without_usable_patches_are_named(tmp_path: Path) -> None:
+    clean = write_clean(tmp_path / "clean", 4)
+    flat = np.full((160, 160), 0.5, np.float32)
+    write_image(clean / "blank.png", flat, np.dtype(np.uint8), 255)
+    chosen = smoke(patch=32, validation=0.5, max_noise=1.0)
+    _, notices = preparation.dataset(chosen, clean, None, tmp_path / "cache")
+    assert any("blank.png" in notice for notice in notices)
