@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from lfranker.figures import FRAME, GAP, PANEL, TITLE, strip
+from lfranker.figures import FRAME, GAP, PANEL, TITLE, comparison, strip
 
 RNG = np.random.default_rng(0)
 
@@ -126,3 +126,19 @@ def test_images_of_different_or_no_size_are_refused():
         strip({"a": noise(0, 4)})
     with pytest.raises(ValueError, match="panels"):
         strip({})
+
+
+def test_the_difference_map_is_gray_where_equal_and_exaggerated_where_not():
+    clean = np.full((300, 384), 0.5, np.float32)
+    output = clean.copy()
+    output[:100] += 0.06
+    output[100:200] -= 0.25
+    images = {"noisy": clean, "model": output, "clean": clean}
+    canvas, above = pixels(comparison(images)), pixels(strip(images))
+    np.testing.assert_array_equal(canvas[: above.shape[0]], above)
+    below = canvas[above.shape[0] :]
+    assert (panel(below, 0, 300, 384) == round(0.5 * 255)).all()
+    shown = panel(below, 1, 300, 384)[..., 0]
+    assert (shown[:100] == round(255 * 0.74)).all()  # 0.5 + 4 x 0.06
+    assert (shown[100:200] == 0).all()
+    assert (below[:, GAP + 2 * (384 + GAP) :] == 255).all()  # the clean scan has none
