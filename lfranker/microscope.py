@@ -40,14 +40,15 @@ def read_metadata(path: Path) -> ScanMetadata:
     ``notices``. Raises OSError where there is no such file.
     """
     path.stat()
-    found, height = _read_tags(path) if path.suffix.lower() in TIFF_SUFFIXES else (None, None)
-    found = found or read_sidecar(path, height) or ScanMetadata()
+    found, size = _read_tags(path) if path.suffix.lower() in TIFF_SUFFIXES else (None, None)
+    found = found or read_sidecar(path, size[1] if size else None) or ScanMetadata()
+    width = size[0] * found.pixel_size if size and found.pixel_size else None
     named = tuple(f"{path.name}: {notice}" for notice in found.notices)
-    return dataclasses.replace(found, notices=named)
+    return dataclasses.replace(found, field_width=width, notices=named)
 
 
-def _read_tags(path: Path) -> tuple[ScanMetadata | None, int | None]:
-    """And the height of the image in px, where it can be had."""
+def _read_tags(path: Path) -> tuple[ScanMetadata | None, tuple[int, int] | None]:
+    """And width and height of the image in px, where they can be had."""
     try:
         with tifffile.TiffFile(path) as tiff:
             page = tiff.pages.first
@@ -55,7 +56,7 @@ def _read_tags(path: Path) -> tuple[ScanMetadata | None, int | None]:
             for code, reader in READERS.items():
                 tag = page.tags.get(code)
                 if tag is not None and width > 0:
-                    return reader(tag.value, width, height), height
-            return None, height
+                    return reader(tag.value, width, height), (width, height)
+            return None, (width, height)
     except UNREADABLE as error:
         return ScanMetadata(notices=(f"the TIFF's tags cannot be read ({error})",)), None

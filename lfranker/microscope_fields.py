@@ -38,6 +38,7 @@ class ScanMetadata:
     high_voltage: float | None = None  # V
     magnification: float | None = None
     stage: tuple[float, float] | None = None  # x, y in m
+    field_width: float | None = None  # m, along the fast axis
     notices: tuple[str, ...] = ()  # what was missing or illegible
 
 
