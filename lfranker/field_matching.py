@@ -56,8 +56,8 @@ def by_name(scans: list[Scan], speeds: list[str]) -> list[Group]:
 
 
 def by_number(scans: list[Scan], speeds: list[str]) -> list[Group]:
-    """Names without a speed that differ in the number at their end, if the stage agrees."""
-    keyed = ((NUMBER.sub("", scan.path.stem), scan) for scan in scans if not scan.key)
+    """Names that differ in the number at their end, where the stage does not contradict."""
+    keyed = ((NUMBER.sub("", scan.path.stem), scan) for scan in scans)
     return [group for group in _unique(_buckets(keyed)) if _one_place(group)]
 
 
