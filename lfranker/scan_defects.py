@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from lfranker.images import Image
 
 # Share of pixels at 0 or at full scale. Scans at 100 ns and 30 us of 24 real fields have 0 to
-# 0.022, and one field 0.07 at either speed, where the image is visibly flat.
+# 0.022, and one field 0.07 at either speed.
 SATURATED = 0.05
 COARSE = (0.01, 0.03)  # cycles per px: what a beam out of focus still shows
 FINE = (0.08, 0.12)  # cycles per px: below what one scan's noise correlation or drift changes
