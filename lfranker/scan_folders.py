@@ -9,12 +9,11 @@ import re
 from pathlib import Path
 
 from lfranker.images import image_files
+from lfranker.scan_groups import group_scans, order_by_exposure
+from lfranker.speeds import by_speed, known_order
 
 Files = dict[str, dict[str, Path]]  # speed, fast to slow -> field -> file
 
-UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0}
-TIME = re.compile(rf"(\d+(?:[.,]\d+)?)[ _-]?({'|'.join(UNITS)})")
-SPEED = re.compile(r"spd(\d+)")  # Zeiss: the higher, the slower
 NAME = re.compile(r"[\w.\-: ]+")  # of a speed: scores are logged as psnr/NAME
 
 
@@ -38,23 +37,23 @@ def scan_files(folder: Path) -> Files:
             )
         if fields:
             files[speed] = fields
+    if not files and (flat := [path for path in image_files(folder) if path.parent == folder]):
+        return group_scans(flat).files
     if len(files) < 2:
         raise ValueError(
             f"{folder}: found images in the sub-folders {list(files)}; at least two are needed, "
             "one per scan speed"
         )
-    return files
-
-
-def by_speed(names: list[str]) -> list[str]:
-    """Fast to slow where all names are times ("100ns", "2 µs") or all "spdN"; else by name."""
-    return sorted(names, key=_slowness) if _known(names) else sorted(names)
+    order = None if known_order(list(files)) else order_by_exposure(files)
+    return {speed: files[speed] for speed in order or files}
 
 
 def choose_target(files: Files, target: str | None) -> str:
-    """``target`` if there is such a speed; for None the slowest, where the names tell."""
-    if target is None and _known(list(files)):
+    """``target`` if there is such a speed; for None the slowest, where names or files tell."""
+    if target is None and known_order(list(files)):
         return list(files)[-1]
+    if target is None and (order := order_by_exposure(files)):
+        return order[-1]
     if target is None or target not in files:
         raise ValueError(f"target {target!r} is not one of the scan speeds {list(files)}")
     return target
@@ -83,14 +82,3 @@ def match_fields(files: Files, target: str) -> tuple[Files, tuple[str, ...]]:
         for speed, scans in files.items()
     }
     return matched, notices
-
-
-def _slowness(name: str) -> tuple[float, str]:
-    if time := TIME.fullmatch(name.lower()):
-        return float(time[1].replace(",", ".")) * UNITS[time[2]], name
-    return float(name.lower().removeprefix("spd")), name
-
-
-def _known(names: list[str]) -> bool:
-    """Whether the names give an order: all are times, or all are scan speeds."""
-    return any(all(form.fullmatch(name.lower()) for name in names) for form in (TIME, SPEED))

@@ -3,7 +3,8 @@ import pytest
 from mlflow.utils.validation import _validate_metric_name
 
 from lfranker.images import write_image
-from lfranker.scan_folders import by_speed, choose_target, match_fields, scan_files
+from lfranker.scan_folders import choose_target, match_fields, scan_files
+from lfranker.speeds import by_speed
 
 
 def folder(path, names):
