@@ -5,7 +5,7 @@ A folder holds the pairs as float32 arrays that can be memory-mapped, and a mani
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,18 @@ class Record:
 
 
 @dataclass(frozen=True)
+class Exclusion:
+    """A scan that is not scored."""
+
+    field: str
+    speed: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.field} at {self.speed}: left out, {self.reason}"
+
+
+@dataclass(frozen=True)
 class ScanSet:
     """Prepared pairs. Iterating reads one pair at a time, by field and then by speed."""
 
@@ -53,8 +65,15 @@ class ScanSet:
     fields: tuple[str, ...]
     simulated: bool
     digest: str  # sha256 of pixels, names, target and the way of preparing
-    notices: tuple[str, ...]  # what was converted, and what was left out and why
+    plan: tuple[str, ...]  # a table in words: how the scans of a flat folder were grouped
+    warnings: tuple[str, ...]  # what was converted, and what is doubtful but scored
+    excluded: tuple[Exclusion, ...]
     records: tuple[Record, ...]
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """All that the user should know before scoring."""
+        return (*self.plan, *self.warnings, *map(str, self.excluded))
 
     def __len__(self) -> int:
         return len(self.records)
@@ -85,6 +104,11 @@ class ScanSet:
             for record in self.records
         )
 
+    def exclusions(self) -> pd.DataFrame:
+        """A row per scan that is left out, with the reason."""
+        columns = [item.name for item in fields(Exclusion)]
+        return pd.DataFrame([asdict(item) for item in self.excluded], columns=columns)
+
 
 def pair_files(name: str) -> tuple[str, str, str]:
     """Files of the noisy scan, the registered clean scan and the mask."""
@@ -94,7 +118,8 @@ def pair_files(name: str) -> tuple[str, str, str]:
 def write_manifest(scans: ScanSet) -> None:
     """Into the set's folder, which is expected to be renamed afterwards."""
     manifest = {name: value for name, value in vars(scans).items() if name != "folder"}
-    manifest["records"] = [asdict(record) for record in scans.records]
+    for name in ("records", "excluded"):
+        manifest[name] = [asdict(item) for item in manifest[name]]
     (scans.folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
 
 
@@ -103,6 +128,7 @@ def read_scans(prepared: Path) -> ScanSet:
     try:
         manifest = json.loads((prepared / MANIFEST).read_text(encoding="utf-8"))
         manifest["records"] = [_record(record) for record in manifest["records"]]
+        manifest["excluded"] = [Exclusion(**item) for item in manifest["excluded"]]
         scans = ScanSet(folder=prepared, **_with_tuples(manifest))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{prepared}: not a folder of prepared scans ({error})") from error

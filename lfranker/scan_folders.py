@@ -9,7 +9,8 @@ import re
 from pathlib import Path
 
 from lfranker.images import image_files
-from lfranker.scan_groups import group_scans, order_by_exposure
+from lfranker.prepared_scans import Exclusion
+from lfranker.scan_groups import ScanPlan, group_scans, order_by_exposure
 from lfranker.speeds import by_speed, known_order
 
 Files = dict[str, dict[str, Path]]  # speed, fast to slow -> field -> file
@@ -17,10 +18,24 @@ Files = dict[str, dict[str, Path]]  # speed, fast to slow -> field -> file
 NAME = re.compile(r"[\w.\-: ]+")  # of a speed: scores are logged as psnr/NAME
 
 
-def scan_files(folder: Path) -> Files:
-    """All scans of ``folder``. A field is called by its path below the speed, without suffix."""
+def scan_plan(folder: Path) -> ScanPlan:
+    """All scans of ``folder``: by its sub-folders, or a flat folder by what the files say."""
     if not folder.is_dir():
         raise ValueError(f"{folder}: not a folder of scans")
+    files = _by_folder(folder)
+    if not files and (flat := [path for path in image_files(folder) if path.parent == folder]):
+        return group_scans(flat)
+    if len(files) < 2:
+        raise ValueError(
+            f"{folder}: found images in the sub-folders {list(files)}; at least two are needed, "
+            "one per scan speed"
+        )
+    order = None if known_order(list(files)) else order_by_exposure(files)
+    return ScanPlan({speed: files[speed] for speed in order or files}, ())
+
+
+def _by_folder(folder: Path) -> Files:
+    """A field is called by its path below the speed, without suffix."""
     names = [p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
     files: Files = {}
     for speed in by_speed(names):
@@ -37,15 +52,7 @@ def scan_files(folder: Path) -> Files:
             )
         if fields:
             files[speed] = fields
-    if not files and (flat := [path for path in image_files(folder) if path.parent == folder]):
-        return group_scans(flat).files
-    if len(files) < 2:
-        raise ValueError(
-            f"{folder}: found images in the sub-folders {list(files)}; at least two are needed, "
-            "one per scan speed"
-        )
-    order = None if known_order(list(files)) else order_by_exposure(files)
-    return {speed: files[speed] for speed in order or files}
+    return files
 
 
 def choose_target(files: Files, target: str | None) -> str:
@@ -59,8 +66,8 @@ def choose_target(files: Files, target: str | None) -> str:
     return target
 
 
-def match_fields(files: Files, target: str) -> tuple[Files, tuple[str, ...]]:
-    """The fields that have a clean and a noisy scan; and a notice for each scan that is missing."""
+def match_fields(files: Files, target: str) -> tuple[Files, tuple[Exclusion, ...]]:
+    """The fields that have a clean and a noisy scan; and the scans that have no counterpart."""
     fields = sorted({field for scans in files.values() for field in scans})
     common = [
         field
@@ -70,8 +77,8 @@ def match_fields(files: Files, target: str) -> tuple[Files, tuple[str, ...]]:
     if not common:
         others = [speed for speed in files if speed != target]
         raise ValueError(f"no file in {others} is called like one in the target {target!r}")
-    notices = tuple(
-        f"{field}: left out at {speed}, no scan at {missing}"
+    alone = tuple(
+        Exclusion(field, speed, f"no scan at {missing}")
         for field in fields
         for speed, scans in files.items()
         for missing in files
@@ -81,4 +88,4 @@ def match_fields(files: Files, target: str) -> tuple[Files, tuple[str, ...]]:
         speed: {field: scans[field] for field in common if field in scans}
         for speed, scans in files.items()
     }
-    return matched, notices
+    return matched, alone

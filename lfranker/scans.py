@@ -18,6 +18,7 @@ from tqdm import tqdm
 from lfranker.images import read_image
 from lfranker.prepared_scans import (
     MANIFEST,
+    Exclusion,
     Pair,
     Record,
     ScanSet,
@@ -26,11 +27,12 @@ from lfranker.prepared_scans import (
     write_manifest,
 )
 from lfranker.registration import register, warp
-from lfranker.scan_folders import Files, choose_target, match_fields, scan_files
+from lfranker.scan_defects import defocus, saturation
+from lfranker.scan_folders import Files, choose_target, match_fields, scan_plan
 
 __all__ = ["Pair", "ScanSet", "prepare_scans", "read_scans"]
 
-PREPARATION = 1  # raised whenever the stored pairs would differ: older sets are made again
+PREPARATION = 2  # raised whenever the stored pairs would differ: older sets are made again
 SIMULATED = "simulated.json"  # a file in the folder: nothing in it comes from a microscope
 
 
@@ -42,11 +44,12 @@ def prepare_scans(folder: Path, target: str | None, cache: Path) -> ScanSet:
     counterpart, or does not match it, is left out with a notice. Raises ValueError when nothing is
     left, and on files that cannot be read.
     """
-    files = scan_files(folder)
+    plan = scan_plan(folder)
+    files = plan.files
     target = choose_target(files, target)
-    files, unmatched = match_fields(files, target)
+    files, alone = match_fields(files, target)
     simulated = (folder / SIMULATED).is_file()
-    digest, converted = _examine(files, target, simulated)
+    digest, warnings = _examine(files, target, simulated)
     out = cache / digest[:16]
     if _digest_of(out) == digest:
         return read_scans(out)
@@ -56,7 +59,8 @@ def prepare_scans(folder: Path, target: str | None, cache: Path) -> ScanSet:
     try:
         records, refused = _store(files, target, draft)
         if not records:
-            raise ValueError(f"{folder}: no pair of scans is left: {'; '.join(refused)}")
+            reasons = "; ".join(map(str, refused))
+            raise ValueError(f"{folder}: no pair of scans is left: {reasons}")
         used = {record.speed for record in records}
         scans = ScanSet(
             folder=draft,
@@ -65,7 +69,9 @@ def prepare_scans(folder: Path, target: str | None, cache: Path) -> ScanSet:
             fields=tuple(dict.fromkeys(record.field for record in records)),
             simulated=simulated,
             digest=digest,
-            notices=(*converted, *unmatched, *refused),
+            plan=plan.table,
+            warnings=warnings,
+            excluded=(*alone, *refused),
             records=tuple(records),
         )
         write_manifest(scans)
@@ -76,9 +82,13 @@ def prepare_scans(folder: Path, target: str | None, cache: Path) -> ScanSet:
 
 
 def _examine(files: Files, target: str, simulated: bool) -> tuple[str, tuple[str, ...]]:
-    """Digest of the scans, and a notice for each kind of conversion that reading them took."""
+    """Digest of the scans; and what was converted in reading them, and which are saturated.
+
+    A saturated scan is scored all the same: what it has lost, it has lost for all entrants.
+    """
     digest = hashlib.sha256(json.dumps([PREPARATION, target, simulated]).encode())
     conversions: Counter[str] = Counter()
+    saturated: list[str] = []
     for speed, scans in sorted(files.items()):
         for field, path in sorted(scans.items()):
             scan = read_image(path)
@@ -86,12 +96,15 @@ def _examine(files: Files, target: str, simulated: bool) -> tuple[str, tuple[str
             digest.update(json.dumps([speed, field, image.shape]).encode())
             digest.update(image.tobytes())
             conversions.update(text.removeprefix(f"{path.name}: ") for text in scan.notices)
-    return digest.hexdigest(), tuple(f"{n} scans: {text}" for text, n in conversions.items())
+            if reason := saturation(image):
+                saturated.append(f"{field} at {speed}: {reason}")
+    converted = (f"{n} scans: {text}" for text, n in conversions.items())
+    return digest.hexdigest(), (*converted, *saturated)
 
 
-def _store(files: Files, target: str, folder: Path) -> tuple[list[Record], list[str]]:
-    """Register and save every pair; and a notice for each pair that does not match."""
-    records, refused = [], []
+def _store(files: Files, target: str, folder: Path) -> tuple[list[Record], list[Exclusion]]:
+    """Register and save every pair; and the noisy scans whose pair does not match."""
+    records, refused = [], list[Exclusion]()
     for number, field in enumerate(tqdm(files[target], "registering scans", disable=None)):
         original = read_image(files[target][field]).image
         original_file = f"{number:04d}-original.npy"
@@ -103,9 +116,12 @@ def _store(files: Files, target: str, folder: Path) -> tuple[list[Record], list[
             try:
                 transform = register(noisy, original)
             except ValueError as error:
-                refused.append(f"{field} at {speed}: left out, {error}")
+                refused.append(Exclusion(field, speed, str(error)))
                 continue
             clean, mask = warp(original, transform, noisy.shape)
+            if reason := defocus(noisy, clean, mask):
+                refused.append(Exclusion(field, speed, reason))
+                continue
             name = f"{number:04d}-{order}"
             for file, array in zip(pair_files(name), (noisy, clean, mask), strict=True):
                 _save(folder / file, array)

@@ -96,6 +96,10 @@ def wait_for(log: Path, word: str) -> None:
     pytest.fail(f"{log} never said {word!r}, but {last_words(log)!r}")
 
 
+def test_ctrl_c_kill_and_a_closed_terminal_are_meant() -> None:
+    assert {signal.SIGINT, signal.SIGTERM, signal.SIGHUP} == set(END_SIGNALS)
+
+
 @pytest.mark.parametrize("number", END_SIGNALS)
 def test_a_signal_interrupts_inside_the_block_only(number: int) -> None:
     before = signal.getsignal(number)

@@ -3,7 +3,7 @@ import pytest
 from mlflow.utils.validation import _validate_metric_name
 
 from lfranker.images import write_image
-from lfranker.scan_folders import choose_target, match_fields, scan_files
+from lfranker.scan_folders import choose_target, match_fields, scan_plan
 from lfranker.speeds import by_speed
 
 
@@ -32,7 +32,7 @@ def test_fields_are_called_by_their_path_below_the_speed(tmp_path):
     made = folder(tmp_path, ["spd8/b/x.png", "spd8/a.png", "spd2/a.tif", "spd2/.hidden.png"])
     (tmp_path / "notes").mkdir()
     (tmp_path / ".cache").mkdir()
-    files = scan_files(made)
+    files = scan_plan(made).files
     assert list(files) == ["spd2", "spd8"]
     assert set(files["spd8"]) == {"a", "b/x"}
     assert files["spd2"] == {"a": tmp_path / "spd2" / "a.tif"}
@@ -40,22 +40,22 @@ def test_fields_are_called_by_their_path_below_the_speed(tmp_path):
 
 def test_two_files_of_one_field_and_lone_speeds_are_errors(tmp_path):
     with pytest.raises(ValueError, match=r"at least two.*"):
-        scan_files(folder(tmp_path, ["spd2/a.png"]))
+        scan_plan(folder(tmp_path, ["spd2/a.png"]))
     with pytest.raises(ValueError, match="missing"):
-        scan_files(tmp_path / "missing")
+        scan_plan(tmp_path / "missing")
     with pytest.raises(ValueError, match=r"a\.tif.*a\.png"):
-        scan_files(folder(tmp_path, ["spd3/a.png", "spd3/a.tif"]))
+        scan_plan(folder(tmp_path, ["spd3/a.png", "spd3/a.tif"]))
 
 
 @pytest.mark.parametrize("name", ["0,5us", "100ns (fast)", "a#1"])
 def test_speeds_that_scores_cannot_be_kept_by_are_refused_before_any_work(tmp_path, name):
     with pytest.raises(ValueError, match=r"letters, digits"):
-        scan_files(folder(tmp_path, [f"{name}/a.png", "spd8/a.png"]))
+        scan_plan(folder(tmp_path, [f"{name}/a.png", "spd8/a.png"]))
 
 
 def test_speeds_that_mlflow_takes_are_taken(tmp_path):
     names = ["0.5us", "2 µs", "spd_2-b:c", "spd8"]
-    assert set(scan_files(folder(tmp_path, [f"{name}/a.png" for name in names]))) == set(names)
+    assert set(scan_plan(folder(tmp_path, [f"{name}/a.png" for name in names])).files) == set(names)
     for name in names:
         _validate_metric_name(f"psnr/{name}")  # MLflow's own check raises
 
@@ -74,17 +74,17 @@ def test_what_has_no_counterpart_is_left_out_by_name(tmp_path):
     path = tmp_path / "any"
     names = {"spd2": "abd", "spd3": "a", "spd8": "abc"}
     files = {speed: dict.fromkeys(fields, path) for speed, fields in names.items()}
-    matched, notices = match_fields(files, "spd8")
+    matched, alone = match_fields(files, "spd8")
     assert {speed: "".join(fields) for speed, fields in matched.items()} == {
         "spd2": "ab",
         "spd3": "a",
         "spd8": "ab",
     }
-    assert notices == (
-        "b: left out at spd8, no scan at spd3",
-        "c: left out at spd8, no scan at spd2",
-        "c: left out at spd8, no scan at spd3",
-        "d: left out at spd2, no scan at spd8",
-    )
+    assert [str(exclusion) for exclusion in alone] == [
+        "b at spd8: left out, no scan at spd3",
+        "c at spd8: left out, no scan at spd2",
+        "c at spd8: left out, no scan at spd3",
+        "d at spd2: left out, no scan at spd8",
+    ]
     with pytest.raises(ValueError, match=r"spd2.*spd8"):
         match_fields({"spd2": {"a": path}, "spd8": {"b": path}}, "spd8")

@@ -8,7 +8,7 @@ import tifffile
 from scipy.ndimage import gaussian_filter, shift
 
 from lfranker.images import image_files
-from lfranker.scan_folders import choose_target, scan_files
+from lfranker.scan_folders import choose_target, scan_plan
 from lfranker.scan_groups import group_scans, order_by_exposure
 
 SEM = os.environ.get("LFRANKER_SEM_DATA")
@@ -141,7 +141,7 @@ def test_two_scans_of_one_field_at_one_speed_are_ambiguous(tmp_path):
 def test_speeds_come_from_the_names_where_the_files_do_not_tell(tmp_path):
     for name in ("a_spd2.tif", "a_spd8.tif", "b_spd8.tif", "b_spd2.tif"):
         tifffile.imwrite(tmp_path / name, NOTHING)
-    files = scan_files(tmp_path)
+    files = scan_plan(tmp_path).files
     assert list(files) == ["spd2", "spd8"]
     assert files["spd2"]["b_spd8"] == tmp_path / "b_spd2.tif"
 
@@ -162,13 +162,13 @@ def test_sub_folders_are_ordered_by_exposure_where_their_names_do_not_tell(tmp_p
     for folder, dwell in (("clean", 3e-5), ("fast", 1e-7), ("middle", 1e-6)):
         for field in "ab":
             scan(tmp_path / folder / f"{field}.tif", dwell)
-    files = scan_files(tmp_path)
+    files = scan_plan(tmp_path).files
     assert list(files) == ["fast", "middle", "clean"]
     assert choose_target(files, None) == "clean"
     scan(tmp_path / "clean" / "b.tif", 1e-6)
-    assert list(scan_files(tmp_path)) == ["clean", "fast", "middle"]
+    assert list(scan_plan(tmp_path).files) == ["clean", "fast", "middle"]
     with pytest.raises(ValueError, match="target None"):
-        choose_target(scan_files(tmp_path), None)
+        choose_target(scan_plan(tmp_path).files, None)
 
 
 def test_speeds_of_equal_exposure_have_no_order(tmp_path):
@@ -202,7 +202,7 @@ def without_stage(path):
 )
 def test_real_scans_in_one_folder(tmp_path, prepare, way):
     truth = shuffled(tmp_path, prepare)
-    files = scan_files(tmp_path)
+    files = scan_plan(tmp_path).files
     assert list(files) == ["100ns", "30us"]
     assert len(files["100ns"]) == len(files["30us"]) == 24
     for speed, scans in files.items():

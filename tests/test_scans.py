@@ -133,6 +133,33 @@ def test_a_pair_that_does_not_match_is_left_out_by_name(tmp_path):
     assert read_scans(scans.folder).notices == scans.notices
 
 
+def test_a_pair_of_which_one_is_out_of_focus_is_left_out_and_a_saturated_one_named(tmp_path):
+    source = write_scans(tmp_path / "source", [0, 1])
+    sharp = read_image(source / "spd3" / "f1.png").pixels
+    write_image(source / "spd3" / "f1.png", gaussian_filter(sharp, 4), BYTE, 255)
+    bright = read_image(source / "spd2" / "f0.png").pixels
+    bright[::4, ::4] = 1
+    write_image(source / "spd2" / "f0.png", bright, BYTE, 255)
+    scans = prepare_scans(source, "spd8", tmp_path / "cache")
+    assert len(scans) == 3
+    table = scans.exclusions()
+    assert table[["field", "speed"]].to_numpy().tolist() == [["f1", "spd3"]]
+    assert "out of focus" in table["reason"][0]
+    assert any("f0 at spd2: saturated" in warning for warning in scans.warnings)
+
+
+def test_a_flat_folder_is_grouped_by_its_names_and_the_plan_is_told(tmp_path):
+    source = write_scans(tmp_path / "source", [0, 1])
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for path in source.rglob("*.png"):
+        path.rename(flat / f"{path.stem}_{path.parent.name}.png")
+    scans = prepare_scans(flat, None, tmp_path / "cache")
+    assert (scans.target, scans.speeds, len(scans)) == ("spd8", ("spd2", "spd3"), 4)
+    assert len(scans.plan) == 3  # heading and a line per field
+    assert "f1_spd2.png" in scans.notices[2]
+
+
 def test_an_error_only_when_no_pair_is_left_and_then_nothing_stays(tmp_path):
     source = write_scans(tmp_path / "source", [0], changed=(0, "spd3"))
     shutil.rmtree(source / "spd2")

@@ -59,6 +59,9 @@ def log_scans(run_id: str, scans: ScanSet) -> None:
     client.log_text(run_id, table.to_csv(index=False), f"scans/{scans.digest[:8]}.csv")
     if scans.notices:
         client.log_text(run_id, "\n".join(scans.notices), f"scans/{scans.digest[:8]}-notices.txt")
+    if scans.excluded:
+        excluded = scans.exclusions().to_csv(index=False)
+        client.log_text(run_id, excluded, f"scans/{scans.digest[:8]}-excluded.csv")
     tags = {SCAN_SET + scans.digest: "simulated" if scans.simulated else "real"}
     if TAG + "scans" not in client.get_run(run_id).data.tags:
         tags[TAG + "scans"] = scans.digest
