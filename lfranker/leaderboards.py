@@ -10,22 +10,29 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from lfranker.metrics import METRICS
 from lfranker.ranking import DIRECTIONS, Ranking, criteria_of, tie_key
 from lfranker.ranking_notes import listed
 
 NOTE_LIMIT = 7_500  # characters; MLflow cuts a tag at 8,000
 TITLES: Mapping[str, str] = {
-    "psnr": "PSNR",
-    "ssim": "SSIM",
-    "keypoints": "Keypoints",
-    "repeatability": "Repeatability",
+    **{name: metric.title for name, metric in METRICS.items()},
     "mean_rank": "Mean rank",
     "seconds_per_step": "Cost per step",
+    "seconds_per_megapixel": "Denoising",
     "worse_than_noisy": "Worse than noisy in",
     "wins": "Wins",
 }
-UNITS: Mapping[str, str] = {"psnr": "dB", "seconds_per_step": "s"}
-DIGITS: Mapping[str, int] = {"psnr": 2, "ssim": 4, "repeatability": 3, "mean_rank": 2}
+UNITS: Mapping[str, str] = {
+    **{name: metric.unit for name, metric in METRICS.items() if metric.unit},
+    "seconds_per_step": "s",
+    "seconds_per_megapixel": "s/MP",
+}
+DIGITS: Mapping[str, int] = {
+    **{name: metric.digits for name, metric in METRICS.items()},
+    "mean_rank": 2,
+}
+REPORTED = [name for name, metric in METRICS.items() if not metric.ranked]
 COSTS = ("mean_rank", "seconds_per_step")  # lower is better
 
 
@@ -43,9 +50,9 @@ def tables(ranking: Ranking) -> dict[str, pd.DataFrame]:
     by_subset = board.loc[_by_subset(board, ranking.order)]
     winning = by_subset.assign(wins=[_won(ranking, str(name)) for name in by_subset.index])
     winning = winning[winning["baseline"] | winning["wins"].ne("")]
-    cost = [column for column in ("seconds_per_step",) if column in board]
+    cost = ["seconds_per_step", "seconds_per_megapixel"]
     return {
-        "leaderboard": _table(board, ["mean_rank", *overall, *cost, "worse_than_noisy"]),
+        "leaderboard": _table(board, ["mean_rank", *overall, *REPORTED, *cost, "worse_than_noisy"]),
         "table2": _table(by_subset, quality),
         "table3": _table(by_subset, [column for m in quality for column in speeds[m]]),
         "table4": _table(by_subset, speeds.get("keypoints") or ["keypoints"]),
@@ -91,7 +98,7 @@ def note(ranking: Ranking, *, simulated: bool = False, caveats: Sequence[str] = 
     `caveats` are sentences put right under the answer. What does not fit is left out from the end,
     a whole section at a time, and its absence is said.
     """
-    board = tables(ranking)["leaderboard"]
+    board = tables(ranking)["leaderboard"].drop(columns=REPORTED, errors="ignore")
     entrants, baselines = (board[board["outcome"].eq("baseline") == side] for side in (False, True))
     top = [*entrants.index[:5], *baselines.index[:8]]
     caption = f"The first {min(5, len(entrants))} of {len(entrants):,}, and the baselines"

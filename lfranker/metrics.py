@@ -7,25 +7,29 @@ the clean scan covers count: the mask of a pair.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
 from skimage.metrics import structural_similarity
 
+from lfranker.brightness import fit_brightness
 from lfranker.images import Image
+from lfranker.keypoints import Shared, keypoints, shared
+from lfranker.multiscale import ms_ssim
 from lfranker.prepared_scans import Pair
+from lfranker.spectra import frc, high_frequency_ratio
 
 WINDOW_RADIUS = 5  # px, of SSIM's window: 3.5 sigma of 1.5 px
-LEAST_RATIO = 0.5  # of the nearest to the second nearest descriptor: the paper's "threshold"
 
 
 @dataclass(frozen=True)
 class Metric:
     function: Callable[[Image, Pair], float]
-    higher_is_better: bool
-    title: str  # with its unit, as a heading
+    higher_is_better: bool | None  # None: neither, 1 is right
+    title: str  # as a heading
     digits: int  # after the point, in tables
+    unit: str = ""
+    ranked: bool = False  # has leaderboards and winners of its own; the others are reported
 
 
 def psnr(output: Image, clean: Image, mask: NDArray[np.bool_]) -> float:
@@ -56,30 +60,34 @@ def ssim(output: Image, clean: Image, mask: NDArray[np.bool_]) -> float:
     return float(similarity[inside].mean(dtype=np.float64)) if inside.any() else float("nan")
 
 
-def keypoints(output: Image, original: Image) -> float:
-    """How many keypoints of the output are found again in the clean scan as it was taken.
+def psnr_fitted(output: Image, clean: Image, mask: NDArray[np.bool_]) -> float:
+    """PSNR, dB, after the gain and offset that fit the output to the clean scan best.
 
-    AKAZE (Alcantarilla et al., BMVC 2013) on 8 bits, brute-force Hamming distance; a match is
-    kept where it is below 0.5 of the second best. Note that noise, too, matches: this count is
-    won by not denoising at all, and says little on its own.
+    Two scans of a field differ a little in brightness and contrast; what is left after the fit is
+    noise and lost detail.
     """
-    detector = cv2.AKAZE.create()
-    _, found = detector.detectAndCompute(_to_bytes(output), None)
-    _, sought = detector.detectAndCompute(_to_bytes(original), None)
-    if found is None or sought is None or len(sought) < 2:
-        return 0.0
-    pairs = cv2.BFMatcher(cv2.NORM_HAMMING).knnMatch(found, sought, k=2)
-    return float(sum(first.distance < LEAST_RATIO * second.distance for first, second in pairs))
-
-
-def _to_bytes(image: Image) -> NDArray[np.uint8]:
-    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
+    gain, offset = fit_brightness(output, clean, mask)
+    return psnr((gain * output + offset).astype(np.float32), clean, mask)
 
 
 METRICS: dict[str, Metric] = {
-    "psnr": Metric(lambda output, pair: psnr(output, pair.clean, pair.mask), True, "PSNR (dB)", 2),
-    "ssim": Metric(lambda output, pair: ssim(output, pair.clean, pair.mask), True, "SSIM", 4),
-    "keypoints": Metric(
-        lambda output, pair: keypoints(output, pair.original), True, "Matched keypoints", 0
+    "psnr": Metric(lambda o, p: psnr(o, p.clean, p.mask), True, "PSNR", 2, "dB", ranked=True),
+    "ssim": Metric(lambda o, p: ssim(o, p.clean, p.mask), True, "SSIM", 4, ranked=True),
+    "keypoints": Metric(lambda o, p: keypoints(o, p.original), True, "Keypoints", 0, ranked=True),
+    "repeatability": Metric(
+        lambda o, p: _shared(o, p).repeatability, True, "Repeatability", 3, ranked=True
+    ),
+    "precision": Metric(lambda o, p: _shared(o, p).precision, True, "Precision", 3),
+    "ms_ssim": Metric(lambda o, p: ms_ssim(o, p.clean, p.mask), True, "MS-SSIM", 4),
+    "psnr_fitted": Metric(
+        lambda o, p: psnr_fitted(o, p.clean, p.mask), True, "PSNR after a fit", 2, "dB"
+    ),
+    "frc": Metric(lambda o, p: frc(o, p.clean, p.mask), True, "FRC", 3, "1/px"),
+    "high_frequency_ratio": Metric(
+        lambda o, p: high_frequency_ratio(o, p.clean, p.mask), None, "HF power", 2
     ),
 }
+
+
+def _shared(output: Image, pair: Pair) -> Shared:
+    return shared(output, pair.original, pair.transform, pair.mask)

@@ -13,13 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from lfranker.metrics import METRICS
 from lfranker.ranking_notes import listed, loss_of, notes
 
 DIRECTIONS: Mapping[str, bool] = {  # True: higher is better
-    "psnr": True,
-    "ssim": True,
-    "keypoints": True,
-    "repeatability": True,
+    name: bool(metric.higher_is_better) for name, metric in METRICS.items() if metric.ranked
 }
 # Raw keypoint counts are left out: leftover noise raises them as well as detail does.
 CHAMPION_METRICS = ("psnr", "ssim", "repeatability")

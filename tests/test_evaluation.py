@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from lfranker.evaluation import correlation, outcome, score, summarise
-from lfranker.metrics import psnr, ssim
+from lfranker.metrics import METRICS, psnr, ssim
 from lfranker.prepared_scans import Pair
 from lfranker.registration import Transform
 
@@ -75,6 +75,9 @@ def test_correlation_is_pearsons_and_0_for_a_constant():
     assert correlation(a, np.ones_like(a)) == 0
 
 
+PAPERS = {name: METRICS[name] for name in ("psnr", "ssim", "keypoints")}
+
+
 def table(**columns):
     rows = {"speed": ["x", "x", "y"], "seconds": [1.0, 2.0, 3.0], "megapixels": [1.0, 1.0, 2.0]}
     scores = {"psnr": [20.0, 30.0, 40.0], "ssim": [0.5, 0.7, 0.8], "keypoints": [1.0, 2.0, 9.0]}
@@ -82,7 +85,7 @@ def table(**columns):
 
 
 def test_the_summary_is_the_mean_over_speeds_of_the_means_over_fields():
-    summary = summarise(table())
+    summary = summarise(table(), PAPERS)
     assert summary.pop("seconds_per_megapixel") == 1.5  # 6 s of 4 megapixels
     assert summary == pytest.approx(
         {
@@ -95,7 +98,7 @@ def test_the_summary_is_the_mean_over_speeds_of_the_means_over_fields():
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_means_over_what_is_not_finite_are_left_out(value):
-    summary = summarise(table(psnr=[20.0, value, 40.0]))
+    summary = summarise(table(psnr=[20.0, value, 40.0]), PAPERS)
     assert "psnr" not in summary
     assert "psnr/x" not in summary
     assert summary["psnr/y"] == 40

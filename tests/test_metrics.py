@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
 
-from lfranker.metrics import METRICS, keypoints, psnr, ssim
+from lfranker.brightness import fit_brightness
+from lfranker.keypoints import keypoints, shared
+from lfranker.metrics import METRICS, psnr, psnr_fitted, ssim
 from lfranker.prepared_scans import Pair
 from lfranker.registration import Transform
+from lfranker.spectra import frc
 
 SHAPE = (96, 128)
 FULL = np.ones(SHAPE, bool)
@@ -62,46 +65,42 @@ def test_ssim_never_sees_what_the_mask_leaves_out():
     assert math.isnan(ssim(output, clean, mask))
 
 
-def test_keypoints_of_an_image_with_itself_are_all_found_once():
-    """Distance 0 against a second that is not: every keypoint but exact twins."""
-    import cv2
-
-    image = blobs()
-    found = len(cv2.AKAZE.create().detect(np.rint(image * 255).astype(np.uint8), None))
-    assert found > 20
-    assert found * 0.9 <= keypoints(image, image) <= found
-
-
-def test_keypoints_keep_only_matches_below_half_the_second_distance():
-    """By brute force, written out: Hamming distances of every pair of descriptors."""
-    import cv2
-
-    output, original = np.clip(blobs() + noise(0.05), 0, 1), blobs()
-    bits = []
-    for image in (output, original):
-        eight = np.rint(image * 255).astype(np.uint8)
-        bits.append(np.unpackbits(cv2.AKAZE.create().detectAndCompute(eight, None)[1], axis=1))
-    distances = np.sort((bits[0][:, None] != bits[1][None]).sum(2), axis=1)
-    expected = int((distances[:, 0] < 0.5 * distances[:, 1]).sum())
-    assert 0 < expected < len(bits[0])
-    assert keypoints(output, original) == expected
-
-
-def test_keypoints_of_nothing_are_none():
-    flat = np.full(SHAPE, 0.5, np.float32)
-    assert keypoints(flat, blobs()) == 0
-    assert keypoints(blobs(), flat) == 0
-
-
 def test_each_metric_takes_its_own_part_of_a_pair():
     original = blobs()
     clean, mask = np.roll(original, 5, 1), FULL.copy()
     mask[:, :10] = False
     pair = Pair("f", "s", original, clean, mask, original, Transform())
     output = np.clip(clean + noise(0.02), 0, 1)
-    assert list(METRICS) == ["psnr", "ssim", "keypoints"]
+    assert [name for name, m in METRICS.items() if m.ranked] == [
+        "psnr", "ssim", "keypoints", "repeatability"
+    ]  # fmt: skip
     assert METRICS["psnr"].function(output, pair) == psnr(output, clean, mask)
     assert METRICS["ssim"].function(output, pair) == ssim(output, clean, mask)
     assert METRICS["keypoints"].function(output, pair) == keypoints(output, original)
     assert keypoints(output, original) != keypoints(output, clean)
-    assert all(metric.higher_is_better for metric in METRICS.values())
+    assert METRICS["repeatability"].function(output, pair) == (
+        shared(output, original, pair.transform, mask).repeatability
+    )
+    assert METRICS["frc"].function(output, pair) == frc(output, clean, mask)
+    assert all(metric.higher_is_better for metric in METRICS.values() if metric.ranked)
+
+
+def test_a_gain_and_an_offset_do_not_lower_the_fitted_psnr():
+    clean, mask = blobs(), FULL.copy()
+    mask[:5] = False
+    output = np.clip(clean + noise(0.05), 0, 1)
+    x, y = output[mask].astype(float), clean[mask].astype(float)
+    gain, offset = np.polyfit(x, y, 1)
+    assert fit_brightness(output, clean, mask) == pytest.approx((gain, offset), abs=1e-6)
+    expected = -10 * math.log10(np.mean((gain * x + offset - y) ** 2))
+    assert psnr_fitted(output, clean, mask) == pytest.approx(expected, abs=1e-4)
+    darker = (0.5 * output + 0.1).astype(np.float32)
+    assert psnr_fitted(darker, clean, mask) == pytest.approx(expected, abs=1e-4)
+    assert psnr(darker, clean, mask) < expected - 3
+
+
+def test_brightness_of_a_constant_output_and_of_nothing():
+    clean = blobs()
+    gain, offset = fit_brightness(np.full(SHAPE, 0.2, np.float32), clean, FULL)
+    assert (gain, offset) == (0, pytest.approx(clean.mean(dtype=float)))
+    assert fit_brightness(clean, clean, ~FULL) == (1, 0)

@@ -9,10 +9,12 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from lfranker.losses import PERCEPTUAL_RANDOM, parse_losses, subset_name, subsets
+from lfranker.metrics import METRICS
 from lfranker.tracking.runs import TAG
 
 PAGE = 1000
-SCORE = re.compile(r"(psnr|ssim|keypoints)(/.+)?")
+SCORE = re.compile(rf"({'|'.join(METRICS)})(/.+)?")
+COSTS = ("seconds_per_step", "seconds_per_megapixel")
 SCAN_SET = TAG + "scans."
 OUTCOME = TAG + "outcome"  # "diverged" for good; on the scans with digest D it is OUTCOME.D
 WORST_FIRST = ("failed", "incomplete", "diverged", "collapsed", "ok")
@@ -145,7 +147,7 @@ def scores(parent: Run, digest: str) -> pd.DataFrame:
     (another command with the same settings did) are left out; a subset without all of those that
     it asked for is "incomplete".
 
-    Beside the metrics: `outcome`, `baseline`, `seconds_per_step`, `run_id`, `model` (of the
+    Beside the metrics: `outcome`, `baseline`, COSTS, `run_id`, `model` (of the
     first repeat) and `perceptual` (digest of the perceptual weights).
     """
     wanted, found = set(expected(parent)), trainings(parent)
@@ -190,13 +192,13 @@ def _row(name: str, run: Run, digest: str) -> dict[str, object]:
         "run_id": run.info.run_id,
         "model": tags.get(TAG + "model", ""),
         "perceptual": tags.get(TAG + "perceptual", ""),
-        "seconds_per_step": run.data.metrics.get("seconds_per_step", float("nan")),
+        **{name: run.data.metrics.get(name, float("nan")) for name in COSTS},
         **own_scores(run, digest),
     }
 
 
 def _over_repeats(rows: pd.DataFrame) -> pd.DataFrame:
-    numbers = [c for c in rows.columns if SCORE.fullmatch(c) or c == "seconds_per_step"]
+    numbers = [c for c in rows.columns if SCORE.fullmatch(c) or c in COSTS]
     grouped = rows.groupby("name", sort=False)
     table = grouped.first()
     # one missing repeat makes the mean missing: a mean over the lucky ones would not compare
