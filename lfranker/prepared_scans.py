@@ -89,7 +89,10 @@ class ScanSet:
         return Pair(record.field, record.speed, noisy, clean, mask, original, record.transform)
 
     def table(self) -> pd.DataFrame:
-        """A row per pair: how its clean scan was put onto the noisy one."""
+        """A row per pair: how its clean scan was put onto the noisy one, and how well; px.
+
+        `drift` is the largest displacement by drift that bends.
+        """
         return pd.DataFrame(
             {
                 "field": record.field,
@@ -99,7 +102,9 @@ class ScanSet:
                 "scale_y": record.transform.scale[0],
                 "scale_x": record.transform.scale[1],
                 "shear": record.transform.shear,
+                "drift": max((abs(v) for k in record.transform.drift for v in k[1:]), default=0.0),
                 "residual": record.transform.residual,
+                "held_out": record.transform.held_out,
             }
             for record in self.records
         )
@@ -140,7 +145,9 @@ def read_scans(prepared: Path) -> ScanSet:
 
 
 def _record(stored: dict[str, Any]) -> Record:
-    return Record(**{**stored, "transform": Transform(**_with_tuples(stored["transform"]))})
+    transform = _with_tuples(stored["transform"])
+    transform["drift"] = tuple(map(tuple, transform["drift"]))
+    return Record(**{**stored, "transform": Transform(**transform)})
 
 
 def _with_tuples(stored: dict[str, Any]) -> dict[str, Any]:

@@ -1,35 +1,47 @@
 """Put the clean reference onto the grid of a noisy scan of the same field.
 
 Two scans of a field differ by a shift, a small scale and a drift along the slow axis (y), since
-the stage and the sample move while the beam goes down the frame. The clean scan is warped onto
+the stage and the specimen move while the beam goes down the frame. The clean scan is warped onto
 the noisy one, never the reverse: resampling a noisy image, or a network's output, would smooth it.
 
 With y and x counted from the centre of the noisy frame, the noisy pixel (y, x) shows the clean
 scan displaced by
 
-    dy = shift_y + (scale_y - 1) y          dx = shift_x + (scale_x - 1) x + shear y
+    dy = shift_y + (scale_y - 1) y + drift_y(y)
+    dx = shift_x + (scale_x - 1) x + shear y + drift_x(y)
 
-Drift along y cannot be told from a scale of y and is part of it. Frames of unequal size are
-compared from their top left corner.
+Linear drift is in the scale of y, from which it cannot be told, and in the shear; what bends is
+the smooth ``drift``. Frames of unequal size are compared from their top left corner; their pixels
+have to be about the same size.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
-from skimage.registration import phase_cross_correlation
 
-Image = NDArray[np.float32]
-Floats = NDArray[np.float64]
+from lfranker.displacement import (
+    Floats,
+    Image,
+    displacement,
+    match_blocks,
+    robust_lines,
+    spread,
+    transformable,
+)
+from lfranker.drift import Knots, drift_at, fit_drift, held_out_residual, measure_bands
 
 SMOOTHING = 2.0  # px; at 100 ns 0 to 3 px agree in residual to 0.03 px; also for the check
+FINER = 1.0  # px; once bands are compared, which hold less structure
 BACKGROUND = 16.0  # px; brightness that varies more slowly says nothing of the position
-UPSAMPLING = 20  # 1/20 px steps of the correlation peak
 ROUNDS = 3  # of block matching; real fits then move by 0.03 px a round, in the frame's corner
+DRIFT_ROUNDS = 2  # a window sees a displacement a little too small, the second time hardly
 SMALLEST_BLOCK = 64, 128  # px
 LEAST_CORRELATION = 0.3  # measured: 0.99 on pairs of a field at 100 ns, below 0.14 on others
 LEAST_OVERLAP = 0.5  # of the noisy frame
+LARGEST_RESIDUAL = 0.5  # px; a score then says more about the registration than about a denoiser
+OTHER_PIXELS = 1.25  # frames that differ by this factor both ways have pixels of different size
 
 
 @dataclass(frozen=True)
@@ -42,29 +54,42 @@ class Transform:
     shift: tuple[float, float] = (0.0, 0.0)  # y, x; px of the clean scan, at the noisy centre
     scale: tuple[float, float] = (1.0, 1.0)  # y, x; clean px per noisy px
     shear: float = 0.0  # px of x per row: linear drift along the slow axis
-    residual: float = 0.0  # px, RMS over blocks of the measured displacement about this fit
+    drift: Knots = ()  # smooth, along the slow axis, about the linear terms above
+    residual: float = 0.0  # px, RMS of the displacements that are left in blocks of the frame
+    held_out: float = 0.0  # px, RMS in bands that the fit has not seen; NaN of under 4 bands
 
 
 def register(noisy: Image, clean: Image) -> Transform:
     """The transform that puts ``clean`` on the grid of ``noisy``.
 
-    Phase correlation of overlapping blocks, without the normalisation that lets noise dominate,
-    then a robust linear fit; repeated on the warped reference. Raises ValueError when the two do
-    not show the same field.
+    Phase correlation of overlapping blocks, then a robust linear fit, repeated on the warped
+    reference; then the drift of horizontal bands about it. For ``held_out`` it is fitted to even
+    bands and judged on odd ones; the drift of the answer is fitted to all. Raises ValueError when
+    the two do not show the same field, or cannot be put onto each other to 0.5 px.
     """
-    steady = gaussian_filter(noisy, SMOOTHING)
-    moving = gaussian_filter(clean, SMOOTHING)
-    whole = np.s_[: _transformable(noisy.shape[0]), : _transformable(noisy.shape[1])]
-    offset = _displacement(steady[whole], _fit_to(moving, steady[whole].shape))
+    _check_same_pixels(noisy.shape, clean.shape)
+    steady, moving = (gaussian_filter(image, SMOOTHING) for image in (noisy, clean))
+    linear = _register_lines(steady, moving)
+    _check_same_field(noisy, clean, linear)
+    found = _register_drift(gaussian_filter(noisy, FINER), gaussian_filter(clean, FINER), linear)
+    _, left = _quarters(steady, warp(moving, found, steady.shape)[0])
+    found = replace(found, residual=float(np.sqrt(np.mean(np.sum(left**2, axis=-1)))))
+    worst = max(found.residual, found.held_out)  # the first, where the second is NaN
+    if worst > LARGEST_RESIDUAL:
+        raise ValueError(
+            f"registration leaves {worst:.2f} px, at most {LARGEST_RESIDUAL} is allowed"
+        )
+    return found
+
+
+def _register_lines(steady: Image, moving: Image) -> Transform:
+    whole = np.s_[: transformable(steady.shape[0]), : transformable(steady.shape[1])]
+    offset = displacement(steady[whole], _fit_to(moving, steady[whole].shape))
     fit = np.array([offset[0], 0.0, offset[1], 0.0, 0.0])
     for _ in range(ROUNDS):
-        warped, _ = warp(moving, _transform(fit, 0.0), steady.shape)
-        at, moved = _match_blocks(steady, warped)
-        change, residual = _fit(at, moved)
-        fit = fit + change
-    found = _transform(fit, residual)
-    _check_same_field(noisy, clean, found)
-    return found
+        warped, _ = warp(moving, _transform(fit), steady.shape)
+        fit = fit + _fit(*_quarters(steady, warped))
+    return _transform(fit)
 
 
 def warp(
@@ -88,17 +113,21 @@ def positions(transform: Transform, shape: tuple[int, ...]) -> tuple[Floats, Flo
     down, right = y - (shape[0] - 1) / 2, x - (shape[1] - 1) / 2
     rows = y + transform.shift[0] + (transform.scale[0] - 1) * down
     columns = x + transform.shift[1] + (transform.scale[1] - 1) * right + transform.shear * down
-    return rows, columns
+    drift = drift_at(transform.drift, down[:, 0])
+    return rows + drift[:, :1], columns + drift[:, 1:]
 
 
-def _transform(fit: Floats, residual: float) -> Transform:
+def _register_drift(steady: Image, moving: Image, found: Transform) -> Transform:
+    for _ in range(DRIFT_ROUNDS):
+        warped, _ = warp(moving, found, steady.shape)
+        bands = measure_bands(steady, warped, found.drift)
+        found = replace(found, drift=fit_drift(bands))
+    return replace(found, held_out=held_out_residual(bands))
+
+
+def _transform(fit: Floats) -> Transform:
     down, stretch_y, right, stretch_x, shear = map(float, fit)
-    return Transform((down, right), (1 + stretch_y, 1 + stretch_x), shear, residual)
-
-
-def _transformable(length: int) -> int:
-    """A multiple of 8 up to ``length``: prime lengths, such as 509, take FFTs 3 times as long."""
-    return length // 8 * 8 or length
+    return Transform((down, right), (1 + stretch_y, 1 + stretch_x), shear)
 
 
 def _fit_to(image: Image, shape: tuple[int, ...]) -> Image:
@@ -109,63 +138,38 @@ def _fit_to(image: Image, shape: tuple[int, ...]) -> Image:
     return fitted
 
 
-def _displacement(steady: Image, moving: Image) -> Floats:
-    """(y, x) at which ``moving`` shows what ``steady`` shows at 0, in px."""
-    window = np.outer(np.hanning(steady.shape[0] + 2), np.hanning(steady.shape[1] + 2))[1:-1, 1:-1]
-    weighed = [(image - np.average(image, weights=window)) * window for image in (steady, moving)]
-    if not all(np.any(image) for image in weighed):
-        return np.zeros(2)
-    shift, _, _ = phase_cross_correlation(*weighed, upsample_factor=UPSAMPLING, normalization=None)
-    return -np.asarray(shift, np.float64)
+def _quarters(steady: Image, moving: Image) -> tuple[Floats, Floats]:
+    """Centres and displacements, (n, 2), of blocks a quarter as high and half as wide as the frame.
 
-
-def _match_blocks(steady: Image, moving: Image) -> tuple[Floats, Floats]:
-    """Centres of blocks, from the centre of the frame, and their displacements: (n, 2), (n, 2).
-
-    A block is a quarter of the height and half the width; neighbours overlap by half.
+    Neighbours overlap by half.
     """
     size = [
-        _transformable(min(length, max(smallest, length // parts)))
+        transformable(min(length, max(smallest, length // parts)))
         for length, smallest, parts in zip(steady.shape, SMALLEST_BLOCK, (4, 2), strict=True)
     ]
     starts = [
-        np.linspace(0, length - block, 2 * (length // block) - 1).astype(int)
+        spread(length, block, 2 * (length // block) - 1)
         for length, block in zip(steady.shape, size, strict=True)
     ]
-    at, moved = [], []
-    for top in starts[0]:
-        for left in starts[1]:
-            block = np.s_[top : top + size[0], left : left + size[1]]
-            moved.append(_displacement(steady[block], moving[block]))
-            at.append(
-                [top + (size[0] - steady.shape[0]) / 2, left + (size[1] - steady.shape[1]) / 2]
-            )
-    return np.array(at, np.float64), np.array(moved, np.float64)
+    at, moved = match_blocks(steady, moving, size, starts)
+    return at.reshape(-1, 2), moved.reshape(-1, 2)
 
 
-def _fit(at: Floats, moved: Floats) -> tuple[Floats, float]:
-    """(shift_y, stretch_y, shift_x, stretch_x, shear) and the RMS residual of all blocks."""
+def _fit(at: Floats, moved: Floats) -> Floats:
+    """(shift_y, stretch_y, shift_x, stretch_x, shear)."""
     ones = np.ones(len(at))
-    down, off_y = _robust_lines(np.stack([ones, at[:, 0]], 1), moved[:, 0])
-    right, off_x = _robust_lines(np.stack([ones, at[:, 1], at[:, 0]], 1), moved[:, 1])
-    return np.concatenate([down, right]), float(np.sqrt(np.mean(off_y**2 + off_x**2)))
+    down = robust_lines(np.stack([ones, at[:, 0]], 1), moved[:, 0])
+    right = robust_lines(np.stack([ones, at[:, 1], at[:, 0]], 1), moved[:, 1])
+    return np.concatenate([down, right])
 
 
-def _robust_lines(terms: Floats, values: Floats) -> tuple[Floats, Floats]:
-    """Least squares reweighted by Cauchy's function (Holland & Welsch 1977), and the residuals.
-
-    A block without structure, or with a repeated one, may be off by pixels. Without enough blocks
-    for every term the least-norm answer leaves the stretches at zero.
-    """
-    weights = np.ones(len(values))
-    for _ in range(20):
-        root = np.sqrt(weights)
-        solution = np.linalg.lstsq(terms * root[:, None], values * root, rcond=None)[0]
-        answer = np.asarray(solution, np.float64)
-        residuals = values - terms @ answer
-        spread = max(1.4826 * float(np.median(np.abs(residuals))), 0.5 / UPSAMPLING)
-        weights = 1 / (1 + (residuals / (2.385 * spread)) ** 2)
-    return answer, residuals
+def _check_same_pixels(noisy: tuple[int, ...], clean: tuple[int, ...]) -> None:
+    ratios = [theirs / ours for ours, theirs in zip(noisy, clean, strict=True)]
+    if min(ratios) > OTHER_PIXELS or max(ratios) < 1 / OTHER_PIXELS:
+        raise ValueError(
+            f"a frame of {noisy[1]} x {noisy[0]} px and a clean one of {clean[1]} x {clean[0]} "
+            "px: both have to be scanned with the same number of pixels"
+        )
 
 
 def _check_same_field(noisy: Image, clean: Image, transform: Transform) -> None:

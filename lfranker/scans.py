@@ -32,7 +32,7 @@ from lfranker.scan_folders import Files, choose_target, match_fields, scan_plan
 
 __all__ = ["Pair", "ScanSet", "prepare_scans", "read_scans"]
 
-PREPARATION = 2  # raised whenever the stored pairs would differ: older sets are made again
+PREPARATION = 3  # raised whenever the stored pairs would differ: older sets are made again
 SIMULATED = "simulated.json"  # a file in the folder: nothing in it comes from a microscope
 
 
