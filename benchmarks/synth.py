@@ -14,7 +14,6 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
-import numpy as np
 from skimage.util import random_noise
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -59,5 +58,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    np.seterr(all="raise")
     main()

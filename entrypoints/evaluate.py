@@ -10,6 +10,7 @@ from mlflow.entities import Run
 
 from entrypoints import options as o
 from entrypoints import preparation
+from lfranker.evaluation import of_noisy
 from lfranker.inference import denoise
 from lfranker.launchers import launched, terminate_as_interrupt
 from lfranker.scans import ScanSet
@@ -73,7 +74,7 @@ def _score_training(run: Run, scans: ScanSet) -> None:
     if TAG + "model" not in run.data.tags:
         raise ValueError(f"run {run.info.run_id} has no logged model to score")
     network = load_network(f"models:/{run.data.tags[TAG + 'model']}")
-    result = score_run(run.info.run_id, partial(denoise, network), scans)
+    result = score_run(run.info.run_id, of_noisy(partial(denoise, network)), scans)
     click.echo(f"{run.info.run_name}: {result}", err=True)
 
 
@@ -81,7 +82,7 @@ def _score_model(uri: str, scans: ScanSet) -> None:
     network = load_network(uri)
     with own_run(f"evaluate {uri}", "evaluate") as run:
         log_scans(run.info.run_id, scans)
-        result = score_run(run.info.run_id, partial(denoise, network), scans)
+        result = score_run(run.info.run_id, of_noisy(partial(denoise, network)), scans)
         _score_baselines(run, scans)
     click.echo(f"{uri}: {result}; run {run.info.run_id}")
     finished = MlflowClient().get_run(run.info.run_id)

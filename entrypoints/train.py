@@ -18,6 +18,7 @@ from lfranker.images import Image
 from lfranker.inference import denoise
 from lfranker.launchers import orphaned, stop_between_steps
 from lfranker.losses import build_objective, parse_subset, subset_name
+from lfranker.scans import Pair
 from lfranker.tracking.datasets import log_dataset
 from lfranker.tracking.runs import TAG, log_settings, own_run, set_tags
 from lfranker.tracking.scoring import log_scans, score_run
@@ -77,10 +78,10 @@ def _train(
         return outcome
     log_scans(run.info.run_id, inputs.scans)
 
-    def denoiser(image: Image) -> Image:
+    def denoiser(pair: Pair) -> Image:
         if asked_to_stop() or orphaned():
             raise KeyboardInterrupt("stopped while scoring; the model is logged")
-        return denoise(trainer.ema, image)
+        return denoise(trainer.ema, pair.noisy)
 
     return score_run(run.info.run_id, denoiser, inputs.scans, config.steps)
 

@@ -15,12 +15,20 @@ FLAT = 1e-3  # standard deviation; rounding to 8 bits alone makes 1.1e-3
 UNRELATED = 0.1  # correlation with the input; noise of 3 times the structure's size leaves 0.3
 
 
+Denoiser = Callable[[Pair], Image]
+
+
+def of_noisy(function: Callable[[Image], Image]) -> Denoiser:
+    """A denoiser that sees the noisy scan and nothing else."""
+    return lambda pair: function(pair.noisy)
+
+
 def score(
-    denoiser: Callable[[Image], Image],
+    denoiser: Denoiser,
     scans: Iterable[Pair],
     metrics: Mapping[str, Metric] = METRICS,
 ) -> pd.DataFrame:
-    """A row for each pair: field, speed, every metric, and what ``outcome`` looks at.
+    """A row for each pair: field, speed, groups, every metric, and what ``outcome`` looks at.
 
     The output is clipped to [0, 1] first. ``seconds`` are those of the denoiser alone. An output
     with values that are not finite has ``finite`` False and NaN for every score.
@@ -32,10 +40,10 @@ def score(
 
 
 def _row(
-    denoiser: Callable[[Image], Image], pair: Pair, metrics: Mapping[str, Metric]
+    denoiser: Denoiser, pair: Pair, metrics: Mapping[str, Metric]
 ) -> dict[str, str | float | bool]:
     start = perf_counter()
-    raw = denoiser(pair.noisy)
+    raw = denoiser(pair)
     seconds = perf_counter() - start
     if raw.shape != pair.noisy.shape:
         raise ValueError(
@@ -47,6 +55,8 @@ def _row(
     return {
         "field": pair.field,
         "speed": pair.speed,
+        "place": pair.place,
+        "sample": pair.sample,
         **{name: item.function(output, pair) if finite else nan for name, item in metrics.items()},
         "seconds": seconds,
         "megapixels": output.size / 1e6,

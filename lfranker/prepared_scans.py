@@ -30,6 +30,8 @@ class Pair:
     mask: NDArray[np.bool_]  # where the clean scan covers the noisy one
     original: Image  # the clean scan as it was taken
     transform: Transform
+    place: str = ""  # fields of one place overlap
+    sample: str = ""  # group of fields
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Record:
     transform: Transform
     files: str  # NAME of NAME-noisy.npy, NAME-clean.npy, NAME-mask.npy
     original: str  # file name
+    place: str = ""
+    sample: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,14 +83,17 @@ class ScanSet:
         return len(self.records)
 
     def __iter__(self) -> Iterator[Pair]:
-        return map(self._read, self.records)
+        return map(self.read, self.records)
 
-    def _read(self, record: Record) -> Pair:
+    def read(self, record: Record) -> Pair:
         names = (*pair_files(record.files), record.original)
         noisy, clean, mask, original = (
             np.load(self.folder / name, allow_pickle=False) for name in names
         )
-        return Pair(record.field, record.speed, noisy, clean, mask, original, record.transform)
+        return Pair(
+            record.field, record.speed, noisy, clean, mask, original, record.transform,
+            record.place, record.sample,
+        )  # fmt: skip
 
     def table(self) -> pd.DataFrame:
         """A row per pair: how its clean scan was put onto the noisy one, and how well; px.
@@ -97,6 +104,8 @@ class ScanSet:
             {
                 "field": record.field,
                 "speed": record.speed,
+                "place": record.place,
+                "sample": record.sample,
                 "shift_y": record.transform.shift[0],
                 "shift_x": record.transform.shift[1],
                 "scale_y": record.transform.scale[0],

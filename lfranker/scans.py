@@ -29,10 +29,11 @@ from lfranker.prepared_scans import (
 from lfranker.registration import register, warp
 from lfranker.scan_defects import defocus, saturation
 from lfranker.scan_folders import Files, choose_target, match_fields, scan_plan
+from lfranker.scan_places import places, read_all, samples
 
 __all__ = ["Pair", "ScanSet", "prepare_scans", "read_scans"]
 
-PREPARATION = 3  # raised whenever the stored pairs would differ: older sets are made again
+PREPARATION = 4  # raised whenever the stored pairs would differ: older sets are made again
 SIMULATED = "simulated.json"  # a file in the folder: nothing in it comes from a microscope
 
 
@@ -105,6 +106,8 @@ def _examine(files: Files, target: str, simulated: bool) -> tuple[str, tuple[str
 def _store(files: Files, target: str, folder: Path) -> tuple[list[Record], list[Exclusion]]:
     """Register and save every pair; and the noisy scans whose pair does not match."""
     records, refused = [], list[Exclusion]()
+    metadata = read_all(files[target])
+    place, sample = places(metadata), samples(metadata)
     for number, field in enumerate(tqdm(files[target], "registering scans", disable=None)):
         original = read_image(files[target][field]).image
         original_file = f"{number:04d}-original.npy"
@@ -125,7 +128,8 @@ def _store(files: Files, target: str, folder: Path) -> tuple[list[Record], list[
             name = f"{number:04d}-{order}"
             for file, array in zip(pair_files(name), (noisy, clean, mask), strict=True):
                 _save(folder / file, array)
-            records.append(Record(field, speed, transform, name, original_file))
+            groups = place[field], sample[field]
+            records.append(Record(field, speed, transform, name, original_file, *groups))
     return records, refused
 
 

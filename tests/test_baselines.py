@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lfranker.baselines import BASELINES
+from lfranker.baselines import BASELINES, FAMILIES, families, non_local_means
 
 
 @pytest.fixture
@@ -42,3 +42,38 @@ def test_median_of_a_corner_is_mirrored(spike):
 @pytest.mark.parametrize("name", list(BASELINES))
 def test_a_constant_stays(name):
     assert np.allclose(BASELINES[name](np.full((20, 30), 0.3, np.float32)), 0.3, atol=1e-6)
+
+
+def noisy(sigma=0.1):
+    y, x = np.indices((64, 72))
+    clean = (0.5 + 0.3 * np.sin(y / 6) * np.cos(x / 9)).astype(np.float32)
+    return clean, clean + np.random.default_rng(0).normal(0, sigma, clean.shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", list(FAMILIES))
+def test_families_keep_a_constant_and_have_a_best_value_between_their_ends(name):
+    family = FAMILIES[name]
+    flat = np.full((20, 30), 0.3, np.float32)
+    clean, image = noisy()
+    errors = []
+    for value in family.values:
+        assert np.allclose(family.function(flat, value), 0.3, atol=1e-6)
+        denoised = family.function(image, value)
+        assert denoised.dtype == np.float32
+        errors.append(float(np.std(denoised - clean)))
+    assert min(errors) < 0.6 * 0.1
+    assert errors[0] > min(errors)
+
+
+def test_non_local_means_takes_its_strength_in_units_of_the_noise():
+    """Twice the noise with twice the contrast is the same picture."""
+    _, image = noisy()
+    twice = 0.5 + 2 * (image - 0.5)
+    expected = 0.5 + 2 * (non_local_means(image, 0.8) - 0.5)
+    assert np.allclose(non_local_means(twice, 0.8), expected, atol=1e-4)
+
+
+def test_bm3d_is_there_only_with_its_package(monkeypatch):
+    assert set(families()) - set(FAMILIES) <= {"bm3d-tuned"}
+    monkeypatch.setattr("lfranker.baselines.find_spec", lambda name: None)
+    assert families() == FAMILIES

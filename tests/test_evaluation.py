@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lfranker.evaluation import correlation, outcome, score, summarise
+from lfranker.evaluation import correlation, of_noisy, outcome, score, summarise
 from lfranker.metrics import METRICS, psnr, ssim
 from lfranker.prepared_scans import Pair
 from lfranker.registration import Transform
@@ -20,9 +20,13 @@ def pair(field="a", speed="spd2", seed=0):
     return Pair(field, speed, noisy, clean, np.ones(SHAPE, bool), clean, Transform())
 
 
+def score_of(function, pairs):
+    return score(of_noisy(function), pairs)
+
+
 def test_a_row_per_pair_with_the_scores_of_the_clipped_output():
     pairs = [pair("a", "spd2", 0), pair("b", "spd2", 1), pair("a", "spd3", 2)]
-    table = score(lambda image: image * 2, iter(pairs))
+    table = score_of(lambda image: image * 2, iter(pairs))
     assert table["field"].tolist() == ["a", "b", "a"]
     assert table["speed"].tolist() == ["spd2", "spd2", "spd3"]
     for row, item in zip(table.itertuples(), pairs, strict=True):
@@ -46,7 +50,7 @@ def test_seconds_are_those_of_the_denoiser():
         time.sleep(0.3)
         yield pair()
 
-    seconds = score(slow, lazily())["seconds"][0]
+    seconds = score_of(slow, lazily())["seconds"][0]
     assert 0.05 <= seconds < 0.2
 
 
@@ -56,7 +60,7 @@ def test_one_value_that_is_not_finite_spoils_every_score():
         output[3, 4] = np.inf
         return output
 
-    table = score(broken, [pair()])
+    table = score_of(broken, [pair()])
     assert not table["finite"][0]
     assert table[["psnr", "ssim", "keypoints", "input_correlation"]].isna().all(axis=None)
     assert outcome(table) == "collapsed"
@@ -64,9 +68,9 @@ def test_one_value_that_is_not_finite_spoils_every_score():
 
 def test_errors_name_what_is_wrong():
     with pytest.raises(ValueError, match="no pairs"):
-        score(lambda image: image, [])
+        score_of(lambda image: image, [])
     with pytest.raises(ValueError, match=r"a at spd2.*\(39, 50\).*\(40, 50\)"):
-        score(lambda image: image[1:], [pair()])
+        score_of(lambda image: image[1:], [pair()])
 
 
 def test_correlation_is_pearsons_and_0_for_a_constant():
@@ -120,7 +124,7 @@ def test_means_over_what_is_not_finite_are_left_out(value):
     ],
 )
 def test_outcome(denoiser, expected):
-    assert outcome(score(denoiser, [pair()])) == expected
+    assert outcome(score_of(denoiser, [pair()])) == expected
 
 
 @pytest.mark.parametrize(
@@ -128,7 +132,7 @@ def test_outcome(denoiser, expected):
     [{"finite": False}, {"output_mean": 1e-3}, {"output_std": 9e-4}, {"input_correlation": 0.09}],
 )
 def test_one_lost_field_is_enough_whatever_the_reason(change):
-    good = score(lambda image: image, [pair(), pair("b")])
+    good = score_of(lambda image: image, [pair(), pair("b")])
     assert outcome(good) == "ok"
     bad = good.copy()
     for name, value in change.items():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from lfranker.evaluation import score, summarise
+from lfranker.evaluation import of_noisy, score, summarise
 from lfranker.images import read_image, write_image
 from lfranker.prepared_scans import MANIFEST
 from lfranker.registration import register, warp
@@ -214,7 +214,7 @@ def test_raw_microscope_files_are_prepared_and_scored(tmp_path):
     assert scans.table()["residual"].max() < 0.5
     assert all(min(pair.noisy.shape) > 430 for pair in scans)
     noisy, blurred = (
-        summarise(score(denoiser, scans))
+        summarise(score(of_noisy(denoiser), scans))
         for denoiser in (lambda image: image, lambda image: gaussian_filter(image, 1.0))
     )
     assert 22 < noisy["psnr/100ns"] < 24

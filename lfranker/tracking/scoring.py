@@ -1,6 +1,6 @@
 """Scores and pictures of one run, kept by the digest of the scans that they were measured on."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,20 +9,37 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from tqdm import tqdm
 
-from lfranker.baselines import BASELINES
-from lfranker.evaluation import outcome, score, summarise
+from lfranker.baselines import BASELINES, families
+from lfranker.evaluation import Denoiser, of_noisy, outcome, score, summarise
 from lfranker.figures import strip
 from lfranker.images import Image
+from lfranker.metrics import METRICS, Metric
 from lfranker.scans import Pair, ScanSet
 from lfranker.tracking.queries import OUTCOME, SCAN_SET, children, key_of, prefix_of
-from lfranker.tracking.runs import NAME, TAG, create_child, end_run, log_metrics, set_tags
+from lfranker.tracking.runs import (
+    NAME,
+    TAG,
+    create_child,
+    end_run,
+    log_metrics,
+    log_settings,
+    set_tags,
+)
+from lfranker.tuning import Tuned, tune
 
 PICTURED_FIELDS = 2  # fields of which every speed is kept as a picture
 
-Denoiser = Callable[[Image], Image]
+KEYPOINTS = {name: METRICS[name] for name in ("keypoints", "repeatability", "precision")}
+REFERENCE = "clean"  # the clean scan itself: as many keypoints as there are to be found
 
 
-def score_run(run_id: str, denoiser: Denoiser, scans: ScanSet, step: int = 0) -> str:
+def score_run(
+    run_id: str,
+    denoiser: Denoiser,
+    scans: ScanSet,
+    step: int = 0,
+    metrics: Mapping[str, Metric] = METRICS,
+) -> str:
     """Score `denoiser` on `scans`, log table, pictures and metrics into the run.
 
     Returns the outcome, "ok" or "collapsed", which is also the run's tag. The first scan set of
@@ -30,12 +47,12 @@ def score_run(run_id: str, denoiser: Denoiser, scans: ScanSet, step: int = 0) ->
     """
     run = MlflowClient().get_run(run_id)
     pairs = tqdm(scans, "scoring", len(scans), leave=False, unit="scan", disable=None)
-    table = score(denoiser, pairs)
+    table = score(denoiser, pairs, metrics)
     first = run.data.tags.get(TAG + "scoring", scans.digest) == scans.digest
     prefix = "" if first else prefix_of(scans.digest)
     _log_table(run_id, table, scans)
     _log_pictures(run_id, denoiser, scans)
-    log_metrics(run_id, {prefix + k: v for k, v in summarise(table).items()}, step)
+    log_metrics(run_id, {prefix + k: v for k, v in summarise(table, metrics).items()}, step)
     result = outcome(table)
     tags = {f"{OUTCOME}.{scans.digest[:8]}": result}
     if first:
@@ -68,8 +85,14 @@ def log_scans(run_id: str, scans: ScanSet) -> None:
     set_tags(run_id, tags)
 
 
-def score_baselines(parent: Run, scans: ScanSet, extra: dict[str, Denoiser]) -> Iterator[str]:
-    """Score the classical denoisers as children of `parent`, once per scan set."""
+def score_baselines(
+    parent: Run, scans: ScanSet, extra: Mapping[str, Callable[[Image], Image]]
+) -> Iterator[str]:
+    """Score the classical denoisers as children of `parent`, once per scan set.
+
+    And those that are `extra`, and the clean scan itself, by its keypoints. Filters with a
+    parameter that is tuned on other fields are left out where there are none.
+    """
     done = {
         run.data.tags[TAG + "baseline"]
         for run in children(parent)
@@ -77,19 +100,36 @@ def score_baselines(parent: Run, scans: ScanSet, extra: dict[str, Denoiser]) -> 
         and run.info.status == "FINISHED"
         and scored(run, scans)
     }
-    for name, denoiser in {**BASELINES, **extra}.items():
+    plain = {name: of_noisy(function) for name, function in {**BASELINES, **extra}.items()}
+    for name in [*plain, *families(), REFERENCE]:
         if name in done:
+            continue
+        if (denoiser := _baseline(name, plain, scans)) is None:
             continue
         tags = {TAG + "powerset": key_of(parent), TAG + "baseline": name, NAME: name}
         run = create_child(parent, name, tags)
         try:
-            score_run(run.info.run_id, denoiser, scans)
+            _score_baseline(run, denoiser, scans, KEYPOINTS if name == REFERENCE else METRICS)
         except BaseException as error:
             status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
             end_run(run.info.run_id, status, f"{type(error).__name__}: {error}")
             raise
         end_run(run.info.run_id, "FINISHED")
         yield name
+
+
+def _baseline(name: str, plain: Mapping[str, Denoiser], scans: ScanSet) -> Denoiser | None:
+    if name == REFERENCE:
+        return lambda pair: pair.clean
+    return plain[name] if name in plain else tune(name, families()[name], scans)
+
+
+def _score_baseline(
+    run: Run, denoiser: Denoiser, scans: ScanSet, metrics: Mapping[str, Metric]
+) -> None:
+    if isinstance(denoiser, Tuned):
+        log_settings(run, denoiser.parameters)
+    score_run(run.info.run_id, denoiser, scans, metrics=metrics)
 
 
 def _log_table(run_id: str, table: pd.DataFrame, scans: ScanSet) -> None:
@@ -107,7 +147,7 @@ def _log_pictures(run_id: str, denoiser: Denoiser, scans: ScanSet) -> None:
 
 
 def _log_picture(run_id: str, denoiser: Denoiser, pair: Pair, scans: ScanSet) -> None:
-    denoised = denoiser(pair.noisy)
+    denoised = denoiser(pair)
     picture = strip({"noisy": pair.noisy, "denoised": denoised, "clean": pair.clean})
     folder = f"pictures/{scans.digest[:8]}"
     MlflowClient().log_image(
