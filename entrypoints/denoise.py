@@ -1,17 +1,26 @@
 """Denoise a file or a folder with a registered model."""
 
 import sys
+from collections import defaultdict
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import click
-import numpy as np
+import torch
 from torch import nn
 from tqdm import tqdm
 
 from entrypoints import options as o
-from lfranker.images import SUFFIXES, image_files, read_image, write_image
-from lfranker.inference import denoise
+from lfranker.denoised_files import Done, Work, denoise_file, denoise_files
+from lfranker.images import SUFFIXES, image_files
+from lfranker.launchers import available_cores
+from lfranker.metrics import METRICS
+from lfranker.microscope import read_metadata
+from lfranker.tracking.choice import Choice, choose_model, named_model
 from lfranker.tracking.models import load_network
+
+RANKED = [name for name, metric in METRICS.items() if metric.ranked]
 
 
 @click.command()
@@ -19,38 +28,44 @@ from lfranker.tracking.models import load_network
               help="An image, or a folder of images.")  # fmt: skip
 @click.option("--output", "target", required=True, type=click.Path(path_type=Path),
               help="The file, or folder, to write; folders keep their structure.")  # fmt: skip
-@click.option("--model", default="models:/lfranker@champion", show_default=True,
-              help="models:/NAME@ALIAS, models:/NAME/VERSION, or a model's folder.")  # fmt: skip
+@o.word_option("--model", "auto", str, "models:/NAME@ALIAS, models:/NAME/VERSION or a model's "
+               "folder; auto: the winner at the scan speed that the file names.")  # fmt: skip
+@click.option("--criterion", default="psnr", show_default=True, type=click.Choice(RANKED),
+              help="What the winner at a scan speed has to be best in.")  # fmt: skip
+@o.model_name_option
 @o.yes_no_option("--overwrite", "Replace files that exist.")
-def main(source: Path, target: Path, model: str, overwrite: bool) -> None:
-    """Denoise SEM images; bit depth and format stay, a data bar is copied unchanged.
+@o.word_option("--jobs", "auto", o.at_least_one, "Files denoised at a time.")
+def main(
+    source: Path, target: Path, model: str | None, criterion: str, model_name: str,
+    overwrite: bool, jobs: int | None,
+) -> None:  # fmt: skip
+    """Denoise SEM images; bit depth, data bar and all tags of a TIFF stay as they are.
 
-    Files that cannot be read are named and skipped; the exit code is then 1.
+    Tag 65350 of a TIFF tells by which model it was denoised. Files that cannot be read are named
+    and skipped; the exit code is then 1.
     """
-    work = _plan(source, target)
-    existing = [str(after) for _, after in work if after.exists()]
-    if existing and not overwrite:
-        raise click.UsageError(
-            f"{existing[0]} exists ({len(existing)} such files); allowed: another --output, "
-            f"or --overwrite"
-        )
+    files = _files(source, target)
+    _check_free(files, overwrite)
     try:
-        network = load_network(model)
+        chosen = {
+            before: named_model(model)
+            if model
+            else choose_model(model_name, criterion, read_metadata(before))
+            for before, _ in files
+        }
+        load = cache(load_network)
+        networks = {choice.uri: load(choice.uri) for choice in chosen.values()}
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    failed = 0
-    for before, after in tqdm(work, desc="denoise", unit="image", disable=None):
-        try:
-            _denoise_file(network, before, after)
-        except (ValueError, OSError) as error:
-            failed += 1
-            click.echo(f"skipped: {error}", err=True)
-    click.echo(f"{len(work) - failed} of {len(work)} images denoised with {model} into {target}")
+    _tell(chosen)
+    work = [_work(before, after, chosen[before], networks) for before, after in files]
+    failed = _denoise(work, jobs or min(len(work), available_cores()))
+    click.echo(f"{len(work) - failed} of {len(work)} images denoised into {target}")
     if failed:
         sys.exit(1)
 
 
-def _plan(source: Path, target: Path) -> list[tuple[Path, Path]]:
+def _files(source: Path, target: Path) -> list[tuple[Path, Path]]:
     if source.is_file():
         if target.is_dir():
             target = target / source.name
@@ -63,14 +78,58 @@ def _plan(source: Path, target: Path) -> list[tuple[Path, Path]]:
     return [(file, target / file.relative_to(source)) for file in files]
 
 
-def _denoise_file(network: nn.Module, before: Path, after: Path) -> None:
-    micrograph = read_image(before)
-    for notice in micrograph.notices:
+def _check_free(files: list[tuple[Path, Path]], overwrite: bool) -> None:
+    existing = [(before, after) for before, after in files if after.exists()]
+    for before, after in existing:
+        if after.samefile(before):
+            raise click.UsageError(f"--output {after}: is the scan itself, which stays as it is")
+    if existing and not overwrite:
+        raise click.UsageError(
+            f"{existing[0][1]} exists ({len(existing)} such files); allowed: another --output, "
+            f"or --overwrite"
+        )
+
+
+def _tell(chosen: dict[Path, Choice]) -> None:
+    """Which model is taken for how many files, and why."""
+    names: dict[Choice, list[str]] = defaultdict(list)
+    for path, choice in chosen.items():
+        names[choice].append(path.name)
+    for choice, files in names.items():
+        whose = files[0] if len(files) == 1 else f"{len(files)} files"
+        click.echo(f"{whose}: {choice.model}, {choice.reason}", err=True)
+
+
+def _work(before: Path, after: Path, choice: Choice, networks: dict[str, nn.Module]) -> Work:
+    said = f"Denoised by lfranker {version('lfranker')} with {choice.model}, {choice.reason}."
+    return Work(before, after, networks[choice.uri], said)
+
+
+def _denoise(work: list[Work], jobs: int) -> int:
+    """How many failed. A single file shows its tiles, several show files."""
+    if len(work) == 1:
+        with tqdm(desc="denoise", unit="tile", disable=None) as bar:
+
+            def on_tile(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            try:
+                return _report(Done(work[0], denoise_file(work[0], on_tile), None))
+            except (ValueError, OSError) as error:
+                return _report(Done(work[0], (), error))
+    torch.set_num_threads(max(1, available_cores() // jobs))
+    done = denoise_files(work, jobs)
+    return sum(map(_report, tqdm(done, "denoise", len(work), unit="image", disable=None)))
+
+
+def _report(done: Done) -> int:
+    for notice in done.notices:
         click.echo(f"note: {notice}", err=True)
-    pixels = np.array(micrograph.pixels)
-    pixels[micrograph.content] = denoise(network, micrograph.image)
-    after.parent.mkdir(parents=True, exist_ok=True)
-    write_image(after, pixels, micrograph.dtype, micrograph.maximum)
+    if done.error is None:
+        return 0
+    click.echo(f"skipped: {done.error}", err=True)
+    return 1
 
 
 if __name__ == "__main__":

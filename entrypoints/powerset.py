@@ -1,6 +1,5 @@
 """Train every non-empty subset of a set of losses, score all, rank them, register the winners."""
 
-import os
 import sys
 from typing import Any
 
@@ -16,7 +15,7 @@ from entrypoints.rank import report
 from lfranker.costs import STARTING, as_clock, scoring_seconds, seconds_per_step
 from lfranker.dataset import SynthConfig
 from lfranker.experiment import Task, powerset_key, tasks
-from lfranker.launchers import terminate_as_interrupt
+from lfranker.launchers import available_cores, terminate_as_interrupt
 from lfranker.losses import build_objective, parse_losses
 from lfranker.presets import PRESETS
 from lfranker.tracking.datasets import log_dataset
@@ -111,8 +110,7 @@ def _jobs(inputs: preparation.Inputs) -> int:
     """As many as the processors carry; one on a GPU, which a training fills."""
     if inputs.device.type == "cuda":
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(MOST_JOBS, (cores or 1) // inputs.settings.train.threads))
+    return max(1, min(MOST_JOBS, available_cores() // inputs.settings.train.threads))
 
 
 def _timed(plan: list[Task], inputs: preparation.Inputs) -> dict[str, float]:

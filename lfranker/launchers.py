@@ -34,6 +34,13 @@ class Job:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
+def available_cores() -> int:
+    """Those that this process may use, which may be fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def run_jobs(
     jobs: Sequence[Job], at_once: int, on_poll: Callable[[], None] | None = None
 ) -> Iterator[tuple[Job, int]]:

@@ -84,11 +84,13 @@ def stored_pixels(source: Path, scan: Micrograph, image: Image) -> NDArray[np.ge
     if decoded.palette and not _is_gray_ramp(page):
         raise ValueError(f"{source}: its palette is no ramp of gray, so its colours would be lost")
     pixels = decoded.samples[..., 0].copy() if decoded.palette else decoded.samples.copy()
-    values = np.rint(np.clip(image, 0, 1).astype(np.float64) * scan.maximum).astype(pixels.dtype)
-    if pixels.ndim == 2:
-        pixels[rows, columns] = values
-    else:
-        pixels[rows, columns, : 3 if pixels.shape[2] > 2 else 1] = values[..., None]
+    specimen = pixels[rows, columns]
+    for line, values in zip(specimen, image, strict=True):  # a large scan has no room for copies
+        levels = np.rint(np.clip(values, 0, 1).astype(np.float64) * scan.maximum)
+        if line.ndim == 1:
+            line[:] = levels
+        else:
+            line[:, : 3 if line.shape[1] > 2 else 1] = levels[:, None]
     if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
         pixels = (scan.maximum - pixels).astype(pixels.dtype)
     return np.moveaxis(pixels, -1, 0) if page.axes.startswith("S") else pixels
