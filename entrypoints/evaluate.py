@@ -15,6 +15,7 @@ from lfranker.inference import denoise
 from lfranker.launchers import launched, terminate_as_interrupt
 from lfranker.scans import ScanSet
 from lfranker.tracking.models import load_network
+from lfranker.tracking.pictures import log_pictures
 from lfranker.tracking.queries import find_parent, find_run, own_scores, trainings
 from lfranker.tracking.runs import PARENT, TAG, own_run
 from lfranker.tracking.scoring import log_scans, score_baselines, score_run, scored
@@ -59,6 +60,7 @@ def _score_power_set(parent: Run, scans: ScanSet) -> None:
         if training.data.tags.get(TAG + "model") and not scored(training, scans):
             _score_training(training, scans)
     _score_baselines(parent, scans)
+    log_pictures(MlflowClient().get_run(parent.info.run_id), scans)
 
 
 def _score_alone(run: Run, scans: ScanSet) -> None:

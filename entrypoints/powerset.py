@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 import torch
+from mlflow import MlflowClient
 from mlflow.entities import Run
 from tqdm import tqdm
 
@@ -20,6 +21,7 @@ from lfranker.losses import build_objective, parse_losses
 from lfranker.presets import PRESETS
 from lfranker.tracking.datasets import log_dataset
 from lfranker.tracking.ownership import sweep
+from lfranker.tracking.pictures import log_pictures
 from lfranker.tracking.runs import TAG, log_settings, own_run, set_tags
 from lfranker.tracking.scoring import log_scans, score_baselines
 from lfranker.training import TrainConfig
@@ -96,6 +98,7 @@ def _conduct(
     for name in score_baselines(run, inputs.scans, inputs.extra_baselines()):
         click.echo(f"baseline {name} scored", err=True)
     report(run_id, asked["model_name"])
+    log_pictures(MlflowClient().get_run(run_id), inputs.scans)
 
 
 def _passed_on(inputs: preparation.Inputs, asked: dict[str, Any]) -> list[str]:

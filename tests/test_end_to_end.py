@@ -39,6 +39,10 @@ def test_all_subsets_are_trained_scored_ranked_and_registered(project: Project) 
     parent = project.parent()
     assert parent.data.tags[TAG + "champion"] in SUBSETS
     assert "demonstrates the machinery" in parent.data.tags["mlflow.note.content"]
+    digest = parent.data.tags[TAG + "scans"][:8]
+    for folder in (f"pictures/{digest}", f"pictures/{digest}/keypoints"):
+        found = project.client.list_artifacts(parent.info.run_id, folder)
+        assert sum(item.path.endswith(".png") for item in found) >= 3, "one for each speed"
     champion = project.client.get_model_version_by_alias("lfranker", "champion")
     assert champion.run_id in {run.info.run_id for run in children.values()}
     assert champion.tags[TAG + "simulated"] == "true"

@@ -12,6 +12,9 @@ from mlflow.entities import Run
 from lfranker.caveats import caveats
 from lfranker.leaderboards import note, tables, to_csv, to_markdown
 from lfranker.ranking import Ranking, rank
+from lfranker.ranking_notes import listed
+from lfranker.selection import cross_fit
+from lfranker.tracking.field_scores import by_sample, field_scores
 from lfranker.tracking.queries import (
     SCAN_SET,
     SCORE,
@@ -27,7 +30,7 @@ from lfranker.tracking.runs import NOTE, TAG, log_metrics, set_tags
 from lfranker.tracking.scoring import log_texts
 
 CAPTIONS = {
-    "leaderboard": "Leaderboard: mean rank over PSNR and SSIM at every scan speed",
+    "leaderboard": "Leaderboard: mean rank over PSNR, SSIM and repeatability at every scan speed",
     "table2": "Mean scores over the scan speeds (the paper's Table II)",
     "table3": "PSNR and SSIM at each scan speed (Table III)",
     "table4": "Matched keypoints at each scan speed (Table IV)",
@@ -59,17 +62,25 @@ def rank_power_set(parent_id: str | None, model: str, scans: str | None = None) 
     _check_one_perceptual_network(board)
     ranking = rank(board, expected(parent))
     simulated = parent.data.tags.get(SCAN_SET + digest) == "simulated"
-    markdown = "\n\n".join(
+    rows = field_scores(parent, digest, simulated)
+    samples = by_sample(rows)
+    sections = [
         to_markdown(table, CAPTIONS[name], simulated=simulated)
         for name, table in tables(ranking).items()
-    )
+    ]
+    sections += [
+        to_markdown(tables(own)["leaderboard"], f"Sample group {sample}", simulated=simulated)
+        for sample, own in samples.items()
+    ]
+    markdown = "\n\n".join(sections)
     versions, notices = _register(parent, board, ranking, simulated, model)
     own = digest == choose_scans(parent, None)
     folder = "ranking" if own else f"ranking-{digest[:8]}"
     _write_tables(parent, folder, ranking, markdown, simulated, versions)
+    said = _by_field(parent, folder, rows, samples)
     if own:
-        _write_note(parent, ranking, simulated, notices)
-    return Report(parent.info.run_id, ranking, markdown, simulated, versions, tuple(notices))
+        _write_note(parent, ranking, simulated, [*said, *notices])
+    return Report(parent.info.run_id, ranking, markdown, simulated, versions, (*said, *notices))
 
 
 def _check_one_perceptual_network(board: pd.DataFrame) -> None:
@@ -156,6 +167,28 @@ def _write_tables(
     texts[f"{folder}/ranking.md"] = markdown
     texts[f"{folder}/winners.json"] = json.dumps(summary, indent=2)
     log_texts(parent.info.run_id, texts)
+
+
+def _by_field(
+    parent: Run, folder: str, rows: pd.DataFrame, samples: Mapping[str, Ranking]
+) -> list[str]:
+    """What the scores of single fields tell beside their means, as sentences; and as tables."""
+    texts, said = {}, []
+    if samples:
+        champions = (f"{sample}: {own.champion or 'none'}" for sample, own in samples.items())
+        said.append(f"Champions by sample group: {listed(champions)}.")
+    for sample, own in samples.items():
+        name = "".join(c if c.isalnum() or c in "-_ " else "-" for c in sample)
+        texts[f"{folder}/samples/{name}.csv"] = to_csv(tables(own)["leaderboard"])
+    seed = int(settings_of(parent).get("seed", 0))
+    selection = None if rows.empty else cross_fit(rows[~rows["baseline"]], seed)
+    if selection is not None:
+        said.append(str(selection))
+        texts[f"{folder}/selection.csv"] = selection.won.to_csv()
+        texts[f"{folder}/regret.csv"] = selection.regret.to_csv()
+    if texts:
+        log_texts(parent.info.run_id, texts)
+    return said
 
 
 def _write_note(parent: Run, ranking: Ranking, simulated: bool, notices: Sequence[str]) -> None:
