@@ -89,11 +89,12 @@ def main() -> None:
 
             denoise(network, noisy, out=out, on_tile=on_tile)
         seconds = perf_counter() - start
-    print(
-        f"{asked.side} x {asked.side} px: {seconds:.0f} s, {seconds / asked.side**2 * 1e6:.2f} s/MP"
-    )
+    rate = seconds / asked.side**2 * 1e6
+    sys.stdout.write(f"{asked.side} x {asked.side} px: {seconds:.0f} s, {rate:.2f} s/MP\n")
     for kind, size in peak.items():
-        print(f"{kind}: {(size - before[kind]) / GIB:.2f} GiB above {before[kind] / GIB:.2f} GiB")
+        sys.stdout.write(
+            f"{kind}: {(size - before[kind]) / GIB:.2f} GiB above {before[kind] / GIB:.2f} GiB\n"
+        )
 
 
 if __name__ == "__main__":

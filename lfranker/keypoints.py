@@ -48,7 +48,9 @@ class Shared:
         """Right matches over the smaller number of keypoints; 0 where either image has none.
 
         After Mikolajczyk & Schmid 2005 (10.1109/TPAMI.2005.188), with matched descriptors in
-        place of overlapping regions. Noise costs: its keypoints match nothing.
+        place of overlapping regions. Its keypoints match nothing, so noise cannot raise it as it
+        raises the count; but noise leaves coarse keypoints be: over 24 fields at 100 ns the noisy
+        scan has 0.58, filters 0.57, briefly trained networks 0.54 to 0.58.
         """
         smaller = min(len(self.output), len(self.original))
         return float(self.inliers.sum()) / smaller if smaller else 0.0
