@@ -20,6 +20,7 @@ from lfranker.microscope import read_metadata
 from lfranker.tracking.choice import Choice, choose_model, named_model
 from lfranker.tracking.models import load_network
 
+MOST_JOBS = 4
 RANKED = [name for name, metric in METRICS.items() if metric.ranked]
 
 
@@ -59,10 +60,15 @@ def main(
         raise click.UsageError(str(error)) from error
     _tell(chosen)
     work = [_work(before, after, chosen[before], networks) for before, after in files]
-    failed = _denoise(work, jobs or min(len(work), available_cores()))
+    failed = _denoise(work, jobs or _jobs(len(work)))
     click.echo(f"{len(work) - failed} of {len(work)} images denoised into {target}")
     if failed:
         sys.exit(1)
+
+
+def _jobs(files: int) -> int:
+    """One on a GPU; else a core each, but few, since each holds an image and a tile in memory."""
+    return 1 if torch.cuda.is_available() else min(files, available_cores(), MOST_JOBS)
 
 
 def _files(source: Path, target: Path) -> list[tuple[Path, Path]]:
@@ -72,7 +78,8 @@ def _files(source: Path, target: Path) -> list[tuple[Path, Path]]:
         if target.suffix.lower() not in SUFFIXES:
             raise click.UsageError(f"--output {target}: allowed suffixes: {sorted(SUFFIXES)}")
         return [(source, target)]
-    files = image_files(source)
+    inside = target.resolve()
+    files = [file for file in image_files(source) if not file.resolve().is_relative_to(inside)]
     if not files:
         raise click.UsageError(f"--input {source}: no images in it; read are {sorted(SUFFIXES)}")
     return [(file, target / file.relative_to(source)) for file in files]
@@ -80,9 +87,10 @@ def _files(source: Path, target: Path) -> list[tuple[Path, Path]]:
 
 def _check_free(files: list[tuple[Path, Path]], overwrite: bool) -> None:
     existing = [(before, after) for before, after in files if after.exists()]
-    for before, after in existing:
-        if after.samefile(before):
-            raise click.UsageError(f"--output {after}: is the scan itself, which stays as it is")
+    scans = {before.resolve() for before, _ in files}
+    for _, after in existing:
+        if after.resolve() in scans:
+            raise click.UsageError(f"--output {after}: is a scan itself, which stays as it is")
     if existing and not overwrite:
         raise click.UsageError(
             f"{existing[0][1]} exists ({len(existing)} such files); allowed: another --output, "

@@ -93,8 +93,8 @@ def _score_model(uri: str, scans: ScanSet) -> None:
 
 
 def _score_baselines(parent: Run, scans: ScanSet) -> None:
-    for name in score_baselines(parent, scans, {}):
-        click.echo(f"baseline {name} scored", err=True)
+    for said in score_baselines(parent, scans, {}):
+        click.echo(f"baseline {said}", err=True)
 
 
 if __name__ == "__main__":

@@ -95,8 +95,8 @@ def _conduct(
     cache, passed = asked["cache"].resolve(), _passed_on(inputs, asked)
     todo = [job_of(child, inputs, passed, cache) for child in children if child.todo]
     run_all(children, todo, jobs, cost, lambda text: tqdm.write(text, file=sys.stderr))
-    for name in score_baselines(run, inputs.scans, inputs.extra_baselines()):
-        click.echo(f"baseline {name} scored", err=True)
+    for said in score_baselines(run, inputs.scans, inputs.extra_baselines()):
+        click.echo(f"baseline {said}", err=True)
     report(run_id, asked["model_name"])
     log_pictures(MlflowClient().get_run(run_id), inputs.scans)
 

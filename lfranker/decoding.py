@@ -54,6 +54,7 @@ def decode(path: Path) -> Decoded:
         EOFError,
         zlib.error,
         IndexError,
+        Pillow.DecompressionBombError,
     ) as error:
         raise unsupported(path, f"corrupt or not an image ({error})") from error
 

@@ -2,16 +2,20 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from torch import nn
 
 from lfranker.decoding import TIFF_SUFFIXES
-from lfranker.images import read_image, write_image
+from lfranker.images import Image, Micrograph, read_image, write_image
 from lfranker.inference import denoise
-from lfranker.tiff_copy import stored_pixels, write_copy
+from lfranker.tiff_copy import TagsLost, stored_pixels, write_copy
+
+LARGE = 2**26  # px: outputs above 256 MiB go through a file
 
 
 @dataclass(frozen=True)
@@ -36,14 +40,33 @@ def denoise_file(work: Work, on_tile: Callable[[int, int], None] | None = None) 
     written, and in other formats, only the image is kept. Raises ValueError or OSError on a file
     that cannot be read or written.
     """
+    if work.after.exists() and work.after.samefile(work.before):
+        raise ValueError(f"{work.after}: the scan itself is not written over")
     scan = read_image(work.before)
-    denoised = denoise(work.network, scan.image, on_tile=on_tile)
+    with _room_for(scan.image.shape) as room:
+        denoised = denoise(work.network, scan.image, out=room, on_tile=on_tile)
+        return _write(work, scan, denoised)
+
+
+@contextmanager
+def _room_for(shape: tuple[int, ...]) -> Iterator[Image]:
+    """An array to denoise into; in a file where it is large."""
+    if np.prod(shape) <= LARGE:
+        yield np.empty(shape, np.float32)
+        return
+    with TemporaryDirectory() as folder:
+        yield np.lib.format.open_memmap(Path(folder) / "denoised.npy", "w+", np.float32, shape)
+
+
+def _write(work: Work, scan: Micrograph, denoised: Image) -> tuple[str, ...]:
+    if not all(np.isfinite(line).all() for line in denoised):
+        raise ValueError(f"{work.before}: the model's output is not finite; nothing was written")
     notices = scan.notices
     if {work.before.suffix.lower(), work.after.suffix.lower()} <= TIFF_SUFFIXES:
         try:
             pixels = stored_pixels(work.before, scan, denoised)
             write_copy(work.before, pixels, work.after, work.provenance)
-        except ValueError as error:
+        except TagsLost as error:
             notices = (*notices, f"{work.before.name}: its tags are lost ({error})")
         else:
             return notices

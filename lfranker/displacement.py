@@ -55,9 +55,12 @@ def transformable(length: int) -> int:
 def robust_lines(terms: Floats, values: Floats) -> Floats:
     """Least squares reweighted by Cauchy's function (Holland & Welsch 1977).
 
-    A block without structure, or with a repeated one, may be off by pixels. Without enough blocks
-    for every term the least-norm answer leaves the stretches at zero.
+    A block without structure, or with a repeated one, may be off by pixels. The first term is the
+    constant; one that does not vary beside it cannot be told from it and is 0.
     """
+    varying = np.ptp(terms, axis=0) > 0
+    varying[0] = True
+    terms = terms * varying
     weights = np.ones(len(values))
     for _ in range(20):
         root = np.sqrt(weights)

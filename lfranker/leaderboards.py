@@ -92,10 +92,17 @@ def to_csv(table: pd.DataFrame) -> str:
     return str(table.to_csv(index_label="losses", lineterminator="\n"))
 
 
-def note(ranking: Ranking, *, simulated: bool = False, caveats: Sequence[str] = ()) -> str:
+def note(
+    ranking: Ranking,
+    *,
+    simulated: bool = False,
+    caveats: Sequence[str] = (),
+    founded: Sequence[str] = (),
+) -> str:
     """The ranking on a page of Markdown, the answer first, within NOTE_LIMIT characters.
 
-    `caveats` are sentences put right under the answer. What does not fit is left out from the end,
+    `caveats` are sentences put right under the answer, `founded` those that say how sure it is,
+    under the leaderboard. What does not fit is left out from the end,
     a whole section at a time, and its absence is said.
     """
     board = tables(ranking)["leaderboard"].drop(columns=REPORTED, errors="ignore")
@@ -108,6 +115,7 @@ def note(ranking: Ranking, *, simulated: bool = False, caveats: Sequence[str] = 
         "\n>\n".join(f"> {' '.join(sentence.split())}" for sentence in said),
         "\n".join(f"- {sentence}" for sentence in ranking.notes),
         to_markdown(board, caption, simulated=simulated, directions=ranking.directions, rows=top),
+        "\n".join(["**How sure this is**", "", *(f"- {text}" for text in founded)] * bool(founded)),
         _winners(ranking, simulated),
     ]
     return _fit([section.rstrip() for section in sections if section])

@@ -77,12 +77,13 @@ def match_fields(files: Files, target: str) -> tuple[Files, tuple[Exclusion, ...
     if not common:
         others = [speed for speed in files if speed != target]
         raise ValueError(f"no file in {others} is called like one in the target {target!r}")
+    noisy = " or ".join(speed for speed in files if speed != target)
     alone = tuple(
-        Exclusion(field, speed, f"no scan at {missing}")
+        Exclusion(field, speed, f"no scan at {noisy if speed == target else target}")
         for field in fields
+        if field not in common
         for speed, scans in files.items()
-        for missing in files
-        if field in scans and field not in files[missing] and target in (speed, missing)
+        if field in scans
     )
     matched = {
         speed: {field: scans[field] for field in common if field in scans}

@@ -51,6 +51,10 @@ def prepare_scans(folder: Path, target: str | None, cache: Path) -> ScanSet:
     files, alone = match_fields(files, target)
     simulated = (folder / SIMULATED).is_file()
     digest, warnings = _examine(files, target, simulated)
+    metadata = read_all(files[target])
+    groups = places(metadata), samples(metadata)
+    known = json.dumps([digest, groups, plan.table, [str(item) for item in alone]])
+    digest = hashlib.sha256(known.encode()).hexdigest()
     out = cache / digest[:16]
     if _digest_of(out) == digest:
         return read_scans(out)
@@ -58,7 +62,7 @@ def prepare_scans(folder: Path, target: str | None, cache: Path) -> ScanSet:
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        records, refused = _store(files, target, draft)
+        records, refused = _store(files, target, groups, draft)
         if not records:
             reasons = "; ".join(map(str, refused))
             raise ValueError(f"{folder}: no pair of scans is left: {reasons}")
@@ -103,11 +107,15 @@ def _examine(files: Files, target: str, simulated: bool) -> tuple[str, tuple[str
     return digest.hexdigest(), (*converted, *saturated)
 
 
-def _store(files: Files, target: str, folder: Path) -> tuple[list[Record], list[Exclusion]]:
-    """Register and save every pair; and the noisy scans whose pair does not match."""
+def _store(
+    files: Files, target: str, groups: tuple[dict[str, str], dict[str, str]], folder: Path
+) -> tuple[list[Record], list[Exclusion]]:
+    """Register and save every pair; and the noisy scans whose pair does not match.
+
+    `groups`: place and sample of every field.
+    """
     records, refused = [], list[Exclusion]()
-    metadata = read_all(files[target])
-    place, sample = places(metadata), samples(metadata)
+    place, sample = groups
     for number, field in enumerate(tqdm(files[target], "registering scans", disable=None)):
         original = read_image(files[target][field]).image
         original_file = f"{number:04d}-original.npy"
@@ -128,8 +136,8 @@ def _store(files: Files, target: str, folder: Path) -> tuple[list[Record], list[
             name = f"{number:04d}-{order}"
             for file, array in zip(pair_files(name), (noisy, clean, mask), strict=True):
                 _save(folder / file, array)
-            groups = place[field], sample[field]
-            records.append(Record(field, speed, transform, name, original_file, *groups))
+            where = place[field], sample[field]
+            records.append(Record(field, speed, transform, name, original_file, *where))
     return records, refused
 
 

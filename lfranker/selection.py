@@ -18,6 +18,7 @@ from lfranker.ranking_notes import listed
 
 SPLITS = 500  # each used both ways round
 LEAST_PLACES = 4  # two in each half
+MOST_MISSING = 0.1  # of the places; more, and the entrant is the odd one out, not the places
 
 Floats = NDArray[np.float64]
 
@@ -56,7 +57,7 @@ def cross_fit(
 
     ``scores`` has a row per entrant (`name`), field and speed, with `place` and the metrics;
     higher is better. None for fewer than 4 places or 2 entrants. An entrant without a finite
-    score somewhere is no entrant here.
+    score in over a tenth of the places is left out, and so is a place where another lacks one.
     """
     means = _by_place(scores)
     names = sorted(means.index.unique("name"), key=lambda name: tie_key(str(name), order))
@@ -100,7 +101,7 @@ def _by_place(scores: pd.DataFrame) -> pd.DataFrame:
     wide.columns = pd.Index(["/".join(map(str, column)) for column in wide.columns])
     wide = wide.where(np.isfinite(wide))
     whole = wide.notna().all(axis=1).unstack("place", fill_value=False)
-    entrants = whole.index[whole.any(axis=1)]
+    entrants = whole.index[whole.mean(axis=1) >= 1 - MOST_MISSING]
     common = whole.loc[entrants].all(axis=0)
     kept = wide.index.get_level_values("name").isin(entrants)
     return wide[kept & wide.index.get_level_values("place").isin(common.index[common])]

@@ -41,6 +41,10 @@ STRIP_OFFSETS, ROWS_PER_STRIP, STRIP_BYTES = 273, 278, 279
 TILES = frozenset({322, 323, 324, 325})  # TileWidth, TileLength, TileOffsets, TileByteCounts
 
 
+class TagsLost(ValueError):  # noqa: N818  not a mistake of the user
+    """The pixels of this kind of TIFF cannot be replaced; only its image can be written."""
+
+
 def write_copy(
     source: Path, pixels: NDArray[np.generic], destination: Path, provenance: str
 ) -> None:
@@ -82,7 +86,7 @@ def stored_pixels(source: Path, scan: Micrograph, image: Image) -> NDArray[np.ge
     if page is None:
         raise ValueError(f"{source}: not a TIFF")
     if decoded.palette and not _is_gray_ramp(page):
-        raise ValueError(f"{source}: its palette is no ramp of gray, so its colours would be lost")
+        raise TagsLost(f"{source}: its palette is no ramp of gray, so its colours would be lost")
     pixels = decoded.samples[..., 0].copy() if decoded.palette else decoded.samples.copy()
     specimen = pixels[rows, columns]
     for line, values in zip(specimen, image, strict=True):  # a large scan has no room for copies
@@ -136,7 +140,7 @@ def _rewrite(
         )
     if page.photometric not in STORED_AS_SHOWN:
         kind = tifffile.PHOTOMETRIC(page.photometric).name
-        raise ValueError(f"{tiff.filename}: {kind} image; allowed are gray, RGB and palette")
+        raise TagsLost(f"{tiff.filename}: {kind} image; allowed are gray, RGB and palette")
     stored = np.ascontiguousarray(pixels).reshape(-1)
     order = np.dtype(stored.dtype).newbyteorder(tiff.byteorder)
     entries = read_entries(file, tiff, page)

@@ -41,11 +41,11 @@ class Tuned:
         }
 
 
-def tune(name: str, family: Family, scans: ScanSet) -> Tuned | None:
-    """By PSNR. None where all scans show one place: there are no other fields."""
+def tune(name: str, family: Family, scans: ScanSet) -> Tuned:
+    """By PSNR. Raises ValueError where all scans show one place: there are no other fields."""
     places = list(dict.fromkeys(record.place for record in scans.records))
     if len(places) < 2:
-        return None
+        raise ValueError(f"{name}: all scans show one place, there is none to tune on")
     half = {place: number % 2 for number, place in enumerate(places)}
     best = {}
     for speed in tqdm(scans.speeds, f"tuning {name}", leave=False, disable=None):

@@ -59,6 +59,19 @@ def test_the_champion_where_speeds_say_nothing(registered: dict[str, str]) -> No
     assert word.reason == "scanned at Slow3, winners are known at 1.5us, 100ns, spd5"
 
 
+def test_winners_on_simulated_scans_step_back_behind_a_real_champion(store: Path) -> None:
+    """The demo leaves a winner at spd3; then a power set on real scans at 100 ns is ranked."""
+    for losses, kind, speed in (("mae", "simulated", "spd3"), ("mse", "real", "100ns")):
+        parent = make_parent(losses, kind)
+        run = make_child(parent, losses, {f"psnr/{speed}": 20.0, f"ssim/{speed}": 0.2})
+        give_model(run)
+        rank_power_set(parent.info.run_id, "lfranker")
+        zeiss = choose_model("lfranker", "psnr", ScanMetadata(scan_speed="3"))
+        own = MlflowClient().search_model_versions(f"run_id = '{run.info.run_id}'")
+        assert zeiss.uri == f"models:/lfranker/{own[0].version}"
+    assert zeiss.reason == "scanned at spd3, winners are known at 100ns"
+
+
 def test_a_named_model_is_told_by_its_version(registered: dict[str, str]) -> None:
     choice = named_model("models:/lfranker@champion")
     assert choice.uri == f"models:/lfranker/{registered['champion']}"

@@ -67,6 +67,38 @@ def test_a_tiff_whose_colours_cannot_be_kept_is_written_gray_with_a_notice(tmp_p
     assert read_image(after).image.shape == (40, 50)
 
 
+def test_the_scan_itself_is_never_written_over(tmp_path):
+    for name in ("in.tif", "in.png"):
+        path = tmp_path / name
+        Pillow.fromarray(gray()).save(path)
+        content = path.read_bytes()
+        with pytest.raises(ValueError, match="not written over"):
+            denoise_file(work(path, tmp_path / "." / name))
+        assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".png"])
+def test_an_output_that_is_not_finite_is_an_error(tmp_path, suffix):
+    class Broken(nn.Module):
+        def forward(self, x):
+            return x / 0 * 0
+
+    Pillow.fromarray(gray()).save(tmp_path / f"in{suffix}")
+    item = Work(tmp_path / f"in{suffix}", tmp_path / f"out{suffix}", Broken(), "")
+    with pytest.raises(ValueError, match="not finite"):
+        denoise_file(item)
+    assert not item.after.exists()
+
+
+def test_large_outputs_go_through_a_file(tmp_path, monkeypatch):
+    Pillow.fromarray(gray()).save(tmp_path / "in.png")
+    denoise_file(work(tmp_path / "in.png", tmp_path / "small.png"))
+    monkeypatch.setattr("lfranker.denoised_files.LARGE", 100)
+    denoise_file(work(tmp_path / "in.png", tmp_path / "large.png"))
+    small, large = (read_image(tmp_path / f"{n}.png").image for n in ("small", "large"))
+    assert np.array_equal(small, large)
+
+
 def test_a_corrupt_file_is_reported_and_the_others_are_done(tmp_path):
     files = [tmp_path / f"{n}.png" for n in range(5)]
     for path in files:

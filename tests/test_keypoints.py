@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lfranker.keypoints import detect, keypoints, shared
+from lfranker.keypoints import _at, _inverse, detect, keypoints, shared
 from lfranker.registration import Transform, positions
 
 SHAPE = (160, 192)
@@ -97,6 +97,16 @@ def test_places_are_compared_through_the_transform():
     assert right.precision > 0.8
     assert right.repeatability > 0.7
     assert shared(output, original, Transform(), FULL).precision < 0.05
+
+
+def test_places_on_the_noisy_grid_are_found_back_through_every_transform():
+    bent = tuple((float(y), np.sin(y / 30), np.cos(y / 40)) for y in np.linspace(-79, 79, 12))
+    moved = Transform((2.5, -1.5), (1.01, 0.99), 0.01, drift=bent)
+    field = np.stack(positions(moved, SHAPE), axis=-1)
+    rng = np.random.default_rng(0)
+    places = rng.uniform(15, (SHAPE[0] - 15, SHAPE[1] - 15), (200, 2))
+    found = _inverse(_at(field, places), field)
+    assert np.abs(found - places).max() < 0.05
 
 
 def test_only_what_both_scans_show_counts():

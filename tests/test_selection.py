@@ -56,12 +56,12 @@ def test_fields_of_one_place_are_never_on_both_sides():
 
 
 def test_what_has_no_finite_score_somewhere_is_left_out():
-    scores = table({"a": [22.0, 21, 20, np.inf, 24], "b": [20.0, 20, 20, 20, 20]}, ("s", "t"))
-    found = cross_fit(scores, seed=0)
-    assert found.places == 4  # the place where a cannot be judged
-    scores.loc[scores["name"] == "c", "psnr"] = np.nan
-    hopeless = table({"c": [np.nan] * 5})
-    assert list(cross_fit(pd.concat([scores, hopeless]), seed=0).won.index) == ["a"]
+    """A place where one of ten cannot be judged; and an entrant that can be at one place only."""
+    scores = table({"a": [22.0] * 10 + [np.inf], "b": [20.0] * 11}, ("s", "t"))
+    assert cross_fit(scores, seed=0).places == 10
+    hopeless = table({"c": [np.nan] * 4 + [99.0]}, ("s", "t"))
+    found = cross_fit(pd.concat([scores, hopeless]), seed=0)
+    assert (found.places, list(found.won.index)) == (10, ["a"])
     assert cross_fit(scores[scores["name"] == "a"], seed=0) is None
 
 

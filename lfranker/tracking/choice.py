@@ -9,7 +9,7 @@ from mlflow.exceptions import MlflowException
 
 from lfranker.microscope import ScanMetadata
 from lfranker.speeds import exposure_name, known_order, nearest_speed, vendor_speed_name
-from lfranker.tracking.registry import CHAMPION, alias_of
+from lfranker.tracking.registry import CHAMPION, SIMULATED, alias_of
 from lfranker.tracking.runs import TAG
 
 
@@ -32,7 +32,7 @@ def choose_model(name: str, criterion: str, scan: ScanMetadata) -> Choice:
         raise ValueError(
             f"no registered model {name!r}: rank a power set first, or name a model by its URI"
         ) from error
-    winners = _by_speed(aliases, criterion)
+    winners = _by_speed(_as_real_as_the_champion(name, aliases), criterion)
     said = [speed for speed in (exposure_name(scan), vendor_speed_name(scan)) if speed]
     for speed in said:
         comparable = [other for other in winners if known_order([speed, other])]
@@ -59,6 +59,18 @@ def named_model(uri: str) -> Choice:
     except MlflowException as error:
         raise ValueError(f"no model at {uri!r}: {error}") from error
     return _choice(version, "as asked")
+
+
+def _as_real_as_the_champion(name: str, aliases: dict[str, str]) -> dict[str, str]:
+    """Without winners on simulated scans, once the champion is one of real ones."""
+    client = MlflowClient()
+    kinds = {
+        number: client.get_model_version(name, number).tags.get(SIMULATED)
+        for number in set(aliases.values())
+    }
+    if kinds.get(aliases.get(CHAMPION, "")) != "false":
+        return aliases
+    return {alias: number for alias, number in aliases.items() if kinds[number] == "false"}
 
 
 def _by_speed(aliases: dict[str, str], criterion: str) -> dict[str, str]:

@@ -10,30 +10,30 @@ from mlflow.exceptions import MlflowException
 
 from lfranker.metrics import METRICS
 from lfranker.ranking import Ranking, rank
-from lfranker.tracking.queries import children, own_scores, repeats_of, trainings
-from lfranker.tracking.runs import TAG
+from lfranker.tracking.queries import baselines, repeats_of, scores, trainings
 
 WORDS = ("field", "speed", "place", "sample")
 
 
 def field_scores(parent: Run, digest: str, simulated: bool) -> pd.DataFrame:
-    """A row per entrant or baseline, field and speed: means over repeats, `baseline`, groups.
+    """A row per entrant or baseline, repeat, field and speed: scores, `baseline`, groups.
 
-    Runs without a table of their own (logged by metrics alone) are missing; so may be all.
+    Entrants are those that may win the ranking: expected, with all repeats, none of them failed,
+    diverged or collapsed. Runs without a table of their own (logged by metrics alone) are
+    missing; so may be all.
     """
     kind = "synthetic" if simulated else "scans"
     path = f"scores/{kind}-{digest[:8]}.csv"
     tables = [
-        table.assign(name=name, baseline=baseline)
-        for name, run, baseline in _entrants(parent, digest)
+        table.assign(name=name, repeat=repeat, baseline=baseline)
+        for name, repeat, run, baseline in _entrants(parent, digest)
         if (table := _read(run, path)) is not None
     ]
     if not tables:
         return pd.DataFrame()
     rows = pd.concat(tables, ignore_index=True)
-    keys = ["name", "baseline", *WORDS]
     metrics = [metric for metric in METRICS if metric in rows]
-    return rows.groupby(keys, sort=False)[metrics].mean().reset_index()
+    return rows[["name", "repeat", "baseline", *WORDS, *metrics]]
 
 
 def by_sample(rows: pd.DataFrame) -> dict[str, Ranking]:
@@ -43,14 +43,15 @@ def by_sample(rows: pd.DataFrame) -> dict[str, Ranking]:
     return {str(sample): rank(_scores(group)) for sample, group in rows.groupby("sample")}
 
 
-def _entrants(parent: Run, digest: str) -> Iterator[tuple[str, Run, bool]]:
+def _entrants(parent: Run, digest: str) -> Iterator[tuple[str, int, Run, bool]]:
+    board = scores(parent, digest)
+    fit = set(board.index[board["outcome"].eq("ok") & ~board["baseline"].eq(True)])
     repeats = repeats_of(parent)
     for (name, repeat), run in trainings(parent).items():
-        if own_scores(run, digest) and (not repeats or repeat < repeats):
-            yield name, run, False
-    for run in children(parent):
-        if TAG + "baseline" in run.data.tags and own_scores(run, digest):
-            yield run.data.tags[TAG + "baseline"], run, True
+        if name in fit and (not repeats or repeat < repeats):
+            yield name, repeat, run, False
+    for name, run in baselines(parent, digest).items():
+        yield name, 0, run, True
 
 
 def _read(run: Run, path: str) -> pd.DataFrame | None:
@@ -58,15 +59,24 @@ def _read(run: Run, path: str) -> pd.DataFrame | None:
         text = mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/{path}")
     except (MlflowException, OSError):
         return None
-    table = pd.read_csv(io.StringIO(text), dtype=dict.fromkeys(WORDS, str))
-    return table.assign(**{name: "" for name in WORDS if name not in table}).fillna(
-        dict.fromkeys(WORDS, "")
+    table = pd.read_csv(
+        io.StringIO(text),
+        dtype=dict.fromkeys(WORDS, str),
+        keep_default_na=False,
+        na_values={metric: ["", "nan", "NaN"] for metric in METRICS},
     )
+    return table.assign(**{name: "" for name in WORDS if name not in table})
 
 
 def _scores(rows: pd.DataFrame) -> pd.DataFrame:
     """Means over fields per speed, as `ranking.rank` takes them."""
     metrics = [metric for metric in METRICS if metric in rows]
-    means = rows.pivot_table(index="name", columns="speed", values=metrics, dropna=False)
+    long = rows.melt(["name", "speed"], metrics, "metric").groupby(["name", "metric", "speed"])
+    means = pd.DataFrame({"mean": long["value"].agg(_whole_mean)})["mean"].unstack([1, 2])
     means.columns = pd.Index(["/".join(map(str, column)) for column in means.columns])
     return means.assign(baseline=rows.groupby("name")["baseline"].first())
+
+
+def _whole_mean(values: pd.Series) -> float:
+    """NaN where one is: a mean over the others would not compare."""
+    return float(values.mean(skipna=False))

@@ -18,13 +18,13 @@ from lfranker.tracking.models import load_network
 from lfranker.tracking.queries import expected, scores
 
 TOP = 3  # models in a strip
-MOST = 40  # pairs that are pictured, evenly chosen: a page a second or two
+MOST = 40  # about as many pairs are pictured, of fields evenly chosen: a second or two each
 
 Function = Callable[[Image], Image]
 
 
 def log_pictures(parent: Run, scans: ScanSet) -> int:
-    """Log a strip and the matched keypoints for each field and speed; how many fields that were.
+    """Log a strip and the matched keypoints for each field and speed; how many pairs that were.
 
     Noisy, the champion and the winners over all speeds, clean, a detail and the difference to the
     clean scan of each.
@@ -32,8 +32,8 @@ def log_pictures(parent: Run, scans: ScanSet) -> int:
     networks = _top(parent, scans.digest)
     if not networks:
         return 0
-    step = -(-len(scans.records) // MOST)
-    records = scans.records[::step]
+    fields = scans.fields[:: -(-len(scans.records) // MOST)]
+    records = [record for record in scans.records if record.field in fields]
     for record in tqdm(records, "pictures", leave=False, unit="scan", disable=None):
         _log(parent.info.run_id, networks, scans.read(record), scans.digest)
     return len(records)

@@ -159,14 +159,22 @@ def scores(parent: Run, digest: str) -> pd.DataFrame:
             rows += [_row(name, run, digest) for run in runs if run is not None]
             if None in runs and any(runs):
                 rows.append({"name": name, "outcome": "incomplete", "baseline": False})
-    for run in children(parent):
-        tags = run.data.tags
-        if TAG + "baseline" in tags and own_scores(run, digest):
-            rows.append(_row(tags[TAG + "baseline"], run, digest) | {"baseline": True})
+    for name, run in baselines(parent, digest).items():
+        rows.append(_row(name, run, digest) | {"baseline": True})
     table = pd.DataFrame(rows)
     if table.empty:
         raise ValueError(f"power set {parent.info.run_id} has no children to rank")
     return _over_repeats(table)
+
+
+def baselines(parent: Run, digest: str) -> dict[str, Run]:
+    """The baselines that were scored on these scans to the end; the newest of each name."""
+    found: dict[str, Run] = {}
+    for run in children(parent):
+        name = run.data.tags.get(TAG + "baseline")
+        if name and run.info.status == "FINISHED" and own_scores(run, digest):
+            found.setdefault(name, run)
+    return found
 
 
 def repeats_of(parent: Run) -> int:

@@ -12,8 +12,7 @@ from mlflow.entities import Run
 from lfranker.caveats import caveats
 from lfranker.leaderboards import note, tables, to_csv, to_markdown
 from lfranker.ranking import Ranking, rank
-from lfranker.ranking_notes import listed
-from lfranker.selection import cross_fit
+from lfranker.tracking.field_report import report_fields
 from lfranker.tracking.field_scores import by_sample, field_scores
 from lfranker.tracking.queries import (
     SCAN_SET,
@@ -77,9 +76,9 @@ def rank_power_set(parent_id: str | None, model: str, scans: str | None = None) 
     own = digest == choose_scans(parent, None)
     folder = "ranking" if own else f"ranking-{digest[:8]}"
     _write_tables(parent, folder, ranking, markdown, simulated, versions)
-    said = _by_field(parent, folder, rows, samples)
+    said = report_fields(parent, folder, rows, samples)
     if own:
-        _write_note(parent, ranking, simulated, [*said, *notices])
+        _write_note(parent, ranking, simulated, said, notices)
     return Report(parent.info.run_id, ranking, markdown, simulated, versions, (*said, *notices))
 
 
@@ -169,31 +168,11 @@ def _write_tables(
     log_texts(parent.info.run_id, texts)
 
 
-def _by_field(
-    parent: Run, folder: str, rows: pd.DataFrame, samples: Mapping[str, Ranking]
-) -> list[str]:
-    """What the scores of single fields tell beside their means, as sentences; and as tables."""
-    texts, said = {}, []
-    if samples:
-        champions = (f"{sample}: {own.champion or 'none'}" for sample, own in samples.items())
-        said.append(f"Champions by sample group: {listed(champions)}.")
-    for sample, own in samples.items():
-        name = "".join(c if c.isalnum() or c in "-_ " else "-" for c in sample)
-        texts[f"{folder}/samples/{name}.csv"] = to_csv(tables(own)["leaderboard"])
-    seed = int(settings_of(parent).get("seed", 0))
-    selection = None if rows.empty else cross_fit(rows[~rows["baseline"]], seed)
-    if selection is not None:
-        said.append(str(selection))
-        texts[f"{folder}/selection.csv"] = selection.won.to_csv()
-        texts[f"{folder}/regret.csv"] = selection.regret.to_csv()
-    if texts:
-        log_texts(parent.info.run_id, texts)
-    return said
-
-
-def _write_note(parent: Run, ranking: Ranking, simulated: bool, notices: Sequence[str]) -> None:
+def _write_note(
+    parent: Run, ranking: Ranking, simulated: bool, founded: Sequence[str], notices: Sequence[str]
+) -> None:
     doubts = caveats(settings_of(parent), parent.data.tags.get(TAG + "loss-set", ""))
-    content = note(ranking, simulated=simulated, caveats=[*doubts, *notices])
+    content = note(ranking, simulated=simulated, caveats=[*doubts, *notices], founded=founded)
     tags = {f"{TAG}winner.{criterion}": name for criterion, name in ranking.winners.items()}
     tags |= {TAG + "champion": ranking.champion or "none", NOTE: content}
     set_tags(parent.info.run_id, tags)

@@ -10,6 +10,7 @@ from mlflow.exceptions import MlflowException
 from lfranker.tracking.runs import TAG
 
 CHAMPION = "champion"
+SIMULATED = TAG + "simulated"  # "true" or "false": the scans that a version was ranked on
 
 
 @dataclass(frozen=True)
@@ -62,14 +63,14 @@ def register(model: str, winner: Winner, simulated: bool) -> tuple[ModelVersion,
 
 
 def _ranked_on_real_scans(version: ModelVersion) -> bool:
-    return bool(version.tags.get(TAG + "simulated") == "false")
+    return bool(version.tags.get(SIMULATED) == "false")
 
 
 def _describe(client: MlflowClient, version: ModelVersion, winner: Winner, simulated: bool) -> None:
     """Scores of this ranking as tags, in place of those of an earlier one, and the description."""
     name, number = version.name, version.version
     tags = {key.replace("/", "."): f"{value:.6g}" for key, value in winner.scores.items()}
-    tags |= {TAG + "losses": winner.name, TAG + "simulated": str(simulated).lower()}
+    tags |= {TAG + "losses": winner.name, SIMULATED: str(simulated).lower()}
     for stale in set(version.tags) - set(tags):
         client.delete_model_version_tag(name, number, stale)
     for key, value in tags.items():

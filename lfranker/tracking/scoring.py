@@ -88,7 +88,7 @@ def log_scans(run_id: str, scans: ScanSet) -> None:
 def score_baselines(
     parent: Run, scans: ScanSet, extra: Mapping[str, Callable[[Image], Image]]
 ) -> Iterator[str]:
-    """Score the classical denoisers as children of `parent`, once per scan set.
+    """Score the classical denoisers as children of `parent`, once per scan set; says what it did.
 
     And those that are `extra`, and the clean scan itself, by its keypoints. Filters with a
     parameter that is tuned on other fields are left out where there are none.
@@ -101,35 +101,39 @@ def score_baselines(
         and scored(run, scans)
     }
     plain = {name: of_noisy(function) for name, function in {**BASELINES, **extra}.items()}
-    for name in [*plain, *families(), REFERENCE]:
+    tuned = list(families())
+    if len({record.place for record in scans.records}) < 2:
+        yield f"{', '.join(tuned)} left out: all scans show one place, there is none to tune on"
+        tuned = []
+    for name in [*plain, *tuned, REFERENCE]:
         if name in done:
-            continue
-        if (denoiser := _baseline(name, plain, scans)) is None:
             continue
         tags = {TAG + "powerset": key_of(parent), TAG + "baseline": name, NAME: name}
         run = create_child(parent, name, tags)
         try:
-            _score_baseline(run, denoiser, scans, KEYPOINTS if name == REFERENCE else METRICS)
+            _score_baseline(run, _baseline(name, plain, scans), scans)
+        except Exception as error:  # a filter that fails must not cost the ranking of the networks
+            end_run(run.info.run_id, "FAILED", f"{type(error).__name__}: {error}")
+            yield f"{name} failed: {error}"
         except BaseException as error:
-            status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
-            end_run(run.info.run_id, status, f"{type(error).__name__}: {error}")
+            end_run(run.info.run_id, "KILLED", type(error).__name__)
             raise
-        end_run(run.info.run_id, "FINISHED")
-        yield name
+        else:
+            end_run(run.info.run_id, "FINISHED")
+            yield f"{name} scored"
 
 
-def _baseline(name: str, plain: Mapping[str, Denoiser], scans: ScanSet) -> Denoiser | None:
+def _baseline(name: str, plain: Mapping[str, Denoiser], scans: ScanSet) -> Denoiser:
     if name == REFERENCE:
         return lambda pair: pair.clean
     return plain[name] if name in plain else tune(name, families()[name], scans)
 
 
-def _score_baseline(
-    run: Run, denoiser: Denoiser, scans: ScanSet, metrics: Mapping[str, Metric]
-) -> None:
+def _score_baseline(run: Run, denoiser: Denoiser, scans: ScanSet) -> None:
     if isinstance(denoiser, Tuned):
         log_settings(run, denoiser.parameters)
-    score_run(run.info.run_id, denoiser, scans, metrics=metrics)
+    reference = run.data.tags[TAG + "baseline"] == REFERENCE
+    score_run(run.info.run_id, denoiser, scans, metrics=KEYPOINTS if reference else METRICS)
 
 
 def _log_table(run_id: str, table: pd.DataFrame, scans: ScanSet) -> None:

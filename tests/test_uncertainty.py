@@ -1,0 +1,151 @@
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import t
+
+from lfranker.uncertainty import (
+    Chance,
+    chance_of_beating,
+    chances_of_being_best,
+    difference_interval,
+    fields_needed,
+    mean_squares,
+    rank_intervals,
+    score_interval,
+    top_set,
+)
+
+FIELDS = 24
+
+
+def simulated(rng, repeats, field, repeat, rest=1.0, means=(0.0, 0.0)):
+    """Scores of models with these true means, and deviations of their own."""
+    shape = len(means), FIELDS, repeats
+    return (
+        np.array(means)[:, None, None]
+        + field * rng.normal(size=(len(means), FIELDS, 1))
+        + repeat * rng.normal(size=(len(means), 1, repeats))
+        + rest * rng.normal(size=shape)
+    )
+
+
+def test_mean_squares_by_hand():
+    """Two models, the second always 0: those of the first are its own; 2 fields, 2 repeats.
+
+    1 2 / 5 8 has the mean 4, fields 1.5 and 6.5, repeats 3 and 5, rests of +-0.5.
+    """
+    scores = np.array([[[1.0, 2.0], [5.0, 8.0]], np.zeros((2, 2))])
+    found = mean_squares(scores)
+    assert found.mean.tolist() == [4, 0]
+    # 2 (2.5^2 + 2.5^2) / 1; 2 (1 + 1) / 1; 4 x 0.25 / 1
+    assert found.of_difference(0, 1) == (25, 4, 1)
+    assert found.field[0, 0] == 25
+    assert found.field[0, 1] == 0
+
+
+def test_what_all_models_share_is_not_in_their_differences():
+    rng = np.random.default_rng(0)
+    own = simulated(rng, 3, 0.1, 0.1, 0.1)
+    shared = 5 * rng.normal(size=(1, FIELDS, 1)) + 5 * rng.normal(size=(1, 1, 3))
+    alone, together = (mean_squares(s).of_difference(0, 1) for s in (own, own + shared))
+    assert together == pytest.approx(alone)
+    assert mean_squares(own + shared).field[0, 0] > 100 * mean_squares(own).field[0, 0]
+
+
+def test_one_repeat_is_students_t_over_fields():
+    rng = np.random.default_rng(1)
+    scores = simulated(rng, 1, 1.0, 0.0)
+    found = difference_interval(0, 1, mean_squares(scores), Chance(FIELDS, 1, seed=0))
+    difference = (scores[0] - scores[1])[:, 0]
+    half = t.ppf(0.975, FIELDS - 1) * difference.std(ddof=1) / math.sqrt(FIELDS)
+    # the 95 % quantile of 4000 draws: 2 % of it
+    assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.06)
+    assert (found.high + found.low) / 2 == pytest.approx(difference.mean())
+
+
+@pytest.mark.parametrize("repeats", [3, 5])
+@pytest.mark.parametrize("ratio", [1 / 3, 1, 3])
+def test_intervals_of_differences_cover_95_percent(repeats, ratio):
+    """400 leaderboards: binomial standard error 0.011, and 0.94 to 0.97 by long simulations."""
+    rng = np.random.default_rng(2)
+    chance = Chance(FIELDS, repeats, seed=0)
+    covered = 0
+    for _ in range(400):
+        squares = mean_squares(simulated(rng, repeats, 1.0, ratio, means=(1.0, 0.7)))
+        found = difference_interval(0, 1, squares, chance)
+        covered += found.low <= 0.3 <= found.high
+    assert 0.94 - 0.022 <= covered / 400 <= 0.97 + 0.022
+
+
+@pytest.mark.parametrize("ratio", [1 / 3, 3])
+def test_equal_models_are_rarely_separated_and_unequal_ones_are(ratio):
+    """Of 15 equal models none in 95 % of 100 leaderboards; 3 standard errors of 0.022 more."""
+    rng, chance = np.random.default_rng(3), Chance(FIELDS, 3, seed=0)
+    separated = 0
+    for _ in range(100):
+        squares = mean_squares(simulated(rng, 3, 1.0, ratio, means=(0.0,) * 6))
+        separated += any(interval != (1, 6) for interval in rank_intervals(squares, chance))
+    assert separated <= 5 + 3 * 2.2
+    far = mean_squares(simulated(rng, 3, 0.1, 0.1, 0.1, means=(0.0, 5.0, 10.0)))
+    assert rank_intervals(far, chance) == [(3, 3), (2, 2), (1, 1)]
+    assert top_set(far, chance, equivalence=0.1) == [2]
+
+
+def test_the_top_set_holds_what_cannot_be_told_from_the_best():
+    rng, chance = np.random.default_rng(4), Chance(FIELDS, 3, seed=0)
+    squares = mean_squares(simulated(rng, 3, 0.02, 0.02, 0.02, means=(0.0, 0.05, 3.0, 2.95, 3.02)))
+    assert top_set(squares, chance, equivalence=0.2) == [2, 3, 4]
+    assert 0 in top_set(squares, chance, equivalence=3.2)
+
+
+def test_chances_agree_with_intervals_and_add_up():
+    rng, chance = np.random.default_rng(5), Chance(FIELDS, 3, seed=0)
+    squares = mean_squares(simulated(rng, 3, 1.0, 0.3, means=(0.0, 0.4, 0.0)))
+    for first, second in ((0, 1), (1, 0), (0, 2)):
+        chances = chance_of_beating(first, second, squares, chance)
+        found = difference_interval(first, second, squares, chance)
+        assert (chances > 0.98) == (found.low > 0) or 0.95 < chances < 0.99
+        assert chances + chance_of_beating(second, first, squares, chance) == pytest.approx(
+            1, abs=0.04
+        )
+    best = chances_of_being_best(squares, chance, seed=1)
+    assert best.sum() == pytest.approx(1)
+    assert np.argmax(best) == np.argmax(squares.mean)
+
+
+def test_of_two_models_the_chance_of_being_best_is_that_of_beating_the_other():
+    rng, chance = np.random.default_rng(6), Chance(FIELDS, 5, seed=0)
+    squares = mean_squares(simulated(rng, 5, 1.0, 1.0, means=(0.5, 0.0)))
+    assert chances_of_being_best(squares, chance, seed=0)[0] == pytest.approx(
+        chance_of_beating(0, 1, squares, chance), abs=0.05
+    )
+
+
+def test_identical_models_share_their_chances():
+    scores = np.repeat(simulated(np.random.default_rng(7), 3, 1, 1)[:1], 2, axis=0)
+    squares, chance = mean_squares(scores), Chance(FIELDS, 3, seed=0)
+    assert chances_of_being_best(squares, chance, seed=0).tolist() == pytest.approx([0.5, 0.5])
+    assert chance_of_beating(0, 1, squares, chance) == 0.5
+    found = difference_interval(0, 1, squares, chance)
+    assert (found.low, found.high) == (0, 0)
+
+
+def test_a_score_has_the_interval_of_its_own_rows():
+    rng, chance = np.random.default_rng(8), Chance(FIELDS, 3, seed=0)
+    scores = simulated(rng, 3, 1.0, 0.5, means=(20.0, 0.0))
+    scores[1] = 0  # a model without any spread: the difference is the score
+    squares = mean_squares(scores)
+    assert score_interval(0, squares, chance) == difference_interval(0, 1, squares, chance)
+
+
+def test_fields_needed_by_hand():
+    """A standard deviation of 1 dB over fields: +-1.96 / sqrt(n) reaches 0.1 dB at 384.2."""
+    assert fields_needed(0.1, (1.0, 0.0, 0.0), 24) == 385
+    assert fields_needed(10, (1.0, 0.0, 0.0), 24) == 2
+
+
+@pytest.mark.parametrize("bad", [np.zeros((2, 1, 3)), np.zeros((2, 3)), np.full((1, 4, 1), np.nan)])
+def test_too_little_or_missing_scores_are_refused(bad):
+    with pytest.raises(ValueError, match="finite"):
+        mean_squares(bad)
