@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lfranker.agreement import kendall_tau, kendall_w, pareto_front
 from lfranker.attribution import interactions, mean_effects, shapley
+from lfranker.metrics import METRICS
 from lfranker.ranking_notes import listed
 from lfranker.uncertainty import (
     Chance,
@@ -101,9 +102,10 @@ def sentence(metric: str, cube: Cube, equivalence: float, seed: int) -> str:
     top = list(table.index[table["top"]])
     first = str(table.index[0])
     chance = table["chance_of_best"].iloc[0]
+    title, unit = METRICS[metric].title, f" {METRICS[metric].unit}".rstrip()
     said = (
-        f"In {metric} {len(top)} of {len(table)} are not worse than the best by more than "
-        f"{equivalence:g} ({cube.title}): {listed(map(str, top))}. "
+        f"In {title} {len(top)} of {len(table)} are not worse than the best by more than "
+        f"{equivalence:g}{unit} ({cube.title}): {listed(map(str, top))}. "
         f"{first} is the best with a chance of {chance:.0%}"
     )
     squares, _ = _asked(cube, seed)
@@ -111,9 +113,7 @@ def sentence(metric: str, cube: Cube, equivalence: float, seed: int) -> str:
     gap = float(squares.mean[one] - squares.mean[other])
     if gap > 0 and table["worst_rank"].iloc[0] > 1:
         needed = fields_needed(gap, squares.of_difference(one, other), squares.fields)
-        said += (
-            f"; to tell it from {table.index[1]}, {gap:.3g} behind, takes about {needed:,} fields"
-        )
+        said += f"; to tell it from {table.index[1]}, {gap:.2g}{unit} behind, takes about {needed:,} fields"
     return said + "."
 
 

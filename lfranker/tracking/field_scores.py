@@ -2,16 +2,20 @@
 
 import io
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import mlflow
 import pandas as pd
 from mlflow.entities import Run
+from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
 from mlflow.exceptions import MlflowException
 
 from lfranker.metrics import METRICS
 from lfranker.ranking import Ranking, rank
 from lfranker.tracking.queries import baselines, repeats_of, scores, trainings
 
+DOWNLOADS = 8  # at a time
 WORDS = ("field", "speed", "place", "sample")
 
 
@@ -24,10 +28,13 @@ def field_scores(parent: Run, digest: str, simulated: bool) -> pd.DataFrame:
     """
     kind = "synthetic" if simulated else "scans"
     path = f"scores/{kind}-{digest[:8]}.csv"
+    entrants = list(_entrants(parent, digest))
+    with _without_bars(), ThreadPoolExecutor(DOWNLOADS) as pool:
+        read = list(pool.map(lambda entrant: _read(entrant[2], path), entrants))
     tables = [
         table.assign(name=name, repeat=repeat, baseline=baseline)
-        for name, repeat, run, baseline in _entrants(parent, digest)
-        if (table := _read(run, path)) is not None
+        for (name, repeat, _, baseline), table in zip(entrants, read, strict=True)
+        if table is not None
     ]
     if not tables:
         return pd.DataFrame()
@@ -41,6 +48,20 @@ def by_sample(rows: pd.DataFrame) -> dict[str, Ranking]:
     if rows.empty or rows["sample"].nunique() < 2:
         return {}
     return {str(sample): rank(_scores(group)) for sample, group in rows.groupby("sample")}
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """MLflow shows a bar for each file that it fetches, a screenful for a power set."""
+    shown = MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.get_raw()
+    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)
+    try:
+        yield
+    finally:
+        if shown is None:
+            MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.unset()
+        else:
+            MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(shown)
 
 
 def _entrants(parent: Run, digest: str) -> Iterator[tuple[str, int, Run, bool]]:
