@@ -113,7 +113,8 @@ def sentence(metric: str, cube: Cube, equivalence: float, seed: int) -> str:
     gap = float(squares.mean[one] - squares.mean[other])
     if gap > 0 and table["worst_rank"].iloc[0] > 1:
         needed = fields_needed(gap, squares.of_difference(one, other), squares.fields)
-        said += f"; to tell it from {table.index[1]}, {gap:.2g}{unit} behind, takes about {needed:,} fields"
+        behind = f"{table.index[1]}, {gap:.2g}{unit} behind"
+        said += f"; to tell it from {behind}, takes about {needed:,} fields"
     return said + "."
 
 
