@@ -13,6 +13,7 @@ import pandas as pd
 from lfranker.metrics import METRICS
 from lfranker.ranking import DIRECTIONS, Ranking, criteria_of, tie_key
 from lfranker.ranking_notes import listed
+from lfranker.report import Grid
 
 NOTE_LIMIT = 7_500  # characters; MLflow cuts a tag at 8,000
 TITLES: Mapping[str, str] = {
@@ -74,18 +75,28 @@ def to_markdown(
     making any of them the best. Columns without any value are left out, and only entrants whose
     outcome is "ok" are ever bold.
     """
-    columns = [c for c in table if c != "outcome" and any(map(_given, table[c]))]
-    cells = {column: _column(table, str(column), directions) for column in columns}
+    grid, columns = formatted(table, directions, rows)
+    sides = ["---", *("---:" if table[c].dtype.kind == "f" else "---" for c in columns)]
+    title = f"**{'Synthetic scans: ' * simulated}{caption}**"
+    lines = map(_line, grid.rows)
+    return "\n".join([title, "", _line(grid.heads), f"|{'|'.join(sides)}|", *lines, ""])
+
+
+def formatted(
+    table: pd.DataFrame,
+    directions: Mapping[str, bool] = DIRECTIONS,
+    rows: Sequence[str] | None = None,
+) -> tuple[Grid, list[str]]:
+    """The cells of `to_markdown` as text, and the columns that they stand for."""
+    columns = [str(c) for c in table if c != "outcome" and any(map(_given, table[c]))]
+    cells = {column: _column(table, column, directions) for column in columns}
     shown = set(table.index if rows is None else rows)
     lines = [
         [_named(str(name), table["outcome"].iloc[at]), *(cells[c][at] for c in columns)]
         for at, name in enumerate(table.index)
         if name in shown
     ]
-    head = _line(["Losses", *(_title(str(column)) for column in columns)])
-    sides = ["---", *("---:" if table[c].dtype.kind == "f" else "---" for c in columns)]
-    title = f"**{'Synthetic scans: ' * simulated}{caption}**"
-    return "\n".join([title, "", head, f"|{'|'.join(sides)}|", *map(_line, lines), ""])
+    return Grid(["Losses", *map(title_of, columns)], lines), columns
 
 
 def to_csv(table: pd.DataFrame) -> str:
@@ -111,7 +122,7 @@ def note(
     caption = f"The first {min(5, len(entrants))} of {len(entrants):,}, and the baselines"
     said = [*caveats, *(["These scans are synthetic: simulated, not measured."] * simulated)]
     sections = [
-        _answer(ranking, len(entrants)),
+        answer(ranking, len(entrants)),
         "\n>\n".join(f"> {' '.join(sentence.split())}" for sentence in said),
         "\n".join(f"- {sentence}" for sentence in ranking.notes),
         to_markdown(board, caption, simulated=simulated, directions=ranking.directions, rows=top),
@@ -133,10 +144,11 @@ def _fit(sections: Sequence[str]) -> str:
     return text + (rest if cut else "\n")
 
 
-def _answer(ranking: Ranking, entrants: int) -> str:
+def answer(ranking: Ranking, entrants: int) -> str:
+    """The sentence for which all was done."""
     if ranking.champion is None:
         return "**No answer**: no entrant has a finite score in every criterion that decides it."
-    titles = dict.fromkeys(_title(c.partition("/")[0], unit=False) for c in ranking.judged)
+    titles = dict.fromkeys(title_of(c.partition("/")[0], unit=False) for c in ranking.judged)
     speeds = dict.fromkeys(c.partition("/")[2] for c in ranking.judged if "/" in c)
     where = f" at {listed(speeds)}" if speeds else ""
     return (
@@ -150,7 +162,7 @@ def _winners(ranking: Ranking, simulated: bool) -> str:
     lines = ["| Criterion | Winner | Score |", "|---|---|---:|"]
     for criterion, name in ranking.winners.items():
         write = _writer(criterion, board[criterion])
-        lines.append(_line([_title(criterion), name, write(board[criterion][name])]))
+        lines.append(_line([title_of(criterion), name, write(board[criterion][name])]))
     return "\n".join([f"**{'Synthetic scans: ' * simulated}Winners**", "", *lines])
 
 
@@ -196,7 +208,8 @@ def _given(value: float | str) -> bool:
     return math.isfinite(value) if isinstance(value, float) else value != ""
 
 
-def _title(column: str, *, unit: bool = True) -> str:
+def title_of(column: str, *, unit: bool = True) -> str:
+    """A heading: "psnr/spd2" -> "PSNR spd2 (dB)"."""
     metric, _, speed = column.partition("/")
     title = f"{TITLES.get(metric, metric)} {speed}".strip()
     return f"{title} ({UNITS[metric]})" if unit and metric in UNITS else title

@@ -1,7 +1,9 @@
-"""What scores of single fields tell of a ranking, as tables of its run and as sentences."""
+"""What scores of single fields tell of a ranking, as tables, sentences and plots."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
 from mlflow.entities import Run
 
@@ -15,38 +17,51 @@ from lfranker.evidence import (
     intervals,
     sentence,
 )
-from lfranker.leaderboards import tables, to_csv
+from lfranker.leaderboards import tables, title_of, to_csv
+from lfranker.plots import attribution_plot, interval_plot, rank_plot
 from lfranker.ranking import NOISY, Ranking
 from lfranker.ranking_notes import listed
 from lfranker.selection import cross_fit
 from lfranker.tracking.queries import settings_of
-from lfranker.tracking.scoring import log_texts
 
 
-def report_fields(
-    parent: Run, folder: str, rows: pd.DataFrame, samples: Mapping[str, Ranking]
-) -> list[str]:
-    """Log the tables and return the sentences; nothing where no run has scores of its fields."""
+@dataclass(frozen=True)
+class Found:
+    """Sentences, tables (file name -> CSV) and plots (caption -> SVG)."""
+
+    said: Sequence[str] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
+    plots: Mapping[str, str] = field(default_factory=dict)
+
+
+def report_fields(parent: Run, rows: pd.DataFrame, samples: Mapping[str, Ranking]) -> Found:
+    """All that is found; nothing where no run has scores of its fields."""
     if rows.empty:
-        return []
+        return Found()
     seed = int(settings_of(parent).get("seed", 0))
     entrants = rows[~rows["baseline"]]
     texts, said = _samples(samples)
+    plots: dict[str, str] = {}
     for metric, equivalence in EQUIVALENCE.items():
         cube = cube_of(entrants, metric) if metric in rows else None
-        if cube is not None:
-            texts[f"intervals-{metric}.csv"] = intervals(cube, equivalence, seed).to_csv()
-            texts |= _attribution(rows, cube, metric, seed)
-            said.append(sentence(metric, cube, equivalence, seed))
+        if cube is None:
+            continue
+        label = title_of(metric)
+        table = intervals(cube, equivalence, seed)
+        texts[f"intervals-{metric}.csv"] = table.to_csv()
+        said.append(sentence(metric, cube, equivalence, seed))
+        plots[f"{label}: scores, {cube.title}"] = interval_plot(table, label)
+        plots[f"{label}: ranks, {cube.title}"] = rank_plot(table, label)
+        if (effects := _attribution(rows, cube, metric, seed)) is not None:
+            texts[f"attribution-{metric}.csv"] = effects.to_csv(index=False)
+            plots[f"{label}: what each loss adds, {cube.title}"] = attribution_plot(effects, label)
     selection = cross_fit(entrants, seed)
     if selection is not None:
         said.append(str(selection))
         texts["selection.csv"] = selection.won.to_csv()
         texts["regret.csv"] = selection.regret.to_csv()
     more, sentences = _agreement(entrants)
-    texts |= more
-    log_texts(parent.info.run_id, {f"{folder}/{name}": text for name, text in texts.items()})
-    return [*said, *sentences]
+    return Found([*said, *sentences], texts | more, plots)
 
 
 def _samples(samples: Mapping[str, Ranking]) -> tuple[dict[str, str], list[str]]:
@@ -58,16 +73,14 @@ def _samples(samples: Mapping[str, Ranking]) -> tuple[dict[str, str], list[str]]
     return texts, [f"Champions by sample group: {listed(champions)}."] if samples else []
 
 
-def _attribution(rows: pd.DataFrame, cube: Cube, metric: str, seed: int) -> dict[str, str]:
-    """Effects of each loss; nothing where a subset is missing or the noisy input was not scored."""
+def _attribution(rows: pd.DataFrame, cube: Cube, metric: str, seed: int) -> pd.DataFrame | None:
+    """None where a subset has no part in it or the noisy input was not scored."""
     noisy = rows[rows["name"] == NOISY].groupby("place", sort=False)[metric].mean()
-    if len(noisy) < len(cube.places) or not set(cube.places) <= set(noisy.index):
-        return {}
-    try:
-        table = attributions(cube, noisy[list(cube.places)].to_numpy(float)[:, None], seed)
-    except ValueError as error:
-        return {f"attribution-{metric}.txt": f"not computed: {error}\n"}
-    return {f"attribution-{metric}.csv": table.to_csv(index=False)}
+    losses = {loss for name in cube.names for loss in name.split("+")}
+    whole = len(cube.names) == 2 ** len(losses) - 1 and set(cube.places) <= set(noisy.index)
+    if not whole or not np.isfinite(noisy[list(cube.places)]).all():
+        return None
+    return attributions(cube, noisy[list(cube.places)].to_numpy(float)[:, None], seed)
 
 
 def _agreement(entrants: pd.DataFrame) -> tuple[dict[str, str], list[str]]:

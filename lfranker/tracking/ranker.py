@@ -14,6 +14,7 @@ from lfranker.leaderboards import note, tables, to_csv, to_markdown
 from lfranker.ranking import Ranking, rank
 from lfranker.tracking.field_report import report_fields
 from lfranker.tracking.field_scores import by_sample, field_scores
+from lfranker.tracking.page import page_of
 from lfranker.tracking.queries import (
     SCAN_SET,
     SCORE,
@@ -63,23 +64,27 @@ def rank_power_set(parent_id: str | None, model: str, scans: str | None = None) 
     simulated = parent.data.tags.get(SCAN_SET + digest) == "simulated"
     rows = field_scores(parent, digest, simulated)
     samples = by_sample(rows)
-    sections = [
-        to_markdown(table, CAPTIONS[name], simulated=simulated)
-        for name, table in tables(ranking).items()
-    ]
-    sections += [
-        to_markdown(tables(own)["leaderboard"], f"Sample group {sample}", simulated=simulated)
-        for sample, own in samples.items()
-    ]
-    markdown = "\n\n".join(sections)
+    found = report_fields(parent, rows, samples)
+    captioned = {CAPTIONS[name]: table for name, table in tables(ranking).items()}
+    captioned |= {
+        f"Sample group {sample}": tables(own)["leaderboard"] for sample, own in samples.items()
+    }
+    markdown = "\n\n".join(
+        to_markdown(table, caption, simulated=simulated) for caption, table in captioned.items()
+    )
     versions, notices = _register(parent, board, ranking, simulated, model)
     own = digest == choose_scans(parent, None)
     folder = "ranking" if own else f"ranking-{digest[:8]}"
-    _write_tables(parent, folder, ranking, markdown, simulated, versions)
-    said = report_fields(parent, folder, rows, samples)
+    doubts = [*caveats(settings_of(parent), parent.data.tags.get(TAG + "loss-set", "")), *notices]
+    texts = _texts(ranking, simulated, versions)
+    texts |= {"ranking.md": markdown, **found.texts}
+    texts["ranking.html"] = page_of(parent, ranking, found, captioned, doubts, simulated)
+    log_texts(parent.info.run_id, {f"{folder}/{name}": text for name, text in texts.items()})
     if own:
-        _write_note(parent, ranking, simulated, said, notices)
-    return Report(parent.info.run_id, ranking, markdown, simulated, versions, (*said, *notices))
+        _write_note(parent, ranking, simulated, found.said, doubts)
+    return Report(
+        parent.info.run_id, ranking, markdown, simulated, versions, (*found.said, *notices)
+    )
 
 
 def _check_one_perceptual_network(board: pd.DataFrame) -> None:
@@ -144,16 +149,9 @@ def _description(
     )
 
 
-def _write_tables(
-    parent: Run,
-    folder: str,
-    ranking: Ranking,
-    markdown: str,
-    simulated: bool,
-    versions: Mapping[str, str],
-) -> None:
+def _texts(ranking: Ranking, simulated: bool, versions: Mapping[str, str]) -> dict[str, str]:
     title = "synthetic-" if simulated else ""
-    texts = {f"{folder}/{title}{name}.csv": to_csv(t) for name, t in tables(ranking).items()}
+    texts = {f"{title}{name}.csv": to_csv(table) for name, table in tables(ranking).items()}
     summary = {
         "champion": ranking.champion,
         "champion_mean_rank": ranking.champion_mean_rank,
@@ -163,16 +161,15 @@ def _write_tables(
         "versions": versions,
         "simulated": simulated,
     }
-    texts[f"{folder}/ranking.md"] = markdown
-    texts[f"{folder}/winners.json"] = json.dumps(summary, indent=2)
-    log_texts(parent.info.run_id, texts)
+    board = json.loads(ranking.leaderboard.to_json(orient="index", double_precision=15))
+    texts["ranking.json"] = json.dumps({**summary, "leaderboard": board}, indent=2)
+    return texts
 
 
 def _write_note(
-    parent: Run, ranking: Ranking, simulated: bool, founded: Sequence[str], notices: Sequence[str]
+    parent: Run, ranking: Ranking, simulated: bool, founded: Sequence[str], doubts: Sequence[str]
 ) -> None:
-    doubts = caveats(settings_of(parent), parent.data.tags.get(TAG + "loss-set", ""))
-    content = note(ranking, simulated=simulated, caveats=[*doubts, *notices], founded=founded)
+    content = note(ranking, simulated=simulated, caveats=doubts, founded=founded)
     tags = {f"{TAG}winner.{criterion}": name for criterion, name in ranking.winners.items()}
     tags |= {TAG + "champion": ranking.champion or "none", NOTE: content}
     set_tags(parent.info.run_id, tags)

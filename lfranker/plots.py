@@ -1,0 +1,108 @@
+"""Plots of a ranking as SVG text: legible in print, told apart by the colour-blind.
+
+Okabe & Ito's colours and cividis; what a colour says, a label or a marker says too.
+"""
+
+import io
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+TOP, REST, BASELINE = "#0072B2", "#999999", "#E69F00"
+ROW = 0.26  # inches of height for each entrant
+WIDTH = 7.5  # inches
+
+
+def interval_plot(table: pd.DataFrame, label: str) -> str:
+    """Means and 95 % intervals of `evidence.intervals`, the top set in blue with filled dots."""
+    figure, axes = _rows(list(map(str, table.index)))
+    for at, (low, mean, high, top) in enumerate(_numbers(table, "low", "mean", "high", "top")):
+        colour = TOP if top else REST
+        axes.plot([low, high], [at, at], color=colour, linewidth=2)
+        axes.plot(mean, at, "o", color=colour, fillstyle="full" if top else "none")
+    axes.set_xlabel(f"{label}: mean and 95 % interval (filled: the top set)")
+    return _svg(figure)
+
+
+def rank_plot(table: pd.DataFrame, label: str) -> str:
+    """The ranks that each entrant may have, all at once with 95 % confidence."""
+    figure, axes = _rows(list(map(str, table.index)))
+    for at, ends in enumerate(_numbers(table, "best_rank", "worst_rank")):
+        axes.plot(ends, [at, at], color=TOP, linewidth=4)
+        axes.plot(ends, [at, at], "|", color=TOP, markersize=9)
+    axes.set_xlim(0.5, len(table) + 0.5)
+    axes.set_xlabel(f"{label}: ranks that cannot be excluded (1 is best)")
+    return _svg(figure)
+
+
+def heat_map(ranks: pd.DataFrame) -> str:
+    """Ranks (1 is best) of entrants (rows) by criterion (columns), written into the cells."""
+    figure, axes = _rows(list(map(str, ranks.index)))
+    values = ranks.to_numpy(np.float64)
+    axes.imshow(values, aspect="auto", cmap="cividis_r")
+    middle = (np.nanmin(values) + np.nanmax(values)) / 2
+    for (row, column), value in np.ndenumerate(values):
+        colour = "white" if value > middle else "black"
+        axes.text(column, row, f"{value:g}", ha="center", va="center", color=colour, fontsize=8)
+    axes.set_xticks(range(ranks.shape[1]), list(map(str, ranks.columns)), rotation=30, ha="right")
+    axes.grid(visible=False)
+    return _svg(figure)
+
+
+def pareto_plot(
+    board: pd.DataFrame, across: str, up: str, front: Sequence[str], labels: tuple[str, str]
+) -> str:
+    """Two criteria against each other: entrants, those on the Pareto front named, baselines."""
+    figure = Figure(figsize=(WIDTH, 4.5), layout="constrained")
+    axes = figure.subplots()
+    entrants, baselines = (board[board["baseline"] == side] for side in (False, True))
+    axes.plot(baselines[across], baselines[up], "^", color=BASELINE, label="baselines")
+    axes.plot(entrants[across], entrants[up], "o", color=REST, fillstyle="none", label="subsets")
+    best = entrants.loc[[name for name in entrants.index if name in front]].sort_values(across)
+    axes.plot(best[across], best[up], "o-", color=TOP, label="not beaten in both")
+    for name, row in best.iterrows():
+        place = (float(row[across]), float(row[up]))
+        axes.annotate(str(name), place, xytext=(4, 4), textcoords="offset points", fontsize=7)
+    axes.set(xlabel=labels[0], ylabel=labels[1])
+    axes.legend(fontsize=8)
+    axes.grid(alpha=0.3)
+    return _svg(figure)
+
+
+def attribution_plot(table: pd.DataFrame, label: str) -> str:
+    """What adding a loss brings: mean effects with intervals."""
+    effects = table[table["kind"] == "mean effect"]
+    figure, axes = _rows(list(map(str, effects["losses"])))
+    for at, (low, value, high) in enumerate(_numbers(effects, "low", "value", "high")):
+        axes.barh(at, value, color=TOP, height=0.6)
+        axes.plot([low, high], [at, at], "|-", color="black", markersize=8)
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_xlabel(f"{label}: mean effect of adding the loss to others, 95 % interval")
+    return _svg(figure)
+
+
+def _numbers(table: pd.DataFrame, *columns: str) -> list[list[float]]:
+    rows: list[list[float]] = table[list(columns)].to_numpy(np.float64).tolist()
+    return rows
+
+
+def _rows(names: Sequence[str]) -> tuple[Figure, Axes]:
+    """A plot with a row for each name, the first on top."""
+    figure = Figure(figsize=(WIDTH, 1.0 + ROW * len(names)), layout="constrained")
+    axes = figure.subplots()
+    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.grid(axis="x", alpha=0.3)
+    return figure, axes
+
+
+def _svg(figure: Figure) -> str:
+    """The same text for the same figure: no date, and identifiers that do not change."""
+    with mpl.rc_context({"svg.hashsalt": "lfranker", "svg.fonttype": "none"}), io.StringIO() as out:
+        figure.savefig(out, format="svg", metadata={"Date": None})
+        text = out.getvalue()
+    return text[text.index("<svg") :]

@@ -1,0 +1,72 @@
+"""A ranking as one page of HTML that needs nothing else: no network, no script."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
+       color: #111; background: #fff; }
+.answer { font-size: 1.25rem; } .caveat { border-left: 4px solid #E69F00; padding-left: 0.8rem; }
+table { border-collapse: collapse; font-size: 0.85rem; display: block; overflow-x: auto; }
+th, td { padding: 0.15rem 0.5rem; border-bottom: 1px solid #ddd; text-align: right; }
+th:first-child, td:first-child { text-align: left; } svg, img { max-width: 100%; height: auto; }
+@media print { body { margin: 0; max-width: none; } section { break-inside: avoid; } }
+"""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table as text: `**x**` is bold, as in Markdown."""
+
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Page:
+    title: str
+    answer: str  # the sentence that comes first
+    caveats: Sequence[str]
+    evidence: Sequence[str]  # sentences on how sure it is
+    grids: Mapping[str, Grid]  # by caption
+    plots: Mapping[str, str]  # caption -> SVG, trusted
+    facts: Mapping[str, str]  # what was run
+
+
+def to_html(page: Page) -> str:
+    """The page; all texts are escaped, so that a name of a run or of a file cannot be markup."""
+    parts = [f'<p class="answer">{_text(page.answer)}</p>']
+    parts += [f'<p class="caveat">{_text(caveat)}</p>' for caveat in page.caveats]
+    if page.evidence:
+        items = "".join(f"<li>{_text(sentence)}</li>" for sentence in page.evidence)
+        parts.append(_section("How sure this is", f"<ul>{items}</ul>"))
+    parts += [_section(caption, plot) for caption, plot in page.plots.items()]
+    parts += [_section(caption, _table(grid)) for caption, grid in page.grids.items()]
+    facts = Grid(("Setting", "Value"), [(name, value) for name, value in page.facts.items()])
+    parts.append(_section("What was run", _table(facts)))
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f"<title>{escape(page.title)}</title><style>{STYLE}</style></head>\n"
+        f"<body><h1>{escape(page.title)}</h1>\n" + "\n".join(parts) + "\n</body></html>\n"
+    )
+
+
+def _section(caption: str, content: str) -> str:
+    return f"<section><h2>{escape(caption)}</h2>\n{content}</section>"
+
+
+def _table(grid: Grid) -> str:
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in grid.heads)
+    rows = "\n".join(
+        f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in grid.rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>\n{rows}\n</tbody></table>"
+
+
+def _text(words: str) -> str:
+    """Escaped, with what stands between pairs of ** in bold."""
+    plain = escape(words).split("**")
+    if len(plain) % 2 == 0:  # a pair is missing
+        return "**".join(plain)
+    return "".join(f"<b>{part}</b>" if at % 2 else part for at, part in enumerate(plain))
