@@ -153,8 +153,12 @@ def answer(ranking: Ranking, entrants: int) -> str:
     where = f" at {listed(speeds)}" if speeds else ""
     return (
         f"Train on **{ranking.champion}**: of {entrants:,} loss subsets it has the best mean rank, "
-        f"{ranking.champion_mean_rank:.2f}, over {' and '.join(titles)}{where}."
+        f"{ranking.champion_mean_rank:.2f}, over {_and(list(titles))}{where}."
     )
+
+
+def _and(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _winners(ranking: Ranking, simulated: bool) -> str:

@@ -64,9 +64,13 @@ def pareto_plot(
     axes.plot(entrants[across], entrants[up], "o", color=REST, fillstyle="none", label="subsets")
     best = entrants.loc[[name for name in entrants.index if name in front]].sort_values(across)
     axes.plot(best[across], best[up], "o-", color=TOP, label="not beaten in both")
-    for name, row in best.iterrows():
+    for at, (name, row) in enumerate(best.iterrows()):
         place = (float(row[across]), float(row[up]))
-        axes.annotate(str(name), place, xytext=(4, 4), textcoords="offset points", fontsize=7)
+        offset = (12, 14 - 12 * at)  # names of neighbours below each other
+        axes.annotate(
+            str(name), place, xytext=offset, textcoords="offset points", fontsize=7,
+            arrowprops={"arrowstyle": "-", "linewidth": 0.4},
+        )  # fmt: skip
     axes.set(xlabel=labels[0], ylabel=labels[1])
     axes.legend(fontsize=8)
     axes.grid(alpha=0.3)

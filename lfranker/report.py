@@ -65,8 +65,12 @@ def _table(grid: Grid) -> str:
 
 
 def _text(words: str) -> str:
-    """Escaped, with what stands between pairs of ** in bold."""
-    plain = escape(words).split("**")
-    if len(plain) % 2 == 0:  # a pair is missing
-        return "**".join(plain)
-    return "".join(f"<b>{part}</b>" if at % 2 else part for at, part in enumerate(plain))
+    """Escaped, with what stands between pairs of ** in bold, and of ` as code."""
+    return _between(_between(escape(words), "**", "b"), "`", "code")
+
+
+def _between(words: str, mark: str, tag: str) -> str:
+    parts = words.split(mark)
+    if len(parts) % 2 == 0:  # a pair is missing
+        return words
+    return "".join(f"<{tag}>{part}</{tag}>" if at % 2 else part for at, part in enumerate(parts))

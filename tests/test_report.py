@@ -57,6 +57,11 @@ def test_the_page_needs_nothing_from_elsewhere():
     assert "http" not in text
 
 
+def test_commands_are_code():
+    assert "use <code>-P repeats=3</code> &amp;" in to_html(page(answer="use `-P repeats=3` &"))
+    assert "one ` only" in to_html(page(answer="one ` only"))
+
+
 def test_names_are_never_markup():
     evil = "<script>alert(1)</script> & **half"
     text = to_html(page(answer=evil, title=evil, facts={evil: evil}, caveats=[evil]))

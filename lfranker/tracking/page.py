@@ -10,7 +10,7 @@ from mlflow.entities import Run
 from lfranker.agreement import pareto_front
 from lfranker.leaderboards import answer, formatted, title_of
 from lfranker.plots import heat_map, pareto_plot
-from lfranker.ranking import Ranking
+from lfranker.ranking import NOISY, Ranking
 from lfranker.report import Page, to_html
 from lfranker.tracking.field_report import Found
 from lfranker.tracking.queries import settings_of
@@ -48,7 +48,10 @@ def page_of(
 
 def _overview(ranking: Ranking) -> dict[str, str]:
     board = ranking.leaderboard[~ranking.leaderboard["baseline"]]
+    speeds = {c.partition("/")[2] for c in map(str, board) if c.startswith("psnr/")}
     columns = [column for column in board if str(column).startswith("rank/")]
+    if len(speeds) == 1:  # over all speeds and at the only one are the same
+        columns = [column for column in columns if str(column).count("/") == 1]
     ranks = (
         board[columns]
         .iloc[:MOST_ROWS]
@@ -66,5 +69,7 @@ def _overview(ranking: Ranking) -> dict[str, str]:
 
 
 def _baselines(ranking: Ranking) -> list[str]:
+    """Without the noisy input, which lies so far off that all others would be one dot."""
     board = ranking.leaderboard
-    return [str(name) for name in board.index[board["baseline"] & board["psnr"].notna()]]
+    shown = board.index[board["baseline"] & board["psnr"].notna()]
+    return [str(name) for name in shown if name != NOISY]
