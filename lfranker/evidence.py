@@ -27,7 +27,7 @@ from lfranker.uncertainty import (
     top_set,
 )
 
-# Differences that do not matter in practice; others are given as --equivalence.
+# Differences that do not matter in practice: by convention, not by measurement.
 EQUIVALENCE: Mapping[str, float] = {"psnr": 0.1, "ssim": 0.005, "repeatability": 0.01}
 ONE_REPEAT = "of these trained models, not of the losses"
 LEAST_PLACES = 3
