@@ -15,6 +15,7 @@ from lfranker.agreement import kendall_tau, kendall_w, pareto_front
 from lfranker.attribution import interactions, mean_effects, shapley
 from lfranker.metrics import METRICS
 from lfranker.ranking_notes import listed
+from lfranker.significance import Significance, significance
 from lfranker.uncertainty import (
     Chance,
     MeanSquares,
@@ -40,6 +41,12 @@ class Cube:
     names: tuple[str, ...]
     places: tuple[str, ...]
     scores: NDArray[np.float64]
+
+    def best(self, count: int) -> "Cube":
+        """The entrants with the highest means, best first."""
+        order = np.argsort(-self.scores.mean(axis=(1, 2)), kind="stable")[:count]
+        names = tuple(self.names[int(at)] for at in order)
+        return Cube(names, self.places, self.scores[order])
 
     @property
     def title(self) -> str:
@@ -116,6 +123,11 @@ def sentence(metric: str, cube: Cube, equivalence: float, seed: int) -> str:
         behind = f"{table.index[1]}, {gap:.2g}{unit} behind"
         said += f"; to tell it from {behind}, takes about {needed:,} fields"
     return said + "."
+
+
+def compared(cube: Cube) -> Significance:
+    """Tests over places, repeats averaged first."""
+    return significance(list(cube.names), cube.scores.mean(axis=2))
 
 
 def agreement(rows: pd.DataFrame, metrics: Sequence[str]) -> tuple[pd.DataFrame, dict[str, float]]:

@@ -11,6 +11,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scikit_posthocs import critical_difference_diagram
+
+from lfranker.significance import Significance
 
 TOP, REST, BASELINE = "#0072B2", "#999999", "#E69F00"
 ROW = 0.26  # inches of height for each entrant
@@ -86,6 +89,17 @@ def attribution_plot(table: pd.DataFrame, label: str) -> str:
         axes.plot([low, high], [at, at], "|-", color="black", markersize=8)
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_xlabel(f"{label}: mean effect of adding the loss to others, 95 % interval")
+    return _svg(figure)
+
+
+def critical_difference_plot(found: Significance, label: str) -> str:
+    """Mean ranks over the fields; bars join what the Nemenyi test cannot tell apart."""
+    figure = Figure(figsize=(WIDTH, 1.5 + 0.5 * ROW * len(found.mean_ranks)), layout="constrained")
+    axes = figure.subplots()
+    critical_difference_diagram(
+        found.mean_ranks, found.nemenyi, ax=axes, label_props={"fontsize": 7}
+    )
+    axes.set_title(f"{label}: mean rank over {found.blocks} places", fontsize=9)
     return _svg(figure)
 
 

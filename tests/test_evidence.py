@@ -38,6 +38,14 @@ def test_a_cube_is_the_mean_over_speeds_of_every_place_and_repeat():
     assert cube.scores[1, 2, 1] == pytest.approx(own["psnr"].mean())
 
 
+def test_the_best_of_a_cube_are_those_with_the_highest_means():
+    cube = cube_of(rows(), "psnr")
+    best = cube.best(2)
+    assert best.names == ("mae+mse", "mae")
+    assert np.array_equal(best.scores, cube.scores[[2, 0]])
+    assert cube.best(9).names == ("mae+mse", "mae", "mse")
+
+
 def test_fields_of_one_place_are_one():
     table = rows(places=6)
     table["place"] = table["place"].replace({"p1": "p0", "p2": "p0"})

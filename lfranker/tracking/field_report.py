@@ -12,17 +12,20 @@ from lfranker.evidence import (
     Cube,
     agreement,
     attributions,
+    compared,
     cube_of,
     front,
     intervals,
     sentence,
 )
 from lfranker.leaderboards import tables, title_of, to_csv
-from lfranker.plots import attribution_plot, interval_plot, rank_plot
+from lfranker.plots import attribution_plot, critical_difference_plot, interval_plot, rank_plot
 from lfranker.ranking import NOISY, Ranking
 from lfranker.ranking_notes import listed
 from lfranker.selection import cross_fit
 from lfranker.tracking.queries import settings_of
+
+MOST = 60  # entrants that are compared each with each
 
 
 @dataclass(frozen=True)
@@ -46,14 +49,25 @@ def report_fields(parent: Run, rows: pd.DataFrame, samples: Mapping[str, Ranking
         cube = cube_of(entrants, metric) if metric in rows else None
         if cube is None:
             continue
+        if (effects := _attribution(rows, cube, metric, seed)) is not None:
+            texts[f"attribution-{metric}.csv"] = effects.to_csv(index=False)
+        if len(cube.names) > MOST:
+            said.append(
+                f"{title_of(metric)}: the first {MOST} of {len(cube.names):,} are compared."
+            )
+            cube = cube.best(MOST)
         label = title_of(metric)
         table = intervals(cube, equivalence, seed)
         texts[f"intervals-{metric}.csv"] = table.to_csv()
-        said.append(sentence(metric, cube, equivalence, seed))
+        tests = compared(cube)
+        texts[f"nemenyi-{metric}.csv"] = tests.nemenyi.to_csv()
+        texts[f"wilcoxon-{metric}.csv"] = tests.wilcoxon.to_csv()
+        said.append(f"{sentence(metric, cube, equivalence, seed)} {tests}")
         plots[f"{label}: scores, {cube.title}"] = interval_plot(table, label)
         plots[f"{label}: ranks, {cube.title}"] = rank_plot(table, label)
-        if (effects := _attribution(rows, cube, metric, seed)) is not None:
-            texts[f"attribution-{metric}.csv"] = effects.to_csv(index=False)
+        if len(cube.names) > 2:
+            plots[f"{label}: critical differences"] = critical_difference_plot(tests, label)
+        if effects is not None:
             plots[f"{label}: what each loss adds, {cube.title}"] = attribution_plot(effects, label)
     selection = cross_fit(entrants, seed)
     if selection is not None:
