@@ -97,7 +97,11 @@ def critical_difference_plot(found: Significance, label: str) -> str:
     figure = Figure(figsize=(WIDTH, 1.5 + 0.5 * ROW * len(found.mean_ranks)), layout="constrained")
     axes = figure.subplots()
     critical_difference_diagram(
-        found.mean_ranks, found.nemenyi, ax=axes, label_props={"fontsize": 7}
+        found.mean_ranks,
+        found.nemenyi,
+        ax=axes,
+        label_props={"fontsize": 7},
+        color_palette=dict.fromkeys(found.mean_ranks.index, "black"),
     )
     axes.set_title(f"{label}: mean rank over {found.blocks} places", fontsize=9)
     return _svg(figure)
