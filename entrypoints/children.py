@@ -14,7 +14,7 @@ from entrypoints.preparation import Inputs
 from lfranker.experiment import Task, training_fingerprint
 from lfranker.launchers import Job, last_words, run_jobs
 from lfranker.tracking.ownership import refuse_if_busy
-from lfranker.tracking.queries import trainings
+from lfranker.tracking.queries import gather, trainings
 from lfranker.tracking.runs import OPEN, TAG, create_child, end_run, set_tags, take_up
 from lfranker.tracking.scoring import scored
 from lfranker.tracking.training_run import PROGRESS_VARIABLE
@@ -40,7 +40,7 @@ def adopt(parent: Run, tasks: Sequence[Task], inputs: Inputs, take_over: bool) -
 
     Raises ValueError where another process is still training one of them, unless `take_over`.
     """
-    known = trainings(parent)
+    known = trainings(gather(parent))
     planned = {(task.name, task.repeat) for task in tasks}
     if not take_over:
         refuse_if_busy(run for key, run in known.items() if key in planned)

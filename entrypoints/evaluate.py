@@ -16,7 +16,7 @@ from lfranker.launchers import launched, terminate_as_interrupt
 from lfranker.scans import ScanSet
 from lfranker.tracking.models import load_network
 from lfranker.tracking.pictures import log_pictures
-from lfranker.tracking.queries import find_parent, find_run, own_scores, trainings
+from lfranker.tracking.queries import find_parent, find_run, gather, own_scores, trainings
 from lfranker.tracking.runs import PARENT, TAG, own_run
 from lfranker.tracking.scoring import log_scans, score_baselines, score_run, scored
 
@@ -56,7 +56,7 @@ def main(parent: str | None, run: str | None, model: str | None, **asked: Any) -
 
 def _score_power_set(parent: Run, scans: ScanSet) -> None:
     log_scans(parent.info.run_id, scans)
-    for training in trainings(parent).values():
+    for training in trainings(gather(parent)).values():
         if training.data.tags.get(TAG + "model") and not scored(training, scans):
             _score_training(training, scans)
     _score_baselines(parent, scans)

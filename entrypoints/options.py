@@ -13,6 +13,7 @@ import click
 
 from lfranker.noise import parse_range
 from lfranker.presets import PRESETS
+from lfranker.rank_config import PROMOTIONS, RankConfig, as_text, parse_values, parse_weights
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 PRESET = "preset"
@@ -59,6 +60,21 @@ class Unless(click.ParamType[Any]):
             return self.parse(value)
         except ValueError as error:
             return self.fail(f"{value!r}: {error}; allowed too: {self.word}", param, ctx)
+
+
+class Parsed(click.ParamType[Any]):
+    """What a function makes of the text; its ValueError is the message."""
+
+    def __init__(self, parse: Callable[[str], Any]) -> None:
+        self.parse, self.name = parse, "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return self.parse(value)
+        except ValueError as error:
+            return self.fail(str(error), param, ctx)
 
 
 def folder(text: str) -> Path:
@@ -165,6 +181,28 @@ cache_option = click.option(
 keep_option = yes_no_option("--keep-checkpoints", "Keep checkpoints of finished trainings.")
 model_name_option = click.option(
     "--model-name", default="lfranker", show_default=True, help="Name in the Model Registry."
+)
+equivalence_option = click.option(
+    "--equivalence",
+    type=Parsed(parse_values),
+    default=as_text(RankConfig().equivalence),
+    show_default=True,
+    help="Differences that do not matter, by criterion; how sure a ranking is, is said of these.",
+)
+weights_option = click.option(
+    "--weights",
+    type=Parsed(parse_weights),
+    default=as_text(RankConfig().weights),
+    show_default=True,
+    help="Of the criteria in the weighted score, which stands beside the mean rank.",
+)
+promote_option = click.option(
+    "--promote",
+    type=click.Choice(PROMOTIONS),
+    default=RankConfig().promote,
+    show_default=True,
+    help="When a winner takes an alias from another power set's version: auto: if it beats that "
+    "one on the same scans beyond the interval; always; or never, and none is given at all.",
 )
 
 

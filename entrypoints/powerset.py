@@ -1,6 +1,8 @@
 """Train every non-empty subset of a set of losses, score all, rank them, register the winners."""
 
 import sys
+from dataclasses import fields
+from functools import partial
 from typing import Any
 
 import click
@@ -19,9 +21,11 @@ from lfranker.experiment import Task, powerset_key, tasks
 from lfranker.launchers import available_cores, terminate_as_interrupt
 from lfranker.losses import build_objective, parse_losses
 from lfranker.presets import PRESETS
+from lfranker.rank_config import RankConfig
 from lfranker.tracking.datasets import log_dataset
 from lfranker.tracking.ownership import sweep
 from lfranker.tracking.pictures import log_pictures
+from lfranker.tracking.rescoring import score_version
 from lfranker.tracking.runs import TAG, log_settings, own_run, set_tags
 from lfranker.tracking.scoring import log_scans, score_baselines
 from lfranker.training import TrainConfig
@@ -38,6 +42,7 @@ MOST_JOBS = 8  # at once unless told: each process holds torch and a network in 
 @o.yes_no_option("--dry-run", "Only show the plan and how long it would take.")
 @o.yes_no_option("--take-over", "Go on with trainings whose process another machine left open.")
 @o.combine(o.keep_option, o.cache_option, o.model_name_option)
+@o.combine(o.equivalence_option, o.weights_option, o.promote_option)
 @o.settings_options(TrainConfig, SynthConfig)
 def main(losses: tuple[str, ...] | None, dry_run: bool, **asked: Any) -> None:
     r"""Which loss should a denoiser be trained on? Trains one per subset, and ranks.
@@ -97,8 +102,10 @@ def _conduct(
     run_all(children, todo, jobs, cost, lambda text: tqdm.write(text, file=sys.stderr))
     for said in score_baselines(run, inputs.scans, inputs.extra_baselines()):
         click.echo(f"baseline {said}", err=True)
-    report(run_id, asked["model_name"])
     log_pictures(MlflowClient().get_run(run_id), inputs.scans)
+    ranking = RankConfig(**{item.name: asked[item.name] for item in fields(RankConfig)})
+    rescore = partial(score_version, scans=inputs.scans)
+    report(run_id, asked["model_name"], ranking, rescore=rescore)
 
 
 def _passed_on(inputs: preparation.Inputs, asked: dict[str, Any]) -> list[str]:

@@ -1,32 +1,41 @@
 """Rank the losses of a power set from its scores, and register the winners."""
 
 import sys
+from typing import Any
 
 import click
 
 from entrypoints import options as o
 from lfranker.leaderboards import tables, to_markdown
+from lfranker.rank_config import RankConfig
+from lfranker.tracking.promotion import Rescore
 from lfranker.tracking.ranker import CAPTIONS, rank_power_set
 
 
 @click.command()
 @o.word_option("--parent", "latest", str, "Run ID of the power set; latest: the newest.")
 @o.word_option("--scans", "own", str, "First digits of the digest of other scans it was scored on.")
-@o.model_name_option
-def main(parent: str | None, scans: str | None, model_name: str) -> None:
+@o.combine(o.model_name_option, o.equivalence_option, o.weights_option, o.promote_option)
+def main(parent: str | None, scans: str | None, model_name: str, **asked: Any) -> None:
     """Leaderboards and winners of a power set, from what the tracking server holds.
 
     Can be run again at any time, on any machine that reaches the server.
     """
     try:
-        report(parent, model_name, scans)
+        report(parent, model_name, RankConfig(**asked), scans)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
 
 
-def report(parent: str | None, model_name: str, scans: str | None = None) -> None:
+def report(
+    parent: str | None,
+    model_name: str,
+    config: RankConfig,
+    scans: str | None = None,
+    rescore: Rescore | None = None,
+) -> None:
     """Rank, write the result to the tracking server and show it."""
-    result = rank_power_set(parent, model_name, scans)
+    result = rank_power_set(parent, model_name, scans, config, rescore)
     board = tables(result.ranking)["leaderboard"]
     click.echo(to_markdown(board, CAPTIONS["leaderboard"], simulated=result.simulated))
     for line in (*result.ranking.notes, *result.notices):

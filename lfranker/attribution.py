@@ -1,7 +1,8 @@
 """What each loss adds: mean effects, Shapley values and pairwise interactions over all subsets.
 
 A value function v gives each subset of losses its score (higher is better). The mean effect of a
-loss is that of adding it to a subset that is not empty, over all such subsets. The Shapley value
+loss is that of adding it to a subset that is not empty, over all such subsets that were scored
+both without and with it. The Shapley value
 (Shapley 1953) shares out v(all) - v(none) exactly; with v(none) that of the noisy input it mostly
 spreads the gain of denoising at all, of which any loss brings nearly everything.
 """
@@ -18,17 +19,30 @@ Values = Mapping[Subset, NDArray[np.float64] | float]
 
 
 def mean_effects(values: Values) -> dict[str, NDArray[np.float64]]:
-    """Mean of v(S + loss) - v(S) over non-empty S without the loss. ``values``: see ``check``."""
-    losses = check(values)
+    """Mean of v(S + loss) - v(S) over the non-empty S without the loss of which both are there.
+
+    A loss without any such pair has none. Where subsets are missing, effects are means over
+    different company and compare loosely: `pairs` tells how many there were.
+    """
     return {
-        loss: _mean([_effect(values, s, loss) for s in _subsets(losses - {loss}) if s])
+        loss: _mean([_effect(values, s, loss) for s in found])
+        for loss, found in pairs(values).items()
+        if found
+    }
+
+
+def pairs(values: Values) -> dict[str, list[Subset]]:
+    """For each loss the non-empty subsets that there are both without and with it."""
+    losses = frozenset[str]().union(*values)
+    return {
+        loss: [s for s in values if s and loss not in s and s | {loss} in values]
         for loss in sorted(losses)
     }
 
 
 def shapley(values: Values) -> dict[str, NDArray[np.float64]]:
     """Mean marginal contribution over all orders in which losses may be added to none."""
-    losses = check(values, empty=True)
+    losses = check(values)
     count = len(losses)
     return {
         loss: _sum(
@@ -47,7 +61,7 @@ def interactions(values: Values) -> dict[tuple[str, str], NDArray[np.float64]]:
 
     Above 0 they help each other, below 0 one makes the other superfluous.
     """
-    losses = check(values, empty=True)
+    losses = check(values)
     count = len(losses)
     return {
         (one, other): _sum(
@@ -61,14 +75,14 @@ def interactions(values: Values) -> dict[tuple[str, str], NDArray[np.float64]]:
     }
 
 
-def check(values: Values, *, empty: bool = False) -> Subset:
-    """All losses of ``values``, which must hold every non-empty subset, and none if ``empty``.
+def check(values: Values) -> Subset:
+    """All losses of ``values``, which must hold every subset, the empty one too.
 
     A value may be an array, for instance of draws, all of one shape. Raises ValueError naming
     what is missing or not finite.
     """
     losses = frozenset().union(*values)
-    wanted = [s for s in _subsets(losses) if s or empty]
+    wanted = _subsets(losses)
     missing = ["+".join(sorted(s)) or "none" for s in wanted if s not in values]
     if missing or len(losses) < 2:
         raise ValueError(

@@ -5,20 +5,21 @@ score is the mean over the scan speeds, so that what belongs together stays toge
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from lfranker.agreement import kendall_tau, kendall_w, pareto_front
-from lfranker.attribution import interactions, mean_effects, shapley
+from lfranker.attribution import interactions, mean_effects, pairs, shapley
+from lfranker.cubes import Cube
 from lfranker.metrics import METRICS
 from lfranker.ranking_notes import listed
 from lfranker.significance import Significance, significance
 from lfranker.uncertainty import (
     Chance,
     MeanSquares,
+    chances_of_beating,
     chances_of_being_best,
     difference_interval,
     fields_needed,
@@ -27,50 +28,6 @@ from lfranker.uncertainty import (
     score_interval,
     top_set,
 )
-
-# Differences that do not matter in practice: by convention, not by measurement.
-EQUIVALENCE: Mapping[str, float] = {"psnr": 0.1, "ssim": 0.005, "repeatability": 0.01}
-ONE_REPEAT = "of these trained models, not of the losses"
-LEAST_PLACES = 3
-
-
-@dataclass(frozen=True)
-class Cube:
-    """Scores (entrants, places, repeats) of one metric, whole."""
-
-    names: tuple[str, ...]
-    places: tuple[str, ...]
-    scores: NDArray[np.float64]
-
-    def best(self, count: int) -> "Cube":
-        """The entrants with the highest means, best first."""
-        order = np.argsort(-self.scores.mean(axis=(1, 2)), kind="stable")[:count]
-        names = tuple(self.names[int(at)] for at in order)
-        return Cube(names, self.places, self.scores[order])
-
-    @property
-    def title(self) -> str:
-        """What intervals of these scores are about."""
-        return ONE_REPEAT if self.scores.shape[2] == 1 else "of the losses, over repeats"
-
-
-def cube_of(rows: pd.DataFrame, metric: str) -> Cube | None:
-    """From a row per `name`, `place`, `speed`, `repeat`; entrants with a gap are left out.
-
-    None for fewer than 2 entrants or 3 places.
-    """
-    keys = ["place", "repeat", "speed"]
-    wide = rows.pivot_table(index="name", columns=keys, values=metric, dropna=False, sort=False)
-    wide = wide.loc[:, wide.notna().any()]
-    gaps = wide.index[~np.isfinite(wide.to_numpy(np.float64)).all(axis=1)]
-    cells = wide.drop(index=gaps).T.groupby(level=["place", "repeat"], sort=False).mean().T
-    whole = pd.Series(cells.columns.get_level_values("place")).value_counts(sort=False)
-    repeats = int(whole.max()) if len(whole) else 0
-    places = list(whole.index[whole == repeats])
-    if len(cells) < 2 or len(places) < LEAST_PLACES:
-        return None
-    values = np.stack([cells[place].to_numpy(np.float64) for place in places], axis=1)
-    return Cube(tuple(map(str, cells.index)), tuple(map(str, places)), values)
 
 
 def intervals(cube: Cube, equivalence: float, seed: int) -> pd.DataFrame:
@@ -101,6 +58,13 @@ def intervals(cube: Cube, equivalence: float, seed: int) -> pd.DataFrame:
         index=pd.Index(cube.names, name="losses"),
     )
     return table.sort_values("mean", ascending=False, kind="stable")
+
+
+def beats(cube: Cube, seed: int) -> pd.DataFrame:
+    """The chance that the true mean of the row's entrant is above that of the column's."""
+    squares, chance = _asked(cube, seed)
+    names = list(cube.names)
+    return pd.DataFrame(chances_of_beating(squares, chance), index=names, columns=names)
 
 
 def sentence(metric: str, cube: Cube, equivalence: float, seed: int) -> str:
@@ -146,28 +110,35 @@ def front(rows: pd.DataFrame, metrics: Sequence[str]) -> list[str]:
     return pareto_front(rows.groupby("name")[list(metrics)].mean())
 
 
-def attributions(cube: Cube, noisy: NDArray[np.float64], seed: int) -> pd.DataFrame:
+def attributions(cube: Cube, noisy: NDArray[np.float64] | None, seed: int) -> pd.DataFrame:
     """Mean effect, Shapley value and interactions with intervals; a row for each.
 
-    ``noisy`` (places, repeats) are the scores of the noisy input, the value of no loss at all.
-    Raises ValueError where a subset is missing.
+    ``noisy`` (places, repeats) are the scores of the noisy input, the value of no loss at all;
+    None where they are not known. Without them, or where a subset is missing, there are only the
+    mean effects, over the pairs of subsets that there are; `pairs` says of how many.
     """
     values = {
         frozenset(name.split("+")): scores
         for name, scores in zip(cube.names, cube.scores, strict=True)
     }
-    values[frozenset()] = np.broadcast_to(noisy, cube.scores.shape[1:])
-    return pd.DataFrame(_attributed(values, seed))
+    losses = frozenset[str]().union(*values)
+    whole = len(values) == 2 ** len(losses) - 1
+    if noisy is not None and whole:
+        values[frozenset()] = np.broadcast_to(noisy, cube.scores.shape[1:])
+    columns = ["kind", "losses", "value", "low", "high", "pairs"]
+    return pd.DataFrame(_attributed(values, seed), columns=columns)
 
 
 def _attributed(
     values: dict[frozenset[str], NDArray[np.float64]], seed: int
 ) -> Iterator[dict[str, str | float]]:
     kinds: dict[str, Mapping[tuple[str, ...], NDArray[np.float64]]] = {
-        "mean effect": {(loss,): v for loss, v in mean_effects(values).items()},
-        "Shapley value": {(loss,): v for loss, v in shapley(values).items()},
-        "interaction": dict(interactions(values).items()),
+        "mean effect": {(loss,): v for loss, v in mean_effects(values).items()}
     }
+    if frozenset() in values:
+        kinds["Shapley value"] = {(loss,): v for loss, v in shapley(values).items()}
+        kinds["interaction"] = dict(interactions(values).items())
+    counts = {loss: len(found) for loss, found in pairs(values).items()}
     chance: Chance | None = None
     for kind, found in kinds.items():
         for losses, cells in found.items():
@@ -180,6 +151,7 @@ def _attributed(
                 "value": float(squares.mean[0]),
                 "low": interval.low,
                 "high": interval.high,
+                "pairs": counts[losses[0]] if kind == "mean effect" else np.nan,
             }
 
 

@@ -1,4 +1,4 @@
-"""A ranking as tables and text: the paper's Tables II to V, a leaderboard, the note in the UI.
+"""A ranking as tables: the paper's Tables II to V, and a leaderboard.
 
 Every table has a row per entrant, then the baselines, and a column `outcome` ("baseline" for those)
 that `to_markdown` writes behind the name. Tables hold full precision; digits are cut in Markdown.
@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 
 from lfranker.metrics import METRICS
-from lfranker.ranking import DIRECTIONS, Ranking, criteria_of, tie_key
-from lfranker.ranking_notes import listed
+from lfranker.ranking import DIRECTIONS, VISUAL, Ranking, criteria_of, tie_key
 from lfranker.report import Grid
 
-NOTE_LIMIT = 7_500  # characters; MLflow cuts a tag at 8,000
 TITLES: Mapping[str, str] = {
     **{name: metric.title for name, metric in METRICS.items()},
+    VISUAL: "Visual rating",
     "mean_rank": "Mean rank",
+    "weighted": "Weighted score",
     "seconds_per_step": "Cost per step",
     "seconds_per_megapixel": "Denoising",
     "worse_than_noisy": "Worse than noisy in",
@@ -31,7 +31,9 @@ UNITS: Mapping[str, str] = {
 }
 DIGITS: Mapping[str, int] = {
     **{name: metric.digits for name, metric in METRICS.items()},
+    VISUAL: 2,
     "mean_rank": 2,
+    "weighted": 3,
 }
 REPORTED = [name for name, metric in METRICS.items() if not metric.ranked]
 COSTS = ("mean_rank", "seconds_per_step")  # lower is better
@@ -52,8 +54,9 @@ def tables(ranking: Ranking) -> dict[str, pd.DataFrame]:
     winning = by_subset.assign(wins=[_won(ranking, str(name)) for name in by_subset.index])
     winning = winning[winning["baseline"] | winning["wins"].ne("")]
     cost = ["seconds_per_step", "seconds_per_megapixel"]
+    columns = ["mean_rank", "weighted", *overall, *REPORTED, *cost, "worse_than_noisy"]
     return {
-        "leaderboard": _table(board, ["mean_rank", *overall, *REPORTED, *cost, "worse_than_noisy"]),
+        "leaderboard": _table(board, columns),
         "table2": _table(by_subset, quality),
         "table3": _table(by_subset, [column for m in quality for column in speeds[m]]),
         "table4": _table(by_subset, speeds.get("keypoints") or ["keypoints"]),
@@ -68,18 +71,25 @@ def to_markdown(
     simulated: bool = False,
     directions: Mapping[str, bool] = DIRECTIONS,
     rows: Sequence[str] | None = None,
+    links: Mapping[str, str] | None = None,
 ) -> str:
     """A caption and a table, the best entrants of each column (all of equals) in bold.
 
     `simulated` scans put "Synthetic" in front of the caption. `rows` shows these alone, without
     making any of them the best. Columns without any value are left out, and only entrants whose
-    outcome is "ok" are ever bold.
+    outcome is "ok" are ever bold. `links` are addresses by name.
     """
     grid, columns = formatted(table, directions, rows)
+    shown = [str(name) for name in table.index if rows is None or name in rows]
+    links = links or {}
+    named = [
+        f"[{row[0]}]({links[n]})" if n in links else row[0]
+        for n, row in zip(shown, grid.rows, strict=True)
+    ]
     sides = ["---", *("---:" if table[c].dtype.kind == "f" else "---" for c in columns)]
     title = f"**{'Synthetic scans: ' * simulated}{caption}**"
-    lines = map(_line, grid.rows)
-    return "\n".join([title, "", _line(grid.heads), f"|{'|'.join(sides)}|", *lines, ""])
+    lines = (line([name, *row[1:]]) for name, row in zip(named, grid.rows, strict=True))
+    return "\n".join([title, "", line(grid.heads), f"|{'|'.join(sides)}|", *lines, ""])
 
 
 def formatted(
@@ -103,73 +113,6 @@ def to_csv(table: pd.DataFrame) -> str:
     return str(table.to_csv(index_label="losses", lineterminator="\n"))
 
 
-def note(
-    ranking: Ranking,
-    *,
-    simulated: bool = False,
-    caveats: Sequence[str] = (),
-    founded: Sequence[str] = (),
-) -> str:
-    """The ranking on a page of Markdown, the answer first, within NOTE_LIMIT characters.
-
-    `caveats` are sentences put right under the answer, `founded` those that say how sure it is,
-    under the leaderboard. What does not fit is left out from the end,
-    a whole section at a time, and its absence is said.
-    """
-    board = tables(ranking)["leaderboard"].drop(columns=REPORTED, errors="ignore")
-    entrants, baselines = (board[board["outcome"].eq("baseline") == side] for side in (False, True))
-    top = [*entrants.index[:5], *baselines.index[:8]]
-    caption = f"The first {min(5, len(entrants))} of {len(entrants):,}, and the baselines"
-    said = [*caveats, *(["These scans are synthetic: simulated, not measured."] * simulated)]
-    sections = [
-        answer(ranking, len(entrants)),
-        "\n>\n".join(f"> {' '.join(sentence.split())}" for sentence in said),
-        "\n".join(f"- {sentence}" for sentence in ranking.notes),
-        to_markdown(board, caption, simulated=simulated, directions=ranking.directions, rows=top),
-        "\n".join(["**How sure this is**", "", *(f"- {text}" for text in founded)] * bool(founded)),
-        _winners(ranking, simulated),
-    ]
-    return _fit([section.rstrip() for section in sections if section])
-
-
-def _fit(sections: Sequence[str]) -> str:
-    rest = "\n\n(More is in the tables among the artifacts.)\n"
-    text = sections[0][: NOTE_LIMIT - len(rest)]
-    cut = False
-    for section in sections[1:]:
-        if len(text) + len(section) + 2 + len(rest) <= NOTE_LIMIT:
-            text += f"\n\n{section}"
-        else:
-            cut = True
-    return text + (rest if cut else "\n")
-
-
-def answer(ranking: Ranking, entrants: int) -> str:
-    """The sentence for which all was done."""
-    if ranking.champion is None:
-        return "**No answer**: no entrant has a finite score in every criterion that decides it."
-    titles = dict.fromkeys(title_of(c.partition("/")[0], unit=False) for c in ranking.judged)
-    speeds = dict.fromkeys(c.partition("/")[2] for c in ranking.judged if "/" in c)
-    where = f" at {listed(speeds)}" if speeds else ""
-    return (
-        f"Train on **{ranking.champion}**: of {entrants:,} loss subsets it has the best mean rank, "
-        f"{ranking.champion_mean_rank:.2f}, over {_and(list(titles))}{where}."
-    )
-
-
-def _and(words: Sequence[str]) -> str:
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-
-
-def _winners(ranking: Ranking, simulated: bool) -> str:
-    board = ranking.leaderboard
-    lines = ["| Criterion | Winner | Score |", "|---|---|---:|"]
-    for criterion, name in ranking.winners.items():
-        write = _writer(criterion, board[criterion])
-        lines.append(_line([title_of(criterion), name, write(board[criterion][name])]))
-    return "\n".join([f"**{'Synthetic scans: ' * simulated}Winners**", "", *lines])
-
-
 def _by_subset(board: pd.DataFrame, order: Sequence[str]) -> list[str]:
     names = board.index[~board["baseline"]]
     return [*sorted(names, key=lambda name: tie_key(name, order)), *board.index[board["baseline"]]]
@@ -187,18 +130,18 @@ def _won(ranking: Ranking, name: str) -> str:
 
 def _column(table: pd.DataFrame, column: str, directions: Mapping[str, bool]) -> list[str]:
     values = table[column]
-    write = _writer(column, values)
+    write = writer(column, values)
     texts = [write(value) if _given(value) else "-" for value in values]
     metric = column.partition("/")[0]
-    if column not in COSTS and metric not in directions:
+    if column not in (*COSTS, "weighted") and metric not in directions:
         return texts
-    higher = directions.get(metric, False)
+    higher = column == "weighted" or directions.get(metric, False)
     able = values.where(table["outcome"].eq("ok") & np.isfinite(values))
     best = able.max() if higher else able.min()
     return [f"**{t}**" if value == best else t for t, value in zip(texts, able, strict=True)]
 
 
-def _writer(column: str, values: pd.Series) -> Callable[[float | str], str]:
+def writer(column: str, values: pd.Series) -> Callable[[float | str], str]:
     if values.dtype.kind != "f":
         return str
     metric = column.partition("/")[0]
@@ -223,6 +166,6 @@ def _named(name: str, outcome: str) -> str:
     return name if outcome == "ok" else f"{name} ({outcome})"
 
 
-def _line(cells: Sequence[str]) -> str:
+def line(cells: Sequence[str]) -> str:
     escaped = [" ".join(cell.replace("|", r"\|").split()) for cell in cells]
     return "| " + " | ".join(escaped) + " |"

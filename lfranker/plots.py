@@ -18,6 +18,7 @@ from lfranker.significance import Significance
 TOP, REST, BASELINE = "#0072B2", "#999999", "#E69F00"
 ROW = 0.26  # inches of height for each entrant
 WIDTH = 7.5  # inches
+MOST = 16  # entrants in a plot of each against each
 
 
 def interval_plot(table: pd.DataFrame, label: str) -> str:
@@ -52,6 +53,22 @@ def heat_map(ranks: pd.DataFrame) -> str:
         colour = "white" if value > middle else "black"
         axes.text(column, row, f"{value:g}", ha="center", va="center", color=colour, fontsize=8)
     axes.set_xticks(range(ranks.shape[1]), list(map(str, ranks.columns)), rotation=30, ha="right")
+    axes.grid(visible=False)
+    return _svg(figure)
+
+
+def chance_plot(chances: pd.DataFrame) -> str:
+    """Chances (%) that the row's entrant is truly better than the column's, of the first MOST."""
+    shown = 100 * chances.iloc[:MOST, :MOST]
+    figure, axes = _rows(list(map(str, shown.index)))
+    axes.imshow(shown.to_numpy(), aspect="auto", cmap="cividis", vmin=0, vmax=100)
+    for (row, column), value in np.ndenumerate(shown.to_numpy()):
+        colour = "white" if value < 50 else "black"
+        words = "" if row == column else f"{value:.0f}"
+        axes.text(column, row, words, ha="center", va="center", color=colour, fontsize=7)
+    names = list(map(str, shown.columns))
+    axes.set_xticks(range(len(names)), names, rotation=30, ha="right", fontsize=7)
+    axes.set_xlabel("chance in % that the row is better than the column")
     axes.grid(visible=False)
     return _svg(figure)
 

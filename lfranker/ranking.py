@@ -9,15 +9,19 @@ what failed, collapsed, diverged or is not a finite number comes last and never 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 
 from lfranker.metrics import METRICS
 from lfranker.ranking_notes import listed, loss_of, notes
+from lfranker.weighted import weighted_score
 
+VISUAL = "visual"  # what people see: the mean rating of blinded pictures, 1 to 5
 DIRECTIONS: Mapping[str, bool] = {  # True: higher is better
-    name: bool(metric.higher_is_better) for name, metric in METRICS.items() if metric.ranked
+    **{name: bool(metric.higher_is_better) for name, metric in METRICS.items() if metric.ranked},
+    VISUAL: True,
 }
 # Raw keypoint counts are left out: leftover noise raises them as well as detail does.
 CHAMPION_METRICS = ("psnr", "ssim", "repeatability")
@@ -32,7 +36,8 @@ class Ranking:
 
     leaderboard: a row per entrant, best mean rank first (those that cannot be champion after those
         that can), then the baselines as given. The columns of the scores and `mean_rank`,
-        `rank/<criterion>` (1 is best, ties averaged), `outcome`, `baseline` and `worse_than_noisy`
+        `rank/<criterion>` (1 is best, ties averaged), `weighted` (see `weighted.weighted_score`,
+        over all speeds), `outcome`, `baseline` and `worse_than_noisy`
         (the metrics among psnr and ssim, over all speeds, that are below the noisy input's: "",
         "psnr", "ssim" or "psnr, ssim").
     winners: the best entrant of every criterion.
@@ -56,6 +61,7 @@ def rank(
     *,
     directions: Mapping[str, bool] = DIRECTIONS,
     order: Sequence[str] = LOSS_ORDER,
+    weights: Mapping[str, float] = MappingProxyType(dict.fromkeys(CHAMPION_METRICS, 1.0)),
 ) -> Ranking:
     """Rank the entrants of `scores` (index: names; columns: criteria, `outcome`, `baseline`, ...).
 
@@ -78,6 +84,7 @@ def rank(
     rivals = [str(name) for name in entrants.index[fit & mean_rank.eq(best)]]
 
     board["mean_rank"] = mean_rank
+    board["weighted"] = weighted_score(entrants, weights)
     board["worse_than_noisy"] = _worse_than_noisy(usable, names)
     board = board.join(ranks.add_prefix("rank/"))
     board = board.loc[[*_places(mean_rank, fit), *baselines]]
@@ -112,12 +119,12 @@ def criteria_of(board: pd.DataFrame, directions: Mapping[str, bool] = DIRECTIONS
 
     def place(column: str) -> tuple[int, str, float, str]:
         metric, _, speed = column.partition("/")
-        return metrics.index(metric), *_speed_key(speed)
+        return metrics.index(metric), *speed_key(speed)
 
     return sorted(columns, key=place)
 
 
-def _speed_key(speed: str) -> tuple[str, float, str]:
+def speed_key(speed: str) -> tuple[str, float, str]:
     """Sorts "spd2" before "spd10", and a dwell time such as "500ns" before "2us"."""
     found = re.fullmatch(r"(\D*)(\d+(?:\.\d+)?) ?(.*)", speed)
     if not found:

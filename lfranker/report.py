@@ -1,7 +1,8 @@
 """A ranking as one page of HTML that needs nothing else: no network, no script."""
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 
 STYLE = """
@@ -32,6 +33,8 @@ class Page:
     grids: Mapping[str, Grid]  # by caption
     plots: Mapping[str, str]  # caption -> SVG, trusted
     facts: Mapping[str, str]  # what was run
+    pictures: Mapping[str, bytes] = field(default_factory=dict)  # caption -> JPEG
+    missing: Sequence[str] = ()  # what the ranking does without
 
 
 def to_html(page: Page) -> str:
@@ -39,12 +42,14 @@ def to_html(page: Page) -> str:
     parts = [f'<p class="answer">{_text(page.answer)}</p>']
     parts += [f'<p class="caveat">{_text(caveat)}</p>' for caveat in page.caveats]
     if page.evidence:
-        items = "".join(f"<li>{_text(sentence)}</li>" for sentence in page.evidence)
-        parts.append(_section("How sure this is", f"<ul>{items}</ul>"))
+        parts.append(_section("How sure this is", _list(page.evidence)))
     parts += [_section(caption, plot) for caption, plot in page.plots.items()]
+    parts += [_section(caption, _image(caption, jpeg)) for caption, jpeg in page.pictures.items()]
     parts += [_section(caption, _table(grid)) for caption, grid in page.grids.items()]
     facts = Grid(("Setting", "Value"), [(name, value) for name, value in page.facts.items()])
     parts.append(_section("What was run", _table(facts)))
+    if page.missing:
+        parts.append(_section("What is missing", _list(page.missing)))
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f"<title>{escape(page.title)}</title><style>{STYLE}</style></head>\n"
@@ -54,6 +59,15 @@ def to_html(page: Page) -> str:
 
 def _section(caption: str, content: str) -> str:
     return f"<section><h2>{escape(caption)}</h2>\n{content}</section>"
+
+
+def _list(sentences: Sequence[str]) -> str:
+    return f"<ul>{''.join(f'<li>{_text(sentence)}</li>' for sentence in sentences)}</ul>"
+
+
+def _image(caption: str, jpeg: bytes) -> str:
+    words = escape(caption, quote=True)
+    return f'<img alt="{words}" src="data:image/jpeg;base64,{b64encode(jpeg).decode()}">'
 
 
 def _table(grid: Grid) -> str:

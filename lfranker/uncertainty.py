@@ -126,6 +126,12 @@ def chance_of_beating(first: int, second: int, squares: MeanSquares, chance: Cha
     return float(np.mean(draws > 0) + np.mean(draws == 0) / 2)
 
 
+def chances_of_beating(squares: MeanSquares, chance: Chance) -> Floats:
+    """(m, m): of each model (row) against each other one; 1/2 against itself."""
+    models = range(len(squares.mean))
+    return np.array([[chance_of_beating(a, b, squares, chance) for b in models] for a in models])
+
+
 def rank_intervals(squares: MeanSquares, chance: Chance) -> list[tuple[int, int]]:
     """The best and the worst rank that each model may have, all at once with 95 % confidence.
 

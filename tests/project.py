@@ -9,7 +9,7 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from lfranker.tracking.queries import find_parent, trainings
+from lfranker.tracking.queries import find_parent, gather, trainings
 
 ROOT = Path(__file__).parents[1]
 
@@ -49,7 +49,7 @@ class Project:
         return done.stdout + done.stderr
 
     def children(self) -> dict[str, Run]:
-        return {name: run for (name, _), run in trainings(self.parent()).items()}
+        return {name: run for (name, _), run in trainings(gather(self.parent())).items()}
 
     def parent(self) -> Run:
         return find_parent(None)

@@ -3,7 +3,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from lfranker.attribution import _subsets, interactions, mean_effects, shapley
+from lfranker.attribution import _subsets, interactions, mean_effects, pairs, shapley
 
 LOSSES = ("mae", "mse", "ssim", "perceptual")
 PAIR = frozenset({"mae", "ssim"})
@@ -74,10 +74,18 @@ def test_draws_are_attributed_one_by_one():
 def test_gaps_are_named_and_never_averaged_over():
     values = game()
     del values[PAIR]
-    with pytest.raises(ValueError, match=r"mae\+ssim"):
-        mean_effects(values)
-    with pytest.raises(ValueError, match=r"not for: \['mae\+ssim'\]"):
-        mean_effects({**values, PAIR: np.nan})
+    for function in (shapley, interactions):
+        with pytest.raises(ValueError, match=r"missing: \['mae\+ssim'\]"):
+            function(values)
+        with pytest.raises(ValueError, match=r"not for: \['mae\+ssim'\]"):
+            function({**values, PAIR: np.nan})
+
+
+def test_mean_effects_are_over_the_pairs_that_there_are():
+    """By hand: with mse alone gone, mae has no pair; mse has the one with mae."""
+    values = {frozenset({"mae"}): 20.0, frozenset({"mae", "mse"}): 21.5}
+    assert pairs(values) == {"mae": [], "mse": [frozenset({"mae"})]}
+    assert mean_effects(values) == {"mse": 1.5}
 
 
 def test_shapley_and_interactions_are_those_of_shapiq():
@@ -89,8 +97,8 @@ def test_shapley_and_interactions_are_those_of_shapiq():
         return np.array([values[frozenset(np.array(losses)[row])] for row in coalitions])
 
     computer = shapiq.ExactComputer(worth, n_players=4)
-    single, pairs = computer("SV"), computer("SII", order=2)
+    single, twos = computer("SV"), computer("SII", order=2)
     for at, loss in enumerate(losses):
         assert single[(at,)] == pytest.approx(float(shapley(values)[loss]))
     for (one, other), value in interactions(values).items():
-        assert pairs[(losses.index(one), losses.index(other))] == pytest.approx(float(value))
+        assert twos[(losses.index(one), losses.index(other))] == pytest.approx(float(value))

@@ -2,11 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lfranker.cubes import ONE_REPEAT, cube_of
 from lfranker.evidence import (
-    ONE_REPEAT,
     agreement,
     attributions,
-    cube_of,
+    beats,
     front,
     intervals,
     sentence,
@@ -108,7 +108,24 @@ def test_attributions_have_intervals_about_the_truth():
     for row, expected in zip(table.itertuples(), truth.values(), strict=True):
         assert row.low < expected < row.high
         assert row.high - row.low < 0.1
-    with pytest.raises(ValueError, match="missing"):
-        attributions(
-            cube_of(rows(worth={"mae": 1.0, "mae+mse": 1.5}), "psnr"), np.zeros((12, 1)), 0
-        )
+    assert table["pairs"].dropna().tolist() == [1, 1]
+
+
+def test_without_a_subset_or_the_noisy_input_only_mean_effects_are_left():
+    whole, gap = cube_of(rows(), "psnr"), cube_of(rows(worth={"mae": 1.0, "mae+mse": 1.5}), "psnr")
+    assert attributions(whole, None, 0)[["kind", "losses"]].to_numpy().tolist() == [
+        ["mean effect", "mae"],
+        ["mean effect", "mse"],
+    ]
+    left = attributions(gap, np.zeros((12, 1)), 0)
+    assert left[["losses", "pairs"]].to_numpy().tolist() == [["mse", 1]]
+    assert left["value"].item() == pytest.approx(0.5, abs=0.05)
+    assert attributions(cube_of(rows(worth={"mae": 1.0, "mse": 0.4}), "psnr"), None, 0).empty
+
+
+def test_chances_of_beating_are_one_for_the_far_better_and_add_up():
+    table = beats(cube_of(rows(), "psnr"), seed=0)
+    assert table.loc["mae", "mse"] == 1
+    assert table.loc["mse", "mae+mse"] == 0
+    assert np.allclose(table + table.T, 1)
+    assert np.allclose(np.diag(table), 0.5)

@@ -8,8 +8,9 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from tracked import SCANS, make_child, make_parent
 
+from lfranker.tracking.boards import scores
 from lfranker.tracking.field_scores import by_sample, field_scores
-from lfranker.tracking.queries import scores
+from lfranker.tracking.queries import gather
 from lfranker.tracking.ranker import rank_power_set
 from lfranker.tracking.runs import NOTE, TAG, create_child, log_metrics
 
@@ -40,13 +41,15 @@ def parent(store: Path) -> Run:
 
 
 def test_tables_of_all_runs_are_read_back(parent: Run) -> None:
-    rows = field_scores(parent, SCANS, simulated=False)
+    rows = field_scores(gather(parent), SCANS, simulated=False)
     assert len(rows) == 3 * 6
     assert set(rows.loc[rows["baseline"], "name"]) == {"noisy"}
     assert rows["field"].tolist()[:2] == ["000", "001"]  # names, not numbers
     own = rows[(rows["name"] == "mae") & (rows["sample"] == "tin")]
     assert own["psnr"].tolist() == [20, 20]
-    assert field_scores(parent, SCANS, simulated=True).empty  # they have tables of other names
+    assert field_scores(
+        gather(parent), SCANS, simulated=True
+    ).empty  # they have tables of other names
 
 
 def test_repeats_are_told_apart(store: Path) -> None:
@@ -54,16 +57,16 @@ def test_repeats_are_told_apart(store: Path) -> None:
     for repeat in (0, 1):
         run = make_child(parent, "mae", {"psnr": 1.0}, repeat=str(repeat))
         log_table(run, [20.0 + 2 * repeat, 30.0], ["", ""])
-    rows = field_scores(parent, SCANS, simulated=False)
+    rows = field_scores(gather(parent), SCANS, simulated=False)
     repeats = rows.groupby("repeat")["psnr"].apply(list).to_dict()
     assert repeats == {0: [20, 30], 1: [22, 30]}
 
 
 def test_each_sample_group_has_a_leaderboard_with_baselines(parent: Run) -> None:
-    samples = by_sample(field_scores(parent, SCANS, simulated=False))
+    samples = by_sample(field_scores(gather(parent), SCANS, simulated=False))
     assert {name: own.champion for name, own in samples.items()} == {"gold": "mae", "tin": "mse"}
     assert samples["tin"].leaderboard["psnr/100ns"].to_dict() == {"mse": 21, "mae": 20, "noisy": 19}
-    rows = field_scores(parent, SCANS, simulated=False)
+    rows = field_scores(gather(parent), SCANS, simulated=False)
     assert by_sample(rows[rows["sample"] == "tin"]) == {}
 
 
@@ -100,14 +103,14 @@ def test_what_cannot_win_the_ranking_wins_no_sample_either(parent: Run) -> None:
     for name, tags in (("mse", {"outcome": "collapsed"}), ("ssim", {})):
         run = make_child(parent, name, {"psnr/100ns": 99.0, "ssim/100ns": 0.99}, **tags)
         log_table(run, [99.0] * 6, ["gold"] * 4 + ["tin"] * 2)
-    rows = field_scores(parent, SCANS, simulated=False)
+    rows = field_scores(gather(parent), SCANS, simulated=False)
     assert set(rows["name"]) == {"mae", "noisy"}
     report = rank_power_set(parent.info.run_id, "lfranker")
     assert "gold: mae, tin: mae" in "\n".join(report.notices)
 
 
 def test_a_gap_in_one_field_is_not_averaged_over(parent: Run) -> None:
-    rows = field_scores(parent, SCANS, simulated=False)
+    rows = field_scores(gather(parent), SCANS, simulated=False)
     rows.loc[(rows["name"] == "mse") & (rows["field"] == "005"), "psnr"] = float("nan")
     assert by_sample(rows)["tin"].champion == "mae"
 
@@ -116,7 +119,7 @@ def test_a_sample_may_be_called_na(store: Path) -> None:
     parent = make_parent("mae")
     run = make_child(parent, "mae", {"psnr": 1.0})
     log_table(run, [20.0, float("nan")], ["NA", "None"])
-    rows = field_scores(parent, SCANS, simulated=False)
+    rows = field_scores(gather(parent), SCANS, simulated=False)
     assert rows["sample"].tolist() == ["NA", "None"]
     assert rows["psnr"].isna().tolist() == [False, True]
 
@@ -126,7 +129,7 @@ def test_a_killed_baseline_is_none(parent: Run) -> None:
     killed = create_child(parent, "noisy", tags)
     log_metrics(killed.info.run_id, {"psnr/100ns": 99.0})
     MlflowClient().set_terminated(killed.info.run_id, "KILLED")
-    board = scores(parent, SCANS)
+    board = scores(gather(parent), SCANS)
     assert board.loc["noisy", "psnr/100ns"] == 19
     assert board.loc["noisy", "outcome"] == "ok"
 

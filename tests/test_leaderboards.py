@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lfranker.leaderboards import NOTE_LIMIT, note, tables, to_csv, to_markdown
+from lfranker.leaderboards import tables, to_csv, to_markdown
+from lfranker.note import NOTE_LIMIT, note
 from lfranker.ranking import Ranking, rank
 
 GOLDEN = Path(__file__).parent / "golden" / "paper_tables.csv"
@@ -93,11 +94,11 @@ def test_markdown_has_the_best_in_bold_and_sensible_digits():
     ]
 
     rows = cells(to_markdown(made["leaderboard"], "All"))
-    head = ["Mean rank", "PSNR (dB)", "SSIM", "Keypoints", "Cost per step (s)"]
+    head = ["Mean rank", "Weighted score", "PSNR (dB)", "SSIM", "Keypoints", "Cost per step (s)"]
     assert rows["Losses"] == [*head, "Worse than noisy in"]
     assert "Worse than noisy in" not in to_markdown(tables(rank(PAPER))["leaderboard"], "All")
     assert rows["ssim+perceptual"][0] == "**2.50**"
-    assert rows["mae"][4] == "**1**"
+    assert rows["mae"][5] == "**1**"
     assert rows["median-5 (baseline)"][0] == "-"
 
 
@@ -163,7 +164,7 @@ def test_the_note_answers_first_and_then_says_what_to_mind():
     assert caveat == f"> {caveats[0]}"
     assert rest[0].startswith("- worse than the noisy input in psnr (1): ssim\n")
     rows = cells(text)
-    assert rows["mae"][3] == "605.7"  # the most of the five shown, not of all
+    assert rows["mae"][4] == "605.7"  # the most of the five shown, not of all
     assert rows["PSNR spd2 (dB)"] == ["ssim+perceptual", "18.02"]
     assert rows["Keypoints spd2"] == ["mae+mse+ssim+perceptual", "498.0"]
     leaders = [name for name in rows if name in PAPER.index]

@@ -9,7 +9,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from tracked import SCANS, make_child, make_parent
 
-from lfranker.tracking.queries import SCAN_SET, expected, find_parent, scores
+from lfranker.tracking.boards import scores
+from lfranker.tracking.queries import SCAN_SET, expected, find_parent, gather
 from lfranker.tracking.ranker import rank_power_set
 from lfranker.tracking.runs import NOTE, TAG, set_tags
 
@@ -67,8 +68,8 @@ def test_other_scans_have_other_names_and_are_ranked_apart(store: Path) -> None:
         parent, "mse", {"psnr": 19.0, "fedcba98.psnr": 11.0, "ssim": 0.4, "fedcba98.ssim": 0.2}
     )
     parent = find_parent(parent.info.run_id)
-    assert scores(parent, SCANS).loc["mae", "psnr"] == 20.0
-    assert scores(parent, other).loc["mae", "psnr"] == 10.0
+    assert scores(gather(parent), SCANS).loc["mae", "psnr"] == 20.0
+    assert scores(gather(parent), other).loc["mae", "psnr"] == 10.0
     assert rank_power_set(parent.info.run_id, "m").ranking.champion == "mae"
     assert rank_power_set(parent.info.run_id, "m", "fedc").ranking.champion == "mse"
     note = MlflowClient().get_run(parent.info.run_id).data.tags[NOTE]
@@ -83,7 +84,7 @@ def test_repeats_are_averaged_and_a_missing_score_is_missing(store: Path) -> Non
     make_child(parent, "mae", {"psnr": 24.0}, repeat="1")
     make_child(parent, "mse", {"psnr": 30.0}, repeat="0")
     make_child(parent, "mse", {}, repeat="1", outcome="diverged")
-    table = scores(find_parent(parent.info.run_id), SCANS)
+    table = scores(gather(find_parent(parent.info.run_id)), SCANS)
     assert table.loc["mae", "psnr"] == 22.0
     assert pd.isna(table.loc["mse", "psnr"])
     assert table.loc["mse", "outcome"] == "diverged"
@@ -109,10 +110,10 @@ def test_what_collapses_on_some_scans_may_win_on_others(store: Path) -> None:
     run = make_child(parent, "mae", {"psnr": 20.0, "fedcba98.psnr": 10.0})
     set_tags(run.info.run_id, {TAG + "outcome.fedcba98": "collapsed"})
     parent = find_parent(parent.info.run_id)
-    assert scores(parent, SCANS).loc["mae", "outcome"] == "ok"
-    assert scores(parent, other).loc["mae", "outcome"] == "collapsed"
+    assert scores(gather(parent), SCANS).loc["mae", "outcome"] == "ok"
+    assert scores(gather(parent), other).loc["mae", "outcome"] == "collapsed"
     set_tags(run.info.run_id, {TAG + "outcome": "diverged"})
-    assert scores(parent, other).loc["mae", "outcome"] == "diverged"
+    assert scores(gather(parent), other).loc["mae", "outcome"] == "diverged"
 
 
 def test_different_perceptual_networks_are_not_ranked_together(store: Path) -> None:

@@ -7,7 +7,7 @@ clipped; the result is a scalar to be minimised.
 from lfranker.losses.objective import Objective, build_objective
 from lfranker.losses.perceptual import LAYERS, PerceptualLoss, VGGFeatures
 from lfranker.losses.spec import LOSSES, PERCEPTUAL_RANDOM, LossSpec
-from lfranker.losses.subsets import parse_losses, parse_subset, subset_name, subsets
+from lfranker.losses.subsets import non_empty, parse_losses, parse_subset, subset_name, subsets
 
 __all__ = [
     "LAYERS",
@@ -18,6 +18,7 @@ __all__ = [
     "PerceptualLoss",
     "VGGFeatures",
     "build_objective",
+    "non_empty",
     "parse_losses",
     "parse_subset",
     "subset_name",

@@ -37,5 +37,9 @@ def parse_subset(name: str) -> tuple[str, ...]:
 
 def subsets(names: Sequence[str]) -> list[tuple[str, ...]]:
     """All 2^n - 1 combinations that are not empty, by size, then by the order of LOSSES."""
-    ordered = _checked(names, ",".join(names))
-    return [s for size in range(1, len(ordered) + 1) for s in combinations(ordered, size)]
+    return non_empty(_checked(names, ",".join(names)))
+
+
+def non_empty(names: Sequence[str]) -> list[tuple[str, ...]]:
+    """All 2^n - 1 combinations of any names, by size, then by the order given."""
+    return [s for size in range(1, len(names) + 1) for s in combinations(names, size)]

@@ -13,24 +13,23 @@ from mlflow.exceptions import MlflowException
 
 from lfranker.metrics import METRICS
 from lfranker.ranking import Ranking, rank
-from lfranker.tracking.queries import baselines, repeats_of, scores, trainings
+from lfranker.tracking.boards import baselines, scores
+from lfranker.tracking.queries import PowerSet, repeats_of, trainings
 
 DOWNLOADS = 8  # at a time
 WORDS = ("field", "speed", "place", "sample")
 
 
-def field_scores(parent: Run, digest: str, simulated: bool) -> pd.DataFrame:
+def field_scores(power_set: PowerSet, digest: str, simulated: bool) -> pd.DataFrame:
     """A row per entrant or baseline, repeat, field and speed: scores, `baseline`, groups.
 
     Entrants are those that may win the ranking: expected, with all repeats, none of them failed,
     diverged or collapsed. Runs without a table of their own (logged by metrics alone) are
     missing; so may be all.
     """
-    kind = "synthetic" if simulated else "scans"
-    path = f"scores/{kind}-{digest[:8]}.csv"
-    entrants = list(_entrants(parent, digest))
+    entrants = list(_entrants(power_set, digest))
     with _without_bars(), ThreadPoolExecutor(DOWNLOADS) as pool:
-        read = list(pool.map(lambda entrant: _read(entrant[2], path), entrants))
+        read = list(pool.map(lambda e: read_table(e[2], digest, simulated), entrants))
     tables = [
         table.assign(name=name, repeat=repeat, baseline=baseline)
         for (name, repeat, _, baseline), table in zip(entrants, read, strict=True)
@@ -64,20 +63,22 @@ def _without_bars() -> Iterator[None]:
             MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(shown)
 
 
-def _entrants(parent: Run, digest: str) -> Iterator[tuple[str, int, Run, bool]]:
-    board = scores(parent, digest)
+def _entrants(power_set: PowerSet, digest: str) -> Iterator[tuple[str, int, Run, bool]]:
+    board = scores(power_set, digest)
     fit = set(board.index[board["outcome"].eq("ok") & ~board["baseline"].eq(True)])
-    repeats = repeats_of(parent)
-    for (name, repeat), run in trainings(parent).items():
+    repeats = repeats_of(power_set.parent)
+    for (name, repeat), run in trainings(power_set).items():
         if name in fit and (not repeats or repeat < repeats):
             yield name, repeat, run, False
-    for name, run in baselines(parent, digest).items():
+    for name, run in baselines(power_set, digest).items():
         yield name, 0, run, True
 
 
-def _read(run: Run, path: str) -> pd.DataFrame | None:
+def read_table(run: Run, digest: str, simulated: bool) -> pd.DataFrame | None:
+    """The run's scores on these scans, a row per field and speed; None where it has none."""
+    kind = "synthetic" if simulated else "scans"
     try:
-        text = mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/{path}")
+        text = mlflow.artifacts.load_text(f"{run.info.artifact_uri}/scores/{kind}-{digest[:8]}.csv")
     except (MlflowException, OSError):
         return None
     table = pd.read_csv(

@@ -1,49 +1,120 @@
 """The page of a ranking, put together from what the server knows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 
 import numpy as np
 import pandas as pd
-from mlflow.entities import Run
 
 from lfranker.agreement import pareto_front
-from lfranker.leaderboards import answer, formatted, title_of
+from lfranker.field_report import Found
+from lfranker.leaderboards import formatted, title_of
+from lfranker.losses import PERCEPTUAL_RANDOM
+from lfranker.note import answer
 from lfranker.plots import heat_map, pareto_plot
-from lfranker.ranking import NOISY, Ranking
+from lfranker.ranking import NOISY, VISUAL, Ranking
 from lfranker.report import Page, to_html
-from lfranker.tracking.field_report import Found
-from lfranker.tracking.queries import settings_of
+from lfranker.tracking.pictures import logged_pictures
+from lfranker.tracking.queries import (
+    LEARNING_RATE,
+    PowerSet,
+    repeats_of,
+    settings_of,
+    trainings,
+)
+from lfranker.tracking.runs import TAG
 
-PACKAGES = ("lfranker", "mlflow", "torch")
+PACKAGES = ("lfranker", "mlflow", "torch", "numpy", "scikit-image", "scipy")
 MOST_ROWS = 40  # of a heat map
 
 
-def page_of(
-    parent: Run,
-    ranking: Ranking,
-    found: Found,
-    captioned: Mapping[str, pd.DataFrame],
-    caveats: Sequence[str],
-    simulated: bool,
-) -> str:
-    """HTML of the whole ranking; `captioned` are its tables by their captions."""
+@dataclass(frozen=True)
+class Results:
+    """A ranking with all that was found beside it; `captioned` are its tables by caption."""
+
+    power_set: PowerSet
+    board: pd.DataFrame  # of `boards.scores`
+    ranking: Ranking
+    rows: pd.DataFrame  # of `field_scores`
+    found: Found
+    captioned: Mapping[str, pd.DataFrame]
+    caveats: tuple[str, ...]
+    digest: str
+    simulated: bool
+
+
+def page_of(results: Results) -> str:
+    """HTML of the whole ranking."""
+    ranking, found, parent = results.ranking, results.found, results.power_set.parent
     entrants = int((~ranking.leaderboard["baseline"]).sum())
-    kind = "Synthetic scans: " if simulated else ""
+    kind = "Synthetic scans: " if results.simulated else ""
     page = Page(
         title=f"{kind}{parent.info.run_name or 'power set'}",
         answer=answer(ranking, entrants),
-        caveats=[*caveats, *ranking.notes],
+        caveats=[*results.caveats, *ranking.notes],
         evidence=found.said,
-        grids={kind + name: formatted(table)[0] for name, table in captioned.items()},
+        grids={kind + name: formatted(table)[0] for name, table in results.captioned.items()},
         plots={**_overview(ranking), **found.plots},
-        facts={
-            **{f"{name} version": version(name) for name in PACKAGES},
-            "power set run": parent.info.run_id,
-            **dict(sorted(settings_of(parent).items())),
-        },
+        pictures=logged_pictures(parent, results.digest),
+        facts=_facts(results),
+        missing=missing(results),
     )
     return to_html(page)
+
+
+def missing(results: Results) -> list[str]:
+    """What this ranking does without, and how it is had."""
+    ranking, board = results.ranking, results.board
+    entrants, baselines = (board[board["baseline"].eq(side)] for side in (False, True))
+    tags = results.power_set.parent.data.tags
+    no_model = list(entrants.index[entrants["model"].fillna("").eq("")])
+    names = list(map(str, entrants.index))
+    lacking = {
+        f"trainings of {len(ranking.missing):,} subsets: run the same power set again": bool(
+            ranking.missing
+        ),
+        "repeats, without which nothing is said of the losses themselves: `-P repeats=3`": (
+            _repeats(results.power_set) < 2
+        ),
+        "scores of single fields, without which nothing is said of how sure this is": (
+            results.rows.empty
+        ),
+        f"logged models of {len(no_model):,} subsets, which cannot be registered": bool(no_model),
+        "baselines to compare with, the noisy input among them": NOISY not in baselines.index,
+        "a check whether the winner hangs on the learning rate: `-P check_learning_rate=true`": (
+            LEARNING_RATE not in tags
+        ),
+        "people's eyes: `rank --contact-sheet FOLDER` makes blinded pictures to rate": (
+            VISUAL not in board
+        ),
+        "ImageNet's weights in the perceptual loss: random ones are in their place": any(
+            PERCEPTUAL_RANDOM in name for name in names
+        ),
+        "real scans: these are simulated": results.simulated,
+    }
+    return [sentence for sentence, lacks in lacking.items() if lacks]
+
+
+def _repeats(power_set: PowerSet) -> int:
+    return repeats_of(power_set.parent) or 1 + max((r for _, r in trainings(power_set)), default=0)
+
+
+def _facts(results: Results) -> dict[str, str]:
+    """Versions, settings, data and what it cost."""
+    power_set, tags = results.power_set, results.power_set.parent.data.tags
+    runs = list(trainings(power_set).values())
+    ends = [(run.info.start_time, run.info.end_time) for run in runs]
+    hours = sum(end - start for start, end in ends if start and end) / 3.6e6
+    return {
+        **{f"{name} version": version(name) for name in PACKAGES},
+        "power set run": power_set.parent.info.run_id,
+        "losses": tags.get(TAG + "loss-set", ""),
+        "trainings": f"{len(runs):,}, {_repeats(power_set)} of each subset",
+        "hours of training and scoring, all together": f"{hours:.2f}",
+        "scans": f"{results.digest} ({'simulated' if results.simulated else 'real'})",
+        **dict(sorted(settings_of(power_set.parent).items())),
+    }
 
 
 def _overview(ranking: Ranking) -> dict[str, str]:

@@ -1,23 +1,31 @@
 """Pictures of the best models beside each other, logged with their power set."""
 
+import io
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import pandas as pd
+import PIL.Image
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from tqdm import tqdm
 
+from lfranker.baselines import BASELINES
 from lfranker.figures import comparison
 from lfranker.images import Image
 from lfranker.inference import denoise
 from lfranker.keypoints import shared
 from lfranker.match_figure import match_figure
-from lfranker.ranking import rank
+from lfranker.ranking import NOISY, rank
 from lfranker.scans import Pair, ScanSet
+from lfranker.tracking.boards import scores
 from lfranker.tracking.models import load_network
-from lfranker.tracking.queries import expected, scores
+from lfranker.tracking.queries import expected, gather
 
 TOP = 3  # models in a strip
+SHOWN = 3  # strips on the page of the ranking
 MOST = 40  # about as many pairs are pictured, of fields evenly chosen: a second or two each
 
 Function = Callable[[Image], Image]
@@ -26,22 +34,45 @@ Function = Callable[[Image], Image]
 def log_pictures(parent: Run, scans: ScanSet) -> int:
     """Log a strip and the matched keypoints for each field and speed; how many pairs that were.
 
-    Noisy, the champion and the winners over all speeds, clean, a detail and the difference to the
-    clean scan of each.
+    Noisy, the best filter that needs no tuning, the champion and the winners over all speeds,
+    clean, a detail and the difference to the clean scan of each.
     """
-    networks = _top(parent, scans.digest)
+    board = scores(gather(parent), scans.digest)
+    networks, filters = _top(board, parent), _best_filter(board)
     if not networks:
         return 0
     fields = scans.fields[:: -(-len(scans.records) // MOST)]
     records = [record for record in scans.records if record.field in fields]
     for record in tqdm(records, "pictures", leave=False, unit="scan", disable=None):
-        _log(parent.info.run_id, networks, scans.read(record), scans.digest)
+        _log(parent.info.run_id, networks, filters, scans.read(record), scans.digest)
     return len(records)
 
 
-def _top(parent: Run, digest: str) -> dict[str, Function]:
+def logged_pictures(parent: Run, digest: str) -> dict[str, bytes]:
+    """A few of the strips that were logged with a power set, as JPEG by caption."""
+    folder = f"pictures/{digest[:8]}"
+    client = MlflowClient()
+    files = [f.path for f in client.list_artifacts(parent.info.run_id, folder) if not f.is_dir]
+    shown = files[:: -(-len(files) // SHOWN)] if files else []
+    pictures = {}
+    with TemporaryDirectory() as where:
+        for file in shown:
+            local = client.download_artifacts(parent.info.run_id, file, where)
+            with PIL.Image.open(local) as picture, io.BytesIO() as out:
+                picture.convert("RGB").save(out, "JPEG", quality=85)
+                pictures[f"Pictures: {Path(file).stem}"] = out.getvalue()
+    return pictures
+
+
+def _best_filter(board: pd.DataFrame) -> dict[str, Function]:
+    """The one with the highest PSNR; none where none was scored."""
+    names = [name for name in BASELINES if name != NOISY and name in board.index]
+    known = board.loc[names, "psnr"].astype(float).dropna() if "psnr" in board else pd.Series()
+    return {} if known.empty else {str(known.idxmax()): BASELINES[str(known.idxmax())]}
+
+
+def _top(board: pd.DataFrame, parent: Run) -> dict[str, Function]:
     """Name -> denoiser: the champion, then the winners over all speeds; those with a model."""
-    board = scores(parent, digest)
     ranking = rank(board, expected(parent))
     over_all = [name for criterion, name in ranking.winners.items() if "/" not in criterion]
     models = board["model"].to_dict()
@@ -50,11 +81,18 @@ def _top(parent: Run, digest: str) -> dict[str, Function]:
     return {name: partial(denoise, load_network(f"models:/{models[name]}")) for name in named}
 
 
-def _log(run_id: str, networks: dict[str, Function], pair: Pair, digest: str) -> None:
+def _log(
+    run_id: str,
+    networks: dict[str, Function],
+    filters: dict[str, Function],
+    pair: Pair,
+    digest: str,
+) -> None:
     client, folder = MlflowClient(), f"pictures/{digest[:8]}"
     file = f"{pair.field}-{pair.speed}.png"
     outputs = {name: network(pair.noisy) for name, network in networks.items()}
-    panels = {"noisy": pair.noisy, **outputs, "clean": pair.clean}
+    filtered = {name: function(pair.noisy) for name, function in filters.items()}
+    panels = {"noisy": pair.noisy, **filtered, **outputs, "clean": pair.clean}
     client.log_image(run_id, comparison(panels), artifact_file=f"{folder}/{file}")
     name, output = next(iter(outputs.items()))
     found = shared(output, pair.original, pair.transform, pair.mask)

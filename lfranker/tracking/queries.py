@@ -1,23 +1,23 @@
-"""Finding power sets, their children and their scores."""
+"""Finding power sets, their children, and the names that scores have in them."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from lfranker.losses import PERCEPTUAL_RANDOM, parse_losses, subset_name, subsets
+from lfranker.losses import non_empty
 from lfranker.metrics import METRICS
+from lfranker.ranking import VISUAL
 from lfranker.tracking.runs import TAG
 
 PAGE = 1000
-SCORE = re.compile(rf"({'|'.join(METRICS)})(/.+)?")
-COSTS = ("seconds_per_step", "seconds_per_megapixel")
+SCORE = re.compile(rf"({'|'.join([*METRICS, VISUAL])})(/.+)?")
 SCAN_SET = TAG + "scans."
+LEARNING_RATE = TAG + "learning-rate-check"  # what came of it, in a sentence
 OUTCOME = TAG + "outcome"  # "diverged" for good; on the scans with digest D it is OUTCOME.D
-WORST_FIRST = ("failed", "incomplete", "diverged", "collapsed", "ok")
 
 
 def search(text: str, experiments: list[str] | None = None) -> Iterator[Run]:
@@ -43,11 +43,20 @@ def find_run(run_id: str) -> Run:
 
 
 def find_parent(parent: str | None) -> Run:
-    """The power set with this run ID; None: the newest. Raises ValueError."""
+    """The power set with this run ID; None: the newest. Raises ValueError.
+
+    Any run is one that names itself one by the tag `powerset`, or that children name by their tag.
+    """
     if parent is not None:
         run = find_run(parent)
-        if TAG + "powerset" not in run.data.tags:
-            raise ValueError(f"run {parent!r} is not a power set: it has no tag {TAG}powerset")
+        experiment = [run.info.experiment_id]
+        if TAG + "powerset" not in run.data.tags and not any(
+            search(f"tags.`{TAG}powerset` = '{parent}'", experiment)
+        ):
+            raise ValueError(
+                f"run {parent!r} is not a power set: neither does it have the tag {TAG}powerset, "
+                f"nor has another run this tag with its ID"
+            )
         return run
     newest = next(search(f"tags.`{TAG}role` = 'powerset' AND tags.`{TAG}powerset` != ''"), None)
     if newest is None:
@@ -60,16 +69,25 @@ def key_of(parent: Run) -> str:
     return str(parent.data.tags.get(TAG + "powerset", parent.info.run_id))
 
 
-def children(parent: Run) -> list[Run]:
-    """Trainings and baselines that belong with this power set, newest first."""
+@dataclass(frozen=True)
+class PowerSet:
+    """A parent and its children as they were when asked for: one search for all questions."""
+
+    parent: Run
+    children: Sequence[Run]  # trainings and baselines, newest first
+
+
+def gather(parent: Run) -> PowerSet:
+    """The power set with all trainings and baselines that belong with it."""
     found = search(f"tags.`{TAG}powerset` = '{key_of(parent)}'", [parent.info.experiment_id])
-    return [r for r in found if TAG + "losses" in r.data.tags or TAG + "baseline" in r.data.tags]
+    kinds = {TAG + "losses", TAG + "baseline"}
+    return PowerSet(parent, [run for run in found if kinds & set(run.data.tags)])
 
 
-def trainings(parent: Run) -> dict[tuple[str, int], Run]:
+def trainings(power_set: PowerSet) -> dict[tuple[str, int], Run]:
     """(losses, repeat) -> its run; the newest where several exist, finished ones first."""
     chosen: dict[tuple[str, int], Run] = {}
-    for run in children(parent):
+    for run in power_set.children:
         tags = run.data.tags
         if TAG + "losses" not in tags:
             continue
@@ -86,9 +104,7 @@ def expected(parent: Run) -> list[str]:
     names = parent.data.tags.get(TAG + "loss-set", "")
     if not names:
         return []
-    shown = PERCEPTUAL_RANDOM if PERCEPTUAL_RANDOM in names else "perceptual"
-    losses = parse_losses(names.replace(PERCEPTUAL_RANDOM, "perceptual"))
-    return [subset_name(subset, perceptual=shown) for subset in subsets(losses)]
+    return ["+".join(subset) for subset in non_empty(names.split(","))]
 
 
 def settings_of(run: Run) -> dict[str, str]:
@@ -140,77 +156,6 @@ def choose_scans(parent: Run, digest: str | None) -> str:
     return matching[0]
 
 
-def scores(parent: Run, digest: str) -> pd.DataFrame:
-    """A row per subset (means over repeats) and per baseline, as `ranking.rank` takes it.
-
-    Scores are those on the scan set with this digest. Repeats that the power set did not ask for
-    (another command with the same settings did) are left out; a subset without all of those that
-    it asked for is "incomplete".
-
-    Beside the metrics: `outcome`, `baseline`, COSTS, `run_id`, `model` (of the
-    first repeat) and `perceptual` (digest of the perceptual weights).
-    """
-    wanted, found = set(expected(parent)), trainings(parent)
-    repeats = repeats_of(parent) or max((repeat + 1 for _, repeat in found), default=0)
-    rows: list[dict[str, object]] = []
-    for name in dict.fromkeys(name for name, _ in sorted(found, key=lambda key: key[1])):
-        if not wanted or name in wanted:
-            runs = [found.get((name, repeat)) for repeat in range(repeats)]
-            rows += [_row(name, run, digest) for run in runs if run is not None]
-            if None in runs and any(runs):
-                rows.append({"name": name, "outcome": "incomplete", "baseline": False})
-    for name, run in baselines(parent, digest).items():
-        rows.append(_row(name, run, digest) | {"baseline": True})
-    table = pd.DataFrame(rows)
-    if table.empty:
-        raise ValueError(f"power set {parent.info.run_id} has no children to rank")
-    return _over_repeats(table)
-
-
-def baselines(parent: Run, digest: str) -> dict[str, Run]:
-    """The baselines that were scored on these scans to the end; the newest of each name."""
-    found: dict[str, Run] = {}
-    for run in children(parent):
-        name = run.data.tags.get(TAG + "baseline")
-        if name and run.info.status == "FINISHED" and own_scores(run, digest):
-            found.setdefault(name, run)
-    return found
-
-
 def repeats_of(parent: Run) -> int:
     """How many repeats the power set asked for; 0 where it does not say."""
     return int(parent.data.tags.get(TAG + "repeats", 0))
-
-
-def outcome_on(run: Run, scans: str) -> str:
-    """What came of a training, judged by its outputs on the scan set with this digest."""
-    tags = run.data.tags
-    if run.info.status != "FINISHED":
-        return "failed"
-    general = tags.get(OUTCOME, "ok")
-    return general if general == "diverged" else tags.get(f"{OUTCOME}.{scans[:8]}", general)
-
-
-def _row(name: str, run: Run, digest: str) -> dict[str, object]:
-    tags = run.data.tags
-    return {
-        "name": name,
-        "outcome": outcome_on(run, digest),
-        "baseline": False,
-        "run_id": run.info.run_id,
-        "model": tags.get(TAG + "model", ""),
-        "perceptual": tags.get(TAG + "perceptual", ""),
-        **{name: run.data.metrics.get(name, float("nan")) for name in COSTS},
-        **own_scores(run, digest),
-    }
-
-
-def _over_repeats(rows: pd.DataFrame) -> pd.DataFrame:
-    numbers = [c for c in rows.columns if SCORE.fullmatch(c) or c in COSTS]
-    grouped = rows.groupby("name", sort=False)
-    table = grouped.first()
-    # one missing repeat makes the mean missing: a mean over the lucky ones would not compare
-    for column in numbers:
-        table[column] = grouped[column].mean(skipna=False)
-    table["outcome"] = grouped["outcome"].agg(lambda column: min(column, key=WORST_FIRST.index))
-    return table

@@ -1,6 +1,6 @@
 """Winners as versions of a registered model, with aliases that say what each won."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from mlflow import MlflowClient
@@ -11,6 +11,8 @@ from lfranker.tracking.runs import TAG
 
 CHAMPION = "champion"
 SIMULATED = TAG + "simulated"  # "true" or "false": the scans that a version was ranked on
+# Why an alias stays with the version that holds it, empty where it does not.
+Refusal = Callable[["Winner", str, ModelVersion], str]
 
 
 @dataclass(frozen=True)
@@ -19,8 +21,9 @@ class Winner:
 
     name: str
     run_id: str
+    repeat: int
     model_id: str
-    aliases: tuple[str, ...]
+    criteria: tuple[str, ...]  # that it won, "champion" among them
     scores: Mapping[str, float]
     description: str
 
@@ -31,16 +34,19 @@ def alias_of(criterion: str) -> str:
     return CHAMPION if criterion == CHAMPION else f"best-{allowed}"
 
 
-def register(model: str, winner: Winner, simulated: bool) -> tuple[ModelVersion, list[str]]:
+def register(
+    model: str, winner: Winner, simulated: bool, promote: bool, refusal: Refusal
+) -> tuple[ModelVersion, list[str]]:
     """Register a winner (once per run) and give it its aliases; returns notices too.
 
     What was ranked on real scans is not touched by a ranking on simulated ones: neither such a
-    version of the same run nor an alias that another such version holds.
+    version of the same run nor an alias that another such version holds. No alias is given unless
+    ``promote``, and none is taken from another version where there is a ``refusal``.
     """
     client = MlflowClient()
     _ensure(client, model)
     version = _existing(client, model, winner.run_id)
-    if simulated and version is not None and _ranked_on_real_scans(version):
+    if simulated and version is not None and ranked_on_real_scans(version):
         return version, [
             f"{winner.name} is version {version.version} already, ranked on real scans: this "
             f"ranking on simulated ones changes nothing there"
@@ -49,20 +55,21 @@ def register(model: str, winner: Winner, simulated: bool) -> tuple[ModelVersion,
         model, f"models:/{winner.model_id}", winner.run_id, model_id=winner.model_id
     )
     _describe(client, version, winner, simulated)
-    notices = []
-    for alias in winner.aliases:
-        holder = _holder(client, model, alias)
-        if simulated and holder is not None and _ranked_on_real_scans(holder):
-            notices.append(
-                f"alias {alias} stays with version {holder.version}, which was ranked on real "
-                f"scans; this ranking is on simulated ones"
-            )
-            continue
+    notices = [] if promote else [f"{winner.name} is registered without aliases, as asked"]
+    for criterion in winner.criteria if promote else ():
+        alias, holder = alias_of(criterion), _holder(client, model, alias_of(criterion))
+        if holder is not None and holder.version != version.version:
+            why = "it was ranked on real scans, and this ranking is on simulated ones"
+            if not simulated or not ranked_on_real_scans(holder):
+                why = refusal(winner, criterion, holder)
+            if why:
+                notices.append(f"alias {alias} stays with version {holder.version}: {why}")
+                continue
         client.set_registered_model_alias(model, alias, version.version)
     return client.get_model_version(model, version.version), notices
 
 
-def _ranked_on_real_scans(version: ModelVersion) -> bool:
+def ranked_on_real_scans(version: ModelVersion) -> bool:
     return bool(version.tags.get(SIMULATED) == "false")
 
 

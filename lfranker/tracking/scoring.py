@@ -15,7 +15,7 @@ from lfranker.figures import strip
 from lfranker.images import Image
 from lfranker.metrics import METRICS, Metric
 from lfranker.scans import Pair, ScanSet
-from lfranker.tracking.queries import OUTCOME, SCAN_SET, children, key_of, prefix_of
+from lfranker.tracking.queries import OUTCOME, SCAN_SET, gather, key_of, prefix_of
 from lfranker.tracking.runs import (
     NAME,
     TAG,
@@ -95,7 +95,7 @@ def score_baselines(
     """
     done = {
         run.data.tags[TAG + "baseline"]
-        for run in children(parent)
+        for run in gather(parent).children
         if TAG + "baseline" in run.data.tags
         and run.info.status == "FINISHED"
         and scored(run, scans)

@@ -1,0 +1,185 @@
+"""What scores of single fields tell of a ranking, as tables, sentences and plots."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lfranker.cubes import LEAST_PLACES, Cube, cube_of
+from lfranker.evidence import (
+    agreement,
+    attributions,
+    beats,
+    compared,
+    front,
+    intervals,
+    sentence,
+)
+from lfranker.hybrids import hybrid_advantage
+from lfranker.leaderboards import tables, title_of
+from lfranker.plots import (
+    attribution_plot,
+    chance_plot,
+    critical_difference_plot,
+    interval_plot,
+    rank_plot,
+)
+from lfranker.ranking import NOISY, Ranking, speed_key
+from lfranker.ranking_notes import listed
+from lfranker.selection import cross_fit
+
+MOST = 60  # entrants that are compared each with each
+
+
+@dataclass
+class Found:
+    """Sentences, tables (by file name, without the ending) and plots (caption -> SVG)."""
+
+    said: list[str] = field(default_factory=list)
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    plots: dict[str, str] = field(default_factory=dict)
+
+    def top(self, metric: str) -> list[str]:
+        """The entrants that are not worse than the best of a metric; none where not known."""
+        table = self.tables.get(f"intervals-{metric}")
+        return [] if table is None else list(map(str, table.index[table["top"]]))
+
+
+def report_fields(
+    rows: pd.DataFrame,
+    samples: Mapping[str, Ranking],
+    equivalence: Mapping[str, float],
+    losses: Sequence[str],
+    seed: int,
+) -> Found:
+    """All that is found; that nothing is, where no run has scores of its fields.
+
+    ``rows`` as of `field_scores`; ``losses`` are the names of all subsets that were to be trained.
+    """
+    found = Found()
+    if rows.empty:
+        found.said.append("No run has a table of scores by field: how sure this is cannot be said.")
+        return found
+    entrants = rows[~rows["baseline"]]
+    _samples(found, samples)
+    known = [metric for metric in equivalence if metric in rows]
+    for metric in known:
+        cube = cube_of(entrants, metric)
+        if cube is None:
+            found.said.append(_too_little(entrants, metric))
+            continue
+        _attribution(found, rows, cube, metric, losses, seed)
+        _compare(found, cube, metric, equivalence[metric], seed)
+    _hybrids(found, rows, known, seed)
+    selection = cross_fit(entrants, seed)
+    if selection is not None:
+        found.said.append(str(selection))
+        found.tables["selection"] = selection.won.to_frame()
+        found.tables["regret"] = selection.regret
+    _agreement(found, entrants, known)
+    return found
+
+
+def _compare(found: Found, cube: Cube, metric: str, equivalence: float, seed: int) -> None:
+    label = title_of(metric)
+    if len(cube.names) > MOST:
+        found.said.append(f"{label}: the first {MOST} of {len(cube.names):,} are compared.")
+        cube = cube.best(MOST)
+    table, tests, chances = intervals(cube, equivalence, seed), compared(cube), beats(cube, seed)
+    found.tables |= {
+        f"intervals-{metric}": table,
+        f"beats-{metric}": chances,
+        f"nemenyi-{metric}": tests.nemenyi,
+        f"wilcoxon-{metric}": tests.wilcoxon,
+    }
+    found.said.append(f"{sentence(metric, cube, equivalence, seed)} {tests}")
+    found.plots[f"{label}: scores, {cube.title}"] = interval_plot(table, label)
+    found.plots[f"{label}: ranks, {cube.title}"] = rank_plot(table, label)
+    found.plots[f"{label}: chance of being the better one, {cube.title}"] = chance_plot(
+        chances.loc[table.index, table.index]
+    )
+    if len(cube.names) > 2:
+        found.plots[f"{label}: critical differences"] = critical_difference_plot(tests, label)
+
+
+def _too_little(entrants: pd.DataFrame, metric: str) -> str:
+    places = entrants["place"].nunique()
+    return (
+        f"{title_of(metric, unit=False)}: {places} places that {entrants['name'].nunique()} "
+        f"entrants were all scored at are too few to say how sure this is; 2 entrants with "
+        f"finite scores at {LEAST_PLACES} places are needed at least."
+    )
+
+
+def _samples(found: Found, samples: Mapping[str, Ranking]) -> None:
+    for sample, own in samples.items():
+        name = "".join(c if c.isalnum() or c in "-_ " else "-" for c in sample)
+        found.tables[f"samples/{name}"] = tables(own)["leaderboard"].rename_axis("losses")
+    champions = (f"{sample}: {own.champion or 'none'}" for sample, own in samples.items())
+    if samples:
+        found.said.append(f"Champions by sample group: {listed(champions)}.")
+
+
+def _attribution(
+    found: Found, rows: pd.DataFrame, cube: Cube, metric: str, losses: Sequence[str], seed: int
+) -> None:
+    effects = attributions(cube, _noisy(rows, cube, metric), seed)
+    if effects.empty:
+        return
+    label = title_of(metric)
+    gone = [name for name in losses if name not in cube.names]
+    if gone:
+        found.said.append(
+            f"{label}: what each loss adds is without {listed(gone)}, which failed, collapsed or "
+            f"lack scores: mean effects over the pairs that are left, no Shapley values."
+        )
+    found.tables[f"attribution-{metric}"] = effects.set_index(["kind", "losses"])
+    caption = f"{label}: what each loss adds, {cube.title}"
+    found.plots[caption] = attribution_plot(effects, label)
+
+
+def _noisy(rows: pd.DataFrame, cube: Cube, metric: str) -> NDArray[np.float64] | None:
+    """(places, 1), or None where the noisy input was not scored at all of them."""
+    noisy = rows[rows["name"] == NOISY].groupby("place", sort=False)[metric].mean()
+    values = noisy.reindex(list(cube.places)).to_numpy(float)[:, None]
+    return values if np.isfinite(values).all() else None
+
+
+def _hybrids(found: Found, rows: pd.DataFrame, metrics: Sequence[str], seed: int) -> None:
+    entrants, speeds = rows[~rows["baseline"]], _noisiest_first(rows)
+    said = []
+    for metric in metrics:
+        advantage = hybrid_advantage(entrants, metric, speeds, seed)
+        if advantage is not None:
+            found.tables[f"hybrids-{metric}"] = advantage.table.rename_axis("speed")
+            said.append(f"In {title_of(metric)} {advantage}.")
+    if said:
+        found.said.append(f"Do noisier scans want hybrid losses? {' '.join(said)}")
+
+
+def _noisiest_first(rows: pd.DataFrame) -> list[str]:
+    """By the noisy input's PSNR; where it was not scored, the fastest first."""
+    noisy = rows[rows["name"] == NOISY]
+    speeds = sorted(map(str, rows["speed"].unique()), key=speed_key)
+    if "psnr" not in rows or noisy.empty:
+        return speeds
+    psnr = noisy.groupby("speed")["psnr"].mean().to_dict()
+    return sorted(speeds, key=lambda speed: psnr.get(speed, np.inf))
+
+
+def _agreement(found: Found, entrants: pd.DataFrame, known: Sequence[str]) -> None:
+    metrics = [name for name in dict.fromkeys([*known, "keypoints"]) if name in entrants]
+    if entrants["name"].nunique() < 2 or len(metrics) < 2:
+        return
+    tau, w = agreement(entrants, metrics)
+    found.tables["agreement"] = tau
+    found.said.extend(_agreed(front(entrants, metrics), w))
+
+
+def _agreed(best: Sequence[str], w: Mapping[str, float]) -> Iterator[str]:
+    yield f"Not beaten in every criterion at once (Pareto front): {listed(best)}."
+    if w:
+        speeds = ", ".join(f"{metric} {value:.2f}" for metric, value in w.items())
+        yield f"Kendall's W of the scan speeds (1: all rank alike): {speeds}."

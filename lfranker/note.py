@@ -1,0 +1,87 @@
+"""The ranking as a note: what MLflow's page of the power set shows first."""
+
+from collections.abc import Mapping, Sequence
+
+from lfranker.leaderboards import REPORTED, line, tables, title_of, to_markdown, writer
+from lfranker.ranking import Ranking
+from lfranker.ranking_notes import listed
+
+NOTE_LIMIT = 7_500  # characters; MLflow cuts a tag at 8,000
+REPORT = "ranking.html"
+
+
+def note(
+    ranking: Ranking,
+    *,
+    simulated: bool = False,
+    caveats: Sequence[str] = (),
+    founded: Sequence[str] = (),
+    links: Mapping[str, str] | None = None,
+) -> str:
+    """The ranking on a page of Markdown, the answer first, within NOTE_LIMIT characters.
+
+    `caveats` are sentences put right under the answer, `founded` those that say how sure it is,
+    under the leaderboard; `links` are addresses of runs by name, and of the whole report by REPORT.
+    What does not fit is left out from the end, a whole section at a time, and its absence is said.
+    """
+    board = tables(ranking)["leaderboard"].drop(columns=REPORTED, errors="ignore")
+    entrants, baselines = (board[board["outcome"].eq("baseline") == side] for side in (False, True))
+    top = [*entrants.index[:5], *baselines.index[:8]]
+    caption = f"The first {min(5, len(entrants))} of {len(entrants):,}, and the baselines"
+    said = [*caveats, *(["These scans are synthetic: simulated, not measured."] * simulated)]
+    links = links or {}
+    report = f" [The whole report]({links[REPORT]})." if REPORT in links else ""
+    sections = [
+        answer(ranking, len(entrants)) + report,
+        "\n>\n".join(f"> {' '.join(sentence.split())}" for sentence in said),
+        "\n".join(f"- {sentence}" for sentence in ranking.notes),
+        to_markdown(
+            board,
+            caption,
+            simulated=simulated,
+            directions=ranking.directions,
+            rows=top,
+            links=links,
+        ),
+        "\n".join(["**How sure this is**", "", *(f"- {text}" for text in founded)] * bool(founded)),
+        _winners(ranking, simulated),
+    ]
+    return _fit([section.rstrip() for section in sections if section])
+
+
+def _fit(sections: Sequence[str]) -> str:
+    rest = "\n\n(More is in the tables among the artifacts.)\n"
+    text = sections[0][: NOTE_LIMIT - len(rest)]
+    cut = False
+    for section in sections[1:]:
+        if len(text) + len(section) + 2 + len(rest) <= NOTE_LIMIT:
+            text += f"\n\n{section}"
+        else:
+            cut = True
+    return text + (rest if cut else "\n")
+
+
+def answer(ranking: Ranking, entrants: int) -> str:
+    """The sentence for which all was done."""
+    if ranking.champion is None:
+        return "**No answer**: no entrant has a finite score in every criterion that decides it."
+    titles = dict.fromkeys(title_of(c.partition("/")[0], unit=False) for c in ranking.judged)
+    speeds = dict.fromkeys(c.partition("/")[2] for c in ranking.judged if "/" in c)
+    where = f" at {listed(speeds)}" if speeds else ""
+    return (
+        f"Train on **{ranking.champion}**: of {entrants:,} loss subsets it has the best mean rank, "
+        f"{ranking.champion_mean_rank:.2f}, over {_and(list(titles))}{where}."
+    )
+
+
+def _and(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _winners(ranking: Ranking, simulated: bool) -> str:
+    board = ranking.leaderboard
+    lines = ["| Criterion | Winner | Score |", "|---|---|---:|"]
+    for criterion, name in ranking.winners.items():
+        write = writer(criterion, board[criterion])
+        lines.append(line([title_of(criterion), name, write(board[criterion][name])]))
+    return "\n".join([f"**{'Synthetic scans: ' * simulated}Winners**", "", *lines])

@@ -1,0 +1,82 @@
+"""What a ranking leaves on the runs, for MLflow's own pages: note, tags and mean rank."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from math import isfinite
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Run, RunTag
+from mlflow.utils.time import get_current_time_millis
+
+from lfranker.note import note
+from lfranker.ranking import Ranking
+from lfranker.tracking.queries import PowerSet, trainings
+from lfranker.tracking.runs import NOTE, TAG, set_tags
+from lfranker.tracking.winners import won_by
+
+WRITERS = 8  # at a time
+
+Marks = tuple[str, list[Metric], list[RunTag]]
+
+
+def write_note(
+    power_set: PowerSet,
+    ranking: Ranking,
+    simulated: bool,
+    founded: Sequence[str],
+    doubts: Sequence[str],
+) -> None:
+    """The ranking as the parent's note, with links to the children, and the winners as its tags."""
+    content = note(
+        ranking,
+        simulated=simulated,
+        caveats=doubts,
+        founded=founded,
+        links=_links(power_set),
+    )
+    tags = {f"{TAG}winner.{criterion}": name for criterion, name in ranking.winners.items()}
+    tags |= {TAG + "champion": ranking.champion or "none", NOTE: content}
+    set_tags(power_set.parent.info.run_id, tags)
+
+
+def mark_children(power_set: PowerSet, ranking: Ranking) -> None:
+    """Mean rank as a metric and what was won as the tag `winner`, so that the UI sorts by them.
+
+    What is there already is not written again: a thousand runs take a while.
+    """
+
+    def write(marks: Marks) -> None:
+        run_id, metrics, tags = marks
+        MlflowClient().log_batch(run_id, metrics=metrics, tags=tags, synchronous=True)
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        list(pool.map(write, _marks(power_set, ranking)))
+
+
+def _marks(power_set: PowerSet, ranking: Ranking) -> Iterator[Marks]:
+    won, now = won_by(ranking), get_current_time_millis()
+    ranks = ranking.leaderboard["mean_rank"].astype(float).to_dict()
+    for (name, _), run in trainings(power_set).items():
+        mean_rank = ranks.get(name, float("nan"))
+        known = run.data.metrics.get("mean_rank")
+        changed = isfinite(mean_rank) and mean_rank != known
+        metrics = [Metric("mean_rank", mean_rank, now, 0)] if changed else []
+        words = ", ".join(won.get(name, [])) if name in ranks else ""
+        tags = [RunTag("winner", words)] if words != run.data.tags.get("winner", "") else []
+        if metrics or tags:
+            yield run.info.run_id, metrics, tags
+
+
+def _links(power_set: PowerSet) -> dict[str, str]:
+    """Name -> address of its run within MLflow's pages; of repeats that of the first."""
+    found = dict[str, str]()
+    for (name, _), run in sorted(trainings(power_set).items(), key=lambda item: item[0][1]):
+        found.setdefault(name, address(run))
+    for run in power_set.children:
+        if baseline := run.data.tags.get(TAG + "baseline"):
+            found.setdefault(baseline, address(run))
+    return found
+
+
+def address(run: Run) -> str:
+    return f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
