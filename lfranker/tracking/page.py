@@ -82,12 +82,8 @@ def missing(results: Results) -> list[str]:
         ),
         f"logged models of {len(no_model):,} subsets, which cannot be registered": bool(no_model),
         "baselines to compare with, the noisy input among them": NOISY not in baselines.index,
-        "a check whether the winner hangs on the learning rate: `-P check_learning_rate=true`": (
-            LEARNING_RATE not in tags
-        ),
-        "people's eyes: `rank --contact-sheet FOLDER` makes blinded pictures to rate": (
-            VISUAL not in board
-        ),
+        "a check whether the winner hangs on the learning rate": LEARNING_RATE not in tags,
+        "people's eyes: ratings of blinded pictures": VISUAL not in board,
         "ImageNet's weights in the perceptual loss: random ones are in their place": any(
             PERCEPTUAL_RANDOM in name for name in names
         ),
