@@ -4,7 +4,7 @@ All from scores of single fields after single repeats; fields of one place count
 score is the mean over the scan speeds, so that what belongs together stays together.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,15 +14,17 @@ from lfranker.agreement import kendall_tau, kendall_w, pareto_front
 from lfranker.attribution import interactions, mean_effects, pairs, shapley
 from lfranker.cubes import Cube
 from lfranker.metrics import METRICS
+from lfranker.needed import fields_needed, repeats_needed
 from lfranker.ranking_notes import listed
 from lfranker.significance import Significance, significance
 from lfranker.uncertainty import (
     Chance,
+    Interval,
     MeanSquares,
     chances_of_beating,
     chances_of_being_best,
+    contrast_interval,
     difference_interval,
-    fields_needed,
     mean_squares,
     rank_intervals,
     score_interval,
@@ -79,14 +81,26 @@ def sentence(metric: str, cube: Cube, equivalence: float, seed: int) -> str:
         f"{equivalence:g}{unit} ({cube.title}): {listed(map(str, top))}. "
         f"{first} is the best with a chance of {chance:.0%}"
     )
-    squares, _ = _asked(cube, seed)
-    one, other = (cube.names.index(str(name)) for name in table.index[:2])
-    gap = float(squares.mean[one] - squares.mean[other])
-    if gap > 0 and table["worst_rank"].iloc[0] > 1:
-        needed = fields_needed(gap, squares.of_difference(one, other), squares.fields)
-        behind = f"{table.index[1]}, {gap:.2g}{unit} behind"
-        said += f"; to tell it from {behind}, takes about {needed:,} fields"
+    if table["worst_rank"].iloc[0] > 1:
+        said += _needed(cube, [str(name) for name in table.index[:2]], unit, seed)
     return said + "."
+
+
+def _needed(cube: Cube, names: Sequence[str], unit: str, seed: int) -> str:
+    """What it would take to tell the first two apart; empty where they are equal."""
+    squares, _ = _asked(cube, seed)
+    one, other = map(cube.names.index, names)
+    gap = float(squares.mean[one] - squares.mean[other])
+    if gap <= 0:
+        return ""
+    found = squares.of_difference(one, other), squares.fields, squares.repeats
+    fields, repeats = fields_needed(gap, *found), repeats_needed(gap, *found)
+    ways = [
+        *([f"about {fields:,} fields"] if fields is not None else []),
+        *([f"about {repeats:,} repeats"] if repeats is not None and squares.repeats > 1 else []),
+    ]
+    behind = f"; to tell it from {names[1]}, {gap:.2g}{unit} behind, "
+    return behind + (f"takes {' or '.join(ways)}" if ways else "takes more fields and more repeats")
 
 
 def compared(cube: Cube) -> Significance:
@@ -117,44 +131,48 @@ def attributions(cube: Cube, noisy: NDArray[np.float64] | None, seed: int) -> pd
     None where they are not known. Without them, or where a subset is missing, there are only the
     mean effects, over the pairs of subsets that there are; `pairs` says of how many.
     """
-    values = {
-        frozenset(name.split("+")): scores
-        for name, scores in zip(cube.names, cube.scores, strict=True)
-    }
-    losses = frozenset[str]().union(*values)
-    whole = len(values) == 2 ** len(losses) - 1
-    if noisy is not None and whole:
+    subsets = [frozenset(name.split("+")) for name in cube.names]
+    rows = list(_mean_effects(subsets, cube, seed))
+    losses = frozenset[str]().union(*subsets)
+    if noisy is not None and len(subsets) == 2 ** len(losses) - 1:
+        values = dict(zip(subsets, cube.scores, strict=True))
         values[frozenset()] = np.broadcast_to(noisy, cube.scores.shape[1:])
-    columns = ["kind", "losses", "value", "low", "high", "pairs"]
-    return pd.DataFrame(_attributed(values, seed), columns=columns)
+        single = {(loss,): v for loss, v in shapley(values).items()}
+        rows += [_alone("Shapley value", names, v, seed) for names, v in single.items()]
+        rows += [_alone("interaction", n, v, seed) for n, v in interactions(values).items()]
+    return pd.DataFrame(rows, columns=["kind", "losses", "value", "low", "high", "pairs"])
+
+
+def _mean_effects(
+    subsets: Sequence[frozenset[str]], cube: Cube, seed: int
+) -> Iterator[dict[str, str | float]]:
+    """As contrasts of the entrants, whose repeats tell of each other's luck."""
+    squares, chance = _asked(cube, seed)
+    units = dict(zip(subsets, np.eye(len(subsets)), strict=True))
+    counts = {loss: len(found) for loss, found in pairs(units).items()}
+    for loss, coefficients in mean_effects(units).items():
+        interval = contrast_interval(coefficients, squares, chance)
+        value = float(coefficients @ squares.mean)
+        yield _attributed("mean effect", (loss,), value, interval) | {"pairs": counts[loss]}
+
+
+def _alone(
+    kind: str, losses: Sequence[str], cells: NDArray[np.float64], seed: int
+) -> dict[str, str | float]:
+    """From scores (places, repeats) that hold what all entrants share, and so are not moderated."""
+    squares = mean_squares(cells[None])
+    interval = score_interval(0, squares, Chance(squares, seed))
+    return _attributed(kind, losses, float(squares.mean[0]), interval)
 
 
 def _attributed(
-    values: dict[frozenset[str], NDArray[np.float64]], seed: int
-) -> Iterator[dict[str, str | float]]:
-    kinds: dict[str, Mapping[tuple[str, ...], NDArray[np.float64]]] = {
-        "mean effect": {(loss,): v for loss, v in mean_effects(values).items()}
-    }
-    if frozenset() in values:
-        kinds["Shapley value"] = {(loss,): v for loss, v in shapley(values).items()}
-        kinds["interaction"] = dict(interactions(values).items())
-    counts = {loss: len(found) for loss, found in pairs(values).items()}
-    chance: Chance | None = None
-    for kind, found in kinds.items():
-        for losses, cells in found.items():
-            squares = mean_squares(cells[None])
-            chance = chance or Chance(squares.fields, squares.repeats, seed)
-            interval = score_interval(0, squares, chance)
-            yield {
-                "kind": kind,
-                "losses": " and ".join(losses),
-                "value": float(squares.mean[0]),
-                "low": interval.low,
-                "high": interval.high,
-                "pairs": counts[losses[0]] if kind == "mean effect" else np.nan,
-            }
+    kind: str, losses: Sequence[str], value: float, interval: Interval
+) -> dict[str, str | float]:
+    names = " and ".join(losses)
+    ends = {"low": interval.low, "high": interval.high}
+    return {"kind": kind, "losses": names, "value": value, **ends}
 
 
 def _asked(cube: Cube, seed: int) -> tuple[MeanSquares, Chance]:
     squares = mean_squares(cube.scores)
-    return squares, Chance(squares.fields, squares.repeats, seed)
+    return squares, Chance(squares, seed)

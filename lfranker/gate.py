@@ -32,8 +32,7 @@ def judge(
         if cube is not None:
             squares = mean_squares(cube.scores)
             first, second = cube.names.index("new"), cube.names.index("old")
-            chance = Chance(squares.fields, squares.repeats, seed)
-            interval = difference_interval(first, second, squares, chance)
+            interval = difference_interval(first, second, squares, Chance(squares, seed))
             found[metric] = interval.low, interval.high
     if not found:
         return Verdict(False, f"too few fields have {' and '.join(metrics)} of both")

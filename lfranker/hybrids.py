@@ -10,10 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from lfranker.cubes import Cube, cube_of
-from lfranker.uncertainty import Chance, mean_squares, score_interval
+from lfranker.cubes import LEAST_PLACES, Cube, cube_of
+from lfranker.uncertainty import Chance, contrast_interval, mean_squares
 
 BETWEEN = "noisiest less cleanest"
 
@@ -55,31 +54,38 @@ def hybrid_advantage(
             contrasts[speed] = cube
     if not contrasts:
         return None
-    found = {speed: _interval(_contrast(cube), seed) for speed, cube in contrasts.items()}
+    found = {speed: _interval(cube, seed) for speed, cube in contrasts.items()}
     first, last = _ends(list(contrasts))
-    common = [p for p in contrasts[first].places if p in contrasts[last].places]
-    if first != last and len(common) > 1:
-        ends = (_contrast(_at(contrasts[speed], common)) for speed in (first, last))
-        found[BETWEEN] = _interval(np.subtract(*ends), seed)
+    if first != last:
+        between = _less(contrasts[first], contrasts[last])
+        if between is not None:
+            found[BETWEEN] = _interval(between, seed)
     table = pd.DataFrame(found, index=["value", "low", "high"]).T
     return Advantage(table, contrasts[first].title)
 
 
-def _contrast(cube: Cube) -> NDArray[np.float64]:
-    """(places, repeats): the mean of the hybrids less that of the single losses."""
+def _less(first: Cube, last: Cube) -> Cube | None:
+    """Scores of the first less those of the last, of what both have; None where that is little."""
+    names = tuple(name for name in first.names if name in last.names)
+    places = tuple(place for place in first.places if place in last.places)
+    if len(places) < LEAST_PLACES or len({"+" in name for name in names}) < 2:
+        return None
+    one, other = (
+        cube.scores[[cube.names.index(name) for name in names]][
+            :, [cube.places.index(place) for place in places]
+        ]
+        for cube in (first, last)
+    )
+    return Cube(names, places, one - other)
+
+
+def _interval(cube: Cube, seed: int) -> tuple[float, float, float]:
+    """Of the mean of the hybrids less that of the single losses."""
     hybrid = np.array(["+" in name for name in cube.names])
-    return np.asarray(cube.scores[hybrid].mean(axis=0) - cube.scores[~hybrid].mean(axis=0))
-
-
-def _at(cube: Cube, places: Sequence[str]) -> Cube:
-    where = [cube.places.index(place) for place in places]
-    return Cube(cube.names, tuple(places), cube.scores[:, where])
-
-
-def _interval(cells: NDArray[np.float64], seed: int) -> tuple[float, float, float]:
-    squares = mean_squares(cells[None])
-    interval = score_interval(0, squares, Chance(squares.fields, squares.repeats, seed))
-    return float(squares.mean[0]), interval.low, interval.high
+    coefficients = hybrid / hybrid.sum() - ~hybrid / (~hybrid).sum()
+    squares = mean_squares(cube.scores)
+    interval = contrast_interval(coefficients, squares, Chance(squares, seed))
+    return float(coefficients @ squares.mean), interval.low, interval.high
 
 
 def _ends(speeds: list[str]) -> tuple[str, str]:
