@@ -35,12 +35,20 @@ class Child:
         return f"{self.task.name} (repeat {self.task.repeat})"
 
 
-def adopt(parent: Run, tasks: Sequence[Task], inputs: Inputs, take_over: bool) -> list[Child]:
+def adopt(
+    parent: Run,
+    tasks: Sequence[Task],
+    inputs: Inputs,
+    take_over: bool,
+    key: str | None = None,
+    title: str = "{}",
+) -> list[Child]:
     """A child run for every task: those of earlier power sets that share the key, else new ones.
 
-    Raises ValueError where another process is still training one of them, unless `take_over`.
+    `key`: another one than the parent's own; its runs have their names by `title`. Raises
+    ValueError where another process is still training one of them, unless `take_over`.
     """
-    known = trainings(gather(parent))
+    known = trainings(gather(parent, key))
     planned = {(task.name, task.repeat) for task in tasks}
     if not take_over:
         refuse_if_busy(run for key, run in known.items() if key in planned)
@@ -48,7 +56,8 @@ def adopt(parent: Run, tasks: Sequence[Task], inputs: Inputs, take_over: bool) -
     for task in tasks:
         run = known.get((task.name, task.repeat))
         if run is None:
-            run, todo = _create(parent, task, inputs.facts["perceptual"]), "train"
+            key = key or parent.data.tags[TAG + "powerset"]
+            run, todo = _create(parent, task, inputs.facts["perceptual"], key, title), "train"
         else:
             take_up(run, parent)
             todo = _todo(run, inputs)
@@ -71,8 +80,7 @@ def _todo(run: Run, inputs: Inputs) -> str:
     return "" if scored(run, inputs.scans) else "evaluate"
 
 
-def _create(parent: Run, task: Task, perceptual: str) -> Run:
-    key = parent.data.tags[TAG + "powerset"]
+def _create(parent: Run, task: Task, perceptual: str, key: str, title: str) -> Run:
     tags = {
         TAG + "powerset": key,
         TAG + "losses": task.name,
@@ -81,7 +89,7 @@ def _create(parent: Run, task: Task, perceptual: str) -> Run:
         TAG + "perceptual": perceptual if "perceptual" in task.losses else "none",
     }
     name = task.name if task.repeat == 0 else f"{task.name} #{task.repeat}"
-    return create_child(parent, name, tags)
+    return create_child(parent, title.format(name), tags)
 
 
 def job_of(child: Child, inputs: Inputs, arguments: Sequence[str], cache: Path) -> Job:
@@ -106,6 +114,24 @@ def job_of(child: Child, inputs: Inputs, arguments: Sequence[str], cache: Path) 
         PROGRESS_VARIABLE: str(_progress_file(cache, run_id)),
     }
     return Job(run_id, [*command, *scans, *arguments], log, environment)
+
+
+@dataclass(frozen=True)
+class Means:
+    """What trainings are run with."""
+
+    inputs: Inputs
+    at_once: int
+    cost: dict[str, float]  # s a step by name of the subset
+    arguments: Sequence[str]  # beside the settings
+    cache: Path
+    say: Say
+
+    def run(self, children: Sequence[Child]) -> None:
+        """Do what is left to do for them."""
+        todo = [child for child in children if child.todo]
+        jobs = [job_of(child, self.inputs, self.arguments, self.cache) for child in todo]
+        run_all(children, jobs, self.at_once, self.cost, self.say)
 
 
 def _progress_file(cache: Path, run_id: str) -> Path:

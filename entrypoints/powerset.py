@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from entrypoints import options as o
 from entrypoints import preparation
-from entrypoints.children import adopt, job_of, run_all
+from entrypoints.children import Means, adopt
+from entrypoints.learning_rates import check_learning_rate
 from entrypoints.rank import report
 from lfranker.costs import STARTING, as_clock, scoring_seconds, seconds_per_step
 from lfranker.dataset import SynthConfig
@@ -39,6 +40,10 @@ MOST_JOBS = 8  # at once unless told: each process holds torch and a network in 
 @click.option("--repeats", type=click.IntRange(1), default=1, help="Paired repeats of each subset.")
 @o.word_option("--jobs", "auto", o.at_least_one, "Trainings at once.")
 @o.combine(o.seed_option, o.perceptual_option, o.init_option, o.device_option)
+@o.yes_no_option(
+    "--check-learning-rate",
+    "Train the top set and the worst single loss at half and double the rate too: who wins then?",
+)
 @o.yes_no_option("--dry-run", "Only show the plan and how long it would take.")
 @o.yes_no_option("--take-over", "Go on with trainings whose process another machine left open.")
 @o.combine(o.keep_option, o.cache_option, o.model_name_option)
@@ -97,15 +102,21 @@ def _conduct(
     kept = sum(not child.todo for child in children)
     if kept:
         click.echo(f"{kept} of {len(children)} trainings are finished already and kept")
-    cache, passed = asked["cache"].resolve(), _passed_on(inputs, asked)
-    todo = [job_of(child, inputs, passed, cache) for child in children if child.todo]
-    run_all(children, todo, jobs, cost, lambda text: tqdm.write(text, file=sys.stderr))
+    means = Means(inputs, jobs, cost, _passed_on(inputs, asked), asked["cache"].resolve(), _say)
+    means.run(children)
     for said in score_baselines(run, inputs.scans, inputs.extra_baselines()):
         click.echo(f"baseline {said}", err=True)
     log_pictures(MlflowClient().get_run(run_id), inputs.scans)
     ranking = RankConfig(**{item.name: asked[item.name] for item in fields(RankConfig)})
     rescore = partial(score_version, scans=inputs.scans)
-    report(run_id, asked["model_name"], ranking, rescore=rescore)
+    result = report(run_id, asked["model_name"], ranking, rescore=rescore)
+    if asked["check_learning_rate"]:
+        check_learning_rate(run, plan, result, means, asked["take_over"])
+        report(run_id, asked["model_name"], ranking, rescore=rescore)
+
+
+def _say(text: str) -> None:
+    tqdm.write(text, file=sys.stderr)
 
 
 def _passed_on(inputs: preparation.Inputs, asked: dict[str, Any]) -> list[str]:

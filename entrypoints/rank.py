@@ -9,7 +9,7 @@ from entrypoints import options as o
 from lfranker.leaderboards import tables, to_markdown
 from lfranker.rank_config import RankConfig
 from lfranker.tracking.promotion import Rescore
-from lfranker.tracking.ranker import CAPTIONS, rank_power_set
+from lfranker.tracking.ranker import CAPTIONS, Report, rank_power_set
 
 
 @click.command()
@@ -33,7 +33,7 @@ def report(
     config: RankConfig,
     scans: str | None = None,
     rescore: Rescore | None = None,
-) -> None:
+) -> Report:
     """Rank, write the result to the tracking server and show it."""
     result = rank_power_set(parent, model_name, scans, config, rescore)
     board = tables(result.ranking)["leaderboard"]
@@ -43,6 +43,7 @@ def report(
     for alias, version in sorted(result.versions.items()):
         click.echo(f"models:/{model_name}@{alias} is version {version}")
     click.echo(f"Tables and note are on run {result.parent}; look at them with `mlflow ui`.")
+    return result
 
 
 if __name__ == "__main__":

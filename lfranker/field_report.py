@@ -46,6 +46,13 @@ class Found:
         table = self.tables.get(f"intervals-{metric}")
         return [] if table is None else list(map(str, table.index[table["top"]]))
 
+    @property
+    def top_sets(self) -> dict[str, list[str]]:
+        """`top` of every metric of which it is known."""
+        prefix = "intervals-"
+        metrics = [name.removeprefix(prefix) for name in self.tables if name.startswith(prefix)]
+        return {metric: self.top(metric) for metric in metrics}
+
 
 def report_fields(
     rows: pd.DataFrame,

@@ -36,11 +36,11 @@ def scores(power_set: PowerSet, digest: str) -> pd.DataFrame:
     for name in dict.fromkeys(name for name, _ in sorted(found, key=lambda key: key[1])):
         if not wanted or name in wanted:
             runs = [found.get((name, repeat)) for repeat in range(repeats)]
-            rows += [_row(name, run, digest) for run in runs if run is not None]
+            rows += [row_of(name, run, digest) for run in runs if run is not None]
             if None in runs and any(runs):
                 rows.append({"name": name, "outcome": "incomplete", "baseline": False})
     for name, run in baselines(power_set, digest).items():
-        rows.append(_row(name, run, digest) | {"baseline": True})
+        rows.append(row_of(name, run, digest) | {"baseline": True})
     table = pd.DataFrame(rows)
     if table.empty:
         raise ValueError(f"power set {parent.info.run_id} has no children to rank")
@@ -66,7 +66,8 @@ def outcome_on(run: Run, scans: str) -> str:
     return general if general == "diverged" else tags.get(f"{OUTCOME}.{scans[:8]}", general)
 
 
-def _row(name: str, run: Run, digest: str) -> dict[str, object]:
+def row_of(name: str, run: Run, digest: str) -> dict[str, object]:
+    """What is known of one run, with its scores on the scan set with this digest."""
     tags = run.data.tags
     return {
         "name": name,

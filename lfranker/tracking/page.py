@@ -17,7 +17,7 @@ from lfranker.ranking import NOISY, VISUAL, Ranking
 from lfranker.report import Page, to_html
 from lfranker.tracking.pictures import logged_pictures
 from lfranker.tracking.queries import (
-    LEARNING_RATE,
+    LEARNING_RATES,
     PowerSet,
     repeats_of,
     settings_of,
@@ -82,7 +82,9 @@ def missing(results: Results) -> list[str]:
         ),
         f"logged models of {len(no_model):,} subsets, which cannot be registered": bool(no_model),
         "baselines to compare with, the noisy input among them": NOISY not in baselines.index,
-        "a check whether the winner hangs on the learning rate": LEARNING_RATE not in tags,
+        "a check whether the winner hangs on the learning rate: `-P check_learning_rate=true`": (
+            LEARNING_RATES not in tags
+        ),
         "people's eyes: ratings of blinded pictures": VISUAL not in board,
         "ImageNet's weights in the perceptual loss: random ones are in their place": any(
             PERCEPTUAL_RANDOM in name for name in names

@@ -16,7 +16,7 @@ from lfranker.tracking.runs import TAG
 PAGE = 1000
 SCORE = re.compile(rf"({'|'.join([*METRICS, VISUAL])})(/.+)?")
 SCAN_SET = TAG + "scans."
-LEARNING_RATE = TAG + "learning-rate-check"  # what came of it, in a sentence
+LEARNING_RATES = TAG + "learning-rates"  # of a parent: see `learning_rates.note_keys`
 OUTCOME = TAG + "outcome"  # "diverged" for good; on the scans with digest D it is OUTCOME.D
 
 
@@ -77,9 +77,10 @@ class PowerSet:
     children: Sequence[Run]  # trainings and baselines, newest first
 
 
-def gather(parent: Run) -> PowerSet:
-    """The power set with all trainings and baselines that belong with it."""
-    found = search(f"tags.`{TAG}powerset` = '{key_of(parent)}'", [parent.info.experiment_id])
+def gather(parent: Run, key: str | None = None) -> PowerSet:
+    """The power set with all trainings and baselines that belong with it; or with another key."""
+    text = f"tags.`{TAG}powerset` = '{key or key_of(parent)}'"
+    found = search(text, [parent.info.experiment_id])
     kinds = {TAG + "losses", TAG + "baseline"}
     return PowerSet(parent, [run for run in found if kinds & set(run.data.tags)])
 

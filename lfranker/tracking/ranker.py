@@ -14,11 +14,11 @@ from lfranker.rank_config import RankConfig
 from lfranker.ranking import Ranking, rank
 from lfranker.tracking.boards import scores
 from lfranker.tracking.field_scores import by_sample, field_scores
+from lfranker.tracking.learning_rates import checked
 from lfranker.tracking.marks import mark_children, write_note
 from lfranker.tracking.page import Results, page_of
 from lfranker.tracking.promotion import Gate, Rescore
 from lfranker.tracking.queries import (
-    LEARNING_RATE,
     SCAN_SET,
     PowerSet,
     choose_scans,
@@ -76,8 +76,9 @@ def rank_power_set(
     samples = by_sample(rows)
     seed = int(settings_of(parent).get("seed", 0))
     found = report_fields(rows, samples, config.equivalence, expected(parent), seed)
-    if checked := parent.data.tags.get(LEARNING_RATE):
-        found.said.append(checked)
+    if check := checked(power_set, ranking, digest):
+        found.said.append(check[0])
+        found.tables["learning-rate"] = check[1]
     gate = Gate(power_set, rows, digest, simulated, config.promote, seed, rescore)
     versions, notices = register_winners(board, ranking, model, gate)
     captioned = {CAPTIONS[name]: table for name, table in tables(ranking).items()}
@@ -139,11 +140,7 @@ def _texts(results: Results, versions: Mapping[str, str]) -> dict[str, str]:
         "simulated": results.simulated,
         "scans": results.digest,
         "evidence": found.said,
-        "top": {
-            name.removeprefix("intervals-"): found.top(name.removeprefix("intervals-"))
-            for name in found.tables
-            if name.startswith("intervals-")
-        },
+        "top": found.top_sets,
         "tables": {name: _records(table.reset_index()) for name, table in found.tables.items()},
         "leaderboard": _by_name(ranking.leaderboard),
     }

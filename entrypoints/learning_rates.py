@@ -1,0 +1,34 @@
+"""Train the top set and the worst single loss at other learning rates, after a power set."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mlflow.entities import Run
+
+from entrypoints.children import Means, adopt
+from lfranker.experiment import Task, powerset_key
+from lfranker.learning_rate import FACTORS, subsets_to_check
+from lfranker.tracking.learning_rates import note_keys
+from lfranker.tracking.ranker import Report
+
+
+def check_learning_rate(
+    run: Run, plan: Sequence[Task], result: Report, means: Means, take_over: bool
+) -> None:
+    """Train them, once each, as children of the power set; `rank` compares them."""
+    names = subsets_to_check(result.ranking, list(result.found.top_sets.values()))
+    first = {task.name: task for task in plan if task.repeat == 0}
+    config, keys, children = means.inputs.settings.train, dict[float, str](), []
+    for factor in FACTORS:
+        rate = config.learning_rate * factor
+        keys[factor] = powerset_key(replace(config, learning_rate=rate), means.inputs.facts)
+        tasks = [
+            replace(first[n], config=replace(first[n].config, learning_rate=rate)) for n in names
+        ]
+        title = f"{{}} (learning rate x{factor:g})"
+        children += adopt(run, tasks, means.inputs, take_over, keys[factor], title)
+    factors = " and ".join(f"{factor:g}" for factor in FACTORS)
+    rates = f"{factors} times {config.learning_rate:g}"
+    means.say(f"checking the learning rate: {', '.join(names)} at {rates}")
+    means.run(children)
+    note_keys(run.info.run_id, keys)
