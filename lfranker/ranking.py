@@ -14,6 +14,7 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
+from lfranker.loss_names import LOSS_ORDER
 from lfranker.metrics import METRICS
 from lfranker.ranking_notes import listed, loss_of, notes
 from lfranker.weighted import weighted_score
@@ -25,7 +26,6 @@ DIRECTIONS: Mapping[str, bool] = {  # True: higher is better
 }
 # Raw keypoint counts are left out: leftover noise raises them as well as detail does.
 CHAMPION_METRICS = ("psnr", "ssim", "repeatability")
-LOSS_ORDER = ("mae", "mse", "ssim", "perceptual")
 SECONDS: Mapping[str, float] = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0}
 NOISY = "noisy"  # the baseline that does nothing
 

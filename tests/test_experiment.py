@@ -50,3 +50,9 @@ def test_each_training_of_a_power_set_has_its_own_fingerprint() -> None:
 def test_fingerprint_does_not_depend_on_order() -> None:
     assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
     assert fingerprint({"a": 1}) != fingerprint({"a": 2})
+
+
+def test_source_of_ones_own_losses_changes_the_key_where_there_are_some() -> None:
+    own = powerset_key(CONFIG, {**FACTS, "own_losses": "a"})
+    assert own != powerset_key(CONFIG, {**FACTS, "own_losses": "b"})
+    assert own != powerset_key(CONFIG, FACTS)

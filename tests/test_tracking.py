@@ -130,6 +130,12 @@ def test_expected_subsets_carry_the_shown_name(store: Path) -> None:
     assert expected(parent) == ["mae", "perceptual-random", "mae+perceptual-random"]
 
 
+def test_expected_subsets_are_those_that_are_trained(store: Path) -> None:
+    assert expected(make_parent("ssim,tv,own:loss")) == [
+        "ssim", "own:loss", "ssim+tv", "ssim+own:loss", "tv+own:loss", "ssim+tv+own:loss",
+    ]  # fmt: skip
+
+
 def test_what_is_not_a_power_set_is_refused(store: Path) -> None:
     with pytest.raises(ValueError, match="no power set found"):
         find_parent(None)

@@ -4,10 +4,18 @@ Conventions of all: output and target are (b, 1, h, w), the target in [0, 1] and
 clipped; the result is a scalar to be minimised.
 """
 
+from lfranker.losses.custom import files_digest, spec_of, try_losses
 from lfranker.losses.objective import Objective, build_objective
 from lfranker.losses.perceptual import LAYERS, PerceptualLoss, VGGFeatures
 from lfranker.losses.spec import LOSSES, PERCEPTUAL_RANDOM, LossSpec
-from lfranker.losses.subsets import non_empty, parse_losses, parse_subset, subset_name, subsets
+from lfranker.losses.subsets import (
+    parse_losses,
+    parse_subset,
+    subset_name,
+    subsets,
+    tells_enough,
+    trained,
+)
 
 __all__ = [
     "LAYERS",
@@ -18,9 +26,13 @@ __all__ = [
     "PerceptualLoss",
     "VGGFeatures",
     "build_objective",
-    "non_empty",
+    "files_digest",
     "parse_losses",
     "parse_subset",
+    "spec_of",
     "subset_name",
     "subsets",
+    "tells_enough",
+    "trained",
+    "try_losses",
 ]

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from lfranker.losses.custom import spec_of
 from lfranker.losses.perceptual import VGGFeatures
-from lfranker.losses.spec import LOSSES, Loss
+from lfranker.losses.spec import Loss
 
 
 class Objective(nn.Module):
@@ -47,5 +48,5 @@ def _precise(image: Tensor) -> Tensor:
 
 
 def build_objective(losses: Sequence[str], perceptual: VGGFeatures | None = None) -> Objective:
-    """Objective of names from LOSSES; ``perceptual`` is needed where one of them needs weights."""
-    return Objective({name: LOSSES[name].build(perceptual) for name in losses})
+    """Objective of names of losses; ``perceptual`` is needed where one of them needs weights."""
+    return Objective({name: spec_of(name).build(perceptual) for name in losses})

@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from lfranker.losses import non_empty
+from lfranker.losses import trained
 from lfranker.metrics import METRICS
 from lfranker.ranking import VISUAL
 from lfranker.tracking.runs import TAG
@@ -105,7 +105,7 @@ def expected(parent: Run) -> list[str]:
     names = parent.data.tags.get(TAG + "loss-set", "")
     if not names:
         return []
-    return ["+".join(subset) for subset in non_empty(names.split(","))]
+    return ["+".join(subset) for subset in trained(names.split(","))]
 
 
 def settings_of(run: Run) -> dict[str, str]:
