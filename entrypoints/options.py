@@ -93,6 +93,19 @@ def file(text: str) -> Path:
     return path.resolve()
 
 
+def existing(text: str) -> Path:
+    """A file or folder that is there."""
+    path = Path(text).expanduser()
+    if not path.exists():
+        raise ValueError("no such file or folder")
+    return path.resolve()
+
+
+def path(text: str) -> Path:
+    """Where something is to be written."""
+    return Path(text).expanduser().resolve()
+
+
 def at_least_one(text: str) -> int:
     """A number of things, at least 1."""
     number = int(text)

@@ -44,14 +44,15 @@ def rank_plot(table: pd.DataFrame, label: str) -> str:
 
 
 def heat_map(ranks: pd.DataFrame) -> str:
-    """Ranks (1 is best) of entrants (rows) by criterion (columns), written into the cells."""
+    """Ranks (1 is best) of entrants (rows) by criterion (columns), in the cells; NaN where none."""
     figure, axes = _rows(list(map(str, ranks.index)))
     values = ranks.to_numpy(np.float64)
     axes.imshow(values, aspect="auto", cmap="cividis_r")
     middle = (np.nanmin(values) + np.nanmax(values)) / 2
     for (row, column), value in np.ndenumerate(values):
         colour = "white" if value > middle else "black"
-        axes.text(column, row, f"{value:g}", ha="center", va="center", color=colour, fontsize=8)
+        words = "-" if np.isnan(value) else f"{value:g}"
+        axes.text(column, row, words, ha="center", va="center", color=colour, fontsize=8)
     axes.set_xticks(range(ranks.shape[1]), list(map(str, ranks.columns)), rotation=30, ha="right")
     axes.grid(visible=False)
     return _svg(figure)

@@ -28,7 +28,7 @@ def field_scores(power_set: PowerSet, digest: str, simulated: bool) -> pd.DataFr
     missing; so may be all.
     """
     entrants = list(_entrants(power_set, digest))
-    with _without_bars(), ThreadPoolExecutor(DOWNLOADS) as pool:
+    with without_bars(), ThreadPoolExecutor(DOWNLOADS) as pool:
         read = list(pool.map(lambda e: read_table(e[2], digest, simulated), entrants))
     tables = [
         table.assign(name=name, repeat=repeat, baseline=baseline)
@@ -50,7 +50,7 @@ def by_sample(rows: pd.DataFrame) -> dict[str, Ranking]:
 
 
 @contextmanager
-def _without_bars() -> Iterator[None]:
+def without_bars() -> Iterator[None]:
     """MLflow shows a bar for each file that it fetches, a screenful for a power set."""
     shown = MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.get_raw()
     MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)

@@ -85,7 +85,9 @@ def missing(results: Results) -> list[str]:
         "a check whether the winner hangs on the learning rate: `-P check_learning_rate=true`": (
             LEARNING_RATES not in tags
         ),
-        "people's eyes: ratings of blinded pictures": VISUAL not in board,
+        "people's eyes: `rank -P contact_sheet=FOLDER` writes blinded pictures to rate": (
+            VISUAL not in board
+        ),
         "ImageNet's weights in the perceptual loss: random ones are in their place": any(
             PERCEPTUAL_RANDOM in name for name in names
         ),

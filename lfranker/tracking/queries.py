@@ -121,11 +121,15 @@ def own_scores(run: Run, scans: str) -> dict[str, float]:
     A run's first scan set has the plain names `psnr`, `psnr/spd2`; others have the digest in
     front, `1a2b3c4d.psnr/spd2`, so that none overwrites another's.
     """
-    tags, metrics = run.data.tags, run.data.metrics
-    first = tags.get(TAG + "scoring", scans) == scans
-    prefix = "" if first else prefix_of(scans)
+    prefix, metrics = prefix_in(run, scans), run.data.metrics
     plain = {k.removeprefix(prefix): v for k, v in metrics.items() if k.startswith(prefix)}
     return {name: value for name, value in plain.items() if SCORE.fullmatch(name)}
+
+
+def prefix_in(run: Run, scans: str) -> str:
+    """What the run's scores on these scans have in front of their names."""
+    first = run.data.tags.get(TAG + "scoring", scans) == scans
+    return "" if first else prefix_of(scans)
 
 
 def prefix_of(scans: str) -> str:

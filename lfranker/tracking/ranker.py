@@ -11,7 +11,7 @@ from lfranker.field_report import Found, report_fields
 from lfranker.latex import to_latex
 from lfranker.leaderboards import formatted, tables, to_csv, to_markdown
 from lfranker.rank_config import RankConfig
-from lfranker.ranking import Ranking, rank
+from lfranker.ranking import VISUAL, Ranking, rank
 from lfranker.tracking.boards import scores
 from lfranker.tracking.field_scores import by_sample, field_scores
 from lfranker.tracking.learning_rates import checked
@@ -29,7 +29,9 @@ from lfranker.tracking.queries import (
 )
 from lfranker.tracking.runs import TAG
 from lfranker.tracking.scoring import log_texts
+from lfranker.tracking.visual import ratings_of
 from lfranker.tracking.winners import register_winners
+from lfranker.visual import report_ratings
 
 CAPTIONS = {
     "leaderboard": "Leaderboard: mean rank over PSNR, SSIM and repeatability at every scan speed",
@@ -79,12 +81,11 @@ def rank_power_set(
     if check := checked(power_set, ranking, digest):
         found.said.append(check[0])
         found.tables["learning-rate"] = check[1]
+    rated = ratings_of(parent, digest, board["run_id"])
+    report_ratings(found, rated, config.equivalence.get(VISUAL, 0.0), seed)
     gate = Gate(power_set, rows, digest, simulated, config.promote, seed, rescore)
     versions, notices = register_winners(board, ranking, model, gate)
-    captioned = {CAPTIONS[name]: table for name, table in tables(ranking).items()}
-    captioned |= {
-        f"Sample group {sample}": tables(own)["leaderboard"] for sample, own in samples.items()
-    }
+    captioned = _captioned(ranking, samples)
     markdown = "\n\n".join(
         to_markdown(table, caption, simulated=simulated) for caption, table in captioned.items()
     )
@@ -111,6 +112,13 @@ def ranked(
     _check_one_perceptual_network(board)
     weights = (config or RankConfig()).weights
     return board, rank(board, expected(power_set.parent), weights=weights)
+
+
+def _captioned(ranking: Ranking, samples: Mapping[str, Ranking]) -> dict[str, pd.DataFrame]:
+    captioned = {CAPTIONS[name]: table for name, table in tables(ranking).items()}
+    return captioned | {
+        f"Sample group {sample}": tables(own)["leaderboard"] for sample, own in samples.items()
+    }
 
 
 def _check_one_perceptual_network(board: pd.DataFrame) -> None:

@@ -15,7 +15,7 @@ from lfranker.figures import strip
 from lfranker.images import Image
 from lfranker.metrics import METRICS, Metric
 from lfranker.scans import Pair, ScanSet
-from lfranker.tracking.queries import OUTCOME, SCAN_SET, gather, key_of, prefix_of
+from lfranker.tracking.queries import OUTCOME, SCAN_SET, gather, key_of, prefix_in
 from lfranker.tracking.runs import (
     NAME,
     TAG,
@@ -48,14 +48,13 @@ def score_run(
     run = MlflowClient().get_run(run_id)
     pairs = tqdm(scans, "scoring", len(scans), leave=False, unit="scan", disable=None)
     table = score(denoiser, pairs, metrics)
-    first = run.data.tags.get(TAG + "scoring", scans.digest) == scans.digest
-    prefix = "" if first else prefix_of(scans.digest)
+    prefix = prefix_in(run, scans.digest)
     _log_table(run_id, table, scans)
     _log_pictures(run_id, denoiser, scans)
     log_metrics(run_id, {prefix + k: v for k, v in summarise(table, metrics).items()}, step)
     result = outcome(table)
     tags = {f"{OUTCOME}.{scans.digest[:8]}": result}
-    if first:
+    if not prefix:  # its first
         tags |= {TAG + "scoring": scans.digest, OUTCOME: result}
     set_tags(run_id, tags)
     return result
