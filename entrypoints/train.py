@@ -83,7 +83,7 @@ def _train(
             raise KeyboardInterrupt("stopped while scoring; the model is logged")
         return denoise(trainer.ema, pair.noisy)
 
-    return score_run(run.info.run_id, denoiser, inputs.scans, config.steps)
+    return score_run(run.info.run_id, denoiser, inputs.scans)
 
 
 if __name__ == "__main__":

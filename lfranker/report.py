@@ -22,6 +22,7 @@ class Grid:
 
     heads: Sequence[str]
     rows: Sequence[Sequence[str]]
+    note: str = ""  # a sentence under it
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Page:
     title: str
     answer: str  # the sentence that comes first
     caveats: Sequence[str]
+    standings: Grid  # the table right under the caveats
     evidence: Sequence[str]  # sentences on how sure it is
     grids: Mapping[str, Grid]  # by caption
     plots: Mapping[str, str]  # caption -> SVG, trusted
@@ -41,6 +43,7 @@ def to_html(page: Page) -> str:
     """The page; all texts are escaped, so that a name of a run or of a file cannot be markup."""
     parts = [f'<p class="answer">{_text(page.answer)}</p>']
     parts += [f'<p class="caveat">{_text(caveat)}</p>' for caveat in page.caveats]
+    parts.append(_section("Leaderboard", _table(page.standings)))
     if page.evidence:
         parts.append(_section("How sure this is", _list(page.evidence)))
     parts += [_section(caption, plot) for caption, plot in page.plots.items()]
@@ -75,7 +78,8 @@ def _table(grid: Grid) -> str:
     rows = "\n".join(
         f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in grid.rows
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>\n{rows}\n</tbody></table>"
+    note = f"\n<p>{_text(grid.note)}</p>" if grid.note else ""
+    return f"<table><thead><tr>{head}</tr></thead><tbody>\n{rows}\n</tbody></table>{note}"
 
 
 def _text(words: str) -> str:

@@ -3,14 +3,15 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from math import isfinite
+from urllib.parse import quote
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Run, RunTag
 from mlflow.utils.time import get_current_time_millis
 
-from lfranker.note import note
+from lfranker.note import COMPARED, REPORT, note
 from lfranker.ranking import Ranking
-from lfranker.tracking.queries import PowerSet, trainings
+from lfranker.tracking.queries import PowerSet, key_of, trainings
 from lfranker.tracking.runs import NOTE, TAG, set_tags
 from lfranker.tracking.winners import won_by
 
@@ -75,8 +76,18 @@ def _links(power_set: PowerSet) -> dict[str, str]:
     for run in power_set.children:
         if baseline := run.data.tags.get(TAG + "baseline"):
             found.setdefault(baseline, address(run))
-    return found
+    own = address(power_set.parent)
+    return found | {REPORT: f"{own}/artifacts/ranking/{REPORT}", COMPARED: _compared(power_set)}
+
+
+def _compared(power_set: PowerSet) -> str:
+    """The table of all runs that were ranked, the best first, as charts beside each other."""
+    asked = f"tags.`{TAG}powerset` = '{key_of(power_set.parent)}' AND metrics.mean_rank > 0"
+    view = "&orderByKey=metrics.%60mean_rank%60&orderByAsc=true&compareRunsMode=CHART"
+    experiment = power_set.parent.info.experiment_id
+    return f"#/experiments/{experiment}/runs?searchFilter={quote(asked, safe='')}{view}"
 
 
 def address(run: Run) -> str:
+    """Of a run's page within MLflow's pages, from whichever of them."""
     return f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"

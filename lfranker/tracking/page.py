@@ -8,13 +8,15 @@ import numpy as np
 import pandas as pd
 
 from lfranker.agreement import pareto_front
+from lfranker.cubes import about
 from lfranker.field_report import Found
-from lfranker.leaderboards import formatted, title_of
+from lfranker.leaderboards import title_of
 from lfranker.losses import PERCEPTUAL_RANDOM
 from lfranker.note import answer
 from lfranker.plots import heat_map, pareto_plot
 from lfranker.ranking import NOISY, VISUAL, Ranking
 from lfranker.report import Page, to_html
+from lfranker.standings import MOST, shortened, standings
 from lfranker.tracking.pictures import logged_pictures
 from lfranker.tracking.queries import (
     LEARNING_RATES,
@@ -26,7 +28,6 @@ from lfranker.tracking.queries import (
 from lfranker.tracking.runs import TAG
 
 PACKAGES = ("lfranker", "mlflow", "torch", "numpy", "scikit-image", "scipy")
-MOST_ROWS = 40  # of a heat map
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,9 @@ def page_of(results: Results) -> str:
         title=f"{kind}{parent.info.run_name or 'power set'}",
         answer=answer(ranking, entrants),
         caveats=[*results.caveats, *ranking.notes],
+        standings=standings(ranking, _intervals(found), about(_repeats(results.power_set))),
         evidence=found.said,
-        grids={kind + name: formatted(table)[0] for name, table in results.captioned.items()},
+        grids={kind + name: shortened(ranking, table) for name, table in results.captioned.items()},
         plots={**_overview(ranking), **found.plots},
         pictures=logged_pictures(parent, results.digest),
         facts=_facts(results),
@@ -96,6 +98,11 @@ def missing(results: Results) -> list[str]:
     return [sentence for sentence, lacks in lacking.items() if lacks]
 
 
+def _intervals(found: Found) -> dict[str, pd.DataFrame]:
+    own = "intervals-"
+    return {k.removeprefix(own): table for k, table in found.tables.items() if k.startswith(own)}
+
+
 def _repeats(power_set: PowerSet) -> int:
     return repeats_of(power_set.parent) or 1 + max((r for _, r in trainings(power_set)), default=0)
 
@@ -125,7 +132,7 @@ def _overview(ranking: Ranking) -> dict[str, str]:
         columns = [column for column in columns if str(column).count("/") == 1]
     ranks = (
         board[columns]
-        .iloc[:MOST_ROWS]
+        .iloc[:MOST]
         .rename(columns=lambda column: title_of(str(column).removeprefix("rank/"), unit=False))
     )
     plots = {"Ranks by criterion (1 is best)": heat_map(ranks)} if columns else {}

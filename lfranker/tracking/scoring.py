@@ -37,13 +37,13 @@ def score_run(
     run_id: str,
     denoiser: Denoiser,
     scans: ScanSet,
-    step: int = 0,
     metrics: Mapping[str, Metric] = METRICS,
 ) -> str:
     """Score `denoiser` on `scans`, log table, pictures and metrics into the run.
 
     Returns the outcome, "ok" or "collapsed", which is also the run's tag. The first scan set of
-    a run has plain metric names; see `queries.own_scores`.
+    a run has plain metric names; see `queries.own_scores`. All are logged at step 0: MLflow draws
+    what has no later step as bars beside each other, and the newest value counts.
     """
     run = MlflowClient().get_run(run_id)
     pairs = tqdm(scans, "scoring", len(scans), leave=False, unit="scan", disable=None)
@@ -51,7 +51,7 @@ def score_run(
     prefix = prefix_in(run, scans.digest)
     _log_table(run_id, table, scans)
     _log_pictures(run_id, denoiser, scans)
-    log_metrics(run_id, {prefix + k: v for k, v in summarise(table, metrics).items()}, step)
+    log_metrics(run_id, {prefix + k: v for k, v in summarise(table, metrics).items()})
     result = outcome(table)
     tags = {f"{OUTCOME}.{scans.digest[:8]}": result}
     if not prefix:  # its first

@@ -100,7 +100,7 @@ class TrainingRun:
         seconds = MlflowClient().get_metric_history(self._id, "train/seconds_per_step")
         cost = sum(m.value for m in seconds) / max(1, len(seconds))
         share = trainer.clipped / max(1, trainer.done)
-        log_metrics(self._id, {"seconds_per_step": cost, "clipped_share": share}, trainer.done)
+        log_metrics(self._id, {"seconds_per_step": cost, "clipped_share": share})
         self._picture()
         # last: a run that has a model needs no more training
         network = {"config": [config.depth] * 7, "dim": config.dim, "head_dim": config.head_dim}
