@@ -47,7 +47,8 @@ def test_the_answer_comes_first_and_everything_is_there():
     assert body[:3] == [("h1", "powerset demo"), ("p", "Train on"), ("b", "mae+ssim")]
     order = [body.index(item) for item in (("p", "One repeat."), ("td", "7.5"), ("h2", "Ranks"))]
     assert order == sorted(order), "the table comes before the plots"
-    for item in (("p", "One repeat."), ("p", "The best 1 of"), ("code", "15"), ("li", "In PSNR 4 of 15."), ("h2", "Ranks"),
+    for item in (("p", "One repeat."), ("p", "The best 1 of"), ("code", "15"),
+                 ("li", "In PSNR 4 of 15."), ("h2", "Ranks"),
                  ("b", "30.1"), ("td", "29"), ("td", "200")):  # fmt: skip
         assert item in body
     assert "<svg" in to_html(page())

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
-import mlflow
 import pandas as pd
 import PIL.Image
 from mlflow import MlflowClient
@@ -30,7 +29,7 @@ from lfranker.ratings import (
 from lfranker.scans import ScanSet, read_scans
 from lfranker.sheet_files import RATINGS, check_folder, write_sheets
 from lfranker.tracking.boards import scores
-from lfranker.tracking.field_scores import without_bars
+from lfranker.tracking.fetching import read_texts
 from lfranker.tracking.models import load_network
 from lfranker.tracking.pictures import Function, best_filter
 from lfranker.tracking.queries import (
@@ -201,5 +200,7 @@ def _stored(parent: Run, set_id: str) -> list[Rating]:
 
 
 def _text(parent: Run, path: str) -> str:
-    with without_bars():
-        return str(mlflow.artifacts.load_text(f"{parent.info.artifact_uri}/{path}"))
+    (text,) = read_texts([(parent, path)])
+    if text is None:
+        raise ValueError(f"{path} of run {parent.info.run_id} cannot be read")
+    return text
