@@ -145,3 +145,23 @@ def test_what_is_not_a_power_set_is_refused(store: Path) -> None:
         find_parent(run.info.run_id)
     with pytest.raises(ValueError, match="no run 'nosuch'"):
         find_parent("nosuch")
+
+
+def test_losses_that_are_not_ours_are_ranked_by_their_tags_and_metrics(store: Path) -> None:
+    parent = make_parent("huber,tv")
+    make_child(parent, "huber", {"psnr": 20.0, "ssim": 0.5})
+    make_child(parent, "tv", {"psnr": 21.0, "ssim": 0.6})
+    make_child(parent, "huber+tv", {"psnr": 22.0, "ssim": 0.7})
+    ranking = rank_power_set(parent.info.run_id, "lfranker").ranking
+    assert list(ranking.leaderboard.index) == ["huber+tv", "tv", "huber"]
+    assert ranking.missing == ()
+
+
+def test_the_note_links_to_the_report_and_to_the_ranked_runs(store: Path) -> None:
+    parent = make_parent("mae")
+    make_child(parent, "mae", {"psnr": 20.0, "ssim": 0.5})
+    rank_power_set(parent.info.run_id, "lfranker")
+    answer = MlflowClient().get_run(parent.info.run_id).data.tags[NOTE].splitlines()[0]
+    own = f"#/experiments/{parent.info.experiment_id}/runs"
+    assert f"({own}/{parent.info.run_id}/artifacts/ranking/ranking.html)" in answer
+    assert f"({own}?searchFilter=tags.%60lfranker.powerset%60%20%3D%20%27key%27" in answer

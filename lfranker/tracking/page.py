@@ -109,6 +109,7 @@ def _repeats(power_set: PowerSet) -> int:
 
 def _facts(results: Results) -> dict[str, str]:
     """Versions, settings, data and what it cost."""
+    settings = settings_of(results.power_set.parent)
     power_set, tags = results.power_set, results.power_set.parent.data.tags
     runs = list(trainings(power_set).values())
     ends = [(run.info.start_time, run.info.end_time) for run in runs]
@@ -120,7 +121,7 @@ def _facts(results: Results) -> dict[str, str]:
         "trainings": f"{len(runs):,}, {_repeats(power_set)} of each subset",
         "hours of training and scoring, all together": f"{hours:.2f}",
         "scans": f"{results.digest} ({'simulated' if results.simulated else 'real'})",
-        **dict(sorted(settings_of(power_set.parent).items())),
+        **{name: value for name, value in sorted(settings.items()) if "/" not in name},
     }
 
 
