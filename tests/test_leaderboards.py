@@ -210,3 +210,12 @@ def test_the_note_keeps_its_limit_with_a_caveat_beyond_it():
     assert len(text) <= NOTE_LIMIT
     assert text.startswith("Train on")
     assert "(More is in the tables" in text
+
+
+def test_the_note_shows_the_noisy_input_however_many_baselines_there_are():
+    names = ["mae", "mse", *(f"filter-{at}" for at in range(12)), "noisy"]
+    scores = pd.DataFrame({"psnr": [float(at) for at in range(15)], "ssim": 0.5}, index=names)
+    rows = cells(note(rank(scores.assign(baseline=[False] * 2 + [True] * 13))))
+    assert "noisy (baseline)" in rows
+    assert "filter-6 (baseline)" in rows
+    assert "filter-7 (baseline)" not in rows
