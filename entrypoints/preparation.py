@@ -27,7 +27,7 @@ from lfranker.dataset import (
 from lfranker.experiment import fingerprint
 from lfranker.images import Image
 from lfranker.inference import denoise
-from lfranker.losses import LAYERS, VGGFeatures, files_digest, spec_of, tells_enough, try_losses
+from lfranker.losses import LAYERS, VGGFeatures, files_digest, tells_enough, try_losses
 from lfranker.presets import PRESETS, Preset
 from lfranker.scans import ScanSet, prepare_scans, read_scans
 from lfranker.simulated_scans import TARGET_SPEED, simulate_scans, simulated_fields
@@ -154,7 +154,7 @@ def perceptual(
     chosen: Settings, losses: tuple[str, ...], choice: str
 ) -> tuple[PerceptualWeights | None, VGGFeatures | None]:
     """Weights and network of the perceptual loss; None where no loss needs them."""
-    if not any(spec_of(loss).needs_weights for loss in losses):
+    if "perceptual" not in losses:
         return None, None
     weights = resolve_weights(choice, random_allowed=chosen.preset.random_perceptual, download=True)
     return weights, load_features(weights, tuple(LAYERS)[: chosen.train.perceptual_layers])
@@ -202,7 +202,7 @@ def inputs(losses: tuple[str, ...], asked: Mapping[str, Any]) -> Inputs:
         "perceptual": weights.digest if weights else "none",
         "init": hashlib.sha256(init.read_bytes()).hexdigest()[:16] if init else "none",
         "device": where.type,
-        **({"own_losses": digest} if (digest := files_digest(losses)) else {}),
+        **({"loss_files": digest} if (digest := files_digest(losses)) else {}),
     }
     told = [weights.notice] if weights and weights.notice else []
     told += [

@@ -37,12 +37,12 @@ def powerset_key(config: TrainConfig, facts: Mapping[str, str]) -> str:
 
     `facts` are data, perceptual, init and device. Neither the set of losses nor the scans enter:
     new scans reuse what is trained, and so does a larger set, unless it is the perceptual loss
-    (and with it the weights of its network) that is added, or a loss of the user's own, whose
-    source (``own_losses``, absent where there is none) enters.
+    (and with it the weights of its network) that is added, or a loss that files decide,
+    such as the user's own, whose digest (``loss_files``, absent where there is none) enters.
     """
     common = {k: v for k, v in config.determining().items() if k != "repeat"}
     used = {name: facts[name] for name in DETERMINING_FACTS}
-    used |= {name: facts[name] for name in facts if name == "own_losses"}
+    used |= {name: facts[name] for name in facts if name == "loss_files"}
     return fingerprint({**common, **used, "version": __version__})
 
 

@@ -22,6 +22,8 @@ LOSS_ORDER = (
     "gmsd",
     "ncc",
     "tv",
+    "lpips",
+    "dists",
     "poisson_nll",
     "anscombe",
 )

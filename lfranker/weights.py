@@ -1,21 +1,19 @@
 """Finding, checking and loading the weights of the perceptual network, VGG19."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 
 import huggingface_hub
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from lfranker.losses.perceptual import LAYERS, Convolution, VGGFeatures, convolutions_for
 from lfranker.losses.spec import PERCEPTUAL_RANDOM
+from lfranker.weight_files import IMAGENET, find_imagenet, read_tensors
 
-HUB_REPOSITORY, HUB_FILE = "timm/vgg19.tv_in1k", "model.safetensors"  # torchvision's, 575 MB
-TORCHVISION_FILE = "vgg19-dcbb9e9d.pth"  # 548 MB
+HUB_REPOSITORY, HUB_FILE, TORCHVISION_FILE = IMAGENET["vgg19"]  # 575 MB, the last 548 MB
 SUFFIXES = (".safetensors", ".pth", ".pt")
 PROBE_TIMEOUT = 5.0  # s
 REMEDY = (
@@ -37,15 +35,6 @@ class PerceptualWeights:
     def label(self) -> str:
         """Under which the loss is shown and ranked."""
         return PERCEPTUAL_RANDOM if self.kind == "random" else "perceptual"
-
-
-def find_imagenet() -> Path | None:
-    """ImageNet's weights on this disk: in the Hugging Face cache, else torchvision's in torch's."""
-    cached = huggingface_hub.try_to_load_from_cache(HUB_REPOSITORY, HUB_FILE)
-    if isinstance(cached, str):
-        return Path(cached)
-    path = Path(torch.hub.get_dir()) / "checkpoints" / TORCHVISION_FILE
-    return path if path.is_file() else None
 
 
 def download_imagenet() -> Path:
@@ -107,7 +96,7 @@ def load_features(weights: PerceptualWeights, layers: Sequence[str] = tuple(LAYE
     if weights.path is None:
         return VGGFeatures(random_state(plan, weights.seed), layers).eval()
     wanted = {f"{conv.key}.{part}" for conv in plan for part in ("weight", "bias")}
-    state = _read(weights.path, wanted)
+    state = read_tensors(weights.path, wanted)
     if missing := sorted(wanted - set(state)):
         raise ValueError(f"{weights.path}: not a VGG19, {', '.join(missing)} missing")
     for conv in plan:
@@ -118,21 +107,6 @@ def load_features(weights: PerceptualWeights, layers: Sequence[str] = tuple(LAYE
                 f"{weights.path}: not a VGG19, {conv.key}.weight is {found}, expected {shape}"
             )
     return VGGFeatures(state, layers).eval()
-
-
-def _read(path: Path, wanted: Iterable[str]) -> dict[str, Tensor]:
-    """Those of ``wanted`` that the file has, as float32."""
-    try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, framework="pt") as file:
-                names = set(file.keys())
-                return {key: file.get_tensor(key).float() for key in wanted if key in names}
-        # No mmap: torchvision's file is of the format before zip.
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        present = state if isinstance(state, dict) else {}
-        return {key: present[key].float() for key in wanted if key in present}
-    except (SafetensorError, UnpicklingError, RuntimeError, OSError, EOFError) as error:
-        raise ValueError(f"{path}: cannot be read as weights ({error})") from error
 
 
 def random_state(plan: Sequence[Convolution], seed: int) -> dict[str, Tensor]:

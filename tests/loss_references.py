@@ -92,7 +92,7 @@ def batch(image: Floats) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(image))[None, None]
 
 
-# Side by side with LOSSES; VGG19's features have their own tests.
+# Side by side with LOSSES; those of pretrained networks have their own tests.
 REFERENCES: dict[str, Callable[[Floats, Floats], float]] = {
     "mae": lambda x, y: F.l1_loss(batch(x), batch(y)).item(),
     "mse": lambda x, y: F.mse_loss(batch(x), batch(y)).item(),

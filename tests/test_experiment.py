@@ -52,7 +52,7 @@ def test_fingerprint_does_not_depend_on_order() -> None:
     assert fingerprint({"a": 1}) != fingerprint({"a": 2})
 
 
-def test_source_of_ones_own_losses_changes_the_key_where_there_are_some() -> None:
-    own = powerset_key(CONFIG, {**FACTS, "own_losses": "a"})
-    assert own != powerset_key(CONFIG, {**FACTS, "own_losses": "b"})
+def test_source_of_ones_loss_files_changes_the_key_where_there_are_some() -> None:
+    own = powerset_key(CONFIG, {**FACTS, "loss_files": "a"})
+    assert own != powerset_key(CONFIG, {**FACTS, "loss_files": "b"})
     assert own != powerset_key(CONFIG, FACTS)

@@ -20,8 +20,8 @@ def spec_of(name: str) -> LossSpec:
     """What is declared of a loss; of a user's own no more than that it may stand alone."""
     if name in LOSSES:
         return LOSSES[name]
-    function = load_custom(name)
-    return LossSpec(lambda _: function)
+    function, module = load_custom(name), import_module(name.partition(":")[0])
+    return LossSpec(lambda _: function, files=lambda: (Path(str(module.__file__)),))
 
 
 def load_custom(name: str) -> Loss:
@@ -89,14 +89,11 @@ def _try_custom(name: str, loss: Loss, output: Tensor, target: Tensor) -> None:
 
 
 def files_digest(names: Iterable[str]) -> str:
-    """16 hex digits of the modules that the user's own losses are in; empty where there are none.
+    """16 hex digits of the files that decide the losses' values; empty where there are none.
 
-    What these modules import is not looked at.
+    These are modules of the user's own losses, not what they import, and fitted weights.
     """
-    modules = sorted({name.partition(":")[0] for name in names if name not in LOSSES})
-    files = [str(import_module(module).__file__) for module in modules]
-    return sha256(b"".join(map(_content, files))).hexdigest()[:16] if files else ""
-
-
-def _content(file: str) -> bytes:
-    return Path(file).read_bytes() if Path(file).is_file() else file.encode()
+    files = sorted({file for name in names for file in spec_of(name).files()})
+    if not files:
+        return ""
+    return sha256(b"".join(sha256(file.read_bytes()).digest() for file in files)).hexdigest()[:16]

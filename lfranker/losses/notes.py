@@ -83,7 +83,7 @@ NOTES: dict[str, Note] = {
         "0 to 1",
         "As many of the five scales as the patch has room for: 3 at 48 and 64 px, 4 at 128, 5 "
         "from 176, their published weights divided by their sum; values of patches of other sizes "
-        "do not compare. A scale with structure below 0.001 has no gradient.",
+        "do not compare. Below 0.1 of structure its logarithm goes on as its tangent: ours.",
     ),
     "fft": Note(
         "mean |F(d)|, F the orthonormal Fourier transform",
@@ -157,6 +157,22 @@ NOTES: dict[str, Note] = {
         "0 up, of full scale per px",
         "Not alone: the target does not enter, the least is a constant image. With weight 1 "
         "beside mae it flattens; give it 0.1 or less.",
+    ),
+    "lpips": Note(
+        "sum over VGG16's blocks of mean w (u(x) - u(y))², u the features after ReLU, divided by "
+        "their length at each pixel",
+        "Zhang et al. 2018, 10.1109/CVPR.2018.00068, version 0.1",
+        "0 up",
+        "Needs `pip install --no-deps lpips` and VGG16's ImageNet weights in the cache; nothing is "
+        "downloaded. Fitted to what people see in colour photographs of 64 px. Slow.",
+    ),
+    "dists": Note(
+        "1 - sum over VGG16's channels, and the image, of a texture + b structure: similarity of "
+        "means, and of variations about them, over the whole patch",
+        "Ding et al. 2020, 10.1109/TPAMI.2020.3045810",
+        "0 to about 1",
+        "Needs `pip install --no-deps DISTS_pytorch` and VGG16's ImageNet weights in the cache; "
+        "nothing is downloaded. Forgives textures that are resampled. Slow.",
     ),
     "poisson_nll": Note(
         "mean of u - v - v log(u / v), u = x + 0.02, v = y + 0.02",

@@ -2,10 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 from torch import Tensor
 
-from lfranker.losses import counting, distribution, frequency, gradients, pixel, structure, wavelets
+from lfranker.losses import (
+    calibrated,
+    counting,
+    distribution,
+    frequency,
+    gradients,
+    pixel,
+    structure,
+    wavelets,
+)
 from lfranker.losses.perceptual import LAYERS, PerceptualLoss, VGGFeatures, convolutions_for
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -26,12 +37,14 @@ class LossSpec:
     build: Build  # from the perceptual network, or None where none is needed
     minimum: float = 0.0  # reached where the output equals the target
     smallest_patch: int = 1  # px a side
-    needs_weights: bool = False  # of a perceptual network
+    needs_weights: bool = False  # of a pretrained network
     alone: bool = True  # tells a network enough to be its only loss
     # Changes made to output and target alike that leave the value as it is: "flip", "rotate" (by a
     # quarter turn), "offset" (adding a constant), "sign" (of both, about 0), "swap" (of the two).
     invariances: frozenset[str] = frozenset()
     breaks: frozenset[str] = frozenset()  # those of LAWS that do not hold
+    # What decides its values beside this code and the perceptual network; ValueError if missing.
+    files: Callable[[], tuple[Path, ...]] = tuple
 
 
 def _perceptual(network: VGGFeatures | None) -> Loss:
@@ -96,6 +109,21 @@ LOSSES: dict[str, LossSpec] = {
     "ncc": _plain(structure.ncc, alone=False, breaks=(DECREASING,)),
     # Of the output alone: least for a constant image, whatever the target.
     "tv": _plain(gradients.tv, "swap", smallest=2, alone=False, breaks=(MINIMUM, DECREASING)),
+    "lpips": LossSpec(
+        lambda _: calibrated.build_lpips(),
+        smallest_patch=calibrated.SMALLEST,
+        needs_weights=True,
+        invariances=frozenset({"swap"}),
+        files=partial(calibrated.files_of, "lpips", *calibrated.LPIPS_FILE),
+    ),
+    "dists": LossSpec(
+        lambda _: calibrated.build_dists(),
+        smallest_patch=calibrated.SMALLEST,
+        needs_weights=True,
+        invariances=frozenset({"swap"}),
+        breaks=frozenset({DECREASING}),  # as perceptual
+        files=partial(calibrated.files_of, "dists", *calibrated.DISTS_FILE),
+    ),
     "poisson_nll": _plain(counting.poisson_nll, "offset", "sign", "swap"),
     "anscombe": _plain(counting.anscombe, "offset", "sign"),
 }

@@ -11,7 +11,7 @@ from lfranker.multiscale import WEIGHTS
 SIDE = 11  # px, of the Gaussian window (Wang 2004)
 SIGMA = 1.5  # px (Wang 2004)
 C1, C2 = 0.01**2, 0.03**2  # (K1, K2 times the data range, 1)^2 (Wang 2004)
-MS_FLOOR = 1e-3  # of the mean structure of a scale, which has no fractional power below 0
+MS_FLOOR = 0.1  # of the mean structure of a scale, which has no fractional power below 0
 NCC_EPS = 1e-8  # of full scale squared, a variance far below that of any noise
 
 
@@ -46,19 +46,22 @@ def ms_ssim(output: Tensor, target: Tensor) -> Tensor:
 
     As many of the five scales as leave room for a window at the last: 3 at 48 and 64 px, 4 at
     128, with the published weights divided by their sum; structure at all of them, luminance at
-    the last, each scale half the one before (mean of 2 x 2 px). Means below ``MS_FLOOR`` count as
-    that, and have no gradient at their scale.
+    the last, each scale half the one before (mean of 2 x 2 px). Below ``MS_FLOOR`` the logarithm
+    of a scale's mean goes on as its tangent, which is ours: others cut it off, and a network that
+    begins with a negative of the image has no gradient to leave it by.
     """
     require_side("ms_ssim", output, 2 * SIDE)
     weights = WEIGHTS[: scales_for(min(output.shape[-2:]))]
-    value = torch.ones(len(output), dtype=output.dtype, device=output.device)
+    logarithm = torch.zeros(len(output), dtype=output.dtype, device=output.device)
     for scale, weight in enumerate(weights, start=1):
         luminance, structure = _similarity(output, target)
         term = luminance * structure if scale == len(weights) else structure
-        mean = term.mean(dim=(-3, -2, -1)).clamp(min=MS_FLOOR)
-        value = value * mean ** (weight / sum(weights))
+        mean = term.mean(dim=(-3, -2, -1))
+        inside = mean.clamp(min=MS_FLOOR)
+        log = inside.log() + (mean - inside) / MS_FLOOR
+        logarithm = logarithm + log * (weight / sum(weights))
         output, target = F.avg_pool2d(output, 2), F.avg_pool2d(target, 2)
-    return 1 - value.mean()
+    return 1 - logarithm.exp().mean()
 
 
 def scales_for(side: int) -> int:
