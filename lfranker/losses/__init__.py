@@ -7,6 +7,7 @@ clipped; the result is a scalar to be minimised.
 from lfranker.losses.custom import files_digest, spec_of, try_losses
 from lfranker.losses.objective import Objective, build_objective
 from lfranker.losses.perceptual import LAYERS, PerceptualLoss, VGGFeatures
+from lfranker.losses.pull import gradient_norms, shares
 from lfranker.losses.spec import LOSSES, PERCEPTUAL_RANDOM, LossSpec
 from lfranker.losses.subsets import (
     parse_losses,
@@ -27,8 +28,10 @@ __all__ = [
     "VGGFeatures",
     "build_objective",
     "files_digest",
+    "gradient_norms",
     "parse_losses",
     "parse_subset",
+    "shares",
     "spec_of",
     "subset_name",
     "subsets",
