@@ -11,6 +11,7 @@ from mlflow.entities import Run
 from tqdm import tqdm
 
 from entrypoints.preparation import Inputs
+from lfranker.balance import described
 from lfranker.experiment import Task, training_fingerprint
 from lfranker.launchers import Job, last_words, run_jobs
 from lfranker.tracking.ownership import refuse_if_busy
@@ -108,7 +109,9 @@ def job_of(child: Child, inputs: Inputs, arguments: Sequence[str], cache: Path) 
         for name, value in asdict(child.task.config).items()
         for word in ("--" + name.replace("_", "-"), str(value))
     ]
-    command = [*python, "entrypoints.train", "--losses", "+".join(child.task.losses), *settings]
+    weights = described({name: inputs.loss_weights[name] for name in child.task.losses})
+    command = [*python, "entrypoints.train", "--losses", "+".join(child.task.losses)]
+    command += ["--loss-weights", weights, *settings]
     environment |= {
         "MLFLOW_RUN_ID": run_id,
         PROGRESS_VARIABLE: str(_progress_file(cache, run_id)),

@@ -11,9 +11,12 @@ from typing import Any, TypeVar
 
 import click
 
+from lfranker.balance import UNIT, parse_loss_weights
+from lfranker.losses import parse_losses
 from lfranker.noise import parse_range
 from lfranker.presets import PRESETS
 from lfranker.rank_config import PROMOTIONS, RankConfig, as_text, parse_values, parse_weights
+from lfranker.subset_rule import parse_groups
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 PRESET = "preset"
@@ -209,6 +212,14 @@ weights_option = click.option(
     show_default=True,
     help="Of the criteria in the weighted score, which stands beside the mean rank.",
 )
+loss_weights_option = click.option(
+    "--loss-weights",
+    type=Parsed(parse_loss_weights),
+    default=UNIT,
+    show_default=True,
+    help="Weights of the terms of an objective: unit (1 each, the paper's); value or gradnorm, "
+    "equal values or gradients at a light blur of noisy patches; or e.g. mae=1,ssim=0.1.",
+)
 promote_option = click.option(
     "--promote",
     type=click.Choice(PROMOTIONS),
@@ -228,3 +239,19 @@ def combine(*decorators: Callable[[Command], Command]) -> Callable[[Command], Co
         return command
 
     return decorate
+
+
+subset_options = combine(
+    click.option(
+        "--min-size", type=click.IntRange(1), default=1, show_default=True,
+        help="Train no subset of fewer losses.",
+    ),
+    word_option("--max-size", "all", at_least_one, "Train no subset of more losses."),
+    word_option(
+        "--include", "none", parse_losses, "Train only subsets with these losses, e.g. mae,ssim."
+    ),
+    word_option(
+        "--exclude", "none", parse_groups,
+        "Train no subset that holds all of one of these, e.g. mse+perceptual,mae+mse.",
+    ),
+)  # fmt: skip

@@ -9,8 +9,9 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from tracked import SCANS, make_child, make_parent
 
+from lfranker.subset_rule import SubsetRule
 from lfranker.tracking.boards import scores
-from lfranker.tracking.queries import SCAN_SET, expected, find_parent, gather
+from lfranker.tracking.queries import SCAN_SET, SUBSETS, expected, find_parent, gather
 from lfranker.tracking.ranker import rank_power_set
 from lfranker.tracking.runs import NOTE, TAG, set_tags
 
@@ -134,6 +135,23 @@ def test_expected_subsets_are_those_that_are_trained(store: Path) -> None:
     assert expected(make_parent("ssim,tv,own:loss")) == [
         "ssim", "own:loss", "ssim+tv", "ssim+own:loss", "tv+own:loss", "ssim+tv+own:loss",
     ]  # fmt: skip
+
+
+def test_subsets_left_out_on_purpose_are_neither_expected_nor_missing(store: Path) -> None:
+    parent = make_parent("mae,mse,perceptual-random")
+    rule = SubsetRule(max_size=2, exclude=(("mse", "perceptual"),)).shown("perceptual-random")
+    set_tags(parent.info.run_id, {SUBSETS: rule.to_text()})
+    wanted = ["mae", "mse", "perceptual-random", "mae+mse", "mae+perceptual-random"]
+    assert expected(find_parent(None)) == wanted
+    every = [*wanted[:4], "mae+mse+perceptual-random"]  # the last is another command's
+    for place, name in enumerate(every):
+        make_child(parent, name, {"psnr": 20.0 + place, "ssim": 0.5})
+    report = rank_power_set(parent.info.run_id, "m")
+    assert report.ranking.missing == ("mae+perceptual-random",)
+    assert report.ranking.champion == "mae+mse"
+    assert "2 of 7 subsets were left out on purpose" in report.found.said[0]
+    page = Path(MlflowClient().download_artifacts(parent.info.run_id, "ranking/ranking.html"))
+    assert "5 of 7, max_size=2 exclude=mse+perceptual-random" in page.read_text()
 
 
 def test_what_is_not_a_power_set_is_refused(store: Path) -> None:

@@ -21,7 +21,9 @@ from lfranker.tracking.pictures import logged_pictures
 from lfranker.tracking.queries import (
     LEARNING_RATES,
     PowerSet,
+    expected,
     repeats_of,
+    rule_of,
     settings_of,
     trainings,
 )
@@ -111,13 +113,17 @@ def _facts(results: Results) -> dict[str, str]:
     """Versions, settings, data and what it cost."""
     settings = settings_of(results.power_set.parent)
     power_set, tags = results.power_set, results.power_set.parent.data.tags
-    runs = list(trainings(power_set).values())
+    wanted = expected(power_set.parent)
+    found = trainings(power_set).items()
+    runs = [run for (name, _), run in found if not wanted or name in wanted]
+    every = 2 ** len(tags.get(TAG + "loss-set", "").split(",")) - 1
     ends = [(run.info.start_time, run.info.end_time) for run in runs]
     hours = sum(end - start for start, end in ends if start and end) / 3.6e6
     return {
         **{f"{name} version": version(name) for name in PACKAGES},
         "power set run": power_set.parent.info.run_id,
         "losses": tags.get(TAG + "loss-set", ""),
+        "subsets": f"{len(wanted):,} of {every:,}, {rule_of(power_set.parent)}".rstrip(", "),
         "trainings": f"{len(runs):,}, {_repeats(power_set)} of each subset",
         "hours of training and scoring, all together": f"{hours:.2f}",
         "scans": f"{results.digest} ({'simulated' if results.simulated else 'real'})",

@@ -8,6 +8,7 @@ import pandas as pd
 
 from lfranker.caveats import caveats
 from lfranker.field_report import Found, report_fields
+from lfranker.gradient_shares import report_shares
 from lfranker.latex import to_latex
 from lfranker.leaderboards import formatted, tables, to_csv, to_markdown
 from lfranker.rank_config import RankConfig
@@ -29,6 +30,7 @@ from lfranker.tracking.queries import (
 )
 from lfranker.tracking.runs import TAG
 from lfranker.tracking.scoring import log_texts
+from lfranker.tracking.shares import hybrid_shares
 from lfranker.tracking.visual import ratings_of
 from lfranker.tracking.winners import register_winners
 from lfranker.visual import report_ratings
@@ -78,6 +80,7 @@ def rank_power_set(
     samples = by_sample(rows)
     seed = int(settings_of(parent).get("seed", 0))
     found = report_fields(rows, samples, config.equivalence, expected(parent), seed)
+    report_shares(found, hybrid_shares(power_set, list(map(str, ranking.leaderboard.index))))
     if check := checked(power_set, ranking, digest):
         found.said.append(check[0])
         found.tables["learning-rate"] = check[1]
