@@ -16,6 +16,7 @@ from entrypoints import preparation
 from entrypoints.children import Means, adopt
 from entrypoints.learning_rates import check_learning_rate
 from entrypoints.rank import report
+from entrypoints.refinement import refine
 from lfranker.costs import STARTING, as_clock, scoring_seconds, seconds_per_step
 from lfranker.dataset import SynthConfig
 from lfranker.estimates import LONG, Estimate, costs, to_time
@@ -24,6 +25,7 @@ from lfranker.launchers import available_cores, terminate_as_interrupt
 from lfranker.losses import parse_losses, subset_name
 from lfranker.presets import PRESETS
 from lfranker.rank_config import RankConfig
+from lfranker.refine import halves
 from lfranker.subset_rule import SubsetRule
 from lfranker.tracking.datasets import log_dataset
 from lfranker.tracking.ownership import sweep
@@ -47,6 +49,9 @@ MOST_JOBS = 8  # at once unless told: each process holds torch and a network in 
 @o.yes_no_option(
     "--check-learning-rate",
     "Train the top set and the worst single loss at half and double the rate too: who wins then?",
+)
+@o.word_option(
+    "--refine", "none", o.at_least_one, "Search among so many weights of the losses that win."
 )
 @o.yes_no_option("--dry-run", "Only show the plan and how long it would take.")
 @o.yes_no_option("--yes", "Start without asking, even if it takes more than a day.")
@@ -75,6 +80,8 @@ def main(losses: tuple[str, ...] | None, dry_run: bool, **asked: Any) -> None:
             inputs = preparation.inputs(chosen, asked)
             for notice in inputs.notices:
                 click.echo(f"note: {notice}", err=True)
+            if asked["refine"]:
+                halves([record.place for record in inputs.scans.records], asked["seed"])
             plan = tasks(chosen, asked["repeats"], inputs.settings.train, inputs.label, rule)
             jobs = asked["jobs"] or _jobs(inputs)
             estimate = _estimate(plan, inputs, jobs)
@@ -128,6 +135,9 @@ def _conduct(
     result = report(run_id, asked["model_name"], ranking, rescore=rescore)
     if asked["check_learning_rate"]:
         check_learning_rate(run, plan, result, means, asked["take_over"])
+    if asked["refine"]:
+        refine(run, plan, result.ranking, means, asked["refine"], asked["take_over"])
+    if asked["check_learning_rate"] or asked["refine"]:
         report(run_id, asked["model_name"], ranking, rescore=rescore)
 
 

@@ -10,10 +10,11 @@ from mlflow.entities import Run
 from tracked import SCANS, make_child, make_parent
 
 from lfranker.subset_rule import SubsetRule
+from lfranker.tracking import marks
 from lfranker.tracking.boards import scores
-from lfranker.tracking.queries import SCAN_SET, SUBSETS, expected, find_parent, gather
+from lfranker.tracking.queries import SCAN_SET, SUBSETS, expected, find_parent, find_run, gather
 from lfranker.tracking.ranker import rank_power_set
-from lfranker.tracking.runs import NOTE, TAG, set_tags
+from lfranker.tracking.runs import NOTE, TAG, log_metrics, set_tags
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -166,12 +167,12 @@ def test_what_is_not_a_power_set_is_refused(store: Path) -> None:
 
 
 def test_losses_that_are_not_ours_are_ranked_by_their_tags_and_metrics(store: Path) -> None:
-    parent = make_parent("huber,tv")
-    make_child(parent, "huber", {"psnr": 20.0, "ssim": 0.5})
-    make_child(parent, "tv", {"psnr": 21.0, "ssim": 0.6})
-    make_child(parent, "huber+tv", {"psnr": 22.0, "ssim": 0.7})
+    parent = make_parent("acme,zeta")
+    make_child(parent, "acme", {"psnr": 20.0, "ssim": 0.5})
+    make_child(parent, "zeta", {"psnr": 21.0, "ssim": 0.6})
+    make_child(parent, "acme+zeta", {"psnr": 22.0, "ssim": 0.7})
     ranking = rank_power_set(parent.info.run_id, "lfranker").ranking
-    assert list(ranking.leaderboard.index) == ["huber+tv", "tv", "huber"]
+    assert list(ranking.leaderboard.index) == ["acme+zeta", "zeta", "acme"]
     assert ranking.missing == ()
 
 
@@ -183,3 +184,21 @@ def test_the_note_links_to_the_report_and_to_the_ranked_runs(store: Path) -> Non
     own = f"#/experiments/{parent.info.experiment_id}/runs"
     assert f"({own}/{parent.info.run_id}/artifacts/ranking/ranking.html)" in answer
     assert f"({own}?searchFilter=tags.%60lfranker.powerset%60%20%3D%20%27key%27" in answer
+
+
+def test_of_many_subsets_the_best_and_those_marked_before_are_marked(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(marks, "MARKED", 1)
+    parent = make_parent("mae,mse,ssim")
+    runs = {
+        name: make_child(parent, name, {"psnr": psnr, "ssim": psnr / 100})
+        for name, psnr in (("mae", 22.0), ("mse", 21.0), ("ssim", 20.0))
+    }
+    log_metrics(runs["ssim"].info.run_id, {"mean_rank": 1.0})
+    rank_power_set(parent.info.run_id, "lfranker")
+    found = {name: find_run(run.info.run_id).data for name, run in runs.items()}
+    assert found["mae"].metrics["mean_rank"] == 1
+    assert "champion" in found["mae"].tags["winner"]
+    assert "mean_rank" not in found["mse"].metrics
+    assert found["ssim"].metrics["mean_rank"] == 3

@@ -16,6 +16,7 @@ from lfranker.tracking.runs import NOTE, TAG, set_tags
 from lfranker.tracking.winners import won_by
 
 WRITERS = 8  # at a time
+MARKED = 100  # subsets: marking all runs of a thousand takes longer than ranking them
 
 Marks = tuple[str, list[Metric], list[RunTag]]
 
@@ -43,7 +44,8 @@ def write_note(
 def mark_children(power_set: PowerSet, ranking: Ranking) -> None:
     """Mean rank as a metric and what was won as the tag `winner`, so that the UI sorts by them.
 
-    What is there already is not written again: a thousand runs take a while.
+    On the runs of the best MARKED subsets, of winners, and of those that are marked already. What
+    is there is not written again.
     """
 
     def write(marks: Marks) -> None:
@@ -56,10 +58,14 @@ def mark_children(power_set: PowerSet, ranking: Ranking) -> None:
 
 def _marks(power_set: PowerSet, ranking: Ranking) -> Iterator[Marks]:
     won, now = won_by(ranking), get_current_time_millis()
-    ranks = ranking.leaderboard["mean_rank"].astype(float).to_dict()
+    board = ranking.leaderboard
+    ranks = board["mean_rank"].astype(float).to_dict()
+    chosen = {*board.index[~board["baseline"]][:MARKED], *won}
     for (name, _), run in trainings(power_set).items():
         mean_rank = ranks.get(name, float("nan"))
         known = run.data.metrics.get("mean_rank")
+        if known is None and name not in chosen:
+            continue
         changed = isfinite(mean_rank) and mean_rank != known
         metrics = [Metric("mean_rank", mean_rank, now, 0)] if changed else []
         words = ", ".join(won.get(name, [])) if name in ranks else ""

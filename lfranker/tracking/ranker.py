@@ -8,14 +8,13 @@ import pandas as pd
 
 from lfranker.caveats import caveats
 from lfranker.field_report import Found, report_fields
-from lfranker.gradient_shares import report_shares
 from lfranker.latex import to_latex
 from lfranker.leaderboards import formatted, tables, to_csv, to_markdown
 from lfranker.rank_config import RankConfig
 from lfranker.ranking import VISUAL, Ranking, rank
 from lfranker.tracking.boards import scores
 from lfranker.tracking.field_scores import by_sample, field_scores
-from lfranker.tracking.learning_rates import checked
+from lfranker.tracking.findings import add_findings, add_refinement
 from lfranker.tracking.marks import mark_children, write_note
 from lfranker.tracking.page import Results, page_of
 from lfranker.tracking.promotion import Gate, Rescore
@@ -30,10 +29,7 @@ from lfranker.tracking.queries import (
 )
 from lfranker.tracking.runs import TAG
 from lfranker.tracking.scoring import log_texts
-from lfranker.tracking.shares import hybrid_shares
-from lfranker.tracking.visual import ratings_of
 from lfranker.tracking.winners import register_winners
-from lfranker.visual import report_ratings
 
 CAPTIONS = {
     "leaderboard": "Leaderboard: mean rank over PSNR, SSIM and repeatability at every scan speed",
@@ -79,20 +75,17 @@ def rank_power_set(
     rows = field_scores(power_set, digest, simulated)
     samples = by_sample(rows)
     seed = int(settings_of(parent).get("seed", 0))
+    own = digest == choose_scans(parent, None)
     found = report_fields(rows, samples, config.equivalence, expected(parent), seed)
-    report_shares(found, hybrid_shares(power_set, list(map(str, ranking.leaderboard.index))))
-    if check := checked(power_set, ranking, digest):
-        found.said.append(check[0])
-        found.tables["learning-rate"] = check[1]
-    rated = ratings_of(parent, digest, board["run_id"])
-    report_ratings(found, rated, config.equivalence.get(VISUAL, 0.0), seed)
+    add_findings(found, power_set, board, ranking, digest, config.equivalence.get(VISUAL, 0.0))
+    if own:  # no other scans were searched on
+        add_refinement(found, power_set, rows, (digest, simulated))
     gate = Gate(power_set, rows, digest, simulated, config.promote, seed, rescore)
     versions, notices = register_winners(board, ranking, model, gate)
     captioned = _captioned(ranking, samples)
     markdown = "\n\n".join(
         to_markdown(table, caption, simulated=simulated) for caption, table in captioned.items()
     )
-    own = digest == choose_scans(parent, None)
     folder = "ranking" if own else f"ranking-{digest[:8]}"
     doubts = [*caveats(settings_of(parent), parent.data.tags.get(TAG + "loss-set", "")), *notices]
     results = Results(
