@@ -29,7 +29,6 @@ from lfranker.experiment import fingerprint
 from lfranker.images import Image
 from lfranker.inference import denoise
 from lfranker.losses import (
-    LAYERS,
     Objective,
     VGGFeatures,
     build_objective,
@@ -37,6 +36,7 @@ from lfranker.losses import (
     tells_enough,
     try_losses,
 )
+from lfranker.losses.perceptual import NETWORKS, last_layers
 from lfranker.presets import PRESETS, Preset
 from lfranker.scans import ScanSet, prepare_scans, read_scans
 from lfranker.simulated_scans import TARGET_SPEED, simulate_scans, simulated_fields
@@ -166,7 +166,8 @@ def perceptual(
     if "perceptual" not in losses:
         return None, None
     weights = resolve_weights(choice, random_allowed=chosen.preset.random_perceptual, download=True)
-    return weights, load_features(weights, tuple(LAYERS)[: chosen.train.perceptual_layers])
+    layers = last_layers(NETWORKS[weights.network])[: chosen.train.perceptual_layers]
+    return weights, load_features(weights, layers)
 
 
 @dataclass(frozen=True)
@@ -220,7 +221,7 @@ def inputs(losses: tuple[str, ...], asked: Mapping[str, Any]) -> Inputs:
         "preset": asked["preset"],
         "data": data.digest,
         "scans": scored.digest,
-        "perceptual": weights.digest if weights else "none",
+        "perceptual": weights.fact if weights else "none",
         "init": hashlib.sha256(init.read_bytes()).hexdigest()[:16] if init else "none",
         "device": where.type,
         **({"loss_files": digest} if (digest := files_digest(losses)) else {}),
@@ -237,7 +238,7 @@ def inputs(losses: tuple[str, ...], asked: Mapping[str, Any]) -> Inputs:
         told.append(f"weights of the losses: {said}")
     everything = [*told, *notices, *scored.notices]
     label = weights.label if weights else "perceptual"
-    choice = str(weights.path or weights.kind) if weights else asked["perceptual"]
+    choice = weights.choice if weights else asked["perceptual"]
     return Inputs(
         chosen, data, scored, where, init, network, choice, label, by_term, facts, everything
     )

@@ -1,6 +1,6 @@
 """Files of pretrained networks: where caches keep them, and reading them without running code."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import NamedTuple
@@ -48,3 +48,15 @@ def read_tensors(path: Path, wanted: Iterable[str]) -> dict[str, Tensor]:
         return {key: present[key].float() for key in wanted if key in present}
     except (SafetensorError, UnpicklingError, RuntimeError, OSError, EOFError) as error:
         raise ValueError(f"{path}: cannot be read as weights ({error})") from error
+
+
+def read_network(path: Path, name: str, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    """The tensors that ``shapes`` names; ValueError where one is missing or of another shape."""
+    state = read_tensors(path, shapes)
+    if missing := sorted(set(shapes) - set(state)):
+        raise ValueError(f"{path}: not a {name}, {', '.join(missing)} missing")
+    for key, wanted in shapes.items():
+        found = tuple(state[key].shape)
+        if found != wanted:
+            raise ValueError(f"{path}: not a {name}, {key} is {found}, expected {wanted}")
+    return state

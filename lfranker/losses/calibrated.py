@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from einops import einsum, rearrange, reduce
 from torch import Tensor, nn
 
-from lfranker.losses.perceptual import VGG16, VGGFeatures, last_layers
+from lfranker.losses.perceptual import VGG16, VGGFeatures, last_layers, shapes
 from lfranker.losses.sizes import require_side
-from lfranker.weight_files import IMAGENET, find_imagenet, read_tensors
+from lfranker.weight_files import IMAGENET, find_imagenet, read_network, read_tensors
 
 SMALLEST = 16  # px a side, for VGG16's four poolings
 CHANNELS = (64, 128, 256, 512, 512)  # of VGG16's blocks
@@ -144,10 +144,7 @@ def _complete(path: Path, keys: Sequence[str], sizes: Sequence[int]) -> list[Ten
 
 
 def _vgg16(path: Path, *, l2: bool = False) -> VGGFeatures:
-    wanted = [f"{conv.key}.{part}" for conv in VGG16 for part in ("weight", "bias")]
-    state = read_tensors(path, wanted)
-    if missing := sorted(set(wanted) - set(state)):
-        raise ValueError(f"{path}: not a VGG16, {', '.join(missing)} missing")
+    state = read_network(path, "VGG16", shapes(VGG16))
     layers = last_layers(VGG16)
     if l2:
         return VGGFeatures(state, layers, VGG16, l2_pool).eval()

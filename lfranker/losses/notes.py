@@ -35,7 +35,8 @@ NOTES: dict[str, Note] = {
         "Johnson et al. 2016, 10.1007/978-3-319-46475-6_43; layers of arXiv:2107.10833",
         "0 up",
         "Means what the literature means by it with ImageNet weights only. Falls towards the "
-        "target from nearby; from another picture it may rise first. Slow.",
+        "target from nearby; from another picture it may rise first. "
+        "VGG16 in its place: `-P perceptual=vgg16:auto`. Slow.",
     ),
     "huber": Note(
         "mean of d²/2 where |d| ≤ δ, else δ(|d| - δ/2); δ = 0.05",

@@ -63,6 +63,13 @@ def convolutions_for(
     return tuple(network[: deepest + 1])
 
 
+def shapes(plan: Sequence[Convolution]) -> dict[str, tuple[int, ...]]:
+    """Of the tensors in a file, by their keys."""
+    weights = {f"{c.key}.weight": (c.channels_out, c.channels_in, 3, 3) for c in plan}
+    biases = {f"{c.key}.bias": (c.channels_out,) for c in plan}
+    return {**weights, **biases}
+
+
 def fold_gray(weight: Tensor) -> Tensor:
     """First convolution for (gray image, ones) in place of three normalised equal channels.
 
