@@ -32,7 +32,7 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from lfranker.evaluation import summarise
-from lfranker.losses import non_empty
+from lfranker.losses import trained
 from lfranker.metrics import METRICS
 from lfranker.tracking.queries import SCAN_SET
 from lfranker.tracking.runs import PARENT, TAG
@@ -73,7 +73,7 @@ def make(folder: Path, losses: int, repeats: int, fields: int) -> str:
     tags |= {"repeats": str(repeats), "scans": DIGEST}
     own = [RunTag(TAG + name, value) for name, value in tags.items()]
     client.log_batch(parent, tags=[*own, RunTag(SCAN_SET + DIGEST, "real")])
-    entrants = [(s, {TAG + "losses": "+".join(s)}) for s in non_empty(names)]
+    entrants = [(s, {TAG + "losses": "+".join(s)}) for s in trained(names)]
     for subset, kind in tqdm([*entrants, ((), {TAG + "baseline": "noisy"})], desc="making"):
         effects = np.array([brings[name] for name in subset] or [-20.0])
         for repeat in range(repeats if subset else 1):
