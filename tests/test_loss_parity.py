@@ -63,6 +63,8 @@ def test_by_hand() -> None:
         ("fft", half, black, 0.5 * 8 / 64),  # all of it at frequency 0
         ("focal_frequency", half, black, 0.25),
         ("histogram", white, black, 2),
+        ("histogram", 3 * white, white, 0),
+        ("histogram", -white, black, 0),
         ("wasserstein", half, step, 0.5),
         ("gradient", step, black, 2 / 6 * 0.5),  # 2 of 6 columns see the step, half of it a px
         ("tv", step, black, 1 / 7),

@@ -123,7 +123,13 @@ def test_finite_for_constant_patches_and_outside_the_range(
     target = images(*shape_for(name))[1].float()
     black, white, gray = (torch.full_like(target, level) for level in (0.0, 1.0, 0.4))
     pairs = [(black, black), (white, black), (gray, gray), (gray, target), (target, gray)]
-    pairs += [(target, target), (4 * target - 2, target), (black - 5, target), (white + 9, black)]
+    pairs += [
+        (target, target),
+        (4 * target - 2, target),
+        (black - 1, target),
+        (black - 5, target),
+        (white + 9, black),
+    ]
     for output, wanted in pairs:
         output = output.clone().requires_grad_()
         value = single[name](output, wanted)
