@@ -13,7 +13,7 @@ import click
 
 from entrypoints.help_texts import HELP
 from lfranker.balance import UNIT, parse_loss_weights
-from lfranker.losses import parse_losses
+from lfranker.losses import parse_names
 from lfranker.noise import parse_range
 from lfranker.presets import PRESETS
 from lfranker.rank_config import PROMOTIONS, RankConfig, as_text, parse_values, parse_weights
@@ -223,7 +223,7 @@ subset_options = combine(
     ),
     word_option("--max-size", "all", at_least_one, "Train no subset of more losses."),
     word_option(
-        "--include", "none", parse_losses, "Train only subsets with these losses, e.g. mae,ssim."
+        "--include", "none", parse_names, "Train only subsets with these losses, e.g. mae,ssim."
     ),
     word_option(
         "--exclude", "none", parse_groups,
