@@ -54,7 +54,7 @@ def adopt(
     planned = {(task.name, task.repeat) for task in tasks}
     if not take_over:
         refuse_if_busy(run for key, run in known.items() if key in planned)
-    children = []
+    children = list[Child]()
     for task in tasks:
         run = known.get((task.name, task.repeat))
         if run is None:
@@ -157,7 +157,7 @@ def run_all(
     for log in logs.values():
         log.with_suffix(".steps").unlink(missing_ok=True)
     with (
-        _closing(children),
+        closing(children),
         tqdm(total=total, desc="power set", disable=None, bar_format=BAR, smoothing=0.1) as bar,
     ):
         done: set[str] = set()
@@ -205,7 +205,8 @@ def _close(child: Child, job: Job, code: int) -> str:
 
 
 @contextmanager
-def _closing(children: Sequence[Child]) -> Iterator[None]:
+def closing(children: Sequence[Child]) -> Iterator[None]:
+    """No run of a child, also of one added within, is open afterwards."""
     try:
         yield
     finally:

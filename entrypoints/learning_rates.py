@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from mlflow.entities import Run
 
-from entrypoints.children import Means, adopt
+from entrypoints.children import Child, Means, adopt, closing
 from lfranker.experiment import Task, powerset_key
 from lfranker.learning_rate import FACTORS, subsets_to_check
 from lfranker.tracking.learning_rates import note_keys
@@ -18,17 +18,20 @@ def check_learning_rate(
     """Train them, once each, as children of the power set; `rank` compares them."""
     names = subsets_to_check(result.ranking, list(result.found.top_sets.values()))
     first = {task.name: task for task in plan if task.repeat == 0}
-    config, keys, children = means.inputs.settings.train, dict[float, str](), []
-    for factor in FACTORS:
-        rate = config.learning_rate * factor
-        keys[factor] = powerset_key(replace(config, learning_rate=rate), means.inputs.facts)
-        tasks = [
-            replace(first[n], config=replace(first[n].config, learning_rate=rate)) for n in names
-        ]
-        title = f"{{}} (learning rate x{factor:g})"
-        children += adopt(run, tasks, means.inputs, take_over, keys[factor], title)
-    factors = " and ".join(f"{factor:g}" for factor in FACTORS)
-    rates = f"{factors} times {config.learning_rate:g}"
-    means.say(f"checking the learning rate: {', '.join(names)} at {rates}")
-    means.run(children)
+    config, keys = means.inputs.settings.train, dict[float, str]()
+    children: list[Child] = []
+    with closing(children):
+        for factor in FACTORS:
+            rate = config.learning_rate * factor
+            keys[factor] = powerset_key(replace(config, learning_rate=rate), means.inputs.facts)
+            tasks = [
+                replace(first[n], config=replace(first[n].config, learning_rate=rate))
+                for n in names
+            ]
+            title = f"{{}} (learning rate x{factor:g})"
+            children += adopt(run, tasks, means.inputs, take_over, keys[factor], title)
+        factors = " and ".join(f"{factor:g}" for factor in FACTORS)
+        rates = f"{factors} times {config.learning_rate:g}"
+        means.say(f"checking the learning rate: {', '.join(names)} at {rates}")
+        means.run(children)
     note_keys(run.info.run_id, keys)

@@ -22,6 +22,7 @@ from lfranker.dataset import SynthConfig
 from lfranker.estimates import LONG, Estimate, costs, to_time
 from lfranker.experiment import Task, powerset_key, tasks
 from lfranker.launchers import available_cores, terminate_as_interrupt
+from lfranker.learning_rate import FACTORS, MOST
 from lfranker.losses import parse_losses, subset_name
 from lfranker.presets import PRESETS
 from lfranker.rank_config import RankConfig
@@ -80,11 +81,11 @@ def main(losses: tuple[str, ...] | None, dry_run: bool, **asked: Any) -> None:
             inputs = preparation.inputs(chosen, asked)
             for notice in inputs.notices:
                 click.echo(f"note: {notice}", err=True)
-            if asked["refine"]:
-                halves([record.place for record in inputs.scans.records], asked["seed"])
             plan = tasks(chosen, asked["repeats"], inputs.settings.train, inputs.label, rule)
+            if asked["refine"]:
+                _check_refinable(plan, inputs)
             jobs = asked["jobs"] or _jobs(inputs)
-            estimate = _estimate(plan, inputs, jobs)
+            estimate = _estimate(plan, inputs, jobs, _more(asked))
             click.echo(estimate)
             if dry_run or not _go_ahead(estimate, asked["yes"]):
                 set_tags(run.info.run_id, {TAG + "role": "dry-run"})
@@ -160,7 +161,20 @@ def _jobs(inputs: preparation.Inputs) -> int:
     return max(1, min(MOST_JOBS, available_cores() // inputs.settings.train.threads))
 
 
-def _estimate(plan: list[Task], inputs: preparation.Inputs, jobs: int) -> Estimate:
+def _check_refinable(plan: list[Task], inputs: preparation.Inputs) -> None:
+    """Raises ValueError where a search for weights could not be made, before all the work."""
+    halves([record.place for record in inputs.scans.records], inputs.settings.train.seed)
+    if all(len(task.losses) == 1 for task in plan):
+        raise ValueError("--refine weighs the losses of a subset: none here has two or more")
+
+
+def _more(asked: dict[str, Any]) -> int:
+    """Trainings after the ranking, at the most."""
+    checks = len(FACTORS) * (MOST + 1) if asked["check_learning_rate"] else 0
+    return checks + (asked["refine"] + asked["repeats"] - 1 if asked["refine"] else 0)
+
+
+def _estimate(plan: list[Task], inputs: preparation.Inputs, jobs: int, more: int) -> Estimate:
     """Times steps of all subsets, or of some where they are many."""
     config = inputs.settings.train
     torch.set_num_threads(config.threads)
@@ -171,7 +185,7 @@ def _estimate(plan: list[Task], inputs: preparation.Inputs, jobs: int) -> Estima
     }
     overhead = scoring_seconds(config, inputs.scans, inputs.device) + STARTING
     repeats = len(plan) // len(subsets)
-    return Estimate(costs(timed, subsets), repeats, config.steps, jobs, overhead)
+    return Estimate(costs(timed, subsets), repeats, config.steps, jobs, overhead, more)
 
 
 def _go_ahead(estimate: Estimate, yes: bool) -> bool:

@@ -1,12 +1,13 @@
 """Search for better weights of the losses that won, after a power set."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import optuna
 from mlflow.entities import Run
 
-from entrypoints.children import Child, Means, adopt
+from entrypoints.children import Child, Means, adopt, closing
+from entrypoints.preparation import Inputs
 from lfranker.balance import described
 from lfranker.experiment import Task, powerset_key
 from lfranker.ranking import Ranking
@@ -14,11 +15,12 @@ from lfranker.refine import Weights, best, propose
 from lfranker.tracking.field_scores import field_scores
 from lfranker.tracking.queries import gather
 from lfranker.tracking.refinement import (
+    Plan,
     Search,
-    known_trials,
-    mark_trial,
+    read_plan,
     search_run,
     searched,
+    write_plan,
 )
 
 
@@ -31,18 +33,23 @@ def refine(
         means.say("no weights to refine: no subset of two losses or more could win")
         return
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # one line for each study made
-    tasks = [task for task in plan if task.name == name]
-    own = {loss: means.inputs.loss_weights[loss] for loss in tasks[0].losses}
-    with search_run(run, name, own) as of:
+    tasks, inputs = [task for task in plan if task.name == name], means.inputs
+    own = {loss: inputs.loss_weights[loss] for loss in tasks[0].losses}
+    places, seed = [record.place for record in inputs.scans.records], inputs.settings.train.seed
+    with search_run(run, name, own, inputs.scans.digest, places, seed) as of:
         attempts = _Attempts(run, of, tasks, means, take_over)
-        attempts.train(known_trials(of), tasks[:1])
-        while len(tried := attempts.found().tried) <= trials:
-            count = min(means.at_once, trials + 1 - len(tried))
-            new = propose(tried, tasks[0].losses, means.inputs.settings.train.seed, count)
-            attempts.train(dict(enumerate(new, len(tried))), tasks[:1])
-        chosen = best(tried)
-        if chosen:
-            attempts.train({chosen: tried[chosen].weights}, tasks)
+        attempts.train([weights for weights, _ in attempts.plan().tried], tasks[:1])
+        found = attempts.found()
+        while found is not None and (left := trials - len(found.plan.tried)) > 0:
+            new = propose(found.tried, tasks[0].losses, seed, min(means.at_once, left))
+            if not new:
+                means.say("no new weights are left to try")
+                break
+            attempts.note(new)
+            attempts.train(new, tasks[:1])
+            found = attempts.found()
+        if found is not None and (chosen := best(found.tried)):
+            attempts.train([found.tried[chosen].weights], tasks)
 
 
 def winning_hybrid(ranking: Ranking) -> str | None:
@@ -62,26 +69,42 @@ class _Attempts:
     means: Means
     take_over: bool
 
-    def found(self) -> Search:
+    def plan(self) -> Plan:
+        """As it is kept with the search."""
+        plan = read_plan(self.of)
+        if plan is None:
+            raise ValueError(f"run {self.of.info.run_id} has lost the plan of its search")
+        return plan
+
+    def found(self) -> Search | None:
         """What is known now."""
-        scans, seed = self.means.inputs.scans, self.means.inputs.settings.train.seed
-        which = scans.digest, scans.simulated
-        return searched(self.of, field_scores(gather(self.parent), *which), seed, which)
+        scans = self.means.inputs.scans
+        rows = field_scores(gather(self.parent), scans.digest, scans.simulated)
+        return searched(self.plan(), self.parent, rows, scans.simulated)
 
-    def train(self, weights: Mapping[int, Weights], tasks: Sequence[Task]) -> None:
-        """The trials with these numbers and weights."""
+    def note(self, new: Sequence[Weights]) -> None:
+        """Keep what is to be tried, before it is: a search that is stopped goes on with it."""
+        plan = self.plan()
+        tried = [*plan.tried, *((weights, self._key(self._inputs(weights))) for weights in new)]
+        write_plan(self.of, replace(plan, tried=tried))
+
+    def train(self, weights: Sequence[Weights], tasks: Sequence[Task]) -> None:
+        """What is left to do for these weights."""
         children: list[Child] = []
-        for number, chosen in weights.items():
-            children += self._adopted(number, chosen, tasks)
-        self.means.run(children)
+        with closing(children):
+            for chosen in weights:
+                inputs = self._inputs(chosen)
+                title = ", ".join(f"{loss} {weight:g}" for loss, weight in chosen.items())
+                children += adopt(
+                    self.of, tasks, inputs, self.take_over, self._key(inputs), f"{{}} ({title})"
+                )
+            self.means.run(children)
 
-    def _adopted(self, number: int, weights: Weights, tasks: Sequence[Task]) -> list[Child]:
+    def _inputs(self, weights: Weights) -> Inputs:
+        """Those of the power set, but for the weights."""
         inputs = self.means.inputs
         facts = {**inputs.facts, "loss_weights": described(weights)}
-        inputs = replace(inputs, facts=facts, loss_weights={**inputs.loss_weights, **weights})
-        key = powerset_key(inputs.settings.train, facts)
-        title = f"{{}} ({', '.join(f'{loss} {weight:g}' for loss, weight in weights.items())})"
-        children = adopt(self.of, tasks, inputs, self.take_over, key, title)
-        for child in children:
-            mark_trial(child.run, self.of, number, weights)
-        return children
+        return replace(inputs, facts=facts, loss_weights={**inputs.loss_weights, **weights})
+
+    def _key(self, inputs: Inputs) -> str:
+        return powerset_key(inputs.settings.train, inputs.facts)

@@ -111,13 +111,20 @@ def term_sizes(
     """
     precise = deepcopy(objective).double()
     images = list(zip(output.split(1), target.split(1), strict=True))
-    if balance == "value":
-        with torch.no_grad():
-            found = [{k: float(v) for k, v in precise(*pair)[1].items()} for pair in images]
-        sizes = {name: fmean(values[name] for values in found) for name in objective.terms}
-    else:
-        found = [gradient_norms(precise, *pair) for pair in images]
-        sizes = {name: sqrt(fmean(norms[name] ** 2 for norms in found)) for name in objective.terms}
+    try:
+        if balance == "value":
+            with torch.no_grad():
+                found = [{k: float(v) for k, v in precise(*pair)[1].items()} for pair in images]
+        else:
+            found = [gradient_norms(precise, *pair) for pair in images]
+    except RuntimeError as error:  # such as a kernel of a user's own loss that is float32
+        raise ValueError(
+            f"loss weights {balance!r}: {', '.join(objective.terms)} cannot all be computed in "
+            f"float64, in which they are measured ({error}); let them follow the type of their "
+            f"inputs, or give weights, e.g. {next(iter(objective.terms))}=1"
+        ) from error
+    mean = fmean if balance == "value" else _root_mean_square
+    sizes = {name: mean([sizes[name] for sizes in found]) for name in objective.terms}
     for name, size in sizes.items():
         if not (isfinite(size) and size > 0):
             what = "value" if balance == "value" else "gradient"
@@ -126,3 +133,7 @@ def term_sizes(
                 f"the noisy patches and must be above 0; give weights, e.g. {name}=1"
             )
     return sizes
+
+
+def _root_mean_square(values: Sequence[float]) -> float:
+    return sqrt(fmean(value**2 for value in values))

@@ -70,12 +70,13 @@ class Estimate:
     steps: int
     jobs: int  # trainings at once
     overhead: float  # of each training: starting and scoring
+    more: int = 0  # trainings after the ranking at the most, of subsets not known yet
 
     @property
     def total(self) -> float:
         """If nothing is finished yet."""
         each = [self._training(s) for s in self.found.by_subset.values()]
-        return max(self.repeats * sum(each) / self.jobs, *each)
+        return max((self.repeats * sum(each) + self.more * max(each)) / self.jobs, *each)
 
     def _training(self, seconds_per_step: float) -> float:
         return seconds_per_step * self.steps + self.overhead
@@ -92,6 +93,7 @@ class Estimate:
                 f"{self.repeats * len(by_subset):,} trainings of {self.steps:,} steps, "
                 f"{self.jobs} at once:",
                 *lines,
+                *([f"  and up to {self.more:,} more after the ranking"] if self.more else []),
                 f"about {as_clock(self.total)} in all, if nothing is finished yet",
             )
         )

@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from lfranker.ranking import Ranking, rank
+from lfranker.gate import judge
+from lfranker.ranking import CHAMPION_METRICS, Ranking, rank
 
 FACTORS = (0.5, 2.0)
+UNKNOWN = ("failed", "incomplete")  # outcomes that tell nothing of the loss
 MOST = 4  # of the top set; each costs a training for every factor
 
 
@@ -29,49 +31,58 @@ def subsets_to_check(ranking: Ranking, top_sets: Sequence[Sequence[str]]) -> lis
     return [*chosen, *single[-1:]]
 
 
-def check_winner(boards: Mapping[float, pd.DataFrame], champion: str) -> tuple[str, pd.DataFrame]:
-    """What becomes of the ``champion``, in a sentence; and the mean ranks it rests on.
+def check_winner(
+    boards: Mapping[float, pd.DataFrame], fields: Mapping[float, pd.DataFrame], seed: int
+) -> tuple[str, pd.DataFrame] | None:
+    """Whether another learning rate makes another winner, in a sentence; and the mean ranks.
 
     ``boards``: scores as `ranking.rank` takes them, by the factor of the learning rate (1 among
-    them), of single trainings. The table has a row for each subset that was trained at every
-    factor: its mean rank among these subsets at each factor, and `best`, the factor of its own at
-    which it does best among all trainings together.
+    them), of single trainings; ``fields``: their scores by `name`, field, `speed` and `place`. All
+    that is compared are the subsets that were trained at every factor and did not fail. The table
+    has their mean ranks among each other at each factor. None where fewer than two are left, or
+    none of them has scores.
+
+    A winner is another one where it is better than the first one beyond the interval of the
+    difference (`gate.judge`): ranks alone change by luck.
     """
-    first = rank(boards[1.0]).leaderboard.index
-    names = [str(n) for n in first if all(n in board.index for board in boards.values())]
-    own = {factor: rank(board.loc[names]) for factor, board in sorted(boards.items())}
-    trained = {(name, factor): _label(name, factor) for factor in own for name in names}
-    labelled = [
-        board.loc[names].set_axis([trained[name, factor] for name in names])
-        for factor, board in boards.items()
+    names = [
+        str(name)
+        for name in boards[1.0].index
+        if all(name in b.index and b["outcome"][name] not in UNKNOWN for b in boards.values())
     ]
-    together = rank(pd.concat(labelled))
-    order = list(together.leaderboard.index)
+    if len(names) < 2:
+        return None
+    own = {factor: rank(board.loc[names]) for factor, board in sorted(boards.items())}
+    first = own[1.0].champion
+    if first is None:
+        return None
     table = pd.DataFrame({f"x{f:g}": found.leaderboard["mean_rank"] for f, found in own.items()})
-    table = table.loc[names].rename_axis("losses")
-    table["best"] = [min(own, key=lambda f: order.index(trained[name, f])) for name in names]
-    return _sentence(own, together, champion), table
-
-
-def _sentence(own: Mapping[float, Ranking], together: Ranking, champion: str) -> str:
-    winners = {factor: str(found.champion) for factor, found in own.items()}
-    factors = " and ".join(f"{factor:g} times" for factor in own if factor != 1)
-    told = ", ".join(f"{name} at {_times(factor)}" for factor, name in winners.items())
-    same = set(winners.values()) == {champion} and str(together.champion).startswith(
-        f"{champion} at "
+    table = table.loc[list(map(str, own[1.0].leaderboard.index))].rename_axis("losses")
+    others = {factor: found.champion for factor, found in own.items() if factor != 1}
+    verdicts = [
+        _verdict(factor, first, other, fields[factor], seed) for factor, other in others.items()
+    ]
+    said = (
+        f"{len(names)} subsets were trained at {' and '.join(f'{f:g}' for f in others)} times the "
+        f"learning rate too, once each. In the same training at the rate as it is {first} is the "
+        f"best of them; {'; '.join(text for text, _ in verdicts)}. "
     )
-    verdict = "does not hang" if same else "hangs"
-    count = len(own[1.0].leaderboard)
-    return (
-        f"{count} subsets were trained at {factors} the learning rate too, once each. Best among "
-        f"them is {told}; and of all these trainings together {together.champion}. "
-        f"The winner {verdict} on the learning rate."
-    )
+    if any(changed for _, changed in verdicts):
+        return said + "The winner hangs on the learning rate.", table
+    return said + "The winner is not seen to hang on the learning rate.", table
 
 
-def _label(name: str, factor: float) -> str:
-    return f"{name} at {_times(factor)}"
-
-
-def _times(factor: float) -> str:
-    return "the learning rate as it is" if factor == 1 else f"{factor:g} times the learning rate"
+def _verdict(
+    factor: float, first: str, other: str | None, fields: pd.DataFrame, seed: int
+) -> tuple[str, bool]:
+    """What happens at one factor, and whether another one wins there beyond the interval."""
+    if other is None:
+        return f"at {factor:g} times none has finite scores", True
+    if other == first:
+        return f"at {factor:g} times it is, too", False
+    new, old = (fields[fields["name"] == name].drop(columns="name") for name in (other, first))
+    if old.empty or new.empty:
+        return f"at {factor:g} times {other} is, and {first} has no scores", True
+    found = judge(new, old, CHAMPION_METRICS, None, seed)
+    how = "beyond" if found.better else "within"
+    return f"at {factor:g} times {other} is, {how} the interval ({found.why})", found.better

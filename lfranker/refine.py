@@ -20,6 +20,8 @@ from lfranker.uncertainty import Chance, difference_interval, mean_squares
 LARGEST = 30.0  # weight of a loss relative to the first one's 1; the smallest is its inverse
 BLIND = 5  # weights drawn at random before the search has something to go by
 
+ATTEMPTS = 20  # at weights that are new, for each that is wanted
+
 Weights = Mapping[str, float]
 
 
@@ -66,7 +68,8 @@ def propose(tried: Sequence[Trial], losses: Sequence[str], seed: int, count: int
 
     Multi-objective tree-structured Parzen estimator (Ozaki et al. 2022, 10.1613/jair.1.13188), in
     the logarithm of the weights. They depend on what was tried and on ``seed`` alone, so that a
-    search that was stopped goes on as it would have. Raises ValueError for a single loss.
+    search that was stopped goes on as it would have. None is among those tried, so there may be
+    fewer. Raises ValueError for a single loss.
     """
     if len(losses) < 2:
         raise ValueError(f"refine: {'+'.join(losses)} is a single loss, there is nothing to weigh")
@@ -77,8 +80,14 @@ def propose(tried: Sequence[Trial], losses: Sequence[str], seed: int, count: int
     sampler = TPESampler(n_startup_trials=BLIND, multivariate=True, seed=seed + len(tried))
     study = optuna.create_study(directions=["maximize"] * len(metrics), sampler=sampler)
     study.add_trials([_known(trial, metrics, space) for trial in tried])
-    asked = [study.ask(space).params for _ in range(count)]
-    return [{losses[0]: 1.0} | {k: float(f"{v:.3g}") for k, v in one.items()} for one in asked]
+    known = [_relative(trial.weights) for trial in tried]
+    new: list[Weights] = []
+    for _ in range(ATTEMPTS * count):
+        asked = study.ask(space).params
+        weights = {losses[0]: 1.0} | {k: float(f"{v:.3g}") for k, v in asked.items()}
+        if len(new) < count and weights not in [*known, *new]:
+            new.append(weights)
+    return new
 
 
 def best(tried: Sequence[Trial]) -> int:
@@ -108,8 +117,13 @@ def compare(new: pd.DataFrame, old: pd.DataFrame, places: Sequence[str], seed: i
     return pd.DataFrame.from_dict(found, orient="index", columns=["difference", "low", "high"])
 
 
-def verdict(name: str, weights: Weights, tried: int, found: pd.DataFrame, repeats: int) -> str:
-    """What came of the search, in a sentence."""
+def verdict(
+    name: str, weights: Weights, tried: int, found: pd.DataFrame, repeats: int, unseen: bool
+) -> str:
+    """What came of the search, in a sentence.
+
+    repeats: those that ``found`` is about; unseen: the search has not chosen by any of them.
+    """
     chosen = ", ".join(f"{loss}={weight:g}" for loss, weight in weights.items())
     told = "; ".join(
         f"{metric} {row.difference:+.3g} ({row.low:+.3g} to {row.high:+.3g})"
@@ -123,6 +137,7 @@ def verdict(name: str, weights: Weights, tried: int, found: pd.DataFrame, repeat
         (False, False): "not told apart from",
     }[better, worse]
     about = "of these trained models" if repeats == 1 else f"over {repeats} repeats"
+    about += "" if unseen else ", of which the new one is the luckiest of many"
     return (
         f"Of {tried} weights tried for {name}, {chosen} did best where they were searched on; on "
         f"the places that the search has not seen it is {compared} the weights that won, {about}: "
@@ -133,11 +148,17 @@ def verdict(name: str, weights: Weights, tried: int, found: pd.DataFrame, repeat
 def _known(
     trial: Trial, metrics: Sequence[str], space: dict[str, BaseDistribution]
 ) -> optuna.trial.FrozenTrial:
-    first, low, high = next(iter(trial.weights.values())), 1 / LARGEST, LARGEST
-    params = {loss: min(max(trial.weights[loss] / first, low), high) for loss in space}
+    relative, low, high = _relative(trial.weights), 1 / LARGEST, LARGEST
+    params = {loss: min(max(relative[loss], low), high) for loss in space}
     if trial.values is None:
         return optuna.trial.create_trial(
             state=optuna.trial.TrialState.FAIL, params=params, distributions=space
         )
     values = [trial.values[metric] for metric in metrics]
     return optuna.trial.create_trial(values=values, params=params, distributions=space)
+
+
+def _relative(weights: Weights) -> dict[str, float]:
+    """The same in proportion, the first being 1."""
+    first = next(iter(weights.values()))
+    return {loss: weight / first for loss, weight in weights.items()}

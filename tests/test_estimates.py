@@ -55,6 +55,9 @@ def test_the_total_is_shared_by_the_jobs_but_not_below_one_training() -> None:
     found = Costs({("mae",): 0.5, ("mae", "mse"): 1.0}, 0.0, 2)
     assert Estimate(found, 1, 10, 1, 3.0).total == (5 + 3) + (10 + 3)
     assert Estimate(found, 4, 10, 2, 3.0).total == 4 * 21 / 2
+    more = Estimate(found, 4, 10, 2, 3.0, more=6)  # each as dear as the dearest: 13
+    assert more.total == (4 * 21 + 6 * 13) / 2
+    assert "up to 6 more after the ranking" in str(more)
     assert Estimate(found, 1, 10, 8, 3.0).total == 13.0
 
 

@@ -53,6 +53,15 @@ def test_proposals_depend_on_history_and_seed_alone_and_keep_the_first_weight():
     assert all(0.99 / LARGEST <= weights["ssim"] <= LARGEST for weights in first)
 
 
+def test_no_weights_are_tried_twice_however_long_the_search():
+    """An optimum at 1: proposals crowd about it, and 1.00 itself was tried first."""
+    tried = [Trial({"mae": 1.0, "ssim": 1.0}, {"psnr": 0.0})]
+    while len(tried) < 60:
+        for weights in propose(tried, LOSSES, 0, 2):
+            tried.append(Trial(weights, {"psnr": -(math.log(weights["ssim"]) ** 2)}))
+    assert len({trial.weights["ssim"] for trial in tried}) == len(tried)
+
+
 def test_the_search_comes_nearer_to_a_known_optimum_than_chance_does():
     """Best at log weights of 2: the nearest of 20 uniform draws from +-3.4 lies 0.17 off."""
     tried = [Trial({"mae": 1.0, "ssim": 1.0}, {"psnr": -4.0, "ssim": -4.0})]
@@ -100,7 +109,9 @@ def test_the_verdict_says_what_the_intervals_say(ends, words):
         {m: ((low + high) / 2, low, high) for m, (low, high) in ends.items()},
         orient="index", columns=["difference", "low", "high"],
     )  # fmt: skip
-    assert words in verdict("mae+ssim", {"mae": 1.0, "ssim": 0.2}, 12, table, 1)
+    said = verdict("mae+ssim", {"mae": 1.0, "ssim": 0.2}, 12, table, 1, unseen=False)
+    assert words in said
+    assert "the luckiest of many" in said
 
 
 def test_a_single_loss_has_nothing_to_weigh():

@@ -18,19 +18,21 @@ def add_findings(
     power_set: PowerSet,
     board: pd.DataFrame,
     ranking: Ranking,
-    digest: str,
+    scans: tuple[str, bool],
     equivalence: float,
 ) -> None:
     """Shares of the gradient, the check of the learning rate, and people's ratings.
 
-    equivalence: a difference of mean ratings that does not matter.
+    scans: the digest, and whether they are simulated; equivalence: a difference of mean ratings
+    that does not matter.
     """
+    digest, seed = scans[0], _seed(power_set)
     report_shares(found, hybrid_shares(power_set, list(map(str, ranking.leaderboard.index))))
-    if check := checked(power_set, ranking, digest):
+    if check := checked(power_set, *scans, seed):
         found.said.append(check[0])
         found.tables["learning-rate"] = check[1]
     rated = ratings_of(power_set.parent, digest, board["run_id"])
-    report_ratings(found, rated, equivalence, _seed(power_set))
+    report_ratings(found, rated, equivalence, seed)
 
 
 def add_refinement(
@@ -40,7 +42,7 @@ def add_refinement(
 
     scans: the digest, and whether they are simulated.
     """
-    search = refined(power_set, rows, _seed(power_set), scans)
+    search = refined(power_set, rows, scans)
     if search is not None:
         said, comparison, trials = search.result(_seed(power_set))
         found.said.append(said)

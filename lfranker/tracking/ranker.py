@@ -77,9 +77,9 @@ def rank_power_set(
     seed = int(settings_of(parent).get("seed", 0))
     own = digest == choose_scans(parent, None)
     found = report_fields(rows, samples, config.equivalence, expected(parent), seed)
-    add_findings(found, power_set, board, ranking, digest, config.equivalence.get(VISUAL, 0.0))
-    if own:  # no other scans were searched on
-        add_refinement(found, power_set, rows, (digest, simulated))
+    which = digest, simulated
+    add_findings(found, power_set, board, ranking, which, config.equivalence.get(VISUAL, 0.0))
+    add_refinement(found, power_set, rows, which)
     gate = Gate(power_set, rows, digest, simulated, config.promote, seed, rescore)
     versions, notices = register_winners(board, ranking, model, gate)
     captioned = _captioned(ranking, samples)
