@@ -11,7 +11,10 @@ from typing import Any, TypeVar
 
 import click
 
+from lfranker.fast_axis import parse_kernel
 from lfranker.noise import parse_range
+from lfranker.noise_choice import parse_noise
+from lfranker.noise_modes import MODES
 from lfranker.presets import PRESETS
 from lfranker.rank_config import PROMOTIONS, RankConfig, as_text, parse_values, parse_weights
 
@@ -43,6 +46,12 @@ HELP: Mapping[str, str] = {
     "peak": "Detected electrons per fully bright pixel; a value or LOW:HIGH.",
     "speckle_variance": "Variance of the speckle; a value or LOW:HIGH.",
     "correlation": "Lag-1 correlation of the noise along the fast axis; a value or LOW:HIGH.",
+    "noise": f"Noise of the patches: {', '.join(MODES)}; a profile that noise-fit wrote; or "
+    "microscope@DWELL or PROFILE@DWELL, carried to a dwell time such as 280ns.",
+    "sigma": "Read-out noise (microscope, poisson-gaussian), of full scale; a value or LOW:HIGH.",
+    "line_offset": "Line-to-line offset (microscope), of full scale; a value or LOW:HIGH.",
+    "saturation": "Where the detector ends (microscope), of full scale; a value or LOW:HIGH.",
+    "kernel": "Shape of the correlation (microscope): side taps by the first, e.g. 1,0.1,0.05.",
 }
 
 
@@ -121,7 +130,8 @@ def settings_options(*kinds: type) -> Callable[[Command], Command]:
         for kind in reversed(kinds):
             for item in reversed(fields(kind)):
                 if item.name in HELP:
-                    parse = _PARSERS[item.type if isinstance(item.type, type) else parse_range]
+                    kind_of = item.type if isinstance(item.type, type) else parse_range
+                    parse = _NAMED.get(item.name) or _PARSERS[kind_of]
                     flag = "--" + item.name.replace("_", "-")
                     command = word_option(flag, PRESET, parse, HELP[item.name])(command)
         return command
@@ -130,6 +140,7 @@ def settings_options(*kinds: type) -> Callable[[Command], Command]:
 
 
 _PARSERS: Mapping[Any, Callable[[str], Any]] = {int: int, float: float, parse_range: parse_range}
+_NAMED: Mapping[str, Callable[[str], Any]] = {"noise": parse_noise, "kernel": parse_kernel}
 
 preset_option = click.option(
     "--preset",
