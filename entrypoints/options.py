@@ -49,6 +49,7 @@ HELP: Mapping[str, str] = {
     "noise": f"Noise of the patches: {', '.join(MODES)}; a profile that noise-fit wrote; or "
     "microscope@DWELL or PROFILE@DWELL, carried to a dwell time such as 280ns.",
     "sigma": "Read-out noise (microscope, poisson-gaussian), of full scale; a value or LOW:HIGH.",
+    "black": "Brightness without signal (microscope), of full scale; a value or LOW:HIGH.",
     "line_offset": "Line-to-line offset (microscope), of full scale; a value or LOW:HIGH.",
     "saturation": "Where the detector ends (microscope), of full scale; a value or LOW:HIGH.",
     "kernel": "Shape of the correlation (microscope): side taps by the first, e.g. 1,0.1,0.05.",
@@ -99,6 +100,14 @@ def file(text: str) -> Path:
     path = Path(text).expanduser()
     if not path.is_file():
         raise ValueError("no such file")
+    return path.resolve()
+
+
+def file_or_folder(text: str) -> Path:
+    """What exists."""
+    path = Path(text).expanduser()
+    if not path.exists():
+        raise ValueError(f"{text!r}: no such file or folder")
     return path.resolve()
 
 

@@ -9,7 +9,8 @@ over its dwell time T. With a = T / t the integrals of exp(-|u - v| / t) over tw
 
 and 1 + 2 (lag 1 + lag 2 + ...) = a / (a - 1 + exp(-a)): variance times this sum is V / T, so that
 both parts of the variance, gamma and sigma^2, go as 1 / (T (1 + 2 sum of lags)). For T >> t the
-lags vanish as t / (2 T). Line-to-line offsets are kept as they are: they are slower than a line.
+lags vanish as t / (2 T). Line-to-line offsets are kept as they are, they are slower
+than a line, and so is black.
 """
 
 import math
@@ -36,7 +37,7 @@ def carry(noise: SpeedNoise, dwell_time: float, name: str) -> SpeedNoise:
     ratio = dwell_time / noise.dwell_time
     lags = pole_lags(time_constants(noise.lags) * ratio)
     factor = (1 + 2 * sum(noise.lags)) / (1 + 2 * sum(lags)) / ratio
-    scales = {"gamma": factor, "sigma": math.sqrt(factor), "line_offset": 1.0}
+    scales = {"gamma": factor, "sigma": math.sqrt(factor), "black": 1.0, "line_offset": 1.0}
     estimates = {key: _scaled(noise.estimates[key], scale) for key, scale in scales.items()}
     for key, lag in zip(LAGS, lags, strict=True):
         relative = _relative_width(noise.estimates[key])

@@ -13,7 +13,7 @@ from lfranker.speeds import seconds_of
 # A fit to scans of one FEI Quanta at 10 kV and 100 ns a pixel (Shin 2023,
 # 10.1088/1361-6501/ad7e41): the values behind `simulated_scans.SPEEDS`.
 FEI_SPEED, FEI_DWELL = "100ns", 100e-9  # s
-FEI_FIT = {"gamma": 1 / 76, "sigma": 0.016, "line_offset": 0.0}
+FEI_FIT = {"gamma": 1 / 76, "sigma": 0.016, "black": 0.0, "line_offset": 0.0}
 FEI_LAGS = (0.49, 0.10, 0.03)
 
 
@@ -46,6 +46,17 @@ def carried(profile: Profile, dwell_times: Mapping[str, float]) -> Profile:
         source = min(known, key=lambda k: _apart(known[k].dwell_time or seconds, seconds))
         speeds[name] = carry(known[source], seconds, source)
     return replace(profile, speeds=speeds)
+
+
+def parse_dwell_times(text: str) -> dict[str, float]:
+    """Times by name: "280ns,2us" -> {"280ns": 2.8e-7, "2us": 2e-6}, s."""
+    times = {}
+    for name in text.split(","):
+        seconds = seconds_of(name.strip())
+        if seconds is None:
+            raise ValueError(f"{name!r} is not a dwell time; allowed are e.g. 280ns or 280ns,2us")
+        times[name.strip()] = seconds
+    return times
 
 
 def with_noise(given: Mapping[str, Any], mode: str) -> dict[str, Any]:

@@ -30,6 +30,7 @@ class NoiseRanges:
     correlation: Range  # lag 1 along x
     noise: str = "eq1"  # one of MODES
     sigma: Range = (0.0, 0.03)  # read-out noise, of full scale; 0.016 in one instrument at 100 ns
+    black: Range = (0.0, 0.0)  # brightness without signal, of full scale
     line_offset: Range = (0.0, 0.0)  # deviation of the lines' offsets, of full scale
     saturation: Range = (1.0, 1.0)  # where the detector ends, of full scale
     kernel: Kernel = (1.0,)  # shape of the correlation's side taps
@@ -52,7 +53,7 @@ MODES: Mapping[str, Mode] = {
     "gamma": Mode(gamma_noise, ("speckle_variance", "correlation")),
     "microscope": Mode(
         microscope_noise,
-        ("peak", "sigma", "correlation", "kernel", "line_offset", "saturation"),
+        ("peak", "sigma", "correlation", "kernel", "black", "line_offset", "saturation"),
     ),
 }
 

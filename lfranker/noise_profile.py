@@ -1,7 +1,7 @@
 """The noise of a microscope as measured, for every scan speed: a file that training takes.
 
-Variance of the noise: gamma x + sigma^2, x the brightness of the noisy scan; autocorrelation along
-x at lags 1 to 3; all of full scale.
+Variance of the noise: gamma (x - black) + sigma^2, x the brightness of the noisy scan and black
+that without signal; autocorrelation along x at lags 1 to 3; all of full scale.
 """
 
 import json
@@ -19,7 +19,7 @@ from lfranker.noise import Range
 SCHEMA = 1  # of the file
 KIND = "lfranker noise profile"
 LAGS = ("lag1", "lag2", "lag3")
-NEEDED = ("gamma", "sigma", *LAGS, "line_offset")
+NEEDED = ("gamma", "sigma", "black", *LAGS, "line_offset")
 FROM_PAIRS = ("lag_y", "gain", "offset")  # a single scan does not show them
 WIDENED = 1.25  # factor; an interval is of one session, and gamma follows the contrast knob
 
@@ -48,6 +48,20 @@ class SpeedNoise:
     def lags(self) -> tuple[float, ...]:
         return tuple(self[name] for name in LAGS)
 
+    def fixed(self) -> dict[str, Any]:
+        """Settings of `SynthConfig` that make this noise at its values; no offset, no gain."""
+        kernel = kernel_for(self.lags)
+        lag1 = min(max(self["lag1"], 0.0), MAX_LAG1, reachable(kernel))
+        values = {
+            "peak": 1 / self["gamma"],
+            "sigma": self["sigma"],
+            "correlation": lag1,
+            "black": self["black"],
+            "line_offset": self["line_offset"],
+        }
+        ranges = {name: (value, value) for name, value in values.items()}
+        return {"noise": "microscope", **ranges, "kernel": kernel}
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -69,6 +83,7 @@ class Profile:
             "peak": (1 / gamma[1], 1 / gamma[0]),
             "sigma": self._range("sigma", 0, 1),
             "correlation": self._range("lag1", 0, min(MAX_LAG1, reachable(kernel))),
+            "black": self._range("black", 0, 0.5),
             "line_offset": self._range("line_offset", 0, 1),
             "kernel": kernel,
         }
@@ -125,7 +140,7 @@ def _speed(stored: Mapping[str, Any]) -> SpeedNoise:
     for name in NEEDED:
         estimate = estimates[name]
         ends = (estimate.low, estimate.value, estimate.high)
-        least = 0 if name in ("sigma", "line_offset") else -1
+        least = 0 if name in ("sigma", "black", "line_offset") else -1
         fits = all(math.isfinite(end) for end in ends) and least <= ends[0] <= ends[1] <= ends[2]
         if not fits or (name == "gamma" and ends[0] <= 0):
             raise ValueError(f"{name} is {estimate}; allowed are low <= value <= high in its range")

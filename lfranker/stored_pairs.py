@@ -23,7 +23,8 @@ from lfranker.noise_modes import MODES, NoiseRanges
 SCHEMA = 1  # of the manifest and of how patches are drawn
 MANIFEST = "manifest.json"
 SMALLEST_PATCH = 8  # px
-ADDED = ("noise", "sigma", "line_offset", "saturation", "kernel")  # after datasets were stored
+# settings that came after datasets had been stored
+ADDED = ("noise", "sigma", "black", "line_offset", "saturation", "kernel")
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class SynthConfig:
     correlation: Range = (0.0, 0.0)  # lag-1 autocorrelation of the noise along the fast axis
     noise: str = "eq1"  # one of MODES
     sigma: Range = NoiseRanges.sigma  # read-out noise, of full scale
+    black: Range = NoiseRanges.black  # brightness without signal, of full scale
     line_offset: Range = NoiseRanges.line_offset  # deviation of the lines' offsets, of full scale
     saturation: Range = NoiseRanges.saturation  # where the detector ends, of full scale
     kernel: Kernel = NoiseRanges.kernel  # shape of the correlation's side taps
@@ -61,6 +63,7 @@ class SynthConfig:
             "speckle_variance": (0, math.inf),
             "correlation": (0, MAX_LAG1),
             "sigma": (0, 1),
+            "black": (0, 0.5),
             "line_offset": (0, 1),
             "saturation": (0.1, 1),
             "seed": (0, math.inf),

@@ -92,17 +92,43 @@ def test_microscope_noise_follows_the_signal_at_an_edge() -> None:
     """Filtered before it is scaled: beside a bright pixel the dark one keeps its own variance."""
     step = np.full((200_000, 8), 0.1, np.float32)
     step[:, 4:] = 0.5
-    noisy = microscope_noise(step, 400, 0, 0.5, (1.0,), 0.0, 1.0, np.random.default_rng(0))
+    noisy = microscope_noise(step, 400, 0, 0.5, (1.0,), 0, 0, 1.0, np.random.default_rng(0))
     for column in (2, 3, 4, 5):
         expected = float(step[0, column]) / 400
         measured = float(noisy[:, column].var(dtype=np.float64))
-        assert abs(measured / expected - 1) < 5 * math.sqrt(2 / len(step)), column
+        # at least 19 counts: kurtosis below 3.1
+        assert abs(measured / expected - 1) < 5 * math.sqrt(2.1 / len(step)), column
+
+
+def test_dark_pixels_are_skewed_and_stay_above_zero() -> None:
+    """Filtered counts: skewness of the counts by the sum of cubes of the taps; none is negative."""
+    x, taps = 0.05, taps_for(0.5, KERNEL)
+    noisy = microscope_noise(
+        level(x), 76, 0, 0.5, KERNEL, 0, 0, 1.0, np.random.default_rng(0)
+    ).astype(np.float64)
+    spread = taps[0] + 2 * sum(taps[1:])
+    cubes = taps[0] ** 3 + 2 * sum(tap**3 for tap in taps[1:])
+    skew = ((noisy - noisy.mean()) ** 3).mean() / noisy.std() ** 3
+    # the sixth moment of so few counts (1.7) is some 60 times that of the deviation
+    expected = cubes * spread / math.sqrt(76 * x)
+    assert skew == pytest.approx(expected, abs=5 * math.sqrt(60 / N))
+    assert abs(noisy.mean() - x) < 5 * spread * math.sqrt(x / 76 / N)
+    assert (noisy == 0).mean() < 0.05, "no count at all is the only way down to zero"
+
+
+def test_below_black_there_is_read_out_noise_alone() -> None:
+    for x, expected in ((0.1, 0.01**2), (0.4, 0.2 / 400 + 0.01**2)):
+        noisy = microscope_noise(
+            level(x), 400, 0.01, 0.3, (1.0,), 0.2, 0, 1.0, np.random.default_rng(0)
+        ).astype(np.float64)
+        assert abs(noisy.mean() - x) < 5 * math.sqrt(3 * expected / N)
+        assert abs(noisy.var() / expected - 1) < 5 * math.sqrt(2 * (1 + 2 * 0.3**2 + 0.01) / N)
 
 
 def test_lines_are_offset_as_a_whole() -> None:
     offset, x = 0.02, 0.4
     noisy = microscope_noise(
-        level(x), 1000, 0, 0.3, (1.0,), offset, 1.0, np.random.default_rng(0)
+        level(x), 1000, 0, 0.3, (1.0,), 0, offset, 1.0, np.random.default_rng(0)
     ).astype(np.float64)
     rows = noisy.mean(axis=1)
     inside = x / 1000 * (1 + 2 * sum(autocorrelation(taps_for(0.3, (1.0,)), 2))) / SHAPE[1]
@@ -137,7 +163,7 @@ def test_parameters_are_drawn_from_all_of_their_ranges(
 ) -> None:
     ranges = NoiseRanges(
         (0.5, 1.5), (0.2, 0.4), (10.0, 1000.0), (0.01, 0.2), (0.1, 0.5), mode,
-        (0.01, 0.05), (0.0, 0.1), (0.7, 1.0), KERNEL,
+        (0.01, 0.05), (0.0, 0.2), (0.0, 0.1), (0.7, 1.0), KERNEL,
     )  # fmt: skip
     drawn: list[Mapping[str, Any]] = []
 
@@ -165,4 +191,4 @@ def test_impossible_parameters_are_refused() -> None:
     with pytest.raises(ValueError, match=r"speckle variance is 0\.0; gamma noise needs more"):
         gamma_noise(level(0.5), 0.0, rng)
     with pytest.raises(ValueError, match=r"peak is 0"):
-        microscope_noise(level(0.5), 0.0, 0, 0, (1.0,), 0, 1, rng)
+        microscope_noise(level(0.5), 0.0, 0, 0, (1.0,), 0, 0, 1, rng)

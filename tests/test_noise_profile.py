@@ -28,7 +28,8 @@ def around(value: float, by: float = 0.1) -> Estimate:
 FAST = SpeedNoise(
     {
         "gamma": around(0.02), "sigma": around(0.03), "lag1": around(0.4), "lag2": around(0.1),
-        "lag3": around(0.03), "line_offset": around(0.002), "gain": around(1.0),
+        "lag3": around(0.03), "line_offset": around(0.002),
+        "black": around(0.01), "gain": around(1.0),
     },
     1e-7,
 )  # fmt: skip
@@ -36,7 +37,7 @@ SLOW = SpeedNoise(
     {
         "gamma": around(0.002), "sigma": around(0.01), "lag1": around(0.01),
         "lag2": Estimate(0.0, -0.01, 0.01), "lag3": Estimate(0.0, -0.01, 0.01),
-        "line_offset": around(0.001),
+        "line_offset": around(0.001), "black": around(0.02),
     },
     2e-6,
 )  # fmt: skip
@@ -58,6 +59,7 @@ def test_training_draws_from_all_speeds_widened() -> None:
     assert config.sigma == pytest.approx((0.01 * 0.9 / 1.25, 0.03 * 1.1 * 1.25))
     assert config.correlation == pytest.approx((0.01 * 0.9 / 1.25, 0.4 * 1.1 * 1.25))
     assert config.line_offset == pytest.approx((0.001 * 0.9 / 1.25, 0.002 * 1.1 * 1.25))
+    assert config.black == pytest.approx((0.01 * 0.9 / 1.25, 0.02 * 1.1 * 1.25))
     kernel = taps_for(0.4, config.kernel)
     assert autocorrelation(kernel, 3) == pytest.approx(FAST.lags, abs=1e-6)
 
