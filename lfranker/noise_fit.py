@@ -28,7 +28,7 @@ DRAWS = 400  # of the bootstrap: standard errors to 4 %
 ROUNDS = 5  # of reweighting; the second changes gamma by less than 0.1 %
 BANDS = 8  # that a lone place is cut into, so that there is something to draw
 MISFIT = 0.03  # relative, of a variance however many its pixels: no detector is quite linear
-LEAST_PLACES = 3  # of a bin: fewer say nothing of how much places differ
+LEAST_PLACES = 2  # of a bin: a single one says nothing of how much places differ
 LEAST_IN_ALL = 2000  # pixels used: gamma is then uncertain by some 10 %
 CONFIDENCE = 0.95
 

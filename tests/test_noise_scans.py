@@ -20,8 +20,8 @@ from lfranker.scans import ScanSet, prepare_scans
 from lfranker.simulated_scans import SPEEDS, simulate_scans, simulated_fields
 
 REAL = os.environ.get("LFRANKER_SEM_DATA")
-FITTED = ("004", "007", "010", "013")
-HELD_OUT = ("016", "019", "022", "025")
+FITTED = ("004", "008", "012")
+HELD_OUT = ("016", "020", "024")
 
 real_scans = pytest.mark.skipif(REAL is None, reason="LFRANKER_SEM_DATA is not set")
 
@@ -61,8 +61,10 @@ def test_made_noise_matches_real_scans_of_other_fields(scans: ScanSet) -> None:
         fit_noise(measure_pairs(synthetic(held_out, noise))),
         noise,
     )
-    assert (table["what"] == "variance").sum() >= 8
+    assert (table["what"] == "variance").sum() >= 6
     assert table["agrees"].all(), f"\n{table}"
+    variances = table[table["what"] == "variance"]  # intervals of three fields are wide
+    assert (variances["made"] / variances["real"]).mean() == pytest.approx(1, abs=0.05)
     white = {**fit.estimates, **dict.fromkeys(("lag1", "lag2", "lag3"), fit.estimates["lag_y"])}
     other = SpeedNoise(white, 100e-9)
     table = compare(
