@@ -59,22 +59,22 @@ def parse_dwell_times(text: str) -> dict[str, float]:
     return times
 
 
-def with_noise(given: Mapping[str, Any], mode: str) -> dict[str, Any]:
-    """``given`` with its "noise" (of ``parse_noise``) spread into settings; what is given stays.
+def with_noise(given: Mapping[str, Any]) -> dict[str, Any]:
+    """``given`` with its "noise" (of ``parse_noise``) spread into settings; what is given stays."""
+    spread = given.get("noise") or {}
+    asked = {name: value for name, value in given.items() if value is not None and name != "noise"}
+    return {**given, **spread, **asked}
 
-    ``mode`` is the one where none is given. ValueError names an option without effect on the mode.
-    """
-    spread = given.get("noise") or {"noise": mode}
-    chosen = spread["noise"]
+
+def refuse_unused(given: Mapping[str, Any], mode: str) -> None:
+    """ValueError names an option without effect on the mode of the noise."""
     parameters = {name for known in MODES.values() for name in known.uses}
-    for name in sorted(parameters - set(MODES[chosen].uses)):
+    for name in sorted(parameters - set(MODES[mode].uses)):
         if given.get(name) is not None:
             raise ValueError(
-                f"--{name.replace('_', '-')} has no effect on noise {chosen!r}; its parameters are "
-                f"{', '.join(MODES[chosen].uses)}"
+                f"--{name.replace('_', '-')} has no effect on noise {mode!r}; its parameters are "
+                f"{', '.join(MODES[mode].uses)}"
             )
-    asked = {name: value for name, value in given.items() if value is not None and name != "noise"}
-    return {**given, **(spread if given.get("noise") else {}), **asked}
 
 
 def fei_profile() -> Profile:

@@ -53,6 +53,13 @@ def test_a_noise_is_spread_into_settings_and_what_is_given_beside_it_stays() -> 
     assert chosen.peak == pytest.approx((76 / 1.25, 76 * 1.25))
 
 
+def test_the_noise_of_a_stored_dataset_may_be_named_again(tmp_path: Path) -> None:
+    config = SynthConfig(patch=32, patches=10, **parse_noise("microscope@100ns"))
+    synthesise(simulated_clean(2, 96, seed=0), tmp_path / "set", config)
+    asked = {"data": tmp_path / "set", "noise": parse_noise("microscope@100ns")}
+    assert with_stored(smoke(**asked), tmp_path / "set", asked).synth == config
+
+
 def test_an_option_without_effect_on_the_noise_is_an_error(data: Path) -> None:
     with pytest.raises(ValueError, match="--sigma has no effect on noise 'eq1'"):
         smoke(sigma=(0.1, 0.1))
