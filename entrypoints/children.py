@@ -11,6 +11,7 @@ from mlflow.entities import Run
 from tqdm import tqdm
 
 from entrypoints.preparation import Inputs
+from lfranker.balance import described
 from lfranker.experiment import Task, training_fingerprint
 from lfranker.launchers import Job, last_words, run_jobs
 from lfranker.tracking.ownership import refuse_if_busy
@@ -29,6 +30,7 @@ class Child:
     task: Task
     run: Run
     todo: str
+    inputs: Inputs
 
     @property
     def title(self) -> str:
@@ -61,7 +63,7 @@ def adopt(
         else:
             take_up(run, parent)
             todo = _todo(run, inputs)
-        child = Child(task, run, todo)
+        child = Child(task, run, todo, inputs)
         if child.todo == "train":
             MlflowClient().update_run(run.info.run_id, status="SCHEDULED")
         elif run.info.status != "FINISHED":
@@ -92,8 +94,9 @@ def _create(parent: Run, task: Task, perceptual: str, key: str, title: str) -> R
     return create_child(parent, title.format(name), tags)
 
 
-def job_of(child: Child, inputs: Inputs, arguments: Sequence[str], cache: Path) -> Job:
+def job_of(child: Child, arguments: Sequence[str], cache: Path) -> Job:
     """The process that does what is left to do for a child."""
+    inputs = child.inputs
     run_id, scans = child.run.info.run_id, ["--scans", str(inputs.scans.folder)]
     python = [sys.executable, "-m"]
     log = cache / "logs" / f"{run_id}.txt"
@@ -108,7 +111,9 @@ def job_of(child: Child, inputs: Inputs, arguments: Sequence[str], cache: Path) 
         for name, value in asdict(child.task.config).items()
         for word in ("--" + name.replace("_", "-"), str(value))
     ]
-    command = [*python, "entrypoints.train", "--losses", "+".join(child.task.losses), *settings]
+    weights = described({name: inputs.loss_weights[name] for name in child.task.losses})
+    command = [*python, "entrypoints.train", "--losses", "+".join(child.task.losses)]
+    command += ["--loss-weights", weights, *settings]
     environment |= {
         "MLFLOW_RUN_ID": run_id,
         PROGRESS_VARIABLE: str(_progress_file(cache, run_id)),
@@ -130,7 +135,7 @@ class Means:
     def run(self, children: Sequence[Child]) -> None:
         """Do what is left to do for them."""
         todo = [child for child in children if child.todo]
-        jobs = [job_of(child, self.inputs, self.arguments, self.cache) for child in todo]
+        jobs = [job_of(child, self.arguments, self.cache) for child in todo]
         run_all(children, jobs, self.at_once, self.cost, self.say)
 
 

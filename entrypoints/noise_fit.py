@@ -20,7 +20,7 @@ ALONE = "none"  # as target
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--scans", type=o.Parsed(o.file_or_folder), required=True,
+@click.option("--scans", type=o.Parsed(o.existing), required=True,
               help="Folder of scans: a sub-folder per scan speed, same file name = same field; "
               "with --target none also a flat folder, or a file.")  # fmt: skip
 @o.word_option("--target", "slowest", str, "Sub-folder of --scans that holds the clean scans; "

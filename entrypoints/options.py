@@ -11,49 +11,18 @@ from typing import Any, TypeVar
 
 import click
 
+from entrypoints.help_texts import HELP
+from lfranker.balance import UNIT, parse_loss_weights
 from lfranker.fast_axis import parse_kernel
+from lfranker.losses import parse_losses
 from lfranker.noise import parse_range
 from lfranker.noise_choice import parse_noise
-from lfranker.noise_modes import MODES
 from lfranker.presets import PRESETS
 from lfranker.rank_config import PROMOTIONS, RankConfig, as_text, parse_values, parse_weights
+from lfranker.subset_rule import parse_groups
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 PRESET = "preset"
-
-HELP: Mapping[str, str] = {
-    "steps": "Optimiser steps of each training.",
-    "batch": "Patches a step.",
-    "learning_rate": "AdamW's learning rate after warm-up, before cosine decay.",
-    "weight_decay": "AdamW's decoupled weight decay.",
-    "warmup": "Steps of linear warm-up.",
-    "clip_factor": "Clip gradients above this multiple of the run's own median norm.",
-    "ema_decay": "Decay of the averaged weights, which are the ones scored.",
-    "depth": "Blocks per stage; the published SCUNet has 4.",
-    "dim": "Channels of the first stage; the published SCUNet has 64.",
-    "head_dim": "Channels per attention head; dim / 2 must be a multiple of it.",
-    "perceptual_layers": "How many of VGG19's five layers, shallow first.",
-    "threads": "Threads of each training process (part of what determines the weights).",
-    "log_every": "Steps between points of the training curves.",
-    "checkpoint_seconds": "Seconds between checkpoints.",
-    "patch": "Side of the square patches, px.",
-    "patches": "Patches in all, training and validation.",
-    "validation": "Share of the images kept for validation.",
-    "max_noise": "Leave out 'clean' images noisier than this (sigma, of full scale 1).",
-    "minimum_contrast": "Discard patches with less structure than this (of full scale 1).",
-    "alpha": "Weight of the Poisson noise (Eq. 1); a value or LOW:HIGH.",
-    "beta": "Weight of the speckle noise (Eq. 1); a value or LOW:HIGH.",
-    "peak": "Detected electrons per fully bright pixel; a value or LOW:HIGH.",
-    "speckle_variance": "Variance of the speckle; a value or LOW:HIGH.",
-    "correlation": "Lag-1 correlation of the noise along the fast axis; a value or LOW:HIGH.",
-    "noise": f"Noise of the patches: {', '.join(MODES)}; a profile that noise-fit wrote; or "
-    "microscope@DWELL or PROFILE@DWELL, carried to a dwell time such as 280ns.",
-    "sigma": "Read-out noise (microscope, poisson-gaussian), of full scale; a value or LOW:HIGH.",
-    "black": "Brightness without signal (microscope), of full scale; a value or LOW:HIGH.",
-    "line_offset": "Line-to-line offset (microscope), of full scale; a value or LOW:HIGH.",
-    "saturation": "Where the detector ends (microscope), of full scale; a value or LOW:HIGH.",
-    "kernel": "Shape of the correlation (microscope): side taps by the first, e.g. 1,0.1,0.05.",
-}
 
 
 class Unless(click.ParamType[Any]):
@@ -103,12 +72,17 @@ def file(text: str) -> Path:
     return path.resolve()
 
 
-def file_or_folder(text: str) -> Path:
-    """What exists."""
+def existing(text: str) -> Path:
+    """A file or folder that is there."""
     path = Path(text).expanduser()
     if not path.exists():
-        raise ValueError(f"{text!r}: no such file or folder")
+        raise ValueError("no such file or folder")
     return path.resolve()
+
+
+def path(text: str) -> Path:
+    """Where something is to be written."""
+    return Path(text).expanduser().resolve()
 
 
 def at_least_one(text: str) -> int:
@@ -185,7 +159,8 @@ perceptual_option = click.option(
     "--perceptual",
     default="auto",
     show_default=True,
-    help="VGG19 weights of the perceptual loss: auto, imagenet, random, or a file.",
+    help="VGG19 weights of the perceptual loss: auto, imagenet, random, or a file; after `vgg16:`, "
+    "those of VGG16.",
 )
 device_option = click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
@@ -216,6 +191,14 @@ weights_option = click.option(
     show_default=True,
     help="Of the criteria in the weighted score, which stands beside the mean rank.",
 )
+loss_weights_option = click.option(
+    "--loss-weights",
+    type=Parsed(parse_loss_weights),
+    default=UNIT,
+    show_default=True,
+    help="Weights of the terms of an objective: unit (1 each, the paper's); value or gradnorm, "
+    "equal values or gradients at a light blur of noisy patches; or e.g. mae=1,ssim=0.1.",
+)
 promote_option = click.option(
     "--promote",
     type=click.Choice(PROMOTIONS),
@@ -235,3 +218,19 @@ def combine(*decorators: Callable[[Command], Command]) -> Callable[[Command], Co
         return command
 
     return decorate
+
+
+subset_options = combine(
+    click.option(
+        "--min-size", type=click.IntRange(1), default=1, show_default=True,
+        help="Train no subset of fewer losses.",
+    ),
+    word_option("--max-size", "all", at_least_one, "Train no subset of more losses."),
+    word_option(
+        "--include", "none", parse_losses, "Train only subsets with these losses, e.g. mae,ssim."
+    ),
+    word_option(
+        "--exclude", "none", parse_groups,
+        "Train no subset that holds all of one of these, e.g. mse+perceptual,mae+mse.",
+    ),
+)  # fmt: skip

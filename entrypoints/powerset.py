@@ -16,16 +16,21 @@ from entrypoints import preparation
 from entrypoints.children import Means, adopt
 from entrypoints.learning_rates import check_learning_rate
 from entrypoints.rank import report
+from entrypoints.refinement import refine
 from lfranker.costs import STARTING, as_clock, scoring_seconds, seconds_per_step
 from lfranker.dataset import SynthConfig
+from lfranker.estimates import LONG, Estimate, costs, to_time
 from lfranker.experiment import Task, powerset_key, tasks
 from lfranker.launchers import available_cores, terminate_as_interrupt
-from lfranker.losses import build_objective, parse_losses
+from lfranker.losses import parse_losses, subset_name
 from lfranker.presets import PRESETS
 from lfranker.rank_config import RankConfig
+from lfranker.refine import halves
+from lfranker.subset_rule import SubsetRule
 from lfranker.tracking.datasets import log_dataset
 from lfranker.tracking.ownership import sweep
 from lfranker.tracking.pictures import log_pictures
+from lfranker.tracking.queries import SUBSETS
 from lfranker.tracking.rescoring import score_version
 from lfranker.tracking.runs import TAG, log_settings, own_run, set_tags
 from lfranker.tracking.scoring import log_scans, score_baselines
@@ -40,11 +45,16 @@ MOST_JOBS = 8  # at once unless told: each process holds torch and a network in 
 @click.option("--repeats", type=click.IntRange(1), default=1, help="Paired repeats of each subset.")
 @o.word_option("--jobs", "auto", o.at_least_one, "Trainings at once.")
 @o.combine(o.seed_option, o.perceptual_option, o.init_option, o.device_option)
+@o.combine(o.loss_weights_option, o.subset_options)
 @o.yes_no_option(
     "--check-learning-rate",
     "Train the top set and the worst single loss at half and double the rate too: who wins then?",
 )
+@o.word_option(
+    "--refine", "none", o.at_least_one, "Search among so many weights of the losses that win."
+)
 @o.yes_no_option("--dry-run", "Only show the plan and how long it would take.")
+@o.yes_no_option("--yes", "Start without asking, even if it takes more than a day.")
 @o.yes_no_option("--take-over", "Go on with trainings whose process another machine left open.")
 @o.combine(o.keep_option, o.cache_option, o.model_name_option)
 @o.combine(o.equivalence_option, o.weights_option, o.promote_option)
@@ -65,19 +75,29 @@ def main(losses: tuple[str, ...] | None, dry_run: bool, **asked: Any) -> None:
         for name in sweep(run.info.experiment_id):
             click.echo(f"note: run {name} was left open by a killed process; now KILLED", err=True)
         try:
+            rule = _rule(asked)
+            rule.subsets(chosen)  # what is wrong with it is said before any work
             inputs = preparation.inputs(chosen, asked)
             for notice in inputs.notices:
                 click.echo(f"note: {notice}", err=True)
-            plan = tasks(chosen, asked["repeats"], inputs.settings.train, inputs.label)
+            if asked["refine"]:
+                halves([record.place for record in inputs.scans.records], asked["seed"])
+            plan = tasks(chosen, asked["repeats"], inputs.settings.train, inputs.label, rule)
             jobs = asked["jobs"] or _jobs(inputs)
-            cost = _timed(plan, inputs)
-            click.echo(_estimate(plan, cost, inputs, jobs))
-            if dry_run:
+            estimate = _estimate(plan, inputs, jobs)
+            click.echo(estimate)
+            if dry_run or not _go_ahead(estimate, asked["yes"]):
                 set_tags(run.info.run_id, {TAG + "role": "dry-run"})
                 return
-            _conduct(run, plan, inputs, jobs, cost, asked)
+            cost = {task.name: estimate.found.by_subset[task.losses] for task in plan}
+            _conduct(run, plan, inputs, jobs, cost, {**asked, "losses": chosen, "rule": rule})
         except ValueError as error:
             raise click.UsageError(str(error)) from error
+
+
+def _rule(asked: dict[str, Any]) -> SubsetRule:
+    include, exclude = asked["include"] or (), asked["exclude"] or ()
+    return SubsetRule(asked["min_size"], asked["max_size"], include, exclude)
 
 
 def _conduct(
@@ -90,12 +110,15 @@ def _conduct(
 ) -> None:
     facts, config = inputs.facts, inputs.settings.train
     key = powerset_key(config, facts)
-    names = max((task.name for task in plan), key=len).replace("+", ",")
+    names = subset_name(asked["losses"], perceptual=inputs.label).replace("+", ",")
+    rule = asked["rule"].shown(inputs.label)
     tags = {"powerset": key, "loss-set": names, "repeats": str(asked["repeats"])}
     run_id = run.info.run_id
     set_tags(run_id, {TAG + name: value for name, value in tags.items()})
+    set_tags(run_id, {SUBSETS: rule.to_text()})
     run.data.tags[TAG + "powerset"] = key
-    log_settings(run, {**inputs.settings.used, **facts, "jobs": jobs, "used_losses": names})
+    used = {**inputs.settings.used, **facts, **inputs.weights_logged(), **rule.settings()}
+    log_settings(run, {**used, "jobs": jobs, "used_losses": names})
     log_dataset(inputs.data, "training")
     log_scans(run_id, inputs.scans)
     children = adopt(run, plan, inputs, asked["take_over"])
@@ -112,6 +135,9 @@ def _conduct(
     result = report(run_id, asked["model_name"], ranking, rescore=rescore)
     if asked["check_learning_rate"]:
         check_learning_rate(run, plan, result, means, asked["take_over"])
+    if asked["refine"]:
+        refine(run, plan, result.ranking, means, asked["refine"], asked["take_over"])
+    if asked["check_learning_rate"] or asked["refine"]:
         report(run_id, asked["model_name"], ranking, rescore=rescore)
 
 
@@ -134,32 +160,30 @@ def _jobs(inputs: preparation.Inputs) -> int:
     return max(1, min(MOST_JOBS, available_cores() // inputs.settings.train.threads))
 
 
-def _timed(plan: list[Task], inputs: preparation.Inputs) -> dict[str, float]:
-    """Seconds a step of every subset, by its name."""
-    torch.set_num_threads(inputs.settings.train.threads)
-    subsets = {task.name: task for task in plan}
-    return {
-        name: seconds_per_step(
-            build_objective(task.losses, inputs.perceptual), inputs.data, task.config, inputs.device
-        )
-        for name, task in tqdm(subsets.items(), desc="timing", leave=False, disable=None)
+def _estimate(plan: list[Task], inputs: preparation.Inputs, jobs: int) -> Estimate:
+    """Times steps of all subsets, or of some where they are many."""
+    config = inputs.settings.train
+    torch.set_num_threads(config.threads)
+    subsets = list(dict.fromkeys(task.losses for task in plan))
+    timed = {
+        subset: seconds_per_step(inputs.objective(subset), inputs.data, config, inputs.device)
+        for subset in tqdm(to_time(subsets), desc="timing", leave=False, disable=None)
     }
+    overhead = scoring_seconds(config, inputs.scans, inputs.device) + STARTING
+    repeats = len(plan) // len(subsets)
+    return Estimate(costs(timed, subsets), repeats, config.steps, jobs, overhead)
 
 
-def _estimate(
-    plan: list[Task], cost: dict[str, float], inputs: preparation.Inputs, jobs: int
-) -> str:
-    scoring = scoring_seconds(inputs.settings.train, inputs.scans, inputs.device)
-    each = [cost[task.name] * task.config.steps + scoring + STARTING for task in plan]
-    lines = [f"  {name:<32} {seconds:7.3f} s a step" for name, seconds in cost.items()]
-    total = as_clock(max(sum(each) / jobs, max(each)))
-    return "\n".join(
-        (
-            f"{len(plan)} trainings of {inputs.settings.train.steps} steps, {jobs} at once:",
-            *lines,
-            f"about {total} in all, if nothing is finished yet",
+def _go_ahead(estimate: Estimate, yes: bool) -> bool:
+    """Asks where it takes long. Raises ValueError where nobody can be asked."""
+    if yes or estimate.total <= LONG:
+        return True
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise ValueError(
+            f"this takes about {as_clock(estimate.total)}, more than a day: pass --yes true "
+            f"(-P yes=true) to start it, or less of --steps, --repeats or --max-size"
         )
-    )
+    return click.confirm("That is more than a day. Start?")
 
 
 if __name__ == "__main__":

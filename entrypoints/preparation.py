@@ -5,7 +5,7 @@ found there the next time.
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lfranker.balance import UNIT, check_named, described, loss_weights
 from lfranker.dataset import (
     CleanImage,
     Dataset,
@@ -27,7 +28,15 @@ from lfranker.dataset import (
 from lfranker.experiment import fingerprint
 from lfranker.images import Image
 from lfranker.inference import denoise
-from lfranker.losses import LAYERS, LOSSES, VGGFeatures
+from lfranker.losses import (
+    Objective,
+    VGGFeatures,
+    build_objective,
+    files_digest,
+    tells_enough,
+    try_losses,
+)
+from lfranker.losses.perceptual import NETWORKS, last_layers
 from lfranker.noise_choice import refuse_unused, with_noise
 from lfranker.presets import PRESETS, Preset
 from lfranker.scans import ScanSet, prepare_scans, read_scans
@@ -162,10 +171,11 @@ def perceptual(
     chosen: Settings, losses: tuple[str, ...], choice: str
 ) -> tuple[PerceptualWeights | None, VGGFeatures | None]:
     """Weights and network of the perceptual loss; None where no loss needs them."""
-    if not any(LOSSES[loss].needs_weights for loss in losses):
+    if "perceptual" not in losses:
         return None, None
     weights = resolve_weights(choice, random_allowed=chosen.preset.random_perceptual, download=True)
-    return weights, load_features(weights, tuple(LAYERS)[: chosen.train.perceptual_layers])
+    layers = last_layers(NETWORKS[weights.network])[: chosen.train.perceptual_layers]
+    return weights, load_features(weights, layers)
 
 
 @dataclass(frozen=True)
@@ -180,8 +190,18 @@ class Inputs:
     perceptual: VGGFeatures | None
     perceptual_choice: str  # that gives the same weights without another download
     label: str  # that the perceptual loss is shown under
+    loss_weights: dict[str, float]  # of every term, by the name of its loss
     facts: dict[str, str]
     notices: list[str]
+
+    def objective(self, losses: Sequence[str]) -> Objective:
+        """The weighted sum of some of the losses."""
+        weights = {name: self.loss_weights[name] for name in losses}
+        return build_objective(losses, self.perceptual, weights)
+
+    def weights_logged(self) -> dict[str, float]:
+        """Parameters of a run: the weight of every term."""
+        return {f"weight/{name}": weight for name, weight in self.loss_weights.items()}
 
     def extra_baselines(self) -> dict[str, Callable[[Image], Image]]:
         """The initial weights as they are, where the user gave some."""
@@ -197,24 +217,39 @@ def inputs(losses: tuple[str, ...], asked: Mapping[str, Any]) -> Inputs:
     chosen = settings(asked["preset"], asked["seed"], asked)
     if asked["data"] is not None:
         chosen = with_stored(chosen, asked["data"], asked)
-    where = device(asked["device"])
+    where, weighting = device(asked["device"]), asked["loss_weights"]
+    check_named(weighting, losses)
     weights, network = perceptual(chosen, losses, asked["perceptual"])
+    try_losses(losses, network, chosen.synth.patch)
     init, cache = asked["init"], asked["cache"].resolve()
     data, notices = dataset(chosen, asked["clean"], asked["data"], cache)
+    by_term = loss_weights(weighting, losses, network, data, chosen.train.seed)
     scored = scans(chosen, asked["scans"], asked["target"], cache, asked["clean"], data.trained_on)
     facts = {
         "preset": asked["preset"],
         "data": data.digest,
         "scans": scored.digest,
-        "perceptual": weights.digest if weights else "none",
+        "perceptual": weights.fact if weights else "none",
         "init": hashlib.sha256(init.read_bytes()).hexdigest()[:16] if init else "none",
         "device": where.type,
+        **({"loss_files": digest} if (digest := files_digest(losses)) else {}),
+        "loss_weights": described(weighting),
     }
     told = [weights.notice] if weights and weights.notice else []
+    told += [
+        f"{loss}: not trained alone, nor with others of its kind: it does not tell a network enough"
+        for loss in losses
+        if not tells_enough([loss])
+    ]
+    if described(weighting) != UNIT:
+        said = ", ".join(f"{name} {weight:g}" for name, weight in by_term.items())
+        told.append(f"weights of the losses: {said}")
     everything = [*told, *notices, *scored.notices]
     label = weights.label if weights else "perceptual"
-    choice = str(weights.path or weights.kind) if weights else asked["perceptual"]
-    return Inputs(chosen, data, scored, where, init, network, choice, label, facts, everything)
+    choice = weights.choice if weights else asked["perceptual"]
+    return Inputs(
+        chosen, data, scored, where, init, network, choice, label, by_term, facts, everything
+    )
 
 
 def device(choice: str) -> torch.device:

@@ -17,7 +17,7 @@ from lfranker.dataset import SynthConfig
 from lfranker.images import Image
 from lfranker.inference import denoise
 from lfranker.launchers import orphaned, stop_between_steps
-from lfranker.losses import build_objective, parse_subset, subset_name
+from lfranker.losses import parse_subset, subset_name
 from lfranker.scans import Pair
 from lfranker.tracking.datasets import log_dataset
 from lfranker.tracking.runs import TAG, log_settings, own_run, set_tags
@@ -31,7 +31,7 @@ from lfranker.training import TrainConfig, Trainer, build_network, load_initial
 @o.combine(o.preset_option, o.data_option, o.clean_option, o.scans_option, o.target_option)
 @o.combine(o.perceptual_option, o.init_option, o.device_option, o.seed_option)
 @click.option("--repeat", type=click.IntRange(0), default=0, help="Which of the paired repeats.")
-@o.combine(o.keep_option, o.cache_option)
+@o.combine(o.loss_weights_option, o.keep_option, o.cache_option)
 @o.settings_options(TrainConfig, SynthConfig)
 def main(losses: str, **asked: Any) -> None:
     """Train one network on a subset of the losses, in one MLflow run, and score it on scans."""
@@ -59,9 +59,9 @@ def _train(
     network = build_network(config)
     if inputs.init is not None:
         load_initial(network, inputs.init)
-    objective = build_objective(subset, inputs.perceptual)
+    objective = inputs.objective(subset)
     trainer = Trainer(network, objective, inputs.data, config, inputs.device)
-    log_settings(run, {**asdict(config), "losses": name, **inputs.facts})
+    log_settings(run, {**asdict(config), "losses": name, **inputs.facts, **inputs.weights_logged()})
     set_tags(run.info.run_id, {TAG + "losses": name, TAG + "repeat": str(config.repeat)})
     if "perceptual" in subset:
         set_tags(run.info.run_id, {TAG + "perceptual": inputs.facts["perceptual"]})
@@ -83,7 +83,7 @@ def _train(
             raise KeyboardInterrupt("stopped while scoring; the model is logged")
         return denoise(trainer.ema, pair.noisy)
 
-    return score_run(run.info.run_id, denoiser, inputs.scans, config.steps)
+    return score_run(run.info.run_id, denoiser, inputs.scans)
 
 
 if __name__ == "__main__":

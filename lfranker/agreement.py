@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.stats import kendalltau, rankdata
 
 
@@ -50,3 +51,24 @@ def pareto_front(scores: pd.DataFrame) -> list[str]:
         bool(np.any(np.all(values >= own, axis=1) & np.any(values > own, axis=1))) for own in values
     ]
     return [str(name) for name, lost in zip(whole.index, beaten, strict=True) if not lost]
+
+
+def krippendorff_alpha(ratings: NDArray[np.float64]) -> float:
+    """Agreement of raters (rows) on items (columns) in ratings with an order, NaN where not rated.
+
+    1: all say the same, 0: as by chance, below: they contradict each other. Krippendorff 2011
+    (Computing Krippendorff's Alpha-Reliability), ordinal: two ratings are as far apart as there
+    are ratings between them. NaN where no item has two raters, or all ratings are equal.
+    """
+    values = np.unique(ratings[np.isfinite(ratings)])
+    counts = (ratings[:, :, None] == values).sum(axis=0).astype(np.float64)  # (items, values)
+    raters = counts.sum(axis=1)
+    counts, raters = counts[raters > 1], raters[raters > 1]
+    total = counts.sum(axis=0)  # (values,)
+    weighted = counts / (raters - 1)[:, None]
+    pairs = weighted.T @ counts - np.diag(weighted.sum(axis=0))  # coincidences, (values, values)
+    middle = np.cumsum(total) - total / 2
+    apart = (middle[:, None] - middle) ** 2
+    expected = float(np.sum(np.outer(total, total) * apart))
+    seen = float(np.sum(pairs * apart)) * (float(total.sum()) - 1)
+    return 1 - seen / expected if expected > 0 else float("nan")

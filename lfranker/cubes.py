@@ -31,7 +31,12 @@ class Cube:
     @property
     def title(self) -> str:
         """What intervals of these scores are about."""
-        return ONE_REPEAT if self.scores.shape[2] == 1 else "of the losses, over repeats"
+        return about(self.scores.shape[2])
+
+
+def about(repeats: int) -> str:
+    """What intervals of scores after so many repeats hold of."""
+    return ONE_REPEAT if repeats == 1 else "of the losses, over repeats"
 
 
 def cube_of(rows: pd.DataFrame, metric: str) -> Cube | None:

@@ -13,6 +13,7 @@ from lfranker.training import Step, to_batch
 
 VALIDATION_PATCHES = 64  # at most, the same ones at every point of every run
 BATCH = 16
+SHARE = "share/"  # of a term in the gradient at the output, along training
 
 
 class Curves:
@@ -26,9 +27,11 @@ class Curves:
         values |= {"clipped": float(step.clipped), "seconds_per_step": step.seconds}
         for name, value in values.items():
             self._values[f"train/{name}"].append(value)
+        for name, value in step.shares.items():
+            self._values[f"{SHARE}{name}"].append(value)
 
     def point(self) -> dict[str, float]:
-        """Means by metric name, `train/loss` and so on; starts anew."""
+        """Means by metric name, `train/loss`, `share/mae` and so on; starts anew."""
         means = {name: fmean(values) for name, values in self._values.items()}
         self._values.clear()
         return means

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lfranker import __version__
-from lfranker.losses import subset_name, subsets
+from lfranker.balance import UNIT
+from lfranker.losses import subset_name
+from lfranker.subset_rule import ALL, SubsetRule
 from lfranker.training import TrainConfig
 
 DETERMINING_FACTS = ("data", "perceptual", "init", "device")
@@ -35,12 +37,17 @@ def fingerprint(facts: Mapping[str, Any]) -> str:
 def powerset_key(config: TrainConfig, facts: Mapping[str, str]) -> str:
     """What all trainings of a power set have in common and what determines their weights.
 
-    `facts` are data, perceptual, init and device. Neither the set of losses nor the scans enter:
-    new scans reuse what is trained, and so does a larger set, unless it is the perceptual loss
-    (and with it the weights of its network) that is added.
+    `facts` are data, perceptual, init, device; `loss_weights` where they are not those of the paper
+    (how they are chosen, not the numbers: these follow from data and seed); and `loss_files`, the
+    digest of what files decide, such as losses of the user's own, absent where there is none.
+    Neither the set of losses nor the scans enter: new scans reuse what is trained, and so does a
+    larger set, unless a loss is added to it that needs such a file or the perceptual network.
     """
     common = {k: v for k, v in config.determining().items() if k != "repeat"}
     used = {name: facts[name] for name in DETERMINING_FACTS}
+    used |= {name: facts[name] for name in facts if name == "loss_files"}
+    if (weights := facts.get("loss_weights", UNIT)) != UNIT:
+        used["loss_weights"] = weights
     return fingerprint({**common, **used, "version": __version__})
 
 
@@ -50,14 +57,18 @@ def training_fingerprint(key: str, task: Task) -> str:
 
 
 def tasks(
-    losses: Sequence[str], repeats: int, config: TrainConfig, perceptual: str = "perceptual"
+    losses: Sequence[str],
+    repeats: int,
+    config: TrainConfig,
+    perceptual: str = "perceptual",
+    rule: SubsetRule = ALL,
 ) -> list[Task]:
-    """Every non-empty subset in every repeat, all subsets of a repeat together.
+    """Every subset that `rule` keeps in every repeat, all subsets of a repeat together.
 
     `perceptual` is the name that the perceptual loss is shown under.
     """
     return [
         Task(subset, subset_name(subset, perceptual=perceptual), replace(config, repeat=repeat))
         for repeat in range(repeats)
-        for subset in subsets(losses)
+        for subset in rule.subsets(losses)
     ]

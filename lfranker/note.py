@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from lfranker.leaderboards import REPORTED, line, tables, title_of, to_markdown, writer
-from lfranker.ranking import Ranking
+from lfranker.leaderboards import line, tables, title_of, to_markdown, writer
+from lfranker.ranking import NOISY, Ranking
 from lfranker.ranking_notes import listed
 
 NOTE_LIMIT = 7_500  # characters; MLflow cuts a tag at 8,000
-REPORT = "ranking.html"
+REPORT, COMPARED = "ranking.html", "compared"  # keys of links that are no run's
+WORDS = {REPORT: "The whole report", COMPARED: "The runs compared"}
 
 
 def note(
@@ -21,18 +22,22 @@ def note(
     """The ranking on a page of Markdown, the answer first, within NOTE_LIMIT characters.
 
     `caveats` are sentences put right under the answer, `founded` those that say how sure it is,
-    under the leaderboard; `links` are addresses of runs by name, and of the whole report by REPORT.
+    under the leaderboard; `links` are addresses of runs by name, and of pages by the keys of WORDS.
+    The table is as narrow as the column that MLflow shows it in: without costs and whys.
     What does not fit is left out from the end, a whole section at a time, and its absence is said.
     """
-    board = tables(ranking)["leaderboard"].drop(columns=REPORTED, errors="ignore")
+    whole = tables(ranking)["leaderboard"]
+    shown = ["mean_rank", *ranking.directions, "outcome"]
+    board = whole[[column for column in shown if column in whole]]
     entrants, baselines = (board[board["outcome"].eq("baseline") == side] for side in (False, True))
-    top = [*entrants.index[:5], *baselines.index[:8]]
+    beside = sorted(baselines.index, key=lambda name: name != NOISY)  # the one that must be seen
+    top = [*entrants.index[:5], *beside[:8]]
     caption = f"The first {min(5, len(entrants))} of {len(entrants):,}, and the baselines"
     said = [*caveats, *(["These scans are synthetic: simulated, not measured."] * simulated)]
     links = links or {}
-    report = f" [The whole report]({links[REPORT]})." if REPORT in links else ""
+    pages = "".join(f" [{words}]({links[key]})." for key, words in WORDS.items() if key in links)
     sections = [
-        answer(ranking, len(entrants)) + report,
+        answer(ranking, len(entrants)) + pages,
         "\n>\n".join(f"> {' '.join(sentence.split())}" for sentence in said),
         "\n".join(f"- {sentence}" for sentence in ranking.notes),
         to_markdown(

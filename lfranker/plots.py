@@ -17,6 +17,9 @@ from lfranker.noise_fit import Fit
 from lfranker.significance import Significance
 
 TOP, REST, BASELINE = "#0072B2", "#999999", "#E69F00"
+SHADES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
+HATCHES = ("", "//", "..", "xx", "\\\\", "oo", "--", "++")
+LABELLED = 0.18  # of the width: a share with room for its name
 ROW = 0.26  # inches of height for each entrant
 WIDTH = 7.5  # inches
 MOST = 16  # entrants in a plot of each against each
@@ -45,14 +48,15 @@ def rank_plot(table: pd.DataFrame, label: str) -> str:
 
 
 def heat_map(ranks: pd.DataFrame) -> str:
-    """Ranks (1 is best) of entrants (rows) by criterion (columns), written into the cells."""
+    """Ranks (1 is best) of entrants (rows) by criterion (columns), in the cells; NaN where none."""
     figure, axes = _rows(list(map(str, ranks.index)))
     values = ranks.to_numpy(np.float64)
     axes.imshow(values, aspect="auto", cmap="cividis_r")
     middle = (np.nanmin(values) + np.nanmax(values)) / 2
     for (row, column), value in np.ndenumerate(values):
         colour = "white" if value > middle else "black"
-        axes.text(column, row, f"{value:g}", ha="center", va="center", color=colour, fontsize=8)
+        words = "-" if np.isnan(value) else f"{value:g}"
+        axes.text(column, row, words, ha="center", va="center", color=colour, fontsize=8)
     axes.set_xticks(range(ranks.shape[1]), list(map(str, ranks.columns)), rotation=30, ha="right")
     axes.grid(visible=False)
     return _svg(figure)
@@ -107,6 +111,36 @@ def attribution_plot(table: pd.DataFrame, label: str) -> str:
         axes.plot([low, high], [at, at], "|-", color="black", markersize=8)
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_xlabel(f"{label}: mean effect of adding the loss to others, 95 % interval")
+    return _svg(figure)
+
+
+def share_plot(shares: pd.DataFrame) -> str:
+    """Shares that sum to 1 of losses (columns) in hybrids (rows), stacked; NaN where not part.
+
+    Each loss has a colour and a hatching of its own, and its share is written where it has room.
+    """
+    figure, axes = _rows(list(map(str, shares.index)))
+    left = np.zeros(len(shares))
+    for at, name in enumerate(map(str, shares.columns)):
+        values = shares[name].fillna(0.0).to_numpy(np.float64)
+        bars = axes.barh(range(len(shares)), values, 0.75, left, label=name, edgecolor="black")
+        for bar in bars:
+            bar.set_facecolor(SHADES[at % len(SHADES)])
+            # a step on from one round of colours to the next, so that no pair comes twice
+            bar.set_hatch(HATCHES[(at + at // len(SHADES)) % len(HATCHES)])
+        for row, value in enumerate(values):
+            if value < LABELLED:
+                continue
+            axes.text(
+                left[row] + value / 2, row, f"{name} {value:.0%}",
+                ha="center", va="center", fontsize=7,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
+            )  # fmt: skip
+        left = left + values
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("share of the weighted terms' gradient norms, with respect to the output")
+    axes.set_axisbelow(True)
+    figure.legend(loc="outside upper center", ncols=4, fontsize=8)
     return _svg(figure)
 
 

@@ -6,7 +6,7 @@ A preset is complete: network, training, data and perceptual settings.
 from dataclasses import dataclass
 
 from lfranker.dataset import SynthConfig
-from lfranker.losses import LOSSES
+from lfranker.loss_names import PAPER
 from lfranker.training import TrainConfig
 
 
@@ -15,7 +15,7 @@ class Preset:
     title: str
     train: TrainConfig
     synth: SynthConfig
-    losses: tuple[str, ...] = tuple(LOSSES)
+    losses: tuple[str, ...] = PAPER
     random_perceptual: bool = False  # may go on with random VGG19 weights where ImageNet's are not
     scenes: int = 4  # simulated scenes of each kind, where no clean images are given
     scene_size: int = 384  # px

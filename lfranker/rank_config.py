@@ -34,17 +34,20 @@ def as_text(values: Mapping[str, float]) -> str:
     return ",".join(f"{name}={value:g}" for name, value in values.items())
 
 
-def parse_values(text: str, allowed: Iterable[str] = tuple(DIRECTIONS)) -> dict[str, float]:
-    """`psnr=0.1,ssim=0.005` as numbers, none below 0. Raises ValueError naming what is wrong."""
+def parse_values(text: str, allowed: Iterable[str] | None = tuple(DIRECTIONS)) -> dict[str, float]:
+    """`psnr=0.1,ssim=0.005` as numbers, none below 0. Raises ValueError naming what is wrong.
+
+    `allowed`: the names that are; None: any.
+    """
     values: dict[str, float] = {}
-    known = list(allowed)
+    known = None if allowed is None else list(allowed)
     for part in text.split(","):
         name, _, number = (word.strip() for word in part.partition("="))
         try:
             value = float(number)
         except ValueError:
             raise ValueError(f"{part.strip()!r} is not NAME=NUMBER") from None
-        if name not in known:
+        if known is not None and name not in known:
             raise ValueError(f"{name!r} is no criterion; allowed are {', '.join(known)}")
         if name in values or not isfinite(value) or value < 0:
             raise ValueError(f"{part.strip()!r}: one number of 0 or more for each is allowed")

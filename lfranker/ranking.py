@@ -14,6 +14,7 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
+from lfranker.loss_names import LOSS_ORDER
 from lfranker.metrics import METRICS
 from lfranker.ranking_notes import listed, loss_of, notes
 from lfranker.weighted import weighted_score
@@ -25,7 +26,6 @@ DIRECTIONS: Mapping[str, bool] = {  # True: higher is better
 }
 # Raw keypoint counts are left out: leftover noise raises them as well as detail does.
 CHAMPION_METRICS = ("psnr", "ssim", "repeatability")
-LOSS_ORDER = ("mae", "mse", "ssim", "perceptual")
 SECONDS: Mapping[str, float] = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0}
 NOISY = "noisy"  # the baseline that does nothing
 
@@ -76,7 +76,7 @@ def rank(
     names = sorted(board.index[~board["baseline"]], key=lambda name: tie_key(name, order))
     usable = _usable(board.loc[[*names, *baselines]], directions)
     entrants = usable.loc[names]
-    ranks = entrants.rank(ascending=False, method="average", na_option="bottom")
+    ranks = _ranks(entrants)
     judged = _judged(list(usable.columns))
     mean_rank = ranks[judged].mean(axis=1)
     fit = entrants[judged].notna().all(axis=1)
@@ -96,7 +96,7 @@ def rank(
         champion_mean_rank=float(best),
         judged=tuple(judged),
         missing=missing,
-        notes=tuple(notes(board, usable, rivals, missing, order)),
+        notes=tuple(notes(board, usable.drop(columns=_rated(usable)), rivals, missing, order)),
         order=tuple(order),
         directions=dict(directions),
     )
@@ -159,6 +159,18 @@ def _usable(board: pd.DataFrame, directions: Mapping[str, bool]) -> pd.DataFrame
     values = board[criteria] * signs
     values = values.where(np.isfinite(values)).where(board["outcome"].eq("ok"), axis=0)
     return values.loc[:, values[~board["baseline"]].notna().any()]
+
+
+def _ranks(entrants: pd.DataFrame) -> pd.DataFrame:
+    """1 is best. Who was not shown to people has no rank by their eyes, rather than the last."""
+    ranks = entrants.rank(ascending=False, method="average", na_option="bottom")
+    for column in _rated(entrants):
+        ranks[column] = ranks[column].where(entrants[column].notna())
+    return ranks
+
+
+def _rated(usable: pd.DataFrame) -> list[str]:
+    return [column for column in map(str, usable) if column.partition("/")[0] == VISUAL]
 
 
 def _judged(criteria: Sequence[str]) -> list[str]:

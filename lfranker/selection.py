@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from lfranker.ranking import CHAMPION_METRICS, LOSS_ORDER, tie_key
+from lfranker.loss_names import LOSS_ORDER
+from lfranker.ranking import CHAMPION_METRICS, tie_key
 from lfranker.ranking_notes import listed
 
 SPLITS = 500  # each used both ways round

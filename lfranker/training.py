@@ -2,14 +2,15 @@
 
 The loop yields and logs nothing; whoever iterates decides what to record and when to stop.
 All subsets of a power set that share `seed` and `repeat` see the same initial weights and the
-same batches, so that a difference between runs is a difference between losses.
+same batches, so that a difference between runs is a difference between losses. Also the one address
+for all that concerns training; ``train_config`` holds its settings.
 """
 
 from collections import deque
 from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field, fields
-from math import cos, isfinite, pi
+from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -22,61 +23,35 @@ from torch import Tensor, nn
 
 from lfranker.checkpoints import read_weights
 from lfranker.dataset import Dataset
-from lfranker.losses import Objective
+from lfranker.losses import Objective, gradient_norms, shares
 from lfranker.scunet import SCUNet
+from lfranker.train_config import TrainConfig, learning_rate_factor
+
+__all__ = [
+    "DivergedError",
+    "Step",
+    "TrainConfig",
+    "Trainer",
+    "build_network",
+    "draw_batch",
+    "learning_rate_factor",
+    "load_initial",
+    "to_batch",
+]
 
 MEDIAN_WINDOW = 200  # gradient norms that the running median of the clipping looks back on
 MEDIAN_MINIMUM = 10  # no clipping before this many norms are known
 
 Patches = NDArray[np.integer[Any]]
 
-_FREE = {"affects_weights": False}
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    steps: int = 2000  # optimiser steps
-    batch: int = 8  # patches a step
-    learning_rate: float = 1e-3  # AdamW, after warm-up, before cosine decay
-    weight_decay: float = 1e-4  # decoupled, as in AdamW
-    warmup: int = 100  # steps of linear warm-up
-    clip_factor: float = 3.0  # clip gradients above this multiple of the run's own median norm
-    ema_decay: float = 0.999  # of the averaged weights that are scored
-    depth: int = 1  # blocks per stage: the published networks' config is [depth] * 7
-    dim: int = 32  # channels of the first stage
-    head_dim: int = 16  # channels per attention head; dim / 2 is a multiple of it
-    perceptual_layers: int = 5  # how many of VGG19's five layers, shallow first
-    threads: int = 1  # of each training process; they change float sums, so they are fixed
-    seed: int = 0
-    repeat: int = 0  # paired repeats: the same for all subsets
-    log_every: int = field(default=25, metadata=_FREE)  # steps between curve points
-    checkpoint_seconds: float = field(default=120.0, metadata=_FREE)  # between two checkpoints
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch", "depth", "dim", "head_dim", "threads", "log_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate is {self.learning_rate}; it must be positive")
-        if not self.clip_factor > 0:
-            raise ValueError(f"clip_factor is {self.clip_factor}; it must be positive")
-        for name in ("weight_decay", "warmup", "checkpoint_seconds", "seed", "repeat"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0")
-        if not 0 <= self.ema_decay < 1:
-            raise ValueError(f"ema_decay is {self.ema_decay}; allowed: 0 up to but without 1")
-        if not 1 <= self.perceptual_layers <= 5:
-            raise ValueError(f"perceptual_layers is {self.perceptual_layers}; allowed: 1 to 5")
-
-    def determining(self) -> dict[str, Any]:
-        """The settings that determine the weights: all but the rhythm of logging."""
-        free = {f.name for f in fields(self) if not f.metadata.get("affects_weights", True)}
-        return {name: value for name, value in asdict(self).items() if name not in free}
-
 
 @dataclass(frozen=True)
 class Step:
-    """One optimiser step; `index` counts from 1, `terms` are unweighted loss values."""
+    """One optimiser step; `index` counts from 1, `terms` are unweighted loss values.
+
+    `shares` are measured at the steps whose point of the curves is logged, where there are two
+    terms or more: norms of the weighted terms' gradients, which sum to 1.
+    """
 
     index: int
     loss: float
@@ -84,6 +59,7 @@ class Step:
     gradient_norm: float
     clipped: bool
     seconds: float
+    shares: dict[str, float]  # of each term in the gradient at the output; {} where not measured
 
 
 class DivergedError(RuntimeError):
@@ -111,18 +87,6 @@ def load_initial(network: SCUNet, path: Path) -> None:
             f"{path} holds weights of another network than the one asked for (set depth, dim "
             f"and head_dim; the published ones are 4, 64, 32): {str(error)[:500]}"
         ) from error
-
-
-def learning_rate_factor(step: int, config: TrainConfig) -> float:
-    """Linear warm-up, then cosine decay to zero; `step` counts from 0.
-
-    The warm-up is at most half of the steps, so that a training made short still is one.
-    """
-    warmup = min(config.warmup, config.steps // 2)
-    if step < warmup:
-        return (step + 1) / warmup
-    done = (step - warmup) / max(1, config.steps - warmup)
-    return 0.5 * (1 + cos(pi * min(1.0, done)))
 
 
 def draw_batch(data: Dataset, config: TrainConfig, step: int) -> tuple[Tensor, Tensor]:
@@ -206,7 +170,16 @@ class Trainer:
         self.done += 1
         self._average()
         values = {name: value.item() for name, value in terms.items()}
-        return Step(self.done, loss.item(), values, norm, clipped, perf_counter() - start)
+        seconds = perf_counter() - start
+        return Step(
+            self.done, loss.item(), values, norm, clipped, seconds, self._shares(output, clean)
+        )
+
+    def _shares(self, output: Tensor, clean: Tensor) -> dict[str, float]:
+        """Measured beside the training, on its batch: nothing that it depends on is touched."""
+        if len(self.objective.terms) < 2 or not self.config.logs(self.done):
+            return {}
+        return shares(gradient_norms(self.objective, output, clean))
 
     def _clip(self) -> tuple[float, bool]:
         """Clip at a multiple of the run's own running median norm.

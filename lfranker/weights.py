@@ -1,27 +1,32 @@
-"""Finding, checking and loading the weights of the perceptual network, VGG19."""
+"""Finding, checking and loading the weights of the perceptual network, a VGG."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from pickle import UnpicklingError
 
 import huggingface_hub
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from lfranker.losses.perceptual import LAYERS, Convolution, VGGFeatures, convolutions_for
+from lfranker.losses.perceptual import (
+    NETWORKS,
+    Convolution,
+    VGGFeatures,
+    convolutions_for,
+    last_layers,
+    shapes,
+)
 from lfranker.losses.spec import PERCEPTUAL_RANDOM
+from lfranker.weight_files import IMAGENET, find_imagenet, read_network
 
-HUB_REPOSITORY, HUB_FILE = "timm/vgg19.tv_in1k", "model.safetensors"  # torchvision's, 575 MB
-TORCHVISION_FILE = "vgg19-dcbb9e9d.pth"  # 548 MB
+DEFAULT = "vgg19"
 SUFFIXES = (".safetensors", ".pth", ".pt")
 PROBE_TIMEOUT = 5.0  # s
 REMEDY = (
-    "run once online with weights `imagenet`, which downloads 575 MB, or pass the path of a VGG19 "
-    f"file ({', '.join(SUFFIXES)}), or pass `random` knowingly: its results are named "
-    f"{PERCEPTUAL_RANDOM}"
+    "run once online with weights `imagenet`, which downloads some 570 MB, or pass the path of a "
+    f"file of the same network ({', '.join(SUFFIXES)}), or pass `random` knowingly: its "
+    f"results are named {PERCEPTUAL_RANDOM}"
 )
 
 
@@ -32,32 +37,36 @@ class PerceptualWeights:
     digest: str  # first 16 hex digits of the file's SHA-256, or "random-<seed>"
     seed: int = 0  # of random weights
     notice: str = ""  # what the user should be told, if anything
+    network: str = DEFAULT  # of NETWORKS
 
     @property
     def label(self) -> str:
         """Under which the loss is shown and ranked."""
         return PERCEPTUAL_RANDOM if self.kind == "random" else "perceptual"
 
+    @property
+    def fact(self) -> str:
+        """What tells these weights from all others: the digest, after a network not VGG19."""
+        return self.digest if self.network == DEFAULT else f"{self.network}-{self.digest}"
 
-def find_imagenet() -> Path | None:
-    """ImageNet's weights on this disk: in the Hugging Face cache, else torchvision's in torch's."""
-    cached = huggingface_hub.try_to_load_from_cache(HUB_REPOSITORY, HUB_FILE)
-    if isinstance(cached, str):
-        return Path(cached)
-    path = Path(torch.hub.get_dir()) / "checkpoints" / TORCHVISION_FILE
-    return path if path.is_file() else None
+    @property
+    def choice(self) -> str:
+        """For ``resolve_weights`` to give the same without a download."""
+        what = str(self.path or self.kind)
+        return what if self.network == DEFAULT else f"{self.network}:{what}"
 
 
-def download_imagenet() -> Path:
+def download_imagenet(network: str = DEFAULT) -> Path:
     """Into the Hugging Face cache, with its progress bar; ConnectionError when it cannot be had."""
+    repository, file, _ = IMAGENET[network]
     try:
         # The client's own retries take 24 s to find out that there is no network.
-        url = huggingface_hub.hf_hub_url(HUB_REPOSITORY, HUB_FILE)
+        url = huggingface_hub.hf_hub_url(repository, file)
         huggingface_hub.get_session().head(url, timeout=PROBE_TIMEOUT)
-        return Path(huggingface_hub.hf_hub_download(HUB_REPOSITORY, HUB_FILE))
+        return Path(huggingface_hub.hf_hub_download(repository, file))
     except Exception as error:  # its HTTP library, and so the error's base, differs by version
         reason = f"{type(error).__name__}: {error}"
-        raise ConnectionError(f"{HUB_REPOSITORY} could not be downloaded ({reason})") from error
+        raise ConnectionError(f"{repository} could not be downloaded ({reason})") from error
 
 
 def resolve_weights(
@@ -65,74 +74,58 @@ def resolve_weights(
 ) -> PerceptualWeights:
     """Which weights ``choice`` means: ``auto``, ``imagenet``, ``random`` or the path of a file.
 
-    ``auto`` is ImageNet from disk, else by download if ``download``, else random if
-    ``random_allowed``. ValueError saying what to do where nothing can be had.
+    Of VGG19, or with ``vgg16:`` before it of VGG16. ``auto`` is ImageNet from disk, else by
+    download if ``download``, else random if ``random_allowed``. ValueError saying what to do where
+    nothing can be had.
     """
+    before, colon, after = choice.partition(":")
+    network, choice = (before, after) if colon and before in NETWORKS else (DEFAULT, choice)
+    random = PerceptualWeights("random", None, f"random-{seed}", seed, network=network)
     if choice == "random":
-        return _random(seed)
+        return random
     if choice not in ("auto", "imagenet"):
-        return _from_file("file", Path(choice))
-    path = find_imagenet()
-    problem = f"VGG19 weights are not on this disk, sought {HUB_REPOSITORY} and {TORCHVISION_FILE}"
+        return _from_file("file", Path(choice), network)
+    path, (repository, _, torchvision) = find_imagenet(network), IMAGENET[network]
+    problem = (
+        f"{network.upper()} weights are not on this disk, sought {repository} and {torchvision}"
+    )
     if path is None and download:
         try:
-            path = download_imagenet()
+            path = download_imagenet(network)
         except ConnectionError as error:
             problem = f"{problem}; {error}"
     if path is not None:
-        return _from_file("imagenet", path)
+        return _from_file("imagenet", path, network)
     if choice == "auto" and random_allowed:
-        return _random(seed, f"{problem}; going on with random weights")
+        return replace(random, notice=f"{problem}; going on with random weights")
     raise ValueError(f"perceptual weights `{choice}`: {problem}; {REMEDY}")
 
 
-def _random(seed: int, notice: str = "") -> PerceptualWeights:
-    return PerceptualWeights("random", None, f"random-{seed}", seed, notice)
-
-
-def _from_file(kind: str, path: Path) -> PerceptualWeights:
+def _from_file(kind: str, path: Path, network: str) -> PerceptualWeights:
     if path.suffix not in SUFFIXES or not path.is_file():
         raise ValueError(
             f"perceptual weights `{path}`: expected `auto`, `imagenet`, `random` or an existing "
-            f"file ending in {', '.join(SUFFIXES)}"
+            f"file ending in {', '.join(SUFFIXES)}, or `NETWORK:` and one of these for another "
+            f"network than {DEFAULT} of {', '.join(NETWORKS)}"
         )
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    return PerceptualWeights(kind, path, digest)
+    return PerceptualWeights(kind, path, digest, network=network)
 
 
-def load_features(weights: PerceptualWeights, layers: Sequence[str] = tuple(LAYERS)) -> VGGFeatures:
-    """The frozen network up to the deepest of ``layers``; ValueError where the file is no VGG19."""
-    plan = convolutions_for(layers)
+def load_features(weights: PerceptualWeights, layers: Sequence[str] = ()) -> VGGFeatures:
+    """The frozen network up to the deepest of ``layers``, else of its five.
+
+    ValueError where the file is of another network.
+    """
+    network = NETWORKS[weights.network]
+    layers = layers or last_layers(network)
+    plan = convolutions_for(layers, network)
     if weights.path is None:
-        return VGGFeatures(random_state(plan, weights.seed), layers).eval()
-    wanted = {f"{conv.key}.{part}" for conv in plan for part in ("weight", "bias")}
-    state = _read(weights.path, wanted)
-    if missing := sorted(wanted - set(state)):
-        raise ValueError(f"{weights.path}: not a VGG19, {', '.join(missing)} missing")
-    for conv in plan:
-        shape = (conv.channels_out, conv.channels_in, 3, 3)
-        found = tuple(state[f"{conv.key}.weight"].shape)
-        if found != shape or state[f"{conv.key}.bias"].shape != shape[:1]:
-            raise ValueError(
-                f"{weights.path}: not a VGG19, {conv.key}.weight is {found}, expected {shape}"
-            )
-    return VGGFeatures(state, layers).eval()
-
-
-def _read(path: Path, wanted: Iterable[str]) -> dict[str, Tensor]:
-    """Those of ``wanted`` that the file has, as float32."""
-    try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, framework="pt") as file:
-                names = set(file.keys())
-                return {key: file.get_tensor(key).float() for key in wanted if key in names}
-        # No mmap: torchvision's file is of the format before zip.
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        present = state if isinstance(state, dict) else {}
-        return {key: present[key].float() for key in wanted if key in present}
-    except (SafetensorError, UnpicklingError, RuntimeError, OSError, EOFError) as error:
-        raise ValueError(f"{path}: cannot be read as weights ({error})") from error
+        state = random_state(plan, weights.seed)
+    else:
+        state = read_network(weights.path, weights.network.upper(), shapes(plan))
+    return VGGFeatures(state, layers, network).eval()
 
 
 def random_state(plan: Sequence[Convolution], seed: int) -> dict[str, Tensor]:

@@ -1,10 +1,12 @@
+import math
 from pathlib import Path
 
+import krippendorff
 import numpy as np
 import pandas as pd
 import pytest
 
-from lfranker.agreement import kendall_tau, kendall_w, pareto_front
+from lfranker.agreement import kendall_tau, kendall_w, krippendorff_alpha, pareto_front
 
 PAPER = pd.read_csv(
     Path(__file__).parent / "golden" / "paper_tables.csv", index_col="losses"
@@ -64,3 +66,31 @@ def test_eleven_of_the_papers_subsets_are_pareto_optimal():
 def test_equals_share_the_front_and_gaps_are_on_none():
     table = pd.DataFrame({"x": [1, 2, 2, 0, 9], "y": [1.0, 0, 0, 0.5, np.nan]}, index=list("abcde"))
     assert pareto_front(table) == ["a", "b", "c"]
+
+
+def test_alpha_of_krippendorffs_own_example():
+    gap = np.nan
+    ratings = np.array(
+        [
+            [1, 2, 3, 3, 2, 1, 4, 1, 2, gap, gap, gap],
+            [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, gap, 3],
+            [gap, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, gap],
+            [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, gap],
+        ]
+    )  # Computing Krippendorff's Alpha-Reliability (2011), section E: ordinal 0.815
+    assert round(krippendorff_alpha(ratings), 3) == 0.815
+
+
+def test_alpha_agrees_with_another_implementation():
+    rng = np.random.default_rng(0)
+    for raters in (2, 3, 5):
+        ratings = rng.integers(1, 6, (raters, 20)).astype(float)
+        ratings[rng.random(ratings.shape) < 0.3] = np.nan
+        theirs = krippendorff.alpha(ratings, level_of_measurement="ordinal")
+        assert krippendorff_alpha(ratings) == pytest.approx(theirs, abs=1e-12)
+
+
+def test_alpha_of_nothing_to_compare_is_missing():
+    alone = np.array([[1.0, 2.0, np.nan], [np.nan, np.nan, 3.0]])
+    assert math.isnan(krippendorff_alpha(alone))
+    assert math.isnan(krippendorff_alpha(np.ones((3, 4))))

@@ -2,13 +2,18 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision.models.vgg import cfgs, make_layers
 
 from lfranker.losses.perceptual import (
     LAYERS,
+    MEAN,
+    STD,
+    VGG16,
     VGG19,
     PerceptualLoss,
     VGGFeatures,
     convolutions_for,
+    last_layers,
 )
 from lfranker.weights import random_state
 
@@ -120,3 +125,19 @@ def test_gradients(weights: dict[str, Tensor]) -> None:
 def test_refuses_other_layers(layers: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match=r"perceptual layers \[.*\]: expected some of \['conv1_2'"):
         convolutions_for(layers)
+
+
+def test_vgg16_is_configuration_d_with_the_weights_of_its_blocks() -> None:
+    """Against torchvision's; features and L1 at the last convolution of each block."""
+    state = {key: value.double() for key, value in random_state(VGG16, 0).items()}
+    network = make_layers(cfgs["D"]).double()
+    network.load_state_dict({key.removeprefix("features."): value for key, value in state.items()})
+    output, target = torch.rand(2, 1, 1, 16, 16, dtype=torch.float64)
+    mean, std = (torch.tensor(v, dtype=torch.float64).reshape(1, 3, 1, 1) for v in (MEAN, STD))
+    expected, x, y = 0.0, (output - mean) / std, (target - mean) / std
+    weights = {2: 0.1, 7: 0.1, 14: 1.0, 21: 1.0, 28: 1.0}
+    for index, module in enumerate(network[:29]):
+        x, y = module(x.clone()), module(y.clone())
+        expected += weights.get(index, 0) * F.l1_loss(x, y).item()
+    loss = PerceptualLoss(VGGFeatures(state, last_layers(VGG16), VGG16))
+    assert loss(output, target).item() == pytest.approx(expected, rel=1e-10)

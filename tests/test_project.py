@@ -11,7 +11,7 @@ import pytest
 import yaml
 from mlflow.utils.environment import _PythonEnv
 
-from entrypoints.options import HELP
+from entrypoints.help_texts import HELP
 from lfranker.dataset import SynthConfig
 from lfranker.presets import PRESETS
 from lfranker.training import TrainConfig

@@ -89,6 +89,10 @@ def test_the_subsets_sort_by_size_and_then_by_order():
         "ssim",
         "mae",
     ]
+    every = ["a:own", "mae+ssim", "anscombe", "huber", "perceptual-random"]
+    assert sorted(every, key=tie_key) == [
+        "perceptual-random", "huber", "anscombe", "a:own", "mae+ssim",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("outcome", ["failed", "collapsed", "diverged"])

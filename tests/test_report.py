@@ -8,6 +8,7 @@ def page(**changed):
         "title": "powerset demo",
         "answer": "Train on **mae+ssim**.",
         "caveats": ["One repeat."],
+        "standings": Grid(["Losses", "Mean rank"], [["mae", "7.5"]], "The best 1 of `15`."),
         "evidence": ["In PSNR 4 of 15."],
         "grids": {
             "Leaderboard": Grid(["Losses", "PSNR"], [["mae+ssim", "**30.1**"], ["mae", "29"]])
@@ -44,7 +45,10 @@ def test_the_answer_comes_first_and_everything_is_there():
     assert outline.open == []
     body = [item for item in outline.found if item[0] not in ("title", "style")]
     assert body[:3] == [("h1", "powerset demo"), ("p", "Train on"), ("b", "mae+ssim")]
-    for item in (("p", "One repeat."), ("li", "In PSNR 4 of 15."), ("h2", "Ranks"),
+    order = [body.index(item) for item in (("p", "One repeat."), ("td", "7.5"), ("h2", "Ranks"))]
+    assert order == sorted(order), "the table comes before the plots"
+    for item in (("p", "One repeat."), ("p", "The best 1 of"), ("code", "15"),
+                 ("li", "In PSNR 4 of 15."), ("h2", "Ranks"),
                  ("b", "30.1"), ("td", "29"), ("td", "200")):  # fmt: skip
         assert item in body
     assert "<svg" in to_html(page())

@@ -9,10 +9,12 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from tracked import SCANS, make_child, make_parent
 
+from lfranker.subset_rule import SubsetRule
+from lfranker.tracking import marks
 from lfranker.tracking.boards import scores
-from lfranker.tracking.queries import SCAN_SET, expected, find_parent, gather
+from lfranker.tracking.queries import SCAN_SET, SUBSETS, expected, find_parent, find_run, gather
 from lfranker.tracking.ranker import rank_power_set
-from lfranker.tracking.runs import NOTE, TAG, set_tags
+from lfranker.tracking.runs import NOTE, TAG, log_metrics, set_tags
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -130,6 +132,29 @@ def test_expected_subsets_carry_the_shown_name(store: Path) -> None:
     assert expected(parent) == ["mae", "perceptual-random", "mae+perceptual-random"]
 
 
+def test_expected_subsets_are_those_that_are_trained(store: Path) -> None:
+    assert expected(make_parent("ssim,tv,own:loss")) == [
+        "ssim", "own:loss", "ssim+tv", "ssim+own:loss", "tv+own:loss", "ssim+tv+own:loss",
+    ]  # fmt: skip
+
+
+def test_subsets_left_out_on_purpose_are_neither_expected_nor_missing(store: Path) -> None:
+    parent = make_parent("mae,mse,perceptual-random")
+    rule = SubsetRule(max_size=2, exclude=(("mse", "perceptual"),)).shown("perceptual-random")
+    set_tags(parent.info.run_id, {SUBSETS: rule.to_text()})
+    wanted = ["mae", "mse", "perceptual-random", "mae+mse", "mae+perceptual-random"]
+    assert expected(find_parent(None)) == wanted
+    every = [*wanted[:4], "mae+mse+perceptual-random"]  # the last is another command's
+    for place, name in enumerate(every):
+        make_child(parent, name, {"psnr": 20.0 + place, "ssim": 0.5})
+    report = rank_power_set(parent.info.run_id, "m")
+    assert report.ranking.missing == ("mae+perceptual-random",)
+    assert report.ranking.champion == "mae+mse"
+    assert "2 of 7 subsets were left out on purpose" in report.found.said[0]
+    page = Path(MlflowClient().download_artifacts(parent.info.run_id, "ranking/ranking.html"))
+    assert "5 of 7, max_size=2 exclude=mse+perceptual-random" in page.read_text()
+
+
 def test_what_is_not_a_power_set_is_refused(store: Path) -> None:
     with pytest.raises(ValueError, match="no power set found"):
         find_parent(None)
@@ -139,3 +164,41 @@ def test_what_is_not_a_power_set_is_refused(store: Path) -> None:
         find_parent(run.info.run_id)
     with pytest.raises(ValueError, match="no run 'nosuch'"):
         find_parent("nosuch")
+
+
+def test_losses_that_are_not_ours_are_ranked_by_their_tags_and_metrics(store: Path) -> None:
+    parent = make_parent("acme,zeta")
+    make_child(parent, "acme", {"psnr": 20.0, "ssim": 0.5})
+    make_child(parent, "zeta", {"psnr": 21.0, "ssim": 0.6})
+    make_child(parent, "acme+zeta", {"psnr": 22.0, "ssim": 0.7})
+    ranking = rank_power_set(parent.info.run_id, "lfranker").ranking
+    assert list(ranking.leaderboard.index) == ["acme+zeta", "zeta", "acme"]
+    assert ranking.missing == ()
+
+
+def test_the_note_links_to_the_report_and_to_the_ranked_runs(store: Path) -> None:
+    parent = make_parent("mae")
+    make_child(parent, "mae", {"psnr": 20.0, "ssim": 0.5})
+    rank_power_set(parent.info.run_id, "lfranker")
+    answer = MlflowClient().get_run(parent.info.run_id).data.tags[NOTE].splitlines()[0]
+    own = f"#/experiments/{parent.info.experiment_id}/runs"
+    assert f"({own}/{parent.info.run_id}/artifacts/ranking/ranking.html)" in answer
+    assert f"({own}?searchFilter=tags.%60lfranker.powerset%60%20%3D%20%27key%27" in answer
+
+
+def test_of_many_subsets_the_best_and_those_marked_before_are_marked(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(marks, "MARKED", 1)
+    parent = make_parent("mae,mse,ssim")
+    runs = {
+        name: make_child(parent, name, {"psnr": psnr, "ssim": psnr / 100})
+        for name, psnr in (("mae", 22.0), ("mse", 21.0), ("ssim", 20.0))
+    }
+    log_metrics(runs["ssim"].info.run_id, {"mean_rank": 1.0})
+    rank_power_set(parent.info.run_id, "lfranker")
+    found = {name: find_run(run.info.run_id).data for name, run in runs.items()}
+    assert found["mae"].metrics["mean_rank"] == 1
+    assert "champion" in found["mae"].tags["winner"]
+    assert "mean_rank" not in found["mse"].metrics
+    assert found["ssim"].metrics["mean_rank"] == 3

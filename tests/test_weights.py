@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lfranker import weights as weights_module
-from lfranker.losses.perceptual import VGG19, convolutions_for
+from lfranker.losses.perceptual import VGG16, VGG19, convolutions_for
 from lfranker.weights import (
     PerceptualWeights,
     find_imagenet,
@@ -159,7 +159,7 @@ def put_in_hub_cache(root: Path) -> Path:
 def test_imagenet_is_found_in_both_caches_and_then_not_downloaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weights_module, "download_imagenet", lambda: pytest.fail("downloads"))
+    monkeypatch.setattr(weights_module, "download_imagenet", lambda _: pytest.fail("downloads"))
     assert find_imagenet() is None
     torchvision = tmp_path / "torch" / "hub" / "checkpoints" / "vgg19-dcbb9e9d.pth"
     torchvision.parent.mkdir(parents=True)
@@ -205,3 +205,25 @@ def test_online_auto_downloads_the_one_file(
         "https://huggingface.co/timm/vgg19.tv_in1k/resolve/main/model.safetensors",
         "timm/vgg19.tv_in1k model.safetensors",
     ]
+
+
+def test_vgg16_is_asked_for_by_name_and_told_from_vgg19(tmp_path: Path) -> None:
+    path = tmp_path / "torch" / "hub" / "checkpoints" / "vgg16-397923af.pth"
+    path.parent.mkdir(parents=True)
+    torch.save(random_state(VGG16, 3), path)
+    found = resolve_weights("vgg16:imagenet", random_allowed=False, download=False)
+    assert (found.network, found.kind, found.label) == ("vgg16", "imagenet", "perceptual")
+    assert found.fact == f"vgg16-{found.digest}"
+    again = resolve_weights(found.choice, random_allowed=False, download=False)
+    assert (again.path, again.fact, again.choice) == (path, found.fact, f"vgg16:{path}")
+    random = resolve_weights("vgg16:random", random_allowed=True, download=False, seed=3)
+    assert (random.fact, random.choice) == ("vgg16-random-3", "vgg16:random")
+    image = torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    for one, other in zip(load_features(found)(image), load_features(random)(image), strict=True):
+        assert torch.equal(one, other)
+    with pytest.raises(ValueError, match=r"VGG19 weights are not on this disk"):
+        resolve_weights("imagenet", random_allowed=True, download=False)
+    with pytest.raises(ValueError, match=r"not a VGG19, features\.\d+\.bias"):
+        load_features(PerceptualWeights("file", path, ""))
+    with pytest.raises(ValueError, match=r"`vgg11:random`: .* another network than vgg19 of vgg19"):
+        resolve_weights("vgg11:random", random_allowed=True, download=False)

@@ -4,10 +4,19 @@ Conventions of all: output and target are (b, 1, h, w), the target in [0, 1] and
 clipped; the result is a scalar to be minimised.
 """
 
+from lfranker.losses.custom import files_digest, spec_of, try_losses
 from lfranker.losses.objective import Objective, build_objective
 from lfranker.losses.perceptual import LAYERS, PerceptualLoss, VGGFeatures
+from lfranker.losses.pull import gradient_norms, shares
 from lfranker.losses.spec import LOSSES, PERCEPTUAL_RANDOM, LossSpec
-from lfranker.losses.subsets import non_empty, parse_losses, parse_subset, subset_name, subsets
+from lfranker.losses.subsets import (
+    parse_losses,
+    parse_subset,
+    subset_name,
+    subsets,
+    tells_enough,
+    trained,
+)
 
 __all__ = [
     "LAYERS",
@@ -18,9 +27,15 @@ __all__ = [
     "PerceptualLoss",
     "VGGFeatures",
     "build_objective",
-    "non_empty",
+    "files_digest",
+    "gradient_norms",
     "parse_losses",
     "parse_subset",
+    "shares",
+    "spec_of",
     "subset_name",
     "subsets",
+    "tells_enough",
+    "trained",
+    "try_losses",
 ]

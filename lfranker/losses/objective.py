@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from lfranker.losses.custom import spec_of
 from lfranker.losses.perceptual import VGGFeatures
-from lfranker.losses.spec import LOSSES, Loss
+from lfranker.losses.spec import Loss
 
 
 class Objective(nn.Module):
@@ -36,16 +37,24 @@ class Objective(nn.Module):
             shapes = f"{tuple(output.shape)} and {tuple(target.shape)}"
             raise ValueError(f"objective: output and target differ in shape, {shapes}")
         with torch.autocast(output.device.type, enabled=False):
-            output, target = _precise(output), _precise(target)
+            output, target = precise(output), precise(target)
             values = {name: loss(output, target) for name, loss in self.terms.items()}
             total = torch.stack([self.weights[name] * v for name, v in values.items()]).sum()
         return total, {name: value.detach() for name, value in values.items()}
 
 
-def _precise(image: Tensor) -> Tensor:
+def precise(image: Tensor) -> Tensor:
+    """The image as losses see it: float32, or float64 where it is that already."""
     return image if image.dtype == torch.float64 else image.float()
 
 
-def build_objective(losses: Sequence[str], perceptual: VGGFeatures | None = None) -> Objective:
-    """Objective of names from LOSSES; ``perceptual`` is needed where one of them needs weights."""
-    return Objective({name: LOSSES[name].build(perceptual) for name in losses})
+def build_objective(
+    losses: Sequence[str],
+    perceptual: VGGFeatures | None = None,
+    weights: Mapping[str, float] | None = None,
+) -> Objective:
+    """Objective of names of losses; ``perceptual`` is needed where one of them needs weights.
+
+    ``weights`` are those of the terms, 1 each unless named.
+    """
+    return Objective({name: spec_of(name).build(perceptual) for name in losses}, weights)

@@ -4,7 +4,7 @@ VGG19 (Simonyan and Zisserman, ICLR 2015, arXiv:1409.1556), features before the 
 and weights common in restoration (Real-ESRGAN, arXiv:2107.10833), L1.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -13,6 +13,7 @@ from einops import einsum
 from torch import Tensor, nn
 
 LAYERS = {"conv1_2": 0.1, "conv2_2": 0.1, "conv3_4": 1.0, "conv4_4": 1.0, "conv5_4": 1.0}
+BLOCKS = {layer.partition("_")[0]: weight for layer, weight in LAYERS.items()}
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, red green blue, in [0, 1]
 
 
@@ -24,10 +25,10 @@ class Convolution(NamedTuple):
     pooled: bool  # max pooling stands before it
 
 
-def _vgg19() -> tuple[Convolution, ...]:
+def _vgg(*counts: int) -> tuple[Convolution, ...]:
     plan, index, before = [], 0, 3
     for block, (count, channels) in enumerate(
-        ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512)), start=1
+        zip(counts, (64, 128, 256, 512, 512), strict=True), start=1
     ):
         for number in range(1, count + 1):
             pooled = block > 1 and number == 1
@@ -38,15 +39,35 @@ def _vgg19() -> tuple[Convolution, ...]:
     return tuple(plan)
 
 
-VGG19 = _vgg19()
+VGG19 = _vgg(2, 2, 4, 4, 4)
+VGG16 = _vgg(2, 2, 3, 3, 3)
+NETWORKS = {"vgg19": VGG19, "vgg16": VGG16}
 
 
-def convolutions_for(layers: Sequence[str]) -> tuple[Convolution, ...]:
+def last_layers(network: Sequence[Convolution]) -> tuple[str, ...]:
+    """The last convolution of each block: of VGG19 those of LAYERS."""
+    last = {conv.name.partition("_")[0]: conv.name for conv in network}
+    return tuple(last.values())
+
+
+def convolutions_for(
+    layers: Sequence[str], network: Sequence[Convolution] = VGG19
+) -> tuple[Convolution, ...]:
     """The convolutions up to the deepest of ``layers``."""
-    if not layers or len(set(layers)) < len(layers) or not set(layers) <= set(LAYERS):
-        raise ValueError(f"perceptual layers {list(layers)}: expected some of {list(LAYERS)}, once")
-    deepest = max(index for index, conv in enumerate(VGG19) if conv.name in layers)
-    return VGG19[: deepest + 1]
+    allowed = last_layers(network)
+    if not layers or len(set(layers)) < len(layers) or not set(layers) <= set(allowed):
+        raise ValueError(
+            f"perceptual layers {list(layers)}: expected some of {list(allowed)}, once"
+        )
+    deepest = max(index for index, conv in enumerate(network) if conv.name in layers)
+    return tuple(network[: deepest + 1])
+
+
+def shapes(plan: Sequence[Convolution]) -> dict[str, tuple[int, ...]]:
+    """Of the tensors in a file, by their keys."""
+    weights = {f"{c.key}.weight": (c.channels_out, c.channels_in, 3, 3) for c in plan}
+    biases = {f"{c.key}.bias": (c.channels_out,) for c in plan}
+    return {**weights, **biases}
 
 
 def fold_gray(weight: Tensor) -> Tensor:
@@ -61,20 +82,29 @@ def fold_gray(weight: Tensor) -> Tensor:
     return einsum(weight, torch.stack((scale, shift)), "c rgb y x, two rgb -> c two y x")
 
 
+def max_pool(maps: Tensor) -> Tensor:
+    return F.max_pool2d(maps, 2)
+
+
 class VGGFeatures(nn.Module):
     """Gray (b, 1, h, w) in [0, 1] to features before ReLU, shallow first; frozen.
 
-    ``weights`` holds ``features.N.weight`` and ``.bias`` for each of ``convolutions_for(layers)``,
-    as for RGB. Sides must be at least ``smallest`` px. The tensors are buffers kept out of the
-    state_dict: no optimiser trains them and no checkpoint repeats them.
+    ``weights`` holds ``features.N.weight`` and ``.bias`` for each of
+    ``convolutions_for(layers, network)``, as for RGB. Sides must be at least
+    ``smallest`` px. The tensors are buffers kept out of the state_dict: no optimiser trains them
+    and no checkpoint repeats them.
     """
 
     def __init__(
-        self, weights: Mapping[str, Tensor], layers: Sequence[str] = tuple(LAYERS)
+        self,
+        weights: Mapping[str, Tensor],
+        layers: Sequence[str] = tuple(LAYERS),
+        network: Sequence[Convolution] = VGG19,
+        pool: Callable[[Tensor], Tensor] = max_pool,
     ) -> None:
         super().__init__()
-        self.plan = convolutions_for(layers)
-        self.layers = tuple(name for name in LAYERS if name in layers)
+        self.plan, self.pool = convolutions_for(layers, network), pool
+        self.layers = tuple(name for name in last_layers(network) if name in layers)
         self.smallest = 2 ** sum(conv.pooled for conv in self.plan)
         for conv in self.plan:
             weight, bias = weights[f"{conv.key}.weight"], weights[f"{conv.key}.bias"]
@@ -96,7 +126,7 @@ class VGGFeatures(nn.Module):
                 # In place only where the value before the ReLU is not itself a feature.
                 x = F.relu(x, inplace=self.plan[index - 1].name not in self.layers)
             if conv.pooled:
-                x = F.max_pool2d(x, 2)
+                x = self.pool(x)
             weight = self.get_buffer(f"{conv.name}_weight")
             x = F.conv2d(x, weight, self.get_buffer(f"{conv.name}_bias"), padding=1)
             if conv.name in self.layers:
@@ -105,7 +135,10 @@ class VGGFeatures(nn.Module):
 
 
 class PerceptualLoss(nn.Module):
-    """Sum over layers of weight times the mean absolute difference of features; >= 0."""
+    """Sum over layers of weight times the mean absolute difference of features; >= 0.
+
+    Each layer has the weight that LAYERS gives its block.
+    """
 
     def __init__(self, features: VGGFeatures) -> None:
         super().__init__()
@@ -115,7 +148,7 @@ class PerceptualLoss(nn.Module):
         with torch.no_grad():
             wanted = self.features(target)
         terms = [
-            LAYERS[layer] * (found - want).abs().mean()
+            BLOCKS[layer.partition("_")[0]] * (found - want).abs().mean()
             for layer, found, want in zip(
                 self.features.layers, self.features(output), wanted, strict=True
             )

@@ -2,21 +2,16 @@
 
 import io
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
-import mlflow
 import pandas as pd
 from mlflow.entities import Run
-from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
-from mlflow.exceptions import MlflowException
 
 from lfranker.metrics import METRICS
 from lfranker.ranking import Ranking, rank
 from lfranker.tracking.boards import baselines, scores
+from lfranker.tracking.fetching import read_texts
 from lfranker.tracking.queries import PowerSet, repeats_of, trainings
 
-DOWNLOADS = 8  # at a time
 WORDS = ("field", "speed", "place", "sample")
 
 
@@ -28,16 +23,13 @@ def field_scores(power_set: PowerSet, digest: str, simulated: bool) -> pd.DataFr
     missing; so may be all.
     """
     entrants = list(_entrants(power_set, digest))
-    with _without_bars(), ThreadPoolExecutor(DOWNLOADS) as pool:
-        read = list(pool.map(lambda e: read_table(e[2], digest, simulated), entrants))
-    tables = [
-        table.assign(name=name, repeat=repeat, baseline=baseline)
-        for (name, repeat, _, baseline), table in zip(entrants, read, strict=True)
-        if table is not None
-    ]
-    if not tables:
+    texts = read_texts([(run, _path(digest, simulated)) for _, _, run, _ in entrants])
+    read = {at: _table(text) for at, text in enumerate(texts) if text is not None}
+    if not read:
         return pd.DataFrame()
-    rows = pd.concat(tables, ignore_index=True)
+    rows = pd.concat(read, names=["entrant"]).reset_index("entrant")
+    whose = pd.DataFrame(entrants, columns=["name", "repeat", "run", "baseline"])
+    rows = rows.join(whose[["name", "repeat", "baseline"]], "entrant").reset_index(drop=True)
     metrics = [metric for metric in METRICS if metric in rows]
     return rows[["name", "repeat", "baseline", *WORDS, *metrics]]
 
@@ -47,20 +39,6 @@ def by_sample(rows: pd.DataFrame) -> dict[str, Ranking]:
     if rows.empty or rows["sample"].nunique() < 2:
         return {}
     return {str(sample): rank(_scores(group)) for sample, group in rows.groupby("sample")}
-
-
-@contextmanager
-def _without_bars() -> Iterator[None]:
-    """MLflow shows a bar for each file that it fetches, a screenful for a power set."""
-    shown = MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.get_raw()
-    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)
-    try:
-        yield
-    finally:
-        if shown is None:
-            MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.unset()
-        else:
-            MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(shown)
 
 
 def _entrants(power_set: PowerSet, digest: str) -> Iterator[tuple[str, int, Run, bool]]:
@@ -76,11 +54,15 @@ def _entrants(power_set: PowerSet, digest: str) -> Iterator[tuple[str, int, Run,
 
 def read_table(run: Run, digest: str, simulated: bool) -> pd.DataFrame | None:
     """The run's scores on these scans, a row per field and speed; None where it has none."""
-    kind = "synthetic" if simulated else "scans"
-    try:
-        text = mlflow.artifacts.load_text(f"{run.info.artifact_uri}/scores/{kind}-{digest[:8]}.csv")
-    except (MlflowException, OSError):
-        return None
+    (text,) = read_texts([(run, _path(digest, simulated))])
+    return None if text is None else _table(text)
+
+
+def _path(digest: str, simulated: bool) -> str:
+    return f"scores/{'synthetic' if simulated else 'scans'}-{digest[:8]}.csv"
+
+
+def _table(text: str) -> pd.DataFrame:
     table = pd.read_csv(
         io.StringIO(text),
         dtype=dict.fromkeys(WORDS, str),

@@ -3,18 +3,20 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from math import isfinite
+from urllib.parse import quote
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Run, RunTag
 from mlflow.utils.time import get_current_time_millis
 
-from lfranker.note import note
+from lfranker.note import COMPARED, REPORT, note
 from lfranker.ranking import Ranking
-from lfranker.tracking.queries import PowerSet, trainings
+from lfranker.tracking.queries import PowerSet, key_of, trainings
 from lfranker.tracking.runs import NOTE, TAG, set_tags
 from lfranker.tracking.winners import won_by
 
 WRITERS = 8  # at a time
+MARKED = 100  # subsets: marking all runs of a thousand takes longer than ranking them
 
 Marks = tuple[str, list[Metric], list[RunTag]]
 
@@ -42,7 +44,8 @@ def write_note(
 def mark_children(power_set: PowerSet, ranking: Ranking) -> None:
     """Mean rank as a metric and what was won as the tag `winner`, so that the UI sorts by them.
 
-    What is there already is not written again: a thousand runs take a while.
+    On the runs of the best MARKED subsets, of winners, and of those that are marked already. What
+    is there is not written again.
     """
 
     def write(marks: Marks) -> None:
@@ -55,10 +58,14 @@ def mark_children(power_set: PowerSet, ranking: Ranking) -> None:
 
 def _marks(power_set: PowerSet, ranking: Ranking) -> Iterator[Marks]:
     won, now = won_by(ranking), get_current_time_millis()
-    ranks = ranking.leaderboard["mean_rank"].astype(float).to_dict()
+    board = ranking.leaderboard
+    ranks = board["mean_rank"].astype(float).to_dict()
+    chosen = {*board.index[~board["baseline"]][:MARKED], *won}
     for (name, _), run in trainings(power_set).items():
         mean_rank = ranks.get(name, float("nan"))
         known = run.data.metrics.get("mean_rank")
+        if known is None and name not in chosen:
+            continue
         changed = isfinite(mean_rank) and mean_rank != known
         metrics = [Metric("mean_rank", mean_rank, now, 0)] if changed else []
         words = ", ".join(won.get(name, [])) if name in ranks else ""
@@ -75,8 +82,18 @@ def _links(power_set: PowerSet) -> dict[str, str]:
     for run in power_set.children:
         if baseline := run.data.tags.get(TAG + "baseline"):
             found.setdefault(baseline, address(run))
-    return found
+    own = address(power_set.parent)
+    return found | {REPORT: f"{own}/artifacts/ranking/{REPORT}", COMPARED: _compared(power_set)}
+
+
+def _compared(power_set: PowerSet) -> str:
+    """The table of all runs that were ranked, the best first, as charts beside each other."""
+    asked = f"tags.`{TAG}powerset` = '{key_of(power_set.parent)}' AND metrics.mean_rank > 0"
+    view = "&orderByKey=metrics.%60mean_rank%60&orderByAsc=true&compareRunsMode=CHART"
+    experiment = power_set.parent.info.experiment_id
+    return f"#/experiments/{experiment}/runs?searchFilter={quote(asked, safe='')}{view}"
 
 
 def address(run: Run) -> str:
+    """Of a run's page within MLflow's pages, from whichever of them."""
     return f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"

@@ -8,25 +8,28 @@ import numpy as np
 import pandas as pd
 
 from lfranker.agreement import pareto_front
+from lfranker.cubes import about
 from lfranker.field_report import Found
-from lfranker.leaderboards import formatted, title_of
+from lfranker.leaderboards import title_of
 from lfranker.losses import PERCEPTUAL_RANDOM
 from lfranker.note import answer
 from lfranker.plots import heat_map, pareto_plot
 from lfranker.ranking import NOISY, VISUAL, Ranking
 from lfranker.report import Page, to_html
+from lfranker.standings import MOST, shortened, standings
 from lfranker.tracking.pictures import logged_pictures
 from lfranker.tracking.queries import (
     LEARNING_RATES,
     PowerSet,
+    expected,
     repeats_of,
+    rule_of,
     settings_of,
     trainings,
 )
 from lfranker.tracking.runs import TAG
 
 PACKAGES = ("lfranker", "mlflow", "torch", "numpy", "scikit-image", "scipy")
-MOST_ROWS = 40  # of a heat map
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,9 @@ def page_of(results: Results) -> str:
         title=f"{kind}{parent.info.run_name or 'power set'}",
         answer=answer(ranking, entrants),
         caveats=[*results.caveats, *ranking.notes],
+        standings=standings(ranking, _intervals(found), about(_repeats(results.power_set))),
         evidence=found.said,
-        grids={kind + name: formatted(table)[0] for name, table in results.captioned.items()},
+        grids={kind + name: shortened(ranking, table) for name, table in results.captioned.items()},
         plots={**_overview(ranking), **found.plots},
         pictures=logged_pictures(parent, results.digest),
         facts=_facts(results),
@@ -85,7 +89,9 @@ def missing(results: Results) -> list[str]:
         "a check whether the winner hangs on the learning rate: `-P check_learning_rate=true`": (
             LEARNING_RATES not in tags
         ),
-        "people's eyes: ratings of blinded pictures": VISUAL not in board,
+        "people's eyes: `rank -P contact_sheet=FOLDER` writes blinded pictures to rate": (
+            VISUAL not in board
+        ),
         "ImageNet's weights in the perceptual loss: random ones are in their place": any(
             PERCEPTUAL_RANDOM in name for name in names
         ),
@@ -94,24 +100,34 @@ def missing(results: Results) -> list[str]:
     return [sentence for sentence, lacks in lacking.items() if lacks]
 
 
+def _intervals(found: Found) -> dict[str, pd.DataFrame]:
+    own = "intervals-"
+    return {k.removeprefix(own): table for k, table in found.tables.items() if k.startswith(own)}
+
+
 def _repeats(power_set: PowerSet) -> int:
     return repeats_of(power_set.parent) or 1 + max((r for _, r in trainings(power_set)), default=0)
 
 
 def _facts(results: Results) -> dict[str, str]:
     """Versions, settings, data and what it cost."""
+    settings = settings_of(results.power_set.parent)
     power_set, tags = results.power_set, results.power_set.parent.data.tags
-    runs = list(trainings(power_set).values())
+    wanted = expected(power_set.parent)
+    found = trainings(power_set).items()
+    runs = [run for (name, _), run in found if not wanted or name in wanted]
+    every = 2 ** len(tags.get(TAG + "loss-set", "").split(",")) - 1
     ends = [(run.info.start_time, run.info.end_time) for run in runs]
     hours = sum(end - start for start, end in ends if start and end) / 3.6e6
     return {
         **{f"{name} version": version(name) for name in PACKAGES},
         "power set run": power_set.parent.info.run_id,
         "losses": tags.get(TAG + "loss-set", ""),
+        "subsets": f"{len(wanted):,} of {every:,}, {rule_of(power_set.parent)}".rstrip(", "),
         "trainings": f"{len(runs):,}, {_repeats(power_set)} of each subset",
         "hours of training and scoring, all together": f"{hours:.2f}",
         "scans": f"{results.digest} ({'simulated' if results.simulated else 'real'})",
-        **dict(sorted(settings_of(power_set.parent).items())),
+        **{name: value for name, value in sorted(settings.items()) if "/" not in name},
     }
 
 
@@ -123,7 +139,7 @@ def _overview(ranking: Ranking) -> dict[str, str]:
         columns = [column for column in columns if str(column).count("/") == 1]
     ranks = (
         board[columns]
-        .iloc[:MOST_ROWS]
+        .iloc[:MOST]
         .rename(columns=lambda column: title_of(str(column).removeprefix("rank/"), unit=False))
     )
     plots = {"Ranks by criterion (1 is best)": heat_map(ranks)} if columns else {}

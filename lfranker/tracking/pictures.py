@@ -38,7 +38,7 @@ def log_pictures(parent: Run, scans: ScanSet) -> int:
     clean, a detail and the difference to the clean scan of each.
     """
     board = scores(gather(parent), scans.digest)
-    networks, filters = _top(board, parent), _best_filter(board)
+    networks, filters = _top(board, parent), best_filter(board)
     if not networks:
         return 0
     fields = scans.fields[:: -(-len(scans.records) // MOST)]
@@ -64,7 +64,7 @@ def logged_pictures(parent: Run, digest: str) -> dict[str, bytes]:
     return pictures
 
 
-def _best_filter(board: pd.DataFrame) -> dict[str, Function]:
+def best_filter(board: pd.DataFrame) -> dict[str, Function]:
     """The one with the highest PSNR; none where none was scored."""
     names = [name for name in BASELINES if name != NOISY and name in board.index]
     known = board.loc[names, "psnr"].astype(float).dropna() if "psnr" in board else pd.Series()

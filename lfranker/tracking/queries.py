@@ -8,15 +8,16 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from lfranker.losses import non_empty
 from lfranker.metrics import METRICS
 from lfranker.ranking import VISUAL
+from lfranker.subset_rule import ALL, SubsetRule, from_text
 from lfranker.tracking.runs import TAG
 
 PAGE = 1000
 SCORE = re.compile(rf"({'|'.join([*METRICS, VISUAL])})(/.+)?")
 SCAN_SET = TAG + "scans."
 LEARNING_RATES = TAG + "learning-rates"  # of a parent: see `learning_rates.note_keys`
+SUBSETS = TAG + "subsets"  # the rule, see `subset_rule.SubsetRule.to_text`
 OUTCOME = TAG + "outcome"  # "diverged" for good; on the scans with digest D it is OUTCOME.D
 
 
@@ -105,7 +106,13 @@ def expected(parent: Run) -> list[str]:
     names = parent.data.tags.get(TAG + "loss-set", "")
     if not names:
         return []
-    return ["+".join(subset) for subset in non_empty(names.split(","))]
+    return ["+".join(subset) for subset in rule_of(parent).subsets(names.split(","))]
+
+
+def rule_of(parent: Run) -> SubsetRule:
+    """Which subsets of its losses the power set was to train; all where it does not say."""
+    text = parent.data.tags.get(SUBSETS)
+    return ALL if text is None else from_text(text)
 
 
 def settings_of(run: Run) -> dict[str, str]:
@@ -121,11 +128,15 @@ def own_scores(run: Run, scans: str) -> dict[str, float]:
     A run's first scan set has the plain names `psnr`, `psnr/spd2`; others have the digest in
     front, `1a2b3c4d.psnr/spd2`, so that none overwrites another's.
     """
-    tags, metrics = run.data.tags, run.data.metrics
-    first = tags.get(TAG + "scoring", scans) == scans
-    prefix = "" if first else prefix_of(scans)
+    prefix, metrics = prefix_in(run, scans), run.data.metrics
     plain = {k.removeprefix(prefix): v for k, v in metrics.items() if k.startswith(prefix)}
     return {name: value for name, value in plain.items() if SCORE.fullmatch(name)}
+
+
+def prefix_in(run: Run, scans: str) -> str:
+    """What the run's scores on these scans have in front of their names."""
+    first = run.data.tags.get(TAG + "scoring", scans) == scans
+    return "" if first else prefix_of(scans)
 
 
 def prefix_of(scans: str) -> str:

@@ -11,10 +11,10 @@ from lfranker.field_report import Found, report_fields
 from lfranker.latex import to_latex
 from lfranker.leaderboards import formatted, tables, to_csv, to_markdown
 from lfranker.rank_config import RankConfig
-from lfranker.ranking import Ranking, rank
+from lfranker.ranking import VISUAL, Ranking, rank
 from lfranker.tracking.boards import scores
 from lfranker.tracking.field_scores import by_sample, field_scores
-from lfranker.tracking.learning_rates import checked
+from lfranker.tracking.findings import add_findings, add_refinement
 from lfranker.tracking.marks import mark_children, write_note
 from lfranker.tracking.page import Results, page_of
 from lfranker.tracking.promotion import Gate, Rescore
@@ -75,20 +75,17 @@ def rank_power_set(
     rows = field_scores(power_set, digest, simulated)
     samples = by_sample(rows)
     seed = int(settings_of(parent).get("seed", 0))
+    own = digest == choose_scans(parent, None)
     found = report_fields(rows, samples, config.equivalence, expected(parent), seed)
-    if check := checked(power_set, ranking, digest):
-        found.said.append(check[0])
-        found.tables["learning-rate"] = check[1]
+    add_findings(found, power_set, board, ranking, digest, config.equivalence.get(VISUAL, 0.0))
+    if own:  # no other scans were searched on
+        add_refinement(found, power_set, rows, (digest, simulated))
     gate = Gate(power_set, rows, digest, simulated, config.promote, seed, rescore)
     versions, notices = register_winners(board, ranking, model, gate)
-    captioned = {CAPTIONS[name]: table for name, table in tables(ranking).items()}
-    captioned |= {
-        f"Sample group {sample}": tables(own)["leaderboard"] for sample, own in samples.items()
-    }
+    captioned = _captioned(ranking, samples)
     markdown = "\n\n".join(
         to_markdown(table, caption, simulated=simulated) for caption, table in captioned.items()
     )
-    own = digest == choose_scans(parent, None)
     folder = "ranking" if own else f"ranking-{digest[:8]}"
     doubts = [*caveats(settings_of(parent), parent.data.tags.get(TAG + "loss-set", "")), *notices]
     results = Results(
@@ -111,6 +108,13 @@ def ranked(
     _check_one_perceptual_network(board)
     weights = (config or RankConfig()).weights
     return board, rank(board, expected(power_set.parent), weights=weights)
+
+
+def _captioned(ranking: Ranking, samples: Mapping[str, Ranking]) -> dict[str, pd.DataFrame]:
+    captioned = {CAPTIONS[name]: table for name, table in tables(ranking).items()}
+    return captioned | {
+        f"Sample group {sample}": tables(own)["leaderboard"] for sample, own in samples.items()
+    }
 
 
 def _check_one_perceptual_network(board: pd.DataFrame) -> None:

@@ -15,7 +15,7 @@ from lfranker.figures import strip
 from lfranker.images import Image
 from lfranker.metrics import METRICS, Metric
 from lfranker.scans import Pair, ScanSet
-from lfranker.tracking.queries import OUTCOME, SCAN_SET, gather, key_of, prefix_of
+from lfranker.tracking.queries import OUTCOME, SCAN_SET, gather, key_of, prefix_in
 from lfranker.tracking.runs import (
     NAME,
     TAG,
@@ -37,25 +37,24 @@ def score_run(
     run_id: str,
     denoiser: Denoiser,
     scans: ScanSet,
-    step: int = 0,
     metrics: Mapping[str, Metric] = METRICS,
 ) -> str:
     """Score `denoiser` on `scans`, log table, pictures and metrics into the run.
 
     Returns the outcome, "ok" or "collapsed", which is also the run's tag. The first scan set of
-    a run has plain metric names; see `queries.own_scores`.
+    a run has plain metric names; see `queries.own_scores`. All are logged at step 0: MLflow draws
+    what has no later step as bars beside each other, and the newest value counts.
     """
     run = MlflowClient().get_run(run_id)
     pairs = tqdm(scans, "scoring", len(scans), leave=False, unit="scan", disable=None)
     table = score(denoiser, pairs, metrics)
-    first = run.data.tags.get(TAG + "scoring", scans.digest) == scans.digest
-    prefix = "" if first else prefix_of(scans.digest)
+    prefix = prefix_in(run, scans.digest)
     _log_table(run_id, table, scans)
     _log_pictures(run_id, denoiser, scans)
-    log_metrics(run_id, {prefix + k: v for k, v in summarise(table, metrics).items()}, step)
+    log_metrics(run_id, {prefix + k: v for k, v in summarise(table, metrics).items()})
     result = outcome(table)
     tags = {f"{OUTCOME}.{scans.digest[:8]}": result}
-    if first:
+    if not prefix:  # its first
         tags |= {TAG + "scoring": scans.digest, OUTCOME: result}
     set_tags(run_id, tags)
     return result

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from tempfile import TemporaryDirectory
 
 from mlflow import MlflowClient
@@ -12,7 +13,7 @@ from mlflow.entities import Run
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from lfranker.checkpoints import newest_checkpoint, save_checkpoint
-from lfranker.curves import Curves, validate
+from lfranker.curves import SHARE, Curves, validate
 from lfranker.figures import strip
 from lfranker.inference import denoise
 from lfranker.launchers import orphaned
@@ -21,6 +22,7 @@ from lfranker.tracking.runs import TAG, log_metrics, set_tags
 from lfranker.training import DivergedError, Trainer, to_batch
 
 CHECKPOINTS = "checkpoints"
+MEAN_SHARE = "mean_share/"  # of a term in the gradient, the mean of its curve
 PROGRESS_VARIABLE = "LFRANKER_PROGRESS"
 PICTURED_PATCHES = 3
 
@@ -77,7 +79,7 @@ class TrainingRun:
         for step in trainer.steps():
             curves.add(step)
             on_step(step.index)
-            if step.index % config.log_every == 0 or step.index == config.steps:
+            if config.logs(step.index):
                 point = curves.point() | validate(trainer.ema, trainer.data, trainer.device)
                 # MLflow appends: steps redone after a kill are already there
                 if step.index > last_logged:
@@ -97,10 +99,13 @@ class TrainingRun:
 
     def _finish(self) -> None:
         trainer, config = self.trainer, self.trainer.config
-        seconds = MlflowClient().get_metric_history(self._id, "train/seconds_per_step")
-        cost = sum(m.value for m in seconds) / max(1, len(seconds))
-        share = trainer.clipped / max(1, trainer.done)
-        log_metrics(self._id, {"seconds_per_step": cost, "clipped_share": share}, trainer.done)
+        means = {MEAN_SHARE + name: self._mean(SHARE + name) for name in trainer.objective.terms}
+        summary = {
+            "seconds_per_step": self._mean("train/seconds_per_step") or 0.0,
+            "clipped_share": trainer.clipped / max(1, trainer.done),
+            **{name: value for name, value in means.items() if value is not None},
+        }
+        log_metrics(self._id, summary)
         self._picture()
         # last: a run that has a model needs no more training
         network = {"config": [config.depth] * 7, "dim": config.dim, "head_dim": config.head_dim}
@@ -109,6 +114,11 @@ class TrainingRun:
             self._checkpoint()
         else:
             self._drop_checkpoints()
+
+    def _mean(self, metric: str) -> float | None:
+        """Of all points of a curve, those before a resumption too; None where there are none."""
+        points = MlflowClient().get_metric_history(self._id, metric)
+        return fmean(point.value for point in points) if points else None
 
     def _picture(self) -> None:
         """Noisy | denoised | clean of the first validation patches."""
