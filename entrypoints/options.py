@@ -14,7 +14,7 @@ import click
 from entrypoints.help_texts import HELP
 from lfranker.balance import UNIT, parse_loss_weights
 from lfranker.fast_axis import parse_kernel
-from lfranker.losses import parse_losses
+from lfranker.losses import parse_names
 from lfranker.noise import parse_range
 from lfranker.noise_choice import parse_noise
 from lfranker.presets import PRESETS
@@ -227,7 +227,7 @@ subset_options = combine(
     ),
     word_option("--max-size", "all", at_least_one, "Train no subset of more losses."),
     word_option(
-        "--include", "none", parse_losses, "Train only subsets with these losses, e.g. mae,ssim."
+        "--include", "none", parse_names, "Train only subsets with these losses, e.g. mae,ssim."
     ),
     word_option(
         "--exclude", "none", parse_groups,

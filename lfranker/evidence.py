@@ -14,9 +14,10 @@ from lfranker.agreement import kendall_tau, kendall_w, pareto_front
 from lfranker.attribution import interactions, mean_effects, pairs, shapley
 from lfranker.cubes import Cube
 from lfranker.metrics import METRICS
-from lfranker.needed import fields_needed, repeats_needed
+from lfranker.needed import fields_needed, repeats_needed, standard_error
 from lfranker.ranking_notes import listed
 from lfranker.significance import Significance, significance
+from lfranker.simultaneous import rank_intervals, separated, top_set
 from lfranker.uncertainty import (
     Chance,
     Interval,
@@ -26,9 +27,7 @@ from lfranker.uncertainty import (
     contrast_interval,
     difference_interval,
     mean_squares,
-    rank_intervals,
     score_interval,
-    top_set,
 )
 
 
@@ -81,25 +80,37 @@ def sentence(metric: str, cube: Cube, equivalence: float, seed: int) -> str:
         f"{equivalence:g}{unit} ({cube.title}): {listed(map(str, top))}. "
         f"{first} is the best with a chance of {chance:.0%}"
     )
-    if table["worst_rank"].iloc[0] > 1:
-        said += _needed(cube, [str(name) for name in table.index[:2]], unit, seed)
-    return said + "."
+    return f"{said}{_needed(cube, seed)}."
 
 
-def _needed(cube: Cube, names: Sequence[str], unit: str, seed: int) -> str:
-    """What it would take to tell the first two apart; empty where they are equal."""
-    squares, _ = _asked(cube, seed)
-    one, other = map(cube.names.index, names)
-    gap = float(squares.mean[one] - squares.mean[other])
-    if gap <= 0:
+def _needed(cube: Cube, seed: int) -> str:
+    """What it would take to tell the best from the nearest that it is not told from yet.
+
+    By the same intervals that bound the ranks; empty where the best is told from all others.
+    """
+    squares, chance = _asked(cube, seed)
+    count, one = len(cube.names), int(np.argmax(squares.mean))
+    level = 0.05 / max(count * (count - 1) // 2, 1)
+    gaps = squares.mean[one] - squares.mean
+    ordered = [int(at) for at in np.argsort(-squares.mean, kind="stable") if at != one]
+    close = (
+        at
+        for at in ordered
+        if gaps[at] > 0
+        and not separated(float(gaps[at]), squares.of_difference(one, at), chance, level)
+    )
+    other = next(close, None)
+    if other is None:
         return ""
-    found = squares.of_difference(one, other), squares.fields, squares.repeats
-    fields, repeats = fields_needed(gap, *found), repeats_needed(gap, *found)
+    gap = float(gaps[other])
+    found, size = squares.of_difference(one, other), (squares.fields, squares.repeats)
+    z = chance.half_width(found, 1 - level) / standard_error(found, *size)
+    fields, repeats = fields_needed(gap, found, *size, z), repeats_needed(gap, found, *size, z)
     ways = [
         *([f"about {fields:,} fields"] if fields is not None else []),
         *([f"about {repeats:,} repeats"] if repeats is not None and squares.repeats > 1 else []),
     ]
-    behind = f"; to tell it from {names[1]}, {gap:.2g}{unit} behind, "
+    behind = f"; to tell it from {cube.names[other]}, {gap:.2g} behind, "
     return behind + (f"takes {' or '.join(ways)}" if ways else "takes more fields and more repeats")
 
 

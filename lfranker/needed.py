@@ -4,29 +4,38 @@ from math import ceil
 
 from lfranker.uncertainty import Squares
 
-Z = 1.96  # half the width of a 95 % interval, in standard errors
 
+def fields_needed(
+    difference: float, squares: Squares, fields: int, repeats: int, z: float
+) -> int | None:
+    """About how many fields it takes with as many repeats; more than there are.
 
-def fields_needed(difference: float, squares: Squares, fields: int, repeats: int) -> int | None:
-    """About how many fields it takes with as many repeats; at least 2.
-
-    ``squares`` are those of the difference over ``fields`` and ``repeats``. What the repeats
-    scatter stays however many fields there are: None where that alone hides the difference.
+    ``squares`` are those of the difference over ``fields`` and ``repeats``, which do not tell them
+    apart; ``z`` is half the width of the interval in standard errors. What the repeats scatter
+    stays however many fields there are: None where that alone hides the difference.
     """
     between, within = _variances(difference, squares, fields, repeats)
-    room = (difference / Z) ** 2 - within / repeats
-    return max(2, ceil(between / room)) if room > 0 else None
+    room = (difference / z) ** 2 - within / repeats
+    return max(fields + 1, ceil(between / room)) if room > 0 else None
 
 
-def repeats_needed(difference: float, squares: Squares, fields: int, repeats: int) -> int | None:
-    """About how many repeats it takes on the same fields; at least 2.
+def repeats_needed(
+    difference: float, squares: Squares, fields: int, repeats: int, z: float
+) -> int | None:
+    """About how many repeats it takes on the same fields; more than there are.
 
     None where what the fields scatter alone hides the difference.
     """
     _, within = _variances(difference, squares, fields, repeats)
     shared = max(squares.field - squares.rest, 0.0) / repeats / fields
-    room = (difference / Z) ** 2 - shared
-    return max(2, ceil((within + squares.rest / fields) / room)) if room > 0 else None
+    room = (difference / z) ** 2 - shared
+    return max(repeats + 1, ceil((within + squares.rest / fields) / room)) if room > 0 else None
+
+
+def standard_error(squares: Squares, fields: int, repeats: int) -> float:
+    """Of the difference as it was measured."""
+    between, within = _variances(1.0, squares, fields, repeats)
+    return float((between / fields + within / repeats) ** 0.5)
 
 
 def _variances(

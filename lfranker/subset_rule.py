@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from math import comb
 
-from lfranker.losses import parse_subset, tells_enough
+from lfranker.losses import parse_names, tells_enough
 
 MOST = 20_000  # subsets of one power set
 LONGEST = 6_000  # characters; MLflow cuts a tag at 8,000
@@ -57,7 +57,8 @@ class SubsetRule:
             if tells_enough(subset) and not any(map(set(subset).issuperset, self.exclude))
         ]
         if not found:
-            raise ValueError(f"no subset of {', '.join(names)} is left with {self}")
+            rule = f" with {self}" if str(self) else ": none of them can be trained on alone"
+            raise ValueError(f"no subset of {', '.join(names)} is left{rule}")
         return sorted(found, key=lambda s: (len(s), [places[name] for name in s]))
 
     def _sizes(self, count: int) -> range:
@@ -117,4 +118,4 @@ def from_text(text: str) -> SubsetRule:
 
 def parse_groups(text: str) -> tuple[tuple[str, ...], ...]:
     """`mse+perceptual,mae+mse` as subsets. Raises ValueError naming an unknown loss."""
-    return tuple(parse_subset(part) for part in text.split(","))
+    return tuple(parse_names(part, "+") for part in text.split(","))

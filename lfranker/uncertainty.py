@@ -20,6 +20,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import ndtr
 
 from lfranker.moderation import Prior, prior_of
 
@@ -116,24 +118,38 @@ class Chance:
         fields, own = squares.fields, squares.freedom
         self.cells = fields * squares.repeats
         self.repeated = squares.repeats > 1
-        self.normal = rng.standard_normal(DRAWS)
         self.field = _inverse_chi_square(fields - 1, rng)
         self.rest = _inverse_chi_square(max((fields - 1) * (squares.repeats - 1), 1), rng)
         freedoms = (own, own + squares.prior.freedom)
         self.repeat = {freedom: _inverse_chi_square(freedom, rng) for freedom in freedoms}
 
-    def deviations(self, squares: Squares) -> Floats:
-        """(draws,) of an estimated mean from the true one."""
+    def scales(self, squares: Squares) -> Floats:
+        """(draws,) of the standard deviation of an estimated mean about the true one."""
         variance = squares.field * self.field
         if self.repeated:
             rest = squares.rest * self.rest
             variance = variance + squares.repeat * self.repeat[squares.freedom] - rest
             # the true one holds each cell's own variance at the least
             variance = np.maximum(variance, rest)
-        return np.asarray(self.normal * np.sqrt(variance / self.cells))
+        return np.asarray(np.sqrt(variance / self.cells))
+
+    def beyond(self, squares: Squares, size: float) -> float:
+        """The chance that an estimated mean is off by more than ``size``, which is above 0.
+
+        Of the normal mixture of all scales, which needs no draw of its tails.
+        """
+        scales = self.scales(squares)
+        scales = scales[scales > 0]
+        return float(2 * ndtr(-size / scales).sum() / DRAWS)
 
     def half_width(self, squares: Squares, confidence: float = CONFIDENCE) -> float:
-        return float(np.quantile(np.abs(self.deviations(squares)), confidence))
+        largest = float(self.scales(squares).max())
+        if largest == 0:
+            return 0.0
+        # beyond 40 of a scale lies less than 1e-300
+        missed = 1 - confidence
+        root = brentq(lambda h: self.beyond(squares, h) - missed, 1e-9 * largest, 40 * largest)
+        return float(root)
 
 
 def score_interval(model: int, squares: MeanSquares, chance: Chance) -> Interval:
@@ -161,50 +177,16 @@ def difference_interval(
 def chance_of_beating(first: int, second: int, squares: MeanSquares, chance: Chance) -> float:
     """P(the first model's true mean is the higher one), given the scores; 1/2 of two equal ones."""
     difference = float(squares.mean[first] - squares.mean[second])
-    draws = difference + chance.deviations(squares.of_difference(first, second))
-    return float(np.mean(draws > 0) + np.mean(draws == 0) / 2)
+    scales = chance.scales(squares.of_difference(first, second))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        above = ndtr(difference / scales)
+    return float(np.mean(np.where(scales > 0, above, np.heaviside(difference, 0.5))))
 
 
 def chances_of_beating(squares: MeanSquares, chance: Chance) -> Floats:
     """(m, m): of each model (row) against each other one; 1/2 against itself."""
     models = range(len(squares.mean))
     return np.array([[chance_of_beating(a, b, squares, chance) for b in models] for a in models])
-
-
-def rank_intervals(squares: MeanSquares, chance: Chance) -> list[tuple[int, int]]:
-    """The best and the worst rank that each model may have, all at once with 95 % confidence.
-
-    A model ranks behind all that are better than it, and before all that are worse, beyond the
-    intervals of the differences (Mohamad, Goeman & van Zwet 2022, 10.1002/bimj.202100173); these
-    are widened for the number of pairs (Bonferroni).
-    """
-    count = len(squares.mean)
-    pairs = max(count * (count - 1) // 2, 1)
-    better, worse = np.zeros(count, int), np.zeros(count, int)
-    for first in range(count):
-        for second in range(first + 1, count):
-            found = difference_interval(first, second, squares, chance, 1 - 0.05 / pairs)
-            if found.low > 0:
-                worse[first] += 1
-                better[second] += 1
-            elif found.high < 0:
-                better[first] += 1
-                worse[second] += 1
-    return [(1 + int(b), count - int(w)) for b, w in zip(better, worse, strict=True)]
-
-
-def top_set(squares: MeanSquares, chance: Chance, equivalence: float) -> list[int]:
-    """Models of which it cannot be said that they are worse than the best by ``equivalence``.
-
-    The best is the one with the highest mean; 95 % confidence for all together (Bonferroni).
-    """
-    best = int(np.argmax(squares.mean))
-    confidence = 1 - 2 * 0.05 / max(len(squares.mean) - 1, 1)  # one side of an interval
-    return [
-        model
-        for model in range(len(squares.mean))
-        if difference_interval(best, model, squares, chance, confidence).low <= equivalence
-    ]
 
 
 def chances_of_being_best(squares: MeanSquares, chance: Chance, seed: int) -> Floats:
@@ -218,9 +200,8 @@ def chances_of_being_best(squares: MeanSquares, chance: Chance, seed: int) -> Fl
     root = vectors * np.sqrt(np.maximum(values, 0))
     field, repeated, rest = (float(np.trace(m)) for m in (squares.field, repeat, squares.rest))
     traces = Squares(field, repeated, rest, squares.freedom + squares.prior.freedom)
-    spread = np.abs(chance.deviations(traces))
-    total = float(np.sum(np.maximum(values, 0)))
-    scale = np.divide(spread, np.abs(chance.normal) * np.sqrt(total)) if total > 0 else spread
+    scales, total = chance.scales(traces), float(np.sum(np.maximum(values, 0)))
+    scale = scales / np.sqrt(total) if total > 0 else scales
     normal = np.random.default_rng(seed).standard_normal((DRAWS, len(values)))
     draws = squares.mean + scale[:, None] * (normal @ root.T)
     best = draws == draws.max(axis=1, keepdims=True)

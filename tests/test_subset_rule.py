@@ -4,6 +4,7 @@ from itertools import chain, combinations
 
 import pytest
 
+from lfranker.losses import parse_names
 from lfranker.subset_rule import ALL, MOST, SubsetRule, from_text, parse_groups
 
 NAMES = ("mae", "mse", "ssim", "perceptual")
@@ -79,3 +80,15 @@ def test_a_rule_is_said_as_the_options_say_it() -> None:
     )
     with pytest.raises(ValueError, match="huberr"):
         parse_groups("mae+huberr")
+
+
+def test_losses_that_cannot_stand_alone_are_included_and_excluded_too():
+    names = ("mae", "gradient", "tv")
+    assert parse_names("tv") == ("tv",)
+    assert SubsetRule(include=("tv",)).subsets(names) == [
+        ("mae", "tv"), ("mae", "gradient", "tv")
+    ]  # fmt: skip
+    kept = SubsetRule(exclude=parse_groups("gradient+tv")).subsets(names)
+    assert kept == [("mae",), ("mae", "gradient"), ("mae", "tv")]
+    with pytest.raises(ValueError, match="none of them can be trained on alone"):
+        SubsetRule().subsets(("gradient", "tv"))

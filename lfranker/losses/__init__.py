@@ -11,6 +11,7 @@ from lfranker.losses.pull import gradient_norms, shares
 from lfranker.losses.spec import LOSSES, PERCEPTUAL_RANDOM, LossSpec
 from lfranker.losses.subsets import (
     parse_losses,
+    parse_names,
     parse_subset,
     subset_name,
     subsets,
@@ -30,6 +31,7 @@ __all__ = [
     "files_digest",
     "gradient_norms",
     "parse_losses",
+    "parse_names",
     "parse_subset",
     "shares",
     "spec_of",

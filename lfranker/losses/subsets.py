@@ -13,7 +13,8 @@ from lfranker.losses.spec import LOSSES, PERCEPTUAL_RANDOM
 CUSTOM = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", re.ASCII)
 
 
-def _checked(names: Sequence[str], text: str) -> tuple[str, ...]:
+def _known(names: Sequence[str], text: str) -> tuple[str, ...]:
+    """In the order of LOSSES. Raises ValueError naming what is unknown or given twice."""
     allowed = ", ".join(LOSSES)
     own = sorted(name for name in names if CUSTOM.fullmatch(name))
     unknown = [name for name in names if name not in LOSSES and name not in own]
@@ -24,17 +25,28 @@ def _checked(names: Sequence[str], text: str) -> tuple[str, ...]:
         )
     if len(set(names)) < len(names):
         raise ValueError(f"losses {text!r}: each may be named once; allowed are {allowed}")
+    return *(name for name in LOSSES if name in names), *own
+
+
+def _checked(names: Sequence[str], text: str) -> tuple[str, ...]:
+    """As `_known`, of losses that a network can be trained on."""
+    known = _known(names, text)
     if not tells_enough(names):
         raise ValueError(
             f"losses {text!r}: a network cannot be trained on {' and '.join(names)} alone; add one "
             f"of {', '.join(name for name, spec in LOSSES.items() if spec.alone)}"
         )
-    return *(name for name in LOSSES if name in names), *own
+    return known
 
 
 def parse_losses(text: str) -> tuple[str, ...]:
     """``"ssim,mae"`` to ``("mae", "ssim")``."""
     return _checked([part.strip() for part in text.split(",") if part.strip()], text)
+
+
+def parse_names(text: str, separator: str = ",") -> tuple[str, ...]:
+    """As ``parse_losses``, but also those that no network can be trained on alone."""
+    return _known([part.strip() for part in text.split(separator) if part.strip()], text)
 
 
 def subset_name(losses: Iterable[str], *, perceptual: str = "perceptual") -> str:

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
@@ -26,8 +27,10 @@ def read_texts(files: Sequence[tuple[Run, str]]) -> Iterator[str | None]:
             local = Path(folder) / str(number)
             try:
                 repositories[root]._download_file(path, str(local))
-            except (MlflowException, OSError):
-                return None
+            except (MlflowException, OSError) as error:
+                if _missing(error):
+                    return None
+                raise
             text = local.read_text()
             local.unlink()
             return text
@@ -36,6 +39,14 @@ def read_texts(files: Sequence[tuple[Run, str]]) -> Iterator[str | None]:
         for root in {root for root, _ in places}:
             repositories[root] = get_artifact_repository(root)
         yield from pool.map(fetch, range(len(places)), *zip(*places, strict=True))
+
+
+def _missing(error: MlflowException | OSError) -> bool:
+    """There is no such file; whatever else goes wrong must not pass for that."""
+    if isinstance(error, MlflowException):
+        return bool(error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST))
+    answer = getattr(error, "response", None)  # of requests
+    return isinstance(error, FileNotFoundError) or getattr(answer, "status_code", None) == 404
 
 
 def _place(run: Run, path: str) -> tuple[str, str]:
