@@ -13,8 +13,10 @@ import click
 
 from entrypoints.help_texts import HELP
 from lfranker.balance import UNIT, parse_loss_weights
+from lfranker.fast_axis import parse_kernel
 from lfranker.losses import parse_names
 from lfranker.noise import parse_range
+from lfranker.noise_choice import parse_noise
 from lfranker.presets import PRESETS
 from lfranker.rank_config import PROMOTIONS, RankConfig, as_text, parse_values, parse_weights
 from lfranker.subset_rule import parse_groups
@@ -111,7 +113,8 @@ def settings_options(*kinds: type) -> Callable[[Command], Command]:
         for kind in reversed(kinds):
             for item in reversed(fields(kind)):
                 if item.name in HELP:
-                    parse = _PARSERS[item.type if isinstance(item.type, type) else parse_range]
+                    kind_of = item.type if isinstance(item.type, type) else parse_range
+                    parse = _NAMED.get(item.name) or _PARSERS[kind_of]
                     flag = "--" + item.name.replace("_", "-")
                     command = word_option(flag, PRESET, parse, HELP[item.name])(command)
         return command
@@ -120,6 +123,7 @@ def settings_options(*kinds: type) -> Callable[[Command], Command]:
 
 
 _PARSERS: Mapping[Any, Callable[[str], Any]] = {int: int, float: float, parse_range: parse_range}
+_NAMED: Mapping[str, Callable[[str], Any]] = {"noise": parse_noise, "kernel": parse_kernel}
 
 preset_option = click.option(
     "--preset",

@@ -37,6 +37,7 @@ from lfranker.losses import (
     try_losses,
 )
 from lfranker.losses.perceptual import NETWORKS, last_layers
+from lfranker.noise_choice import refuse_unused, with_noise
 from lfranker.presets import PRESETS, Preset
 from lfranker.scans import ScanSet, prepare_scans, read_scans
 from lfranker.simulated_scans import TARGET_SPEED, simulate_scans, simulated_fields
@@ -62,8 +63,12 @@ class Settings:
 def settings(preset: str, seed: int, changes: Mapping[str, Any]) -> Settings:
     """The preset's settings, `seed`, and every change that is not None."""
     chosen = PRESETS[preset]
-    given = {name: value for name, value in changes.items() if value is not None} | {"seed": seed}
-    return Settings(chosen, _changed(chosen.train, given), _changed(chosen.synth, given))
+    spread = with_noise(changes)
+    given = {name: value for name, value in spread.items() if value is not None} | {"seed": seed}
+    found = Settings(chosen, _changed(chosen.train, given), _changed(chosen.synth, given))
+    if given.get("data") is None:  # otherwise the stored dataset says what its noise is
+        refuse_unused(given, found.synth.noise)
+    return found
 
 
 def _changed(config: Any, given: Mapping[str, Any]) -> Any:
@@ -85,6 +90,7 @@ def with_stored(chosen: Settings, data: Path, changes: Mapping[str, Any]) -> Set
     Raises ValueError where the command line asks for others.
     """
     stored = read_dataset(data).config
+    changes = with_noise(changes)
     for name, value in asdict(stored).items():
         asked = changes.get(name)
         if name != "seed" and asked is not None and asked != value:
@@ -102,7 +108,9 @@ def dataset(
     if data is not None:
         return read_dataset(data), []
     images, notices = clean_images(chosen, clean)
-    name = fingerprint({**asdict(chosen.synth), "sources": [image.sha256 for image in images]})
+    name = fingerprint(
+        {**chosen.synth.determining(), "sources": [image.sha256 for image in images]}
+    )
     made = synthesise(images, cache / "datasets" / name, chosen.synth)
     return made, [*notices, *made.notices]
 

@@ -9,7 +9,6 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from lfranker.clean import CleanImage, load_clean, simulated_clean, split
-from lfranker.patches import NoiseRanges, Source, by_group, draw_pair, make_source
+from lfranker.patches import Source, by_group, draw_pair, make_source
 from lfranker.stored_pairs import MANIFEST, SCHEMA, Dataset, SynthConfig, digest_of, read_dataset
 
 __all__ = [
@@ -43,7 +42,7 @@ def synthesise(
     none): pair k has a generator of its own. ``out`` appears complete or not at all. ValueError
     where it holds something else, or where no image has a usable patch.
     """
-    request = {"parameters": asdict(config), "sources": _describe(images, config)}
+    request = {"parameters": config.determining(), "sources": _describe(images, config)}
     request = json.loads(json.dumps(request))  # as it reads back: tuples are lists
     if out.exists() and any(out.iterdir()):
         present = read_dataset(out)
@@ -133,9 +132,7 @@ def _write_pairs(
         np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.uint8, shape)
         for name in ("noisy", "clean")
     )
-    noise = NoiseRanges(
-        config.alpha, config.beta, config.peak, config.speckle_variance, config.correlation
-    )
+    noise = config.ranges
 
     def fill(start: int) -> int:
         stop = min(start + CHUNK, total)

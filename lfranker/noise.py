@@ -7,12 +7,11 @@ import math
 
 import numpy as np
 
+from lfranker.fast_axis import Kernel, correlate_fast_axis, filter_fast_axis, taps_for
 from lfranker.images import Image
 
 Range = tuple[float, float]
 """(low, high); equal ends are a fixed value."""
-
-MAX_LAG1 = 0.5  # of the three-tap kernel, with room below its limit of sqrt(1/2)
 
 
 def parse_range(text: str) -> Range:
@@ -56,31 +55,108 @@ def mixed_noise(
     """Eq. 1 of the paper in mean-keeping form: clamp(x + a (P - x) + b (S - x), 0, 1).
 
     P is ``shot_noise`` of x, S ``speckle_noise`` of x. The paper adds the two noisy images, which
-    doubles the brightness and saturates half of the pixels; adding their deviations keeps the mean
-    up to the clamp. ``correlation`` (ours) is the lag-1 autocorrelation along x.
+    doubles the brightness and saturates half of the pixels (``literal_noise``); adding their
+    deviations keeps the mean up to the clamp. ``correlation`` (ours) is the lag-1 autocorrelation
+    along x.
     """
     noise = np.float32(alpha) * (shot_noise(clean, peak, rng) - clean)
     noise += np.float32(beta) * (speckle_noise(clean, speckle_variance, rng) - clean)
+    return _on(clean, noise, correlation)
+
+
+def literal_noise(
+    clean: Image,
+    alpha: float,
+    beta: float,
+    peak: float,
+    speckle_variance: float,
+    rng: np.random.Generator,
+) -> Image:
+    """Eq. 1 as it is printed, for audit: clamp(a P + b S, 0, 1). The mean is (a + b) x."""
+    noisy = np.float32(alpha) * shot_noise(clean, peak, rng)
+    noisy += np.float32(beta) * speckle_noise(clean, speckle_variance, rng)
+    return np.clip(noisy, 0, 1, out=noisy)
+
+
+def sequential_noise(
+    clean: Image,
+    peak: float,
+    speckle_variance: float,
+    rng: np.random.Generator,
+    correlation: float = 0.0,
+) -> Image:
+    """Speckle of the Poisson realisation P: clamp(P + P n, 0, 1). Keeps the mean up to the clamp.
+
+    The variance is x/peak + s (x^2 + x/peak), s being ``speckle_variance``.
+    """
+    noisy = speckle_noise(shot_noise(clean, peak, rng), speckle_variance, rng)
+    return _on(clean, noisy - clean, correlation)
+
+
+def poisson_gaussian_noise(
+    clean: Image, peak: float, sigma: float, rng: np.random.Generator, correlation: float = 0.0
+) -> Image:
+    """Shot noise and read-out noise: clamp(P + sigma n, 0, 1), variance x/peak + sigma^2."""
+    noise = shot_noise(clean, peak, rng) - clean
+    noise += np.float32(sigma) * rng.standard_normal(clean.shape, dtype=np.float32)
+    return _on(clean, noise, correlation)
+
+
+def gamma_noise(
+    clean: Image, speckle_variance: float, rng: np.random.Generator, correlation: float = 0.0
+) -> Image:
+    """Fully developed speckle: clamp(x g, 0, 1), g gamma-distributed, mean 1, ``speckle_variance``.
+
+    g averages 1/variance looks (Goodman 1976, 10.1364/JOSA.66.001145) and is never negative.
+    """
+    if not speckle_variance > 0:
+        raise ValueError(f"speckle variance is {speckle_variance}; gamma noise needs more than 0")
+    looks = 1 / speckle_variance
+    factor = rng.standard_gamma(looks, clean.shape, dtype=np.float32) / np.float32(looks)
+    return _on(clean, clean * factor - clean, correlation)
+
+
+def microscope_noise(
+    clean: Image,
+    peak: float,
+    sigma: float,
+    correlation: float,
+    kernel: Kernel,
+    black: float,
+    line_offset: float,
+    saturation: float,
+    rng: np.random.Generator,
+) -> Image:
+    """What a fast scan shows: clamp(x + sqrt(s/peak + sigma^2) c + l, 0, saturation).
+
+    s is the signal, x - ``black`` or 0, ``black`` being the brightness without any. c has variance
+    1: shot and read-out noise, white and scaled to 1 pixel by pixel, then filtered along x to lag-1
+    autocorrelation ``correlation``. The filter comes before the scaling back, so that the variance
+    follows the signal at edges too. A filter hides counts: there are fewer of them than ``peak``,
+    by (sum of taps)^2, which keeps dark pixels as skewed as they are (in scans at 100 ns more than
+    a Poisson variable of that variance) and above zero. l is a normal offset of every line, of
+    deviation ``line_offset``; ``saturation`` is where the detector ends, of full scale. Keeps the
+    mean up to the clamp.
+    """
+    taps = taps_for(correlation, kernel)
+    counts = peak / (taps[0] + 2 * sum(taps[1:])) ** 2
+    signal = np.maximum(clean - np.float32(black), 0)
+    noise = shot_noise(signal, counts, rng) - signal
+    noise *= np.float32(math.sqrt(counts / peak))
+    noise += np.float32(sigma) * rng.standard_normal(clean.shape, dtype=np.float32)
+    deviation = np.sqrt(signal * np.float32(1 / peak) + np.float32(sigma**2))
+    np.divide(noise, deviation, out=noise, where=deviation > 0)
+    noise = filter_fast_axis(noise, taps)
+    noise *= deviation
+    noise += np.float32(line_offset) * rng.standard_normal((len(clean), 1), dtype=np.float32)
+    noise += clean
+    return np.clip(noise, 0, saturation, out=noise)
+
+
+def _on(clean: Image, noise: Image, correlation: float) -> Image:
     noise = correlate_fast_axis(noise, correlation)
     noise += clean
     return np.clip(noise, 0, 1, out=noise)
-
-
-def correlate_fast_axis(noise: Image, lag1: float) -> Image:
-    """Filter along x so that neighbours correlate by ``lag1``; white noise keeps its variance.
-
-    Kernel (a, b, a) with 2 a^2 + b^2 = 1 and 2 a b = lag1; then lag 2 is a^2 (0.07 at lag1 0.49;
-    0.10 was measured on one instrument) and further lags are 0. The ends wrap around: every
-    pixel then sums three independent samples. Fewer than three columns stay as they are.
-    """
-    if not 0 <= lag1 <= MAX_LAG1:
-        raise ValueError(f"correlation is {lag1}; allowed is 0 to {MAX_LAG1}")
-    if lag1 == 0 or noise.shape[1] < 3:
-        return noise
-    side = math.sqrt((1 - math.sqrt(1 - 2 * lag1**2)) / 4)
-    centre = math.sqrt(1 - 2 * side**2)
-    neighbours = np.roll(noise, 1, axis=1) + np.roll(noise, -1, axis=1)
-    return np.float32(centre) * noise + np.float32(side) * neighbours
 
 
 def estimate_noise(image: Image) -> float:

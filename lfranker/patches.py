@@ -9,21 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lfranker.clean import CleanImage
-from lfranker.noise import Range, mixed_noise
+from lfranker.noise_modes import NoiseRanges, add_noise
 
 Patch = NDArray[np.uint8]
 BLOCK = 4  # px: structure is judged on means of 4 x 4, where little noise is left
-
-
-@dataclass(frozen=True)
-class NoiseRanges:
-    """Parameters of Eq. 1; each patch draws its own."""
-
-    alpha: Range
-    beta: Range
-    peak: Range  # counts at full scale, drawn log-uniformly
-    speckle_variance: Range
-    correlation: Range  # lag 1 along x
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,15 +70,7 @@ def draw_pair(
     """A noisy and a clean patch; groups are equally likely, and images within their group."""
     group = groups[int(rng.integers(len(groups)))]
     clean = _cut_out(group[int(rng.integers(len(group)))], patch, rng)
-    noisy = mixed_noise(
-        clean * np.float32(1 / 255),
-        alpha=rng.uniform(*noise.alpha),
-        beta=rng.uniform(*noise.beta),
-        peak=float(np.exp(rng.uniform(*np.log(noise.peak)))),
-        speckle_variance=rng.uniform(*noise.speckle_variance),
-        rng=rng,
-        correlation=rng.uniform(*noise.correlation),
-    )
+    noisy = add_noise(clean * np.float32(1 / 255), noise, rng)
     noisy *= 255
     return np.rint(noisy, out=noisy).astype(np.uint8), clean
 

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scikit_posthocs import critical_difference_diagram
 
+from lfranker.noise_fit import Fit
 from lfranker.significance import Significance
 
 TOP, REST, BASELINE = "#0072B2", "#999999", "#E69F00"
@@ -155,6 +156,25 @@ def critical_difference_plot(found: Significance, label: str) -> str:
         color_palette=dict.fromkeys(found.mean_ranks.index, "black"),
     )
     axes.set_title(f"{label}: mean rank over {found.blocks} places", fontsize=9)
+    return _svg(figure)
+
+
+def noise_level_plot(fit: Fit, made: Fit | None, label: str) -> str:
+    """Variance against brightness, measured with its interval; the fit; noise made from it."""
+    figure = Figure(figsize=(WIDTH, 4.0), layout="constrained")
+    axes = figure.subplots()
+    axes.errorbar(
+        fit.signal, fit.variance, fit.half, fmt="o", color=TOP, label="scans, 95 % interval"
+    )
+    values = {name: estimate.value for name, estimate in fit.estimates.items()}
+    ends = np.array([min(values["black"], fit.signal[0]), fit.signal[-1]])
+    line = values["gamma"] * (ends - values["black"]) + values["sigma"] ** 2
+    axes.plot(ends, line, color="black", label=f"fit, peak {1 / values['gamma']:.3g} counts")
+    if made is not None:
+        axes.plot(made.signal, made.variance, "^", color=BASELINE, label="noise made from the fit")
+    axes.set(xlabel="brightness, of full scale", ylabel="variance of the noise", title=label)
+    axes.legend(fontsize=8)
+    axes.grid(alpha=0.3)
     return _svg(figure)
 
 

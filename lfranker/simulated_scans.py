@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import affine_transform
 
+from lfranker.fast_axis import correlate_fast_axis
 from lfranker.images import Image, write_image
-from lfranker.noise import correlate_fast_axis, shot_noise
+from lfranker.noise import shot_noise
 from lfranker.scenes import KINDS, scene
 
 BORDER = 8  # px around a field: room for shift, drift and the cubic spline's support

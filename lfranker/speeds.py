@@ -64,6 +64,12 @@ def nearest_speed(name: str, names: list[str]) -> str:
     return min(names, key=lambda other: (abs(_logarithm(other) - position), -_logarithm(other)))
 
 
+def seconds_of(name: str) -> float | None:
+    """The exposure that a name says: "100ns" -> 1e-7; None where it is not a time above 0."""
+    time = TIME.fullmatch(name.lower())
+    return (float(f"{_slowness(name)[0]:.12g}") or None) if time else None  # 100 * 1e-9 is 1e-7
+
+
 def _logarithm(name: str) -> float:
     """To the base 2, of the exposure or of something in proportion to it."""
     slowness, _ = _slowness(name)

@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lfranker.noise import MAX_LAG1, Range
+from lfranker.fast_axis import MAX_LAG1, Kernel, check_kernel, taps_for
+from lfranker.noise import Range
+from lfranker.noise_modes import MODES, NoiseRanges
 
 SCHEMA = 1  # of the manifest and of how patches are drawn
 MANIFEST = "manifest.json"
 SMALLEST_PATCH = 8  # px
+# settings that came after datasets had been stored
+ADDED = ("noise", "sigma", "black", "line_offset", "saturation", "kernel")
 
 
 @dataclass(frozen=True)
@@ -35,9 +39,18 @@ class SynthConfig:
     peak: Range = (20.0, 200.0)  # counts of a fully bright pixel, drawn log-uniformly
     speckle_variance: Range = (0.01, 0.01)  # relative
     correlation: Range = (0.0, 0.0)  # lag-1 autocorrelation of the noise along the fast axis
+    noise: str = "eq1"  # one of MODES
+    sigma: Range = NoiseRanges.sigma  # read-out noise, of full scale
+    black: Range = NoiseRanges.black  # brightness without signal, of full scale
+    line_offset: Range = NoiseRanges.line_offset  # deviation of the lines' offsets, of full scale
+    saturation: Range = NoiseRanges.saturation  # where the detector ends, of full scale
+    kernel: Kernel = NoiseRanges.kernel  # shape of the correlation's side taps
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.noise not in MODES:
+            raise ValueError(f"noise is {self.noise!r}; allowed are {', '.join(MODES)}")
+        check_kernel(self.kernel)
         limits: dict[str, tuple[float, float]] = {
             "patch": (SMALLEST_PATCH, math.inf),
             "patches": (1 if self.validation == 0 else 2, math.inf),
@@ -49,6 +62,10 @@ class SynthConfig:
             "peak": (1e-3, 1e6),
             "speckle_variance": (0, math.inf),
             "correlation": (0, MAX_LAG1),
+            "sigma": (0, 1),
+            "black": (0, 0.5),
+            "line_offset": (0, 1),
+            "saturation": (0.1, 1),
             "seed": (0, math.inf),
         }
         for name, (least, most) in limits.items():
@@ -56,6 +73,24 @@ class SynthConfig:
             low, high = value if isinstance(value, tuple) else (value, value)
             if not least <= low <= high <= most:
                 raise ValueError(f"{name} is {value}; allowed is {least:g} to {most:g}, low first")
+        taps_for(self.correlation[1], self.kernel)  # raises where that kernel cannot reach it
+
+    @property
+    def ranges(self) -> NoiseRanges:
+        """The mode of the noise and its parameters."""
+        return NoiseRanges(**{item.name: getattr(self, item.name) for item in fields(NoiseRanges)})
+
+    def determining(self) -> dict[str, Any]:
+        """What the dataset hangs on, by which it is named and described.
+
+        Fields that came later enter only where they are not the default: older datasets stay.
+        """
+        standard = {item.name: item.default for item in fields(self)}
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in ADDED or value != standard[name]
+        }
 
 
 @dataclass(frozen=True, eq=False)

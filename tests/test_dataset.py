@@ -8,6 +8,7 @@ import pytest
 
 from lfranker.clean import CleanImage, simulated_clean
 from lfranker.dataset import SynthConfig, read_dataset, synthesise
+from lfranker.experiment import fingerprint
 from lfranker.scenes import scene
 
 CONFIG = SynthConfig(patch=32, patches=70, seed=4)
@@ -162,14 +163,37 @@ def test_a_single_image_serves_both_sides_by_parts(tmp_path):
         {"peak": (200.0, 20.0)},
         {"peak": (0.0, 20.0)},
         {"correlation": (0.0, 0.9)},
+        {"noise": "white"},
+        {"kernel": (0.5,)},
+        {"sigma": (0.0, 2.0)},
+        {"saturation": (0.0, 1.0)},
         {"alpha": (-1.0, 1.0)},
         {"seed": -1},
     ],
 )
 def test_impossible_settings_are_named(change):
     (name,) = change
-    with pytest.raises(ValueError, match=f"^{name} is .*allowed is"):
+    with pytest.raises(ValueError, match=f"^{name} is .*allowed (is|are)"):
         SynthConfig(**change)
+
+
+def test_datasets_from_before_there_were_modes_keep_their_name_and_their_request():
+    """The fingerprint was taken before `noise` and its parameters were settings."""
+    assert fingerprint({**SynthConfig().determining(), "sources": ["a"]}) == "5c04607ef35a3012"
+    assert set(SynthConfig().determining()) == {
+        "patch", "patches", "validation", "max_noise", "minimum_contrast", "alpha", "beta", "peak",
+        "speckle_variance", "correlation", "seed",
+    }  # fmt: skip
+
+
+def test_another_mode_makes_other_patches_and_is_read_back(made, tmp_path):
+    config = replace(CONFIG, noise="microscope", kernel=(1.0, 0.2), correlation=(0.4, 0.5))
+    other = synthesise(IMAGES, tmp_path / "set", config)
+    assert other.config == config
+    np.testing.assert_array_equal(other.clean, made.clean)
+    assert not np.array_equal(other.noisy, made.noisy)
+    again = replace(config, line_offset=(0.0, 0.1))
+    assert again.determining() != config.determining()
 
 
 def test_without_validation_all_pairs_are_for_training(tmp_path: Path):

@@ -5,6 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lfranker.noise_fit import Fit
+from lfranker.noise_profile import Estimate
 from lfranker.plots import (
     REST,
     TOP,
@@ -12,6 +14,7 @@ from lfranker.plots import (
     critical_difference_plot,
     heat_map,
     interval_plot,
+    noise_level_plot,
     pareto_plot,
     rank_plot,
 )
@@ -74,3 +77,17 @@ def test_ranks_stand_in_the_cells():
 def test_only_the_front_is_named_and_only_mean_effects_are_bars():
     assert "mse" not in texts(PLOTS["pareto"]())
     assert len([t for t in texts(PLOTS["effects"]()) if t in ("mae", "mse")]) == 2
+
+
+def test_noise_levels_show_scans_fit_and_made_noise() -> None:
+    levels = np.array([0.1, 0.4, 0.7])
+    estimates = {"gamma": 0.02, "sigma": 0.01, "black": 0.05}
+    fit = Fit(
+        {name: Estimate(value, value, value) for name, value in estimates.items()},
+        levels, 0.02 * (levels - 0.05) + 1e-4, np.full(3, 1e-4), 9, 5000,
+    )  # fmt: skip
+    alone, both = noise_level_plot(fit, None, "spd2"), noise_level_plot(fit, fit, "spd2")
+    for text in ("spd2", "fit, peak 50 counts", "scans, 95 % interval"):
+        assert text in alone
+    assert "noise made from the fit" in both
+    assert "noise made from the fit" not in alone

@@ -12,6 +12,7 @@ from entrypoints.preparation import Settings, settings, with_stored
 from lfranker.clean import simulated_clean
 from lfranker.dataset import SynthConfig, synthesise
 from lfranker.images import read_image, write_image
+from lfranker.noise_choice import parse_noise
 
 CONFIG = SynthConfig(patch=32, patches=40, peak=(50.0, 60.0), seed=3)
 
@@ -44,6 +45,28 @@ def test_settings_of_a_stored_dataset_are_the_ones_used(data: Path) -> None:
 def test_contradicting_a_stored_dataset_is_an_error(data: Path) -> None:
     with pytest.raises(ValueError, match=r"--peak \(1.0, 2.0\).*\(50.0, 60.0\)"):
         with_stored(smoke(), data, {"peak": (1.0, 2.0)})
+
+
+def test_a_noise_is_spread_into_settings_and_what_is_given_beside_it_stays() -> None:
+    chosen = smoke(noise=parse_noise("microscope@100ns"), sigma=(0.1, 0.1)).synth
+    assert (chosen.noise, chosen.sigma) == ("microscope", (0.1, 0.1))
+    assert chosen.peak == pytest.approx((76 / 1.25, 76 * 1.25))
+
+
+def test_the_noise_of_a_stored_dataset_may_be_named_again(tmp_path: Path) -> None:
+    config = SynthConfig(patch=32, patches=10, **parse_noise("microscope@100ns"))
+    synthesise(simulated_clean(2, 96, seed=0), tmp_path / "set", config)
+    asked = {"data": tmp_path / "set", "noise": parse_noise("microscope@100ns")}
+    assert with_stored(smoke(**asked), tmp_path / "set", asked).synth == config
+
+
+def test_an_option_without_effect_on_the_noise_is_an_error(data: Path) -> None:
+    with pytest.raises(ValueError, match="--sigma has no effect on noise 'eq1'"):
+        smoke(sigma=(0.1, 0.1))
+    with pytest.raises(ValueError, match="--alpha has no effect on noise 'gamma'"):
+        smoke(noise={"noise": "gamma"}, alpha=(1.0, 1.0))
+    with pytest.raises(ValueError, match=r"--noise gamma: the dataset in --data .* with eq1"):
+        with_stored(smoke(), data, {"noise": {"noise": "gamma"}})
 
 
 def test_scans_are_never_simulated_from_images_that_were_trained_on(tmp_path: Path) -> None:

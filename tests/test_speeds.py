@@ -3,7 +3,14 @@ import re
 import pytest
 
 from lfranker.microscope import ScanMetadata
-from lfranker.speeds import by_speed, exposure_name, nearest_speed, time_name, vendor_speed_name
+from lfranker.speeds import (
+    by_speed,
+    exposure_name,
+    nearest_speed,
+    seconds_of,
+    time_name,
+    vendor_speed_name,
+)
 
 
 @pytest.mark.parametrize(
@@ -63,3 +70,10 @@ def test_the_nearest_speed_is_that_of_the_nearest_ratio(name, names, nearest):
 def test_speeds_of_different_kinds_are_not_compared(name, names):
     with pytest.raises(ValueError, match=re.escape(f"{name!r} cannot be compared with {names}")):
         nearest_speed(name, names)
+
+
+def test_seconds_of_a_name() -> None:
+    assert seconds_of("100ns") == 1e-7
+    assert seconds_of("2 µs") == 2e-6
+    for name in ("spd3", "fast", "0s", ""):
+        assert seconds_of(name) is None

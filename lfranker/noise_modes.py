@@ -1,0 +1,74 @@
+"""Which noise training patches get, by name, and what each patch draws of its parameters."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from lfranker.fast_axis import Kernel
+from lfranker.images import Image
+from lfranker.noise import (
+    Range,
+    gamma_noise,
+    literal_noise,
+    microscope_noise,
+    mixed_noise,
+    poisson_gaussian_noise,
+    sequential_noise,
+)
+
+
+@dataclass(frozen=True)
+class NoiseRanges:
+    """Mode and parameters; each patch draws its own of those that the mode uses."""
+
+    alpha: Range  # weight of the Poisson part in Eq. 1
+    beta: Range  # weight of the speckle part
+    peak: Range  # counts at full scale, drawn log-uniformly
+    speckle_variance: Range  # relative
+    correlation: Range  # lag 1 along x
+    noise: str = "eq1"  # one of MODES
+    sigma: Range = (0.0, 0.03)  # read-out noise, of full scale; 0.016 in one instrument at 100 ns
+    black: Range = (0.0, 0.0)  # brightness without signal, of full scale
+    line_offset: Range = (0.0, 0.0)  # deviation of the lines' offsets, of full scale
+    saturation: Range = (1.0, 1.0)  # where the detector ends, of full scale
+    kernel: Kernel = (1.0,)  # shape of the correlation's side taps
+
+
+@dataclass(frozen=True)
+class Mode:
+    apply: Callable[..., Image]  # (clean, rng=..., and each of ``uses`` by name)
+    uses: tuple[str, ...]  # in the order in which they are drawn: stored datasets hang on it
+
+
+MODES: Mapping[str, Mode] = {
+    "eq1": Mode(mixed_noise, ("alpha", "beta", "peak", "speckle_variance", "correlation")),
+    "mix": Mode(
+        partial(mixed_noise, alpha=0.5, beta=0.5), ("peak", "speckle_variance", "correlation")
+    ),
+    "sequential": Mode(sequential_noise, ("peak", "speckle_variance", "correlation")),
+    "literal": Mode(literal_noise, ("alpha", "beta", "peak", "speckle_variance")),
+    "poisson-gaussian": Mode(poisson_gaussian_noise, ("peak", "sigma", "correlation")),
+    "gamma": Mode(gamma_noise, ("speckle_variance", "correlation")),
+    "microscope": Mode(
+        microscope_noise,
+        ("peak", "sigma", "correlation", "kernel", "black", "line_offset", "saturation"),
+    ),
+}
+
+
+def add_noise(clean: Image, ranges: NoiseRanges, rng: np.random.Generator) -> Image:
+    """``clean`` with noise of the mode; parameters and noise are drawn from ``rng`` alone."""
+    mode = MODES[ranges.noise]
+    values = {name: _draw(name, getattr(ranges, name), rng) for name in mode.uses}
+    return mode.apply(clean, rng=rng, **values)
+
+
+def _draw(name: str, value: Range | Kernel, rng: np.random.Generator) -> float | Kernel:
+    if name == "kernel":
+        return value
+    low, high = value
+    if name == "peak":
+        return float(np.exp(rng.uniform(*np.log((low, high)))))
+    return rng.uniform(low, high)
