@@ -15,7 +15,7 @@ HELP: Mapping[str, str] = {
     "depth": "Blocks per stage; the published SCUNet has 4.",
     "dim": "Channels of the first stage; the published SCUNet has 64.",
     "head_dim": "Channels per attention head; dim / 2 must be a multiple of it.",
-    "perceptual_layers": "How many of VGG19's five layers, shallow first.",
+    "perceptual_layers": "How many of the network's levels, shallow first; VGG has five.",
     "threads": "Threads of each training process (part of what determines the weights).",
     "log_every": "Steps between points of the training curves.",
     "checkpoint_seconds": "Seconds between checkpoints.",

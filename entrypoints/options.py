@@ -159,8 +159,8 @@ perceptual_option = click.option(
     "--perceptual",
     default="auto",
     show_default=True,
-    help="VGG19 weights of the perceptual loss: auto, imagenet, random, or a file; after `vgg16:`, "
-    "those of VGG16.",
+    help="VGG19 weights of the perceptual loss: auto, imagenet, random, or a file; after `vgg16:` "
+    "or `timm/NAME:`, those of VGG16 or of a network of timm.",
 )
 device_option = click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,

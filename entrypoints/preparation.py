@@ -29,20 +29,19 @@ from lfranker.experiment import fingerprint
 from lfranker.images import Image
 from lfranker.inference import denoise
 from lfranker.losses import (
+    Features,
     Objective,
-    VGGFeatures,
     build_objective,
     files_digest,
     tells_enough,
     try_losses,
 )
-from lfranker.losses.perceptual import NETWORKS, last_layers
 from lfranker.noise_choice import refuse_unused, with_noise
 from lfranker.presets import PRESETS, Preset
 from lfranker.scans import ScanSet, prepare_scans, read_scans
 from lfranker.simulated_scans import TARGET_SPEED, simulate_scans, simulated_fields
 from lfranker.training import TrainConfig, build_network, load_initial
-from lfranker.weights import PerceptualWeights, load_features, resolve_weights
+from lfranker.weights import PerceptualWeights, load_levels, resolve_weights
 
 PREPARED = "scans.json"
 
@@ -169,13 +168,12 @@ def _centre(image: Image, size: int) -> Image:
 
 def perceptual(
     chosen: Settings, losses: tuple[str, ...], choice: str
-) -> tuple[PerceptualWeights | None, VGGFeatures | None]:
+) -> tuple[PerceptualWeights | None, Features | None]:
     """Weights and network of the perceptual loss; None where no loss needs them."""
     if "perceptual" not in losses:
         return None, None
     weights = resolve_weights(choice, random_allowed=chosen.preset.random_perceptual, download=True)
-    layers = last_layers(NETWORKS[weights.network])[: chosen.train.perceptual_layers]
-    return weights, load_features(weights, layers)
+    return weights, load_levels(weights, chosen.train.perceptual_layers)
 
 
 @dataclass(frozen=True)
@@ -187,7 +185,7 @@ class Inputs:
     scans: ScanSet
     device: torch.device
     init: Path | None
-    perceptual: VGGFeatures | None
+    perceptual: Features | None
     perceptual_choice: str  # that gives the same weights without another download
     label: str  # that the perceptual loss is shown under
     loss_weights: dict[str, float]  # of every term, by the name of its loss

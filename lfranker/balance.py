@@ -19,8 +19,8 @@ from torch import Tensor
 
 from lfranker.dataset import Dataset
 from lfranker.losses import (
+    Features,
     Objective,
-    VGGFeatures,
     build_objective,
     gradient_norms,
 )
@@ -72,7 +72,7 @@ def check_named(choice: Choice, losses: Sequence[str]) -> None:
 def loss_weights(
     choice: Choice,
     losses: Sequence[str],
-    perceptual: VGGFeatures | None,
+    perceptual: Features | None,
     data: Dataset,
     seed: int,
 ) -> dict[str, float]:

@@ -29,6 +29,6 @@ def caveats(settings: Mapping[str, str], loss_set: str) -> Iterator[str]:
         )
     if PERCEPTUAL_RANDOM in loss_set:
         yield (
-            "The perceptual loss has a VGG19 with random weights, which is not the perceptual "
+            "The perceptual loss has a network with random weights, which is not the perceptual "
             "loss of the literature: `-P perceptual=imagenet` or a file of weights is."
         )

@@ -19,7 +19,7 @@ class TrainConfig:
     depth: int = 1  # blocks per stage: the published networks' config is [depth] * 7
     dim: int = 32  # channels of the first stage
     head_dim: int = 16  # channels per attention head; dim / 2 is a multiple of it
-    perceptual_layers: int = 5  # how many of VGG19's five layers, shallow first
+    perceptual_layers: int = 5  # how many of the network's levels, shallow first; VGG has five
     threads: int = 1  # of each training process; they change float sums, so they are fixed
     seed: int = 0
     repeat: int = 0  # paired repeats: the same for all subsets

@@ -1,4 +1,4 @@
-"""Finding, checking and loading the weights of the perceptual network, a VGG."""
+"""Finding, checking and loading the weights of the perceptual network: a VGG, or one of timm."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,24 +9,26 @@ import huggingface_hub
 import torch
 from torch import Tensor, nn
 
+from lfranker import backbones
 from lfranker.losses.perceptual import (
     NETWORKS,
     Convolution,
+    Features,
     VGGFeatures,
     convolutions_for,
     last_layers,
     shapes,
 )
 from lfranker.losses.spec import PERCEPTUAL_RANDOM
-from lfranker.weight_files import IMAGENET, find_imagenet, read_network
+from lfranker.weight_files import IMAGENET, Published, find_published, read_network
 
 DEFAULT = "vgg19"
 SUFFIXES = (".safetensors", ".pth", ".pt")
 PROBE_TIMEOUT = 5.0  # s
 REMEDY = (
-    "run once online with weights `imagenet`, which downloads some 570 MB, or pass the path of a "
-    f"file of the same network ({', '.join(SUFFIXES)}), or pass `random` knowingly: its "
-    f"results are named {PERCEPTUAL_RANDOM}"
+    "run once online with weights `imagenet`, which downloads them (VGG: some 570 MB), or pass "
+    f"the path of a file of the same network ({', '.join(SUFFIXES)}), or pass `random` knowingly: "
+    f"its results are named {PERCEPTUAL_RANDOM}"
 )
 
 
@@ -37,7 +39,7 @@ class PerceptualWeights:
     digest: str  # first 16 hex digits of the file's SHA-256, or "random-<seed>"
     seed: int = 0  # of random weights
     notice: str = ""  # what the user should be told, if anything
-    network: str = DEFAULT  # of NETWORKS
+    network: str = DEFAULT  # of NETWORKS, or timm/NAME
 
     @property
     def label(self) -> str:
@@ -56,17 +58,22 @@ class PerceptualWeights:
         return what if self.network == DEFAULT else f"{self.network}:{what}"
 
 
-def download_imagenet(network: str = DEFAULT) -> Path:
+def published(network: str) -> Published | None:
+    """Where the network's weights are to be had, if anywhere."""
+    name = network.removeprefix(backbones.PREFIX)
+    return IMAGENET[network] if name == network else backbones.published(name)
+
+
+def download_imagenet(where: Published) -> Path:
     """Into the Hugging Face cache, with its progress bar; ConnectionError when it cannot be had."""
-    repository, file, _ = IMAGENET[network]
     try:
         # The client's own retries take 24 s to find out that there is no network.
-        url = huggingface_hub.hf_hub_url(repository, file)
+        url = huggingface_hub.hf_hub_url(where.repository, where.file)
         huggingface_hub.get_session().head(url, timeout=PROBE_TIMEOUT)
-        return Path(huggingface_hub.hf_hub_download(repository, file))
+        return Path(huggingface_hub.hf_hub_download(where.repository, where.file))
     except Exception as error:  # its HTTP library, and so the error's base, differs by version
         reason = f"{type(error).__name__}: {error}"
-        raise ConnectionError(f"{repository} could not be downloaded ({reason})") from error
+        raise ConnectionError(f"{where.repository} could not be downloaded ({reason})") from error
 
 
 def resolve_weights(
@@ -74,31 +81,49 @@ def resolve_weights(
 ) -> PerceptualWeights:
     """Which weights ``choice`` means: ``auto``, ``imagenet``, ``random`` or the path of a file.
 
-    Of VGG19, or with ``vgg16:`` before it of VGG16. ``auto`` is ImageNet from disk, else by
-    download if ``download``, else random if ``random_allowed``. ValueError saying what to do where
-    nothing can be had.
+    Of VGG19, or with ``vgg16:`` before it of VGG16, or with ``timm/NAME:`` of that network of timm,
+    whose ``imagenet`` weights are those that timm publishes, whatever they were trained on.
+    ``auto`` is ImageNet from disk, else by download if ``download``, else random if
+    ``random_allowed``. ValueError saying what to do where nothing can be had.
     """
-    before, colon, after = choice.partition(":")
-    network, choice = (before, after) if colon and before in NETWORKS else (DEFAULT, choice)
+    network, what = _parted(choice)
     random = PerceptualWeights("random", None, f"random-{seed}", seed, network=network)
-    if choice == "random":
+    if what == "random":
         return random
-    if choice not in ("auto", "imagenet"):
-        return _from_file("file", Path(choice), network)
-    path, (repository, _, torchvision) = find_imagenet(network), IMAGENET[network]
-    problem = (
-        f"{network.upper()} weights are not on this disk, sought {repository} and {torchvision}"
-    )
-    if path is None and download:
-        try:
-            path = download_imagenet(network)
-        except ConnectionError as error:
-            problem = f"{problem}; {error}"
+    if what not in ("auto", "imagenet"):
+        return _from_file("file", Path(what), network)
+    path, problem = _imagenet(network, download)
     if path is not None:
         return _from_file("imagenet", path, network)
-    if choice == "auto" and random_allowed:
+    if what == "auto" and random_allowed:
         return replace(random, notice=f"{problem}; going on with random weights")
     raise ValueError(f"perceptual weights `{choice}`: {problem}; {REMEDY}")
+
+
+def _parted(choice: str) -> tuple[str, str]:
+    """The network, and what is chosen of it."""
+    before, colon, after = choice.partition(":")
+    if colon and before in NETWORKS:
+        return before, after
+    if colon and before.startswith(backbones.PREFIX):
+        name = backbones.full_name(before.removeprefix(backbones.PREFIX))
+        return backbones.PREFIX + name, after
+    return DEFAULT, choice
+
+
+def _imagenet(network: str, download: bool) -> tuple[Path | None, str]:
+    """ImageNet's weights, or None and why."""
+    where, shown = published(network), network.upper() if network in NETWORKS else network
+    if where is None:
+        return None, f"there are no published weights of {shown}"
+    path, sought = find_published(where), " and ".join(filter(None, (where[0], where[2])))
+    problem = f"{shown} weights are not on this disk, sought {sought}"
+    if path is None and download:
+        try:
+            path = download_imagenet(where)
+        except ConnectionError as error:
+            problem = f"{problem}; {error}"
+    return path, problem
 
 
 def _from_file(kind: str, path: Path, network: str) -> PerceptualWeights:
@@ -106,15 +131,26 @@ def _from_file(kind: str, path: Path, network: str) -> PerceptualWeights:
         raise ValueError(
             f"perceptual weights `{path}`: expected `auto`, `imagenet`, `random` or an existing "
             f"file ending in {', '.join(SUFFIXES)}, or `NETWORK:` and one of these for another "
-            f"network than {DEFAULT} of {', '.join(NETWORKS)}"
+            f"network than {DEFAULT} of {', '.join(NETWORKS)}, {backbones.PREFIX}NAME"
         )
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
     return PerceptualWeights(kind, path, digest, network=network)
 
 
+def load_levels(weights: PerceptualWeights, count: int) -> Features:
+    """The frozen network up to the ``count``-th of its levels, or all where it has fewer.
+
+    ValueError where the file is of another network.
+    """
+    if weights.network in NETWORKS:
+        return load_features(weights, last_layers(NETWORKS[weights.network])[:count])
+    name = weights.network.removeprefix(backbones.PREFIX)
+    return backbones.load_backbone(name, weights.path, weights.seed, count)
+
+
 def load_features(weights: PerceptualWeights, layers: Sequence[str] = ()) -> VGGFeatures:
-    """The frozen network up to the deepest of ``layers``, else of its five.
+    """The frozen VGG up to the deepest of ``layers``, else of its five.
 
     ValueError where the file is of another network.
     """

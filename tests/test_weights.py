@@ -11,9 +11,9 @@ from torch import Tensor
 
 from lfranker import weights as weights_module
 from lfranker.losses.perceptual import VGG16, VGG19, convolutions_for
+from lfranker.weight_files import find_imagenet
 from lfranker.weights import (
     PerceptualWeights,
-    find_imagenet,
     load_features,
     random_state,
     resolve_weights,

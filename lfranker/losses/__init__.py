@@ -6,7 +6,7 @@ clipped; the result is a scalar to be minimised.
 
 from lfranker.losses.custom import files_digest, spec_of, try_losses
 from lfranker.losses.objective import Objective, build_objective
-from lfranker.losses.perceptual import LAYERS, PerceptualLoss, VGGFeatures
+from lfranker.losses.perceptual import LAYERS, Features, PerceptualLoss, VGGFeatures
 from lfranker.losses.pull import gradient_norms, shares
 from lfranker.losses.spec import LOSSES, PERCEPTUAL_RANDOM, LossSpec
 from lfranker.losses.subsets import (
@@ -23,6 +23,7 @@ __all__ = [
     "LAYERS",
     "LOSSES",
     "PERCEPTUAL_RANDOM",
+    "Features",
     "LossSpec",
     "Objective",
     "PerceptualLoss",

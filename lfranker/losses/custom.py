@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lfranker.losses.perceptual import VGGFeatures
+from lfranker.losses.perceptual import Features
 from lfranker.losses.spec import LOSSES, Loss, LossSpec
 from lfranker.losses.subsets import CUSTOM
 
@@ -48,7 +48,7 @@ def load_custom(name: str) -> Loss:
     return function
 
 
-def try_losses(names: Iterable[str], network: VGGFeatures | None, patch: int) -> None:
+def try_losses(names: Iterable[str], network: Features | None, patch: int) -> None:
     """Evaluate each loss once on a small random batch of ``patch`` px a side.
 
     ValueError naming the loss that cannot be, or whose value is no finite scalar with a finite

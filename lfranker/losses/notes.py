@@ -36,7 +36,8 @@ NOTES: dict[str, Note] = {
         "0 up",
         "Means what the literature means by it with ImageNet weights only. Falls towards the "
         "target from nearby; from another picture it may rise first. "
-        "VGG16 in its place: `-P perceptual=vgg16:auto`. Slow.",
+        "VGG16 in its place: `-P perceptual=vgg16:auto`; a network of timm by name: "
+        "`-P perceptual=timm/resnet50.a1_in1k:auto`, φ then all its levels, w 1 each. Slow.",
     ),
     "huber": Note(
         "mean of d²/2 where |d| ≤ δ, else δ(|d| - δ/2); δ = 0.05",

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lfranker.losses.custom import spec_of
-from lfranker.losses.perceptual import VGGFeatures
+from lfranker.losses.perceptual import Features
 from lfranker.losses.spec import Loss
 
 
@@ -50,7 +50,7 @@ def precise(image: Tensor) -> Tensor:
 
 def build_objective(
     losses: Sequence[str],
-    perceptual: VGGFeatures | None = None,
+    perceptual: Features | None = None,
     weights: Mapping[str, float] | None = None,
 ) -> Objective:
     """Objective of names of losses; ``perceptual`` is needed where one of them needs weights.

@@ -86,8 +86,15 @@ def max_pool(maps: Tensor) -> Tensor:
     return F.max_pool2d(maps, 2)
 
 
-class VGGFeatures(nn.Module):
-    """Gray (b, 1, h, w) in [0, 1] to features before ReLU, shallow first; frozen.
+class Features(nn.Module):
+    """A frozen network: gray (b, 1, h, w) in [0, 1] to a list of features, shallow first."""
+
+    weights: tuple[float, ...]  # of each feature in the loss
+    smallest: int  # side of an image, px
+
+
+class VGGFeatures(Features):
+    """Features before ReLU, each with the weight that LAYERS gives its block.
 
     ``weights`` holds ``features.N.weight`` and ``.bias`` for each of
     ``convolutions_for(layers, network)``, as for RGB. Sides must be at least
@@ -105,6 +112,7 @@ class VGGFeatures(nn.Module):
         super().__init__()
         self.plan, self.pool = convolutions_for(layers, network), pool
         self.layers = tuple(name for name in last_layers(network) if name in layers)
+        self.weights = tuple(BLOCKS[name.partition("_")[0]] for name in self.layers)
         self.smallest = 2 ** sum(conv.pooled for conv in self.plan)
         for conv in self.plan:
             weight, bias = weights[f"{conv.key}.weight"], weights[f"{conv.key}.bias"]
@@ -135,12 +143,9 @@ class VGGFeatures(nn.Module):
 
 
 class PerceptualLoss(nn.Module):
-    """Sum over layers of weight times the mean absolute difference of features; >= 0.
+    """Sum over layers of weight times the mean absolute difference of features; >= 0."""
 
-    Each layer has the weight that LAYERS gives its block.
-    """
-
-    def __init__(self, features: VGGFeatures) -> None:
+    def __init__(self, features: Features) -> None:
         super().__init__()
         self.features = features
 
@@ -148,9 +153,9 @@ class PerceptualLoss(nn.Module):
         with torch.no_grad():
             wanted = self.features(target)
         terms = [
-            BLOCKS[layer.partition("_")[0]] * (found - want).abs().mean()
-            for layer, found, want in zip(
-                self.features.layers, self.features(output), wanted, strict=True
+            weight * (found - want).abs().mean()
+            for weight, found, want in zip(
+                self.features.weights, self.features(output), wanted, strict=True
             )
         ]
         return torch.stack(terms).sum()

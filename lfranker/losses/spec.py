@@ -17,10 +17,10 @@ from lfranker.losses import (
     structure,
     wavelets,
 )
-from lfranker.losses.perceptual import LAYERS, PerceptualLoss, VGGFeatures, convolutions_for
+from lfranker.losses.perceptual import LAYERS, Features, PerceptualLoss, convolutions_for
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-Build = Callable[[VGGFeatures | None], Loss]
+Build = Callable[[Features | None], Loss]
 
 PERCEPTUAL_RANDOM = "perceptual-random"  # the shown name of ``perceptual`` with random weights
 
@@ -47,7 +47,7 @@ class LossSpec:
     files: Callable[[], tuple[Path, ...]] = tuple
 
 
-def _perceptual(network: VGGFeatures | None) -> Loss:
+def _perceptual(network: Features | None) -> Loss:
     if network is None:
         raise ValueError("perceptual: needs a network, see lfranker.weights.load_features")
     return PerceptualLoss(network)
