@@ -10,6 +10,7 @@ from mlflow.entities import Run
 
 from entrypoints import options as o
 from entrypoints import preparation
+from entrypoints.settings import settings
 from lfranker.evaluation import of_noisy
 from lfranker.inference import denoise
 from lfranker.launchers import launched, terminate_as_interrupt
@@ -37,7 +38,7 @@ def main(parent: str | None, run: str | None, model: str | None, **asked: Any) -
     if sum(choice is not None for choice in (parent, run, model)) != 1:
         raise click.UsageError("give exactly one of --parent, --run and --model")
     try:
-        chosen = preparation.settings(asked["preset"], asked["seed"], {})
+        chosen = settings(asked["preset"], asked["seed"], {})
         cache = asked["cache"].resolve()
         scans = preparation.scans(chosen, asked["scans"], asked["target"], cache)
         for notice in scans.notices:

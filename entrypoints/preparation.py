@@ -1,4 +1,4 @@
-"""What the commands need before they start: settings, dataset, scans, perceptual weights.
+"""What the commands need before they start: dataset, scans, perceptual weights.
 
 Everything made is kept in the cache folder under a name derived from what determines it, and
 found there the next time.
@@ -6,7 +6,7 @@ found there the next time.
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from entrypoints.settings import Settings, settings, with_stored
 from lfranker.balance import UNIT, check_named, described, loss_weights
 from lfranker.dataset import (
     CleanImage,
     Dataset,
-    SynthConfig,
     load_clean,
     read_dataset,
     simulated_clean,
@@ -36,43 +36,12 @@ from lfranker.losses import (
     tells_enough,
     try_losses,
 )
-from lfranker.noise_choice import refuse_unused, with_noise
-from lfranker.presets import PRESETS, Preset
 from lfranker.scans import ScanSet, prepare_scans, read_scans
 from lfranker.simulated_scans import TARGET_SPEED, simulate_scans, simulated_fields
-from lfranker.training import TrainConfig, build_network, load_initial
+from lfranker.training import build_network, load_initial
 from lfranker.weights import PerceptualWeights, load_levels, resolve_weights
 
 PREPARED = "scans.json"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """A preset with what the command line changed."""
-
-    preset: Preset
-    train: TrainConfig
-    synth: SynthConfig
-
-    @property
-    def used(self) -> dict[str, Any]:
-        return {**asdict(self.synth), **asdict(self.train)}
-
-
-def settings(preset: str, seed: int, changes: Mapping[str, Any]) -> Settings:
-    """The preset's settings, `seed`, and every change that is not None."""
-    chosen = PRESETS[preset]
-    spread = with_noise(changes)
-    given = {name: value for name, value in spread.items() if value is not None} | {"seed": seed}
-    found = Settings(chosen, _changed(chosen.train, given), _changed(chosen.synth, given))
-    if given.get("data") is None:  # otherwise the stored dataset says what its noise is
-        refuse_unused(given, found.synth.noise)
-    return found
-
-
-def _changed(config: Any, given: Mapping[str, Any]) -> Any:
-    names = {item.name for item in fields(config)}
-    return replace(config, **{k: v for k, v in given.items() if k in names})
 
 
 def clean_images(chosen: Settings, clean: Path | None) -> tuple[list[CleanImage], list[str]]:
@@ -81,23 +50,6 @@ def clean_images(chosen: Settings, clean: Path | None) -> tuple[list[CleanImage]
         return load_clean(clean, chosen.synth.max_noise)
     preset, seed = chosen.preset, chosen.synth.seed
     return simulated_clean(preset.scenes, preset.scene_size, seed), []
-
-
-def with_stored(chosen: Settings, data: Path, changes: Mapping[str, Any]) -> Settings:
-    """`chosen` with the settings that the dataset in `data` was made with.
-
-    Raises ValueError where the command line asks for others.
-    """
-    stored = read_dataset(data).config
-    changes = with_noise(changes)
-    for name, value in asdict(stored).items():
-        asked = changes.get(name)
-        if name != "seed" and asked is not None and asked != value:
-            raise ValueError(
-                f"--{name.replace('_', '-')} {asked}: the dataset in --data {data} was made with "
-                f"{value}; leave the option out, or leave --data out and a new one is made"
-            )
-    return replace(chosen, synth=stored)
 
 
 def dataset(

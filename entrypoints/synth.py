@@ -9,6 +9,7 @@ import click
 
 from entrypoints import options as o
 from entrypoints import preparation
+from entrypoints.settings import settings
 from lfranker.dataset import SynthConfig, synthesise
 from lfranker.tracking.datasets import log_dataset
 from lfranker.tracking.runs import log_settings, own_run
@@ -25,7 +26,7 @@ from lfranker.tracking.runs import log_settings, own_run
 def main(clean: Path | None, out: Path, preset: str, seed: int, workers: int, **asked: Any) -> None:
     """Turn clean images (or simulated scenes) into noisy/clean patches by Eq. 1 of the paper."""
     try:
-        chosen = preparation.settings(preset, seed, asked)
+        chosen = settings(preset, seed, asked)
         images, notices = preparation.clean_images(chosen, clean)
         with own_run("synth", "synth") as run:
             data = synthesise(images, out, chosen.synth, workers or None)
