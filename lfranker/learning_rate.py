@@ -42,8 +42,8 @@ def check_winner(
     has their mean ranks among each other at each factor. None where fewer than two are left, or
     none of them has scores.
 
-    A winner is another one where it is better than the first one beyond the interval of the
-    difference (`gate.judge`): ranks alone change by luck.
+    A winner is clearly another one where it is better than the first one beyond the interval in
+    some criterion and worse in none (`gate.judge`): ranks alone change by luck.
     """
     names = [
         str(name)
@@ -84,5 +84,5 @@ def _verdict(
     if old.empty or new.empty:
         return f"at {factor:g} times {other} is, and {first} has no scores", True
     found = judge(new, old, CHAMPION_METRICS, None, seed)
-    how = "beyond" if found.better else "within"
-    return f"at {factor:g} times {other} is, {how} the interval ({found.why})", found.better
+    how = "clearly" if found.better else "but not clearly"
+    return f"at {factor:g} times {other} is, {how} ({found.why})", found.better

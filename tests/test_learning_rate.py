@@ -73,12 +73,12 @@ def test_a_winner_at_every_rate_does_not_hang_on_it():
 def test_another_winner_beyond_the_interval_is_said(half, double):
     said, _ = checked(one={"mae": 30, "mse": 29}, half=half, double=double)
     assert "The winner hangs on the learning rate" in said
-    assert "mse is, beyond the interval (differences (95 %): psnr +" in said
+    assert "mse is, clearly (differences (95 %): psnr +" in said
 
 
 def test_another_winner_within_the_interval_changes_nothing():
     said, table = checked(luck=1.0, one={"mae": 30, "mse": 29.9}, half={"mae": 30, "mse": 30.01})
-    assert "at 0.5 times mse is, within the interval" in said
+    assert "at 0.5 times mse is, but not clearly" in said
     assert "not seen to hang" in said
     assert table.loc["mse", "x0.5"] == 1
 
@@ -133,7 +133,7 @@ def test_a_ranking_tells_what_the_server_knows_of_the_check(store):
     found = rank_power_set(parent.info.run_id, "m")
     assert found.ranking.champion == "mae"
     said = next(sentence for sentence in found.notices if "learning rate" in sentence)
-    assert "at 0.5 times mse is, beyond the interval" in said
+    assert "at 0.5 times mse is, clearly" in said
     assert "at 2 times it is, too" in said
     assert "The winner hangs" in said
     assert list(found.found.tables["learning-rate"].index) == ["mae", "mse"]
