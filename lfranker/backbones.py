@@ -16,7 +16,7 @@ from lfranker.losses.perceptual import Features
 from lfranker.weight_files import Published, check_tensors, read_tensors
 
 PREFIX = "timm/"
-IMAGES, SIDE = 8, 64  # that random weights are calibrated on; px
+IMAGES, SIDE = 8, 64  # that random weights are calibrated on; px, or what the network needs
 COUNTER = "num_batches_tracked"  # of batch norms, without effect once they are frozen
 
 
@@ -111,10 +111,10 @@ def load_backbone(name: str, path: Path | None, seed: int, levels: int) -> Backb
     if path is not None:
         network.load_state_dict(_state(path, name, network), strict=False)
     features = BackboneFeatures(network, name, config.mean, config.std)
-    if path is None:
-        randomise(features, seed)
     for _ in range(4):
         if _gives_gradient(features):
+            if path is None:
+                randomise(features, seed)
             return features
         features.smallest *= 2
     raise ValueError(
@@ -180,7 +180,7 @@ def randomise(features: BackboneFeatures, seed: int) -> None:
         for module in features.network.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 hooks.append(module.register_forward_pre_hook(_calibrate))
-        features(clouds(generator))
+        features(clouds(generator, max(SIDE, features.smallest)))
     for hook in hooks:
         hook.remove()
 
@@ -192,13 +192,13 @@ def _calibrate(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
     norm.get_buffer("running_var").fill_(channels.var(1).mean())
 
 
-def clouds(generator: torch.Generator) -> Tensor:
-    """Noise as coarse as fine, with much the spectrum of pictures; (8, 1, 64, 64) in [0, 1]."""
-    total, side = torch.zeros(IMAGES, 1, SIDE, SIDE), 2
-    while side <= SIDE:
-        noise = torch.rand(IMAGES, 1, side, side, generator=generator)
-        total += F.interpolate(noise, size=(SIDE, SIDE), mode="bilinear")
-        side *= 2
+def clouds(generator: torch.Generator, side: int = SIDE) -> Tensor:
+    """Noise as coarse as fine, with much the spectrum of pictures; (8, 1, side, side) in [0, 1]."""
+    total, coarse = torch.zeros(IMAGES, 1, side, side), 2
+    while coarse <= side:
+        noise = torch.rand(IMAGES, 1, coarse, coarse, generator=generator)
+        total += F.interpolate(noise, size=(side, side), mode="bilinear")
+        coarse *= 2
     low, high = total.amin((1, 2, 3), keepdim=True), total.amax((1, 2, 3), keepdim=True)
     return (total - low) / (high - low)
 

@@ -125,7 +125,6 @@ def test_random_weights_saved_and_chosen_as_a_file_are_the_same(tmp_path: Path, 
     save_file(made.network.state_dict(), path)
     weights = resolve_weights(f"timm/{name}:{path}", random_allowed=False, download=False)
     assert (weights.kind, weights.network, weights.path) == ("file", f"timm/{name}", path)
-    assert weights.label == "perceptual"
     assert weights.fact == f"timm/{name}-{weights.digest}"
     again = resolve_weights(weights.choice, random_allowed=False, download=False)
     assert again == weights
@@ -136,7 +135,6 @@ def test_fewer_levels_are_the_shallowest_and_take_smaller_patches() -> None:
     whole, part = random(RESNET), random(RESNET, levels=2)
     assert (whole.smallest, len(whole.weights)) == (32, 5)
     assert (part.smallest, part.weights) == (4, (1.0, 1.0))
-    # Level by level the weights are the same: those behind do not count.
     for name, value in part.network.named_parameters():
         assert torch.equal(value, whole.network.get_parameter(name))
     with pytest.raises(ValueError, match=r"image of 16x16 px, 5 levels of `test_resnet.* 32 a"):
@@ -201,9 +199,12 @@ def test_network_without_features_is_refused(monkeypatch: pytest.MonkeyPatch) ->
         random("test_resnet")
 
 
-def test_network_that_wants_multiples_is_refused_before_training() -> None:
-    with pytest.raises(ValueError, match=r"takes no image of 64x64 px"):
-        random("halonet26t")
+def test_network_that_wants_larger_images_is_refused_before_training() -> None:
+    network = random("inception_v3")  # no padding: 75 px at least, its stride is 32
+    with pytest.raises(ValueError, match=r"64x64 px, 5 levels of `inception_v3` need 128 a side"):
+        try_losses(["perceptual"], network, 64)
+    with pytest.raises(ValueError, match=r"`halonet26t` takes no image of 260x260 px"):
+        random("halonet26t")(image(side=260))
 
 
 def test_file_of_another_network_is_refused(tmp_path: Path) -> None:
