@@ -13,7 +13,7 @@ from lfranker.experiment import Task, powerset_key
 from lfranker.ranking import Ranking
 from lfranker.refine import Weights, best, propose
 from lfranker.tracking.field_scores import field_scores
-from lfranker.tracking.queries import gather
+from lfranker.tracking.queries import find_run, gather
 from lfranker.tracking.refinement import (
     Plan,
     Search,
@@ -28,6 +28,7 @@ def refine(
     run: Run, plan: Sequence[Task], ranking: Ranking, means: Means, trials: int, take_over: bool
 ) -> None:
     """Train the winner with other weights, as children of a run of their own; `rank` compares."""
+    run = find_run(run.info.run_id)  # with the tags that it has been given since it began
     name = winning_hybrid(ranking)
     if name is None:
         means.say("no weights to refine: no subset of two losses or more could win")
@@ -40,6 +41,8 @@ def refine(
         attempts = _Attempts(run, of, tasks, means, take_over)
         attempts.train([weights for weights, _ in attempts.plan().tried], tasks[:1])
         found = attempts.found()
+        if found is None:
+            means.say(f"no weights to refine: {name} lacks scores of its fields")
         while found is not None and (left := trials - len(found.plan.tried)) > 0:
             new = propose(found.tried, tasks[0].losses, seed, min(means.at_once, left))
             if not new:

@@ -119,6 +119,18 @@ def test_a_search_finds_better_weights_and_trains_them_in_every_repeat(parent: R
     assert len(gather(parent).children) == 6
 
 
+def test_a_power_set_is_searched_as_it_is_now_and_not_as_it_was_when_its_run_began(
+    parent: Run,
+) -> None:
+    """A third repeat of one subset, that an earlier command trained, makes none incomplete."""
+    make_child(parent, "mae", {"psnr": 29.0}, repeat="2")
+    set_tags(parent.info.run_id, {TAG + "repeats": "2"})
+    assert TAG + "repeats" not in parent.data.tags
+    means = MadeUp()
+    refine(parent, PLAN, ranking(), cast("Means", means), 2, take_over=False)
+    assert [repeat for repeat, _ in means.trained].count(0) == 2
+
+
 def test_the_ranking_tells_what_came_of_it_on_places_not_searched_on(parent: Run) -> None:
     refine(parent, PLAN, ranking(), cast("Means", MadeUp()), 8, take_over=False)
     report = rank_power_set(parent.info.run_id, "m")
