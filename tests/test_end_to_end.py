@@ -161,7 +161,7 @@ def test_new_scans_are_scored_beside_the_old_ones_and_ranked(
 def test_bad_options_fail_before_anything_is_trained(project: Project, tmp_path: Path) -> None:
     before = len(project.children())
     for options, message in (
-        ({"losses": "mae,huber"}, "huber"),
+        ({"losses": "mae,hubert"}, "unknown loss 'hubert'"),
         ({"scans": tmp_path / "nowhere"}, "nowhere"),
         ({"peak": "high"}, "high"),
         ({"steps": 0}, "steps is 0"),
