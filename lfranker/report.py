@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from html import escape
 
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem;
        color: #111; background: #fff; }
+p, li { max-width: 60rem; }
 .answer { font-size: 1.25rem; } .caveat { border-left: 4px solid #E69F00; padding-left: 0.8rem; }
 table { border-collapse: collapse; font-size: 0.85rem; display: block; overflow-x: auto; }
 th, td { padding: 0.15rem 0.5rem; border-bottom: 1px solid #ddd; text-align: right; }
