@@ -30,7 +30,7 @@ from lfranker.ranking import NOISY, Ranking, speed_key
 from lfranker.ranking_notes import listed
 from lfranker.selection import cross_fit
 
-MOST = 40  # entrants that are compared each with each
+MOST = 32  # entrants that are compared each with each
 
 
 @dataclass

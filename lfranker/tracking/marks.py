@@ -16,7 +16,7 @@ from lfranker.tracking.runs import NOTE, TAG, set_tags
 from lfranker.tracking.winners import won_by
 
 WRITERS = 8  # at a time
-MARKED = 100  # subsets: marking all runs of a thousand takes longer than ranking them
+MARKED = 50  # subsets: marking all runs of a thousand takes longer than ranking them
 
 Marks = tuple[str, list[Metric], list[RunTag]]
 
