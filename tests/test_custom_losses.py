@@ -70,7 +70,10 @@ def test_function_on_the_path_is_a_loss(module: str, function: str, value: float
 
 
 def test_one_of_torchs_own_will_do() -> None:
-    try_losses(["torch.nn.functional:mse_loss"], None, 8)
+    name = "torch.nn.functional:mse_loss"
+    try_losses([name], None, 8)
+    total, _ = build_objective((name,))(torch.full((1, 1, 8, 8), 0.5), torch.zeros(1, 1, 8, 8))
+    assert total.item() == 0.25
 
 
 @pytest.mark.parametrize(
