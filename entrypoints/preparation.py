@@ -175,6 +175,7 @@ def inputs(losses: tuple[str, ...], asked: Mapping[str, Any]) -> Inputs:
     data, notices = dataset(chosen, asked["clean"], asked["data"], cache)
     by_term = loss_weights(weighting, losses, network, data, chosen.train.seed)
     scored = scans(chosen, asked["scans"], asked["target"], cache, asked["clean"], data.trained_on)
+    _refuse_seen(scored, data)
     facts = {
         "preset": asked["preset"],
         "data": data.digest,
@@ -200,6 +201,15 @@ def inputs(losses: tuple[str, ...], asked: Mapping[str, Any]) -> Inputs:
     return Inputs(
         chosen, data, scored, where, init, network, choice, label, by_term, facts, everything
     )
+
+
+def _refuse_seen(scored: ScanSet, data: Dataset) -> None:
+    """Raises ValueError where a clean scan to compare with is one of the training images."""
+    if seen := scored.fields_among(data.trained_on):
+        raise ValueError(
+            f"--scans: the clean scan of {', '.join(seen)} is among the images trained on, which "
+            f"would flatter every network; take these fields out of --clean or out of --scans"
+        )
 
 
 def device(choice: str) -> torch.device:
