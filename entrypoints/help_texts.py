@@ -15,7 +15,6 @@ HELP: Mapping[str, str] = {
     "depth": "Blocks per stage, or of all seven: 0,1,1,1,1,1,0; the published SCUNet has 4 each.",
     "dim": "Channels of the first stage; the published SCUNet has 64.",
     "head_dim": "Channels per attention head; dim / 2 must be a multiple of it.",
-    "identity_start": "Start from weights that nearly pass the image through: true or false.",
     "perceptual_layers": "How many of the network's levels, shallow first; VGG has five.",
     "threads": "Threads of each training process (part of what determines the weights).",
     "log_every": "Steps between points of the training curves.",

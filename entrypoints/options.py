@@ -123,12 +123,7 @@ def settings_options(*kinds: type) -> Callable[[Command], Command]:
     return decorate
 
 
-_PARSERS: Mapping[Any, Callable[[str], Any]] = {
-    int: int,
-    float: float,
-    bool: lambda text: bool(click.BOOL(text)),
-    parse_range: parse_range,
-}
+_PARSERS: Mapping[Any, Callable[[str], Any]] = {int: int, float: float, parse_range: parse_range}
 _NAMED: Mapping[str, Callable[[str], Any]] = {
     "noise": parse_noise,
     "kernel": parse_kernel,

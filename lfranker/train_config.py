@@ -5,7 +5,6 @@ from math import cos, pi
 from typing import Any
 
 _FREE = {"affects_weights": False}
-ADDED = ("identity_start",)  # settings that came after trainings had been stored
 STAGES = 7  # of the network: three down, the body, three up
 
 
@@ -32,7 +31,6 @@ class TrainConfig:
     depth: int | str = 1  # blocks per stage, or "0,1,1,1,1,1,0": those of each of the seven
     dim: int = 32  # channels of the first stage
     head_dim: int = 16  # channels per attention head; dim / 2 is a multiple of it
-    identity_start: bool = False  # initial weights that nearly pass the noisy image through
     perceptual_layers: int = 5  # how many of the network's levels, shallow first; VGG has five
     threads: int = 1  # of each training process; they change float sums, so they are fixed
     seed: int = 0
@@ -69,14 +67,8 @@ class TrainConfig:
         return step % self.log_every == 0 or step == self.steps
 
     def determining(self) -> dict[str, Any]:
-        """The settings that determine the weights: all but the rhythm of logging.
-
-        Fields that came later enter only where they are not the default: older trainings stay.
-        """
+        """The settings that determine the weights: all but the rhythm of logging."""
         free = {f.name for f in fields(self) if not f.metadata.get("affects_weights", True)}
-        free |= {
-            f.name for f in fields(self) if f.name in ADDED and getattr(self, f.name) == f.default
-        }
         return {name: value for name, value in asdict(self).items() if name not in free}
 
 

@@ -40,7 +40,6 @@ __all__ = [
 ]
 
 MEDIAN_WINDOW = 200  # gradient norms that the running median of the clipping looks back on
-DAMPED = 0.1  # factor on initial weights beside the image's own path
 MEDIAN_MINIMUM = 10  # no clipping before this many norms are known
 
 Patches = NDArray[np.integer[Any]]
@@ -73,25 +72,7 @@ def build_network(config: TrainConfig) -> SCUNet:
         torch.manual_seed(
             int(np.random.SeedSequence((config.seed, config.repeat)).generate_state(1)[0])
         )
-        network = SCUNet(config=config.blocks, dim=config.dim, head_dim=config.head_dim)
-    if config.identity_start:
-        _pass_through(network)
-    return network
-
-
-@torch.no_grad()
-def _pass_through(network: SCUNet) -> None:
-    """Carry the image along channel 0 of the skip connection, and damp everything beside it.
-
-    SCUNet has no global residual: it spends its first hundreds of steps on learning to copy.
-    """
-    head, tail = map(network.get_parameter, ("m_head.0.weight", "m_tail.0.weight"))
-    last = [name for name, _ in network.m_up1.named_parameters() if "conv1_2" in name]
-    for parameter in (tail, *map(network.m_up1.get_parameter, ("0.weight", *last))):
-        parameter.mul_(DAMPED)
-    for kernel in (head[0, 0], tail[0, 0]):
-        kernel.zero_()
-        kernel[1, 1] = 1.0
+        return SCUNet(config=config.blocks, dim=config.dim, head_dim=config.head_dim)
 
 
 def load_initial(network: SCUNet, path: Path) -> None:

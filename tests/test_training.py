@@ -56,24 +56,6 @@ def test_impossible_depths_are_named(depth: str) -> None:
         replace(TINY, depth=depth)
 
 
-def test_identity_start_is_near_the_input_and_enters_the_settings_only_where_asked() -> None:
-    image = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
-    plain, started = (build_network(replace(TINY, identity_start=on)) for on in (False, True))
-    with torch.no_grad():
-        errors = [(network(image) - image).abs().mean() for network in (plain, started)]
-    assert errors[1] < 0.1 * errors[0]
-    # one channel carries the image, nothing else is passed on: exactly the input
-    with torch.no_grad():
-        started.m_tail[0].weight[0, 1:] = 0
-        started.m_up1[0].weight.zero_()
-        for block in started.m_up1[1:]:
-            block.conv1_2.weight.zero_()
-            block.conv1_2.bias.zero_()
-        assert torch.equal(started(image), image)
-    assert "identity_start" not in TINY.determining()
-    assert replace(TINY, identity_start=True).determining()["identity_start"] is True
-
-
 def test_learning_rate_by_hand() -> None:
     config = TrainConfig(steps=14, warmup=4)
     factors = [learning_rate_factor(step, config) for step in (0, 3, 4, 9, 14)]
@@ -231,8 +213,7 @@ def test_initial_weights_from_a_file_and_of_another_shape(tmp_path: Path) -> Non
 
 def test_logging_settings_do_not_determine_the_weights() -> None:
     settings = TINY.determining()
-    added = {"identity_start"}  # later than stored trainings: there where it is not the default
-    assert set(asdict(TINY)) - set(settings) - added == {"log_every", "checkpoint_seconds"}
+    assert set(asdict(TINY)) - set(settings) == {"log_every", "checkpoint_seconds"}
 
 
 @pytest.mark.parametrize(
