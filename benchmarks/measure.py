@@ -3,18 +3,21 @@
     python benchmarks/measure.py TRIALS.json --tune FOLDER --score FOLDER --out FOLDER
 
 TRIALS.json is what `recipe.py` ran here; trials called "NAME #0", "NAME #1" ... are repeats of one
-network. Filters get the parameter that is best on the scans of --tune, by PSNR; nothing of --score
-is looked at before it is scored. Differences are those to --against, with 95 % intervals over
-places and repeats. Seconds are of one pass over the fields, one denoiser after the other, with
---threads threads of torch. Filters are shown too after the gain and offset that fit best on --tune.
+network. Filters get the parameter that is best on the scans of --tune, by PSNR, and are shown once
+more with the gain and offset that fit best there. The scans of --score are scored once: where
+OUT/scores.csv is there, it is read. Differences are those to --against, with 95 % intervals over
+places and repeats. Seconds are of --threads threads, medians of --rounds passes over one field by
+all in turn; nothing else should run meanwhile.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from statistics import median
+from time import perf_counter
 
 import numpy as np
 import pandas as pd
@@ -23,7 +26,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from lfranker.baselines import families
+from lfranker.baselines import Family, families
 from lfranker.cubes import cube_of
 from lfranker.evaluation import of_noisy, score
 from lfranker.figures import strip
@@ -48,6 +51,7 @@ def main() -> None:
     parser.add_argument("--against", default="bm3d-tuned")
     parser.add_argument("--pictured", nargs="*", default=[], help="Denoisers of the strip.")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cache", type=Path, default=Path(".lfranker"))
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
@@ -55,37 +59,45 @@ def main() -> None:
         prepare_scans(folder, None, asked.cache.resolve() / "scans")
         for folder in (asked.tune, asked.score)
     )
-    denoisers = [("noisy", 0, lambda image: image), *_filters(tuning), *_networks(asked.trials)]
-    tables = []
-    for name, repeat, function in tqdm(denoisers, "scoring", disable=None):
-        found = score(of_noisy(function), scored)
-        tables.append(found.assign(name=name, repeat=repeat))
-    rows = pd.concat(tables, ignore_index=True)
     asked.out.mkdir(parents=True, exist_ok=True)
-    rows.to_csv(asked.out / "scores.csv", index=False)
-    text = table(rows, asked.against)
+    filters = _filters(tuning, asked.out / "filters.json")
+    denoisers = [("noisy", 0, lambda image: image), *filters, *_networks(asked.trials)]
+    stored = asked.out / "scores.csv"
+    if not stored.exists():
+        tables = [
+            score(of_noisy(function), scored).assign(name=name, repeat=repeat)
+            for name, repeat, function in tqdm(denoisers, "scoring", disable=None)
+        ]
+        pd.concat(tables, ignore_index=True).to_csv(stored, index=False)
+    # the field in the middle of the list: not a chosen one
+    pair = scored.read(scored.records[len(scored.records) // 2])
+    first = {name: function for name, repeat, function in denoisers if repeat == 0}
+    text = table(pd.read_csv(stored), asked.against, _seconds(first, pair.noisy, asked.rounds))
     (asked.out / "table.md").write_text(text)
     if asked.pictured:
-        _picture(asked.pictured, denoisers, scored, asked.out / "strip.png")
+        panels = {name: np.clip(first[name](pair.noisy), 0, 1) for name in asked.pictured}
+        strip({**panels, "clean": pair.clean}).save(asked.out / "strip.png")
     sys.stdout.write(text)
 
 
-def _filters(tuning: ScanSet) -> Iterator[tuple[str, int, Denoise]]:
+def _filters(tuning: ScanSet, stored: Path) -> Iterator[tuple[str, int, Denoise]]:
     """Each with its best parameter, and once more with brightness corrected as fits there."""
-    some = spread(tuning.records)
-    for name, family in families().items():
-        value = best_value(family, tuning, some)
-        filtered = partial(family.function, **{_argument(family.function): value})
-        sys.stderr.write(f"{name}: {family.parameter} {value:g}\n")
-        yield name, 0, filtered
-        gain, offset = _brightness(filtered, tuning)
-        sys.stderr.write(f"{name}: gain {gain:.4f}, offset {offset:+.4f}\n")
-        yield f"{name}, corrected", 0, partial(_corrected, filtered, gain, offset)
+    known = json.loads(stored.read_text()) if stored.exists() else {}
+    for name, family in tqdm(families().items(), "tuning", disable=None):
+        if name not in known:
+            value = best_value(family, tuning, spread(tuning.records))
+            gain, offset = _brightness(partial(_apply, family, value), tuning)
+            known[name] = {"parameter": value, "gain": gain, "offset": offset}
+            stored.write_text(json.dumps(known, indent=1))
+        value, gain, offset = (known[name][key] for key in ("parameter", "gain", "offset"))
+        yield name, 0, partial(_apply, family, value)
+        yield f"{name} corrected", 0, partial(_apply, family, value, gain=gain, offset=offset)
 
 
-def _argument(function: Callable[..., Image]) -> str:
-    """The name of a filter's parameter, its second argument."""
-    return function.__code__.co_varnames[1]
+def _apply(
+    family: Family, parameter: float, image: Image, gain: float = 1.0, offset: float = 0.0
+) -> Image:
+    return np.float32(gain) * family.function(image, parameter) + np.float32(offset)
 
 
 def _brightness(filtered: Denoise, tuning: ScanSet) -> tuple[float, float]:
@@ -94,10 +106,6 @@ def _brightness(filtered: Denoise, tuning: ScanSet) -> tuple[float, float]:
     x, y = (np.concatenate(side).astype(np.float64) for side in zip(*pairs, strict=True))
     gain, offset = np.polyfit(x, y, 1)
     return float(gain), float(offset)
-
-
-def _corrected(filtered: Denoise, gain: float, offset: float, image: Image) -> Image:
-    return np.float32(gain) * filtered(image) + np.float32(offset)
 
 
 def _networks(trials: Path) -> Iterator[tuple[str, int, Denoise]]:
@@ -109,14 +117,24 @@ def _networks(trials: Path) -> Iterator[tuple[str, int, Denoise]]:
         yield name, int(repeat or 0), partial(denoise, network)
 
 
-def table(rows: pd.DataFrame, against: str) -> str:
+def _seconds(denoisers: Mapping[str, Denoise], image: Image, rounds: int) -> dict[str, float]:
+    """Per megapixel: medians over rounds in which all take their turn."""
+    taken: dict[str, list[float]] = {name: [] for name in denoisers}
+    for _ in range(rounds):
+        for name, function in denoisers.items():
+            start = perf_counter()
+            function(image)
+            taken[name].append((perf_counter() - start) / (image.size / 1e6))
+    return {name: median(values) for name, values in taken.items()}
+
+
+def table(rows: pd.DataFrame, against: str, seconds: Mapping[str, float]) -> str:
     """Markdown: means over fields, and in brackets what lies between each and `against`."""
     lines = [f"| | {' | '.join(SHOWN)} | s/MP |", "|---|" + "---:|" * (len(SHOWN) + 1)]
     cells = {metric: _cells(rows, metric, against) for metric in SHOWN}
-    for name, group in rows.groupby("name", sort=False):
-        speed = group["seconds"].sum() / group["megapixels"].sum()
-        shown = " | ".join(cells[metric][str(name)] for metric in SHOWN)
-        lines.append(f"| {name} | {shown} | {speed:.3g} |")
+    for name in map(str, rows["name"].unique()):
+        shown = " | ".join(cells[metric][name] for metric in SHOWN)
+        lines.append(f"| {name} | {shown} | {seconds[name]:.3g} |")
     return "\n".join(lines) + "\n"
 
 
@@ -136,16 +154,6 @@ def _cells(rows: pd.DataFrame, metric: str, against: str) -> dict[str, str]:
             between = difference_interval(number, other, squares, chance)
             found[name] += f" ({between.low:+.{digits}f} to {between.high:+.{digits}f})"
     return found
-
-
-def _picture(
-    names: list[str], denoisers: list[tuple[str, int, Denoise]], scans: ScanSet, path: Path
-) -> None:
-    """Of the field in the middle of the list: not a chosen one."""
-    first = {name: function for name, repeat, function in denoisers if repeat == 0}
-    pair = scans.read(scans.records[len(scans.records) // 2])
-    panels = {name: np.clip(first[name](pair.noisy), 0, 1) for name in names}
-    strip({**panels, "clean": pair.clean}).save(path)
 
 
 if __name__ == "__main__":
