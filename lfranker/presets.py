@@ -85,7 +85,7 @@ PRESETS: dict[str, Preset] = {
     "hour": Preset(
         title="one good denoiser in an hour on two cores",
         train=TrainConfig(
-            steps=20_000,
+            steps=15_000,
             batch=8,
             depth=HALVED,
             dim=32,

@@ -41,6 +41,8 @@ __all__ = [
 
 MEDIAN_WINDOW = 200  # gradient norms that the running median of the clipping looks back on
 MEDIAN_MINIMUM = 10  # no clipping before this many norms are known
+BLOWN = 20.0  # times the median norm: clipping no longer helps, the network has gone wrong
+BLOWN_MINIMUM = 100  # norms; a network that has not learned anything yet may jump
 
 Patches = NDArray[np.integer[Any]]
 
@@ -143,6 +145,7 @@ class Trainer:
         )
         self.done = 0
         self.clipped = 0
+        self.restored = 0  # times that it blew up and went back
         self.norms: deque[float] = deque(maxlen=MEDIAN_WINDOW)
 
     def steps(self) -> Iterator[Step]:
@@ -161,12 +164,15 @@ class Trainer:
         loss, terms = self.objective(output, clean)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        norm, clipped = self._clip()
+        norm, clipped, blown = self._clip()
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * learning_rate_factor(self.done, self.config)
         if not (isfinite(norm) and isfinite(loss.item())):
             raise DivergedError(f"loss {loss.item()}, gradient norm {norm} at step {self.done + 1}")
-        self.optimizer.step()
+        if blown:
+            self._restore()
+        else:
+            self.optimizer.step()
         self.done += 1
         self._average()
         values = {name: value.item() for name, value in terms.items()}
@@ -181,20 +187,33 @@ class Trainer:
             return {}
         return shares(gradient_norms(self.objective, output, clean))
 
-    def _clip(self) -> tuple[float, bool]:
-        """Clip at a multiple of the run's own running median norm.
+    def _clip(self) -> tuple[float, bool, bool]:
+        """Clip at a multiple of the run's own running median norm; the norm, and what it is.
 
-        Adam does not care for the scale of a loss; a fixed threshold would.
+        Adam does not care for the scale of a loss; a fixed threshold would. A norm that is blown
+        does not count among the others.
         """
-        limit = (
-            self.config.clip_factor * median(self.norms)
-            if len(self.norms) >= MEDIAN_MINIMUM
-            else float("inf")
-        )
+        usual = median(self.norms) if len(self.norms) >= MEDIAN_MINIMUM else float("inf")
+        limit = self.config.clip_factor * usual
         norm = float(nn.utils.clip_grad_norm_(self.network.parameters(), limit))
-        self.norms.append(norm)
+        blown = len(self.norms) >= BLOWN_MINIMUM and norm > BLOWN * usual
+        if not blown:
+            self.norms.append(norm)
         self.clipped += norm > limit
-        return norm, norm > limit
+        return norm, norm > limit, blown
+
+    @torch.no_grad()
+    def _restore(self) -> None:
+        """Back to the averaged weights, without momentum.
+
+        At high learning rates a network may, from one step to the next, amplify some patches
+        without bound; each step after that makes it worse.
+        """
+        for own, averaged in zip(self.network.parameters(), self.ema.parameters(), strict=True):
+            own.copy_(averaged)
+            if momentum := self.optimizer.state[own]:
+                momentum["exp_avg"].zero_()
+        self.restored += 1
 
     def _average(self) -> None:
         decay = min(self.config.ema_decay, (1 + self.done) / (10 + self.done))
@@ -210,6 +229,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "done": self.done,
             "clipped": self.clipped,
+            "restored": self.restored,
             "norms": list(self.norms),
         }
 
@@ -218,4 +238,5 @@ class Trainer:
         self.ema.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.done, self.clipped = int(state["done"]), int(state["clipped"])
+        self.restored = int(state.get("restored", 0))  # older checkpoints have none
         self.norms = deque(state["norms"], maxlen=MEDIAN_WINDOW)

@@ -1,3 +1,4 @@
+from copy import deepcopy
 from dataclasses import asdict, replace
 from math import nan
 from pathlib import Path
@@ -153,6 +154,30 @@ def test_clipping_is_indifferent_to_the_scale_of_the_loss() -> None:
     assert small == large
     assert any(small)
     assert not any(small[:10])
+
+
+def test_a_network_that_blows_up_goes_back_to_its_average_without_momentum() -> None:
+    factors = iter([*[1.0] * 104, 1000.0, *[1.0] * 5])
+
+    def jumping(output: Tensor, target: Tensor) -> Tensor:
+        return next(factors) * (output - target).abs().mean()
+
+    config = replace(TINY, steps=110)
+    trainer = Trainer(build_network(config), Objective({"mae": jumping}), make_data(), config, CPU)
+    steps = trainer.steps()
+    for _ in range(104):
+        next(steps)
+    kept, norms = deepcopy(trainer.ema.state_dict()), list(trainer.norms)
+    assert trainer.restored == 0
+    next(steps)
+    assert (trainer.restored, trainer.done, list(trainer.norms)) == (1, 105, norms)
+    after = trainer.network.state_dict()
+    assert all(torch.equal(kept[name], after[name]) for name in kept)
+    momenta = [state["exp_avg"].abs().max() for state in trainer.optimizer.state.values()]
+    squares = [state["exp_avg_sq"].max() for state in trainer.optimizer.state.values()]
+    assert max(momenta) == 0 < max(squares)
+    assert len(list(steps)) == 5
+    assert trainer.restored == 1
 
 
 def test_a_loss_that_is_not_finite_stops_the_training() -> None:

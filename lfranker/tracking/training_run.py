@@ -103,6 +103,7 @@ class TrainingRun:
         summary = {
             "seconds_per_step": self._mean("train/seconds_per_step") or 0.0,
             "clipped_share": trainer.clipped / max(1, trainer.done),
+            "restored": float(trainer.restored),
             **{name: value for name, value in means.items() if value is not None},
         }
         log_metrics(self._id, summary)
