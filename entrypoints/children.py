@@ -12,11 +12,13 @@ from tqdm import tqdm
 
 from entrypoints.preparation import Inputs
 from lfranker.balance import described
+from lfranker.entrants import entrant
 from lfranker.experiment import Task, training_fingerprint
 from lfranker.launchers import Job, last_words, run_jobs
+from lfranker.noise_modes import mode_of
 from lfranker.tracking.ownership import refuse_if_busy
 from lfranker.tracking.queries import gather, trainings
-from lfranker.tracking.runs import OPEN, TAG, create_child, end_run, set_tags, take_up
+from lfranker.tracking.runs import OPEN, TAG, create_child, end_run, log_settings, set_tags, take_up
 from lfranker.tracking.scoring import scored
 from lfranker.tracking.training_run import PROGRESS_VARIABLE
 
@@ -34,7 +36,7 @@ class Child:
 
     @property
     def title(self) -> str:
-        return f"{self.task.name} (repeat {self.task.repeat})"
+        return f"{entrant(self.task.name, self.inputs.noise)} (repeat {self.task.repeat})"
 
 
 def adopt(
@@ -63,6 +65,8 @@ def adopt(
         else:
             take_up(run, parent)
             todo = _todo(run, inputs)
+        if inputs.noise:
+            _name_noise(run, inputs)
         child = Child(task, run, todo, inputs)
         if child.todo == "train":
             MlflowClient().update_run(run.info.run_id, status="SCHEDULED")
@@ -70,6 +74,14 @@ def adopt(
             MlflowClient().set_terminated(run.info.run_id, "FINISHED")
         children.append(child)
     return children
+
+
+def _name_noise(run: Run, inputs: Inputs) -> None:
+    """The noise as a tag, and all of its parameters."""
+    synth = inputs.settings.synth
+    uses = {name: getattr(synth, name) for name in mode_of(synth.noise).uses}
+    set_tags(run.info.run_id, {TAG + "noise": inputs.noise})
+    log_settings(run, {"noise": synth.noise, **uses})
 
 
 def _todo(run: Run, inputs: Inputs) -> str:
@@ -113,7 +125,7 @@ def job_of(child: Child, arguments: Sequence[str], cache: Path) -> Job:
     ]
     weights = described({name: inputs.loss_weights[name] for name in child.task.losses})
     command = [*python, "entrypoints.train", "--losses", "+".join(child.task.losses)]
-    command += ["--loss-weights", weights, *settings]
+    command += ["--loss-weights", weights, "--data", str(inputs.data.folder), *settings]
     environment |= {
         "MLFLOW_RUN_ID": run_id,
         PROGRESS_VARIABLE: str(_progress_file(cache, run_id)),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from lfranker.entrants import counted
 from lfranker.leaderboards import line, tables, title_of, to_markdown, writer
 from lfranker.ranking import NOISY, Ranking
 from lfranker.ranking_notes import listed
@@ -72,9 +73,11 @@ def answer(ranking: Ranking, entrants: int) -> str:
         return "**No answer**: no entrant has a finite score in every criterion that decides it."
     titles = dict.fromkeys(title_of(c.partition("/")[0], unit=False) for c in ranking.judged)
     speeds = dict.fromkeys(c.partition("/")[2] for c in ranking.judged if "/" in c)
+    board = ranking.leaderboard
+    kind = counted(board.index[~board["baseline"]])
     where = f" at {listed(speeds)}" if speeds else ""
     return (
-        f"Train on **{ranking.champion}**: of {entrants:,} loss subsets it has the best mean rank, "
+        f"Train on **{ranking.champion}**: of {entrants:,} {kind} it has the best mean rank, "
         f"{ranking.champion_mean_rank:.2f}, over {_and(list(titles))}{where}."
     )
 

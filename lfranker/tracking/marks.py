@@ -12,7 +12,7 @@ from mlflow.utils.time import get_current_time_millis
 from lfranker.note import COMPARED, REPORT, note
 from lfranker.ranking import Ranking
 from lfranker.tracking.queries import PowerSet, key_of, trainings
-from lfranker.tracking.runs import NOTE, TAG, set_tags
+from lfranker.tracking.runs import NOTE, PARENT, TAG, set_tags
 from lfranker.tracking.winners import won_by
 
 WRITERS = 8  # at a time
@@ -88,7 +88,10 @@ def _links(power_set: PowerSet) -> dict[str, str]:
 
 def _compared(power_set: PowerSet) -> str:
     """The table of all runs that were ranked, the best first, as charts beside each other."""
-    asked = f"tags.`{TAG}powerset` = '{key_of(power_set.parent)}' AND metrics.mean_rank > 0"
+    own = f"tags.`{TAG}powerset` = '{key_of(power_set.parent)}'"
+    if power_set.noises:  # whose trainings have keys of their own, and there is no OR
+        own = f"tags.`{PARENT}` = '{power_set.parent.info.run_id}'"
+    asked = f"{own} AND metrics.mean_rank > 0"
     view = "&orderByKey=metrics.%60mean_rank%60&orderByAsc=true&compareRunsMode=CHART"
     experiment = power_set.parent.info.experiment_id
     return f"#/experiments/{experiment}/runs?searchFilter={quote(asked, safe='')}{view}"
