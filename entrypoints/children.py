@@ -61,7 +61,7 @@ def adopt(
         run = known.get((task.name, task.repeat))
         if run is None:
             key = key or parent.data.tags[TAG + "powerset"]
-            run, todo = _create(parent, task, inputs.facts["perceptual"], key, title), "train"
+            run, todo = _create(parent, task, inputs, key, title), "train"
         else:
             take_up(run, parent)
             todo = _todo(run, inputs)
@@ -94,16 +94,17 @@ def _todo(run: Run, inputs: Inputs) -> str:
     return "" if scored(run, inputs.scans) else "evaluate"
 
 
-def _create(parent: Run, task: Task, perceptual: str, key: str, title: str) -> Run:
+def _create(parent: Run, task: Task, inputs: Inputs, key: str, title: str) -> Run:
     tags = {
         TAG + "powerset": key,
         TAG + "losses": task.name,
         TAG + "repeat": str(task.repeat),
         TAG + "training": training_fingerprint(key, task),
-        TAG + "perceptual": perceptual if "perceptual" in task.losses else "none",
+        TAG + "perceptual": inputs.facts["perceptual"] if "perceptual" in task.losses else "none",
     }
-    name = task.name if task.repeat == 0 else f"{task.name} #{task.repeat}"
-    return create_child(parent, title.format(name), tags)
+    name = entrant(task.name, inputs.noise)
+    numbered = name if task.repeat == 0 else f"{name} #{task.repeat}"
+    return create_child(parent, title.format(numbered), tags)
 
 
 def job_of(child: Child, arguments: Sequence[str], cache: Path) -> Job:

@@ -15,7 +15,6 @@ from lfranker.noise_choice import unused
 from lfranker.noise_list import Noises, all_noises, parse_component_set, parse_noises
 from lfranker.noise_modes import NoiseRanges
 from lfranker.tracking.queries import NOISES
-from lfranker.tracking.runs import TAG
 
 ALONE = ("noise", "data", "refine", "check_learning_rate")  # options that want one noise
 
@@ -105,11 +104,6 @@ def settings_logged(every: Sequence[Inputs]) -> dict[str, Any]:
     own |= {name for name in weights[0] if len({w[name] for w in weights}) > 1}
     common = {name: value for name, value in logged.items() if name not in own}
     return {**common, "noises": ",".join(inputs.noise for inputs in every)}
-
-
-def noise_tags(inputs: Inputs) -> dict[str, str]:
-    """Of a training: the noise it is on, where several are compared."""
-    return {TAG + "noise": inputs.noise} if inputs.noise else {}
 
 
 def _check_different(chosen: Mapping[str, Settings]) -> None:

@@ -25,7 +25,6 @@ from entrypoints.rank import report
 from entrypoints.refinement import refine
 from lfranker.costs import STARTING, as_clock, scoring_seconds, seconds_per_step
 from lfranker.dataset import SynthConfig
-from lfranker.entrants import MARK
 from lfranker.estimates import LONG, Estimate, costs, to_time
 from lfranker.experiment import Task, tasks
 from lfranker.launchers import available_cores, terminate_as_interrupt
@@ -159,8 +158,7 @@ def _children(
     keys, children = noises_of(run), list[Child]()
     try:
         for own in every:
-            key, title = keys[own.noise], f"{{}}{MARK}{own.noise}"
-            children += adopt(run, plan, own, take_over, key, title)
+            children += adopt(run, plan, own, take_over, keys[own.noise])
     except BaseException:
         with closing(children):
             raise
