@@ -151,14 +151,18 @@ def _samples(found: Found, samples: Mapping[str, Ranking]) -> None:
 def _attribution(
     found: Found, rows: pd.DataFrame, cube: Cube, metric: str, losses: Sequence[str], seed: int
 ) -> None:
-    noises, whole = len(noises_in(cube.names)), balanced(cube)
-    if whole is None:
+    label, noises, whole = title_of(metric), len(noises_in(cube.names)), balanced(cube)
+    kept = set() if whole is None else set(map(losses_of, whole.names))
+    gone = [name for name in losses if name not in kept]
+    effects = attributions(whole or cube, noisy_scores(rows, cube, metric), seed)
+    if whole is None or effects.empty:
+        if noises and gone:
+            found.said.append(
+                f"{label}: what each loss adds cannot be said: on some noise {listed(gone)} "
+                f"failed, collapsed or lack scores, and what is left has no pairs without "
+                f"and with a loss."
+            )
         return
-    effects = attributions(whole, noisy_scores(rows, whole, metric), seed)
-    if effects.empty:
-        return
-    label = title_of(metric)
-    gone = [name for name in losses if name not in set(map(losses_of, whole.names))]
     if gone:
         found.said.append(
             f"{label}: what each loss adds is without {listed(gone)}, which failed, collapsed or "

@@ -125,10 +125,12 @@ def noise_sentence(metric: str, table: pd.DataFrame, equivalence: float, cube: C
     """Which noises may be the best, from `noise_means`."""
     top, unit = list(map(str, table.index[table["top"]])), f" {METRICS[metric].unit}".rstrip()
     first, second = table.iloc[0], table.iloc[1]
+    losses = list(dict.fromkeys(map(losses_of, cube.names)))
+    many = f"mean over the {len(losses):,} loss subsets" if len(losses) > 1 else losses[0]
     return (
-        f"In {METRICS[metric].title}, mean over the {len(cube.names) // len(table):,} loss subsets "
-        f"trained on each of {len(table)} noises, {len(top)} are not worse than the best by more "
-        f"than {equivalence:g}{unit} ({cube.title}): {listed(top)}. {first.name} is ahead of "
+        f"In {METRICS[metric].title}, {many} trained on each of {len(table)} noises, "
+        f"{len(top)} of them are not worse than the best by more than {equivalence:g}{unit} "
+        f"({cube.title}): {listed(top)}. {first.name} is ahead of "
         f"{second.name} by {_said(second['below'], second['below_low'], second['below_high'])}."
     )
 

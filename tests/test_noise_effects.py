@@ -96,7 +96,7 @@ def test_the_effect_of_a_noise_is_the_mean_over_the_losses() -> None:
         assert row.high - row.low > 1, "unpaired: they do"
     assert table["top"].tolist() == [True, False]
     said = noise_sentence("psnr", table, 0.1, cube)
-    assert "mean over the 3 loss subsets trained on each of 2 noises, 1 are not worse" in said
+    assert "mean over the 3 loss subsets trained on each of 2 noises, 1 of them are not" in said
     assert "gamma is ahead of eq1 by 1 (" in said
 
 
@@ -144,15 +144,18 @@ def test_best_losses_that_depend_on_the_noise_are_told_by_their_interaction() ->
 
 
 def test_luck_is_not_taken_for_an_interaction() -> None:
-    """Trainings that differ by luck alone: 5 % of 100 draws may be told apart, and chance's own."""
-    names = tuple(worth())
+    """Trainings that differ by luck alone: 5 % of 60 draws may say so, and two deviations more.
+
+    Intervals of the best two alone, picked from 90 pairs on 4 noises, say so in half of them.
+    """
+    names = tuple(entrant(f"l{loss}", f"n{noise}") for loss in range(6) for noise in range(4))
     told = 0
-    for seed in range(100):
+    for seed in range(60):
         rng = np.random.default_rng(seed)
         luck = rng.normal(size=(len(names), 1, 3)) + 0.3 * rng.normal(size=(len(names), 10, 3))
         cube = Cube(names, tuple(f"p{n}" for n in range(10)), 20 + luck)
-        told += int((best_by_noise(cube, seed=0)["low"] > 0).sum())
-    assert told <= 5 + 2 * 3
+        told += bool((best_by_noise(cube, seed=0)["low"] > 0).any())
+    assert told <= 3 + 2 * 1.7
 
 
 def test_rows_over_noises_are_means_and_gaps_stay_gaps() -> None:
@@ -213,7 +216,7 @@ def test_a_report_has_noises_components_and_losses_over_noises() -> None:
     report_noises(found, table, {"psnr": 0.1}, list(values), 0)
     said = "\n".join(found.said)
     assert "left out on purpose" not in said
-    assert "trained on each of 4 noises, 1 are not worse than the best" in said
+    assert "trained on each of 4 noises, 1 of them are not worse than the best" in said
     assert "mae+mse is the best on every noise" in said
     assert "What a component of the noise adds to the others in PSNR (dB)" in said
     assert any("what each loss adds, mean over 4 noises" in caption for caption in found.plots)
