@@ -10,6 +10,7 @@ from entrypoints import preparation
 from entrypoints.preparation import Inputs
 from entrypoints.settings import Settings, settings
 from lfranker.balance import loss_weights
+from lfranker.dataset import CleanImage
 from lfranker.experiment import fingerprint, powerset_key
 from lfranker.noise_choice import unused
 from lfranker.noise_list import Noises, all_noises, parse_component_set, parse_noises
@@ -64,25 +65,35 @@ def inputs_on_each(losses: tuple[str, ...], asked: Mapping[str, Any]) -> list[In
         label: {**asked, "noise": noise, **dict.fromkeys(unused(noise["noise"]))}
         for label, noise in noises.items()
     }
-    chosen = {label: settings(o["preset"], o["seed"], o) for label, o in own.items()}
+    chosen = {k: settings(asked["preset"], asked["seed"], changed) for k, changed in own.items()}
     _check_different(chosen)
-    (first, changed), *_ = own.items()
-    base = preparation.inputs(losses, changed, first)
+    first, *others = own
+    base = preparation.inputs(losses, own[first], first)
     images, _ = preparation.clean_images(chosen[first], asked["clean"])
-    every = [base]
-    for label in list(chosen)[1:]:
-        data = preparation.dataset_of(images, chosen[label], asked["cache"].resolve())
-        seed, weighting = chosen[label].train.seed, asked["loss_weights"]
-        by_term = loss_weights(weighting, losses, base.perceptual, data, seed)
-        facts = {**base.facts, "data": data.digest}
-        notices = preparation.weights_notices(weighting, by_term, label)
-        every.append(
-            replace(
-                base, settings=chosen[label], data=data, loss_weights=by_term, facts=facts,
-                notices=notices, noise=label,
-            )
-        )  # fmt: skip
-    return every
+    return [base, *(_on(base, losses, images, label, chosen[label], asked) for label in others)]
+
+
+def _on(
+    base: Inputs,
+    losses: tuple[str, ...],
+    images: list[CleanImage],
+    label: str,
+    chosen: Settings,
+    asked: Mapping[str, Any],
+) -> Inputs:
+    """The inputs on another noise than that of ``base``."""
+    data = preparation.dataset_of(images, chosen, asked["cache"].resolve())
+    weighting = asked["loss_weights"]
+    by_term = loss_weights(weighting, losses, base.perceptual, data, chosen.train.seed)
+    return replace(
+        base,
+        settings=chosen,
+        data=data,
+        loss_weights=by_term,
+        facts={**base.facts, "data": data.digest},
+        notices=preparation.weights_notices(weighting, by_term, label),
+        noise=label,
+    )
 
 
 def keys_of(every: Sequence[Inputs]) -> tuple[str, dict[str, str]]:
