@@ -79,7 +79,8 @@ def adopt(
 def _name_noise(run: Run, inputs: Inputs) -> None:
     """The noise as a tag, and all of its parameters."""
     synth = inputs.settings.synth
-    uses = {name: getattr(synth, name) for name in mode_of(synth.noise).uses}
+    names = (*mode_of(synth.noise).uses, "gain", "offset")  # the last two in every mode
+    uses = {name: getattr(synth, name) for name in names}
     set_tags(run.info.run_id, {TAG + "noise": inputs.noise})
     log_settings(run, {"noise": synth.noise, **uses})
 

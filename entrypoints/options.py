@@ -20,6 +20,7 @@ from lfranker.noise_choice import parse_noise
 from lfranker.presets import PRESETS
 from lfranker.rank_config import PROMOTIONS, RankConfig, as_text, parse_values, parse_weights
 from lfranker.subset_rule import parse_groups
+from lfranker.train_config import parse_depth
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 PRESET = "preset"
@@ -123,7 +124,11 @@ def settings_options(*kinds: type) -> Callable[[Command], Command]:
 
 
 _PARSERS: Mapping[Any, Callable[[str], Any]] = {int: int, float: float, parse_range: parse_range}
-_NAMED: Mapping[str, Callable[[str], Any]] = {"noise": parse_noise, "kernel": parse_kernel}
+_NAMED: Mapping[str, Callable[[str], Any]] = {
+    "noise": parse_noise,
+    "kernel": parse_kernel,
+    "depth": parse_depth,
+}
 
 preset_option = click.option(
     "--preset",

@@ -184,6 +184,7 @@ def inputs(losses: tuple[str, ...], asked: Mapping[str, Any], noise: str = "") -
     data, notices = dataset(chosen, asked["clean"], asked["data"], cache)
     by_term = loss_weights(weighting, losses, network, data, chosen.train.seed)
     scored = scans(chosen, asked["scans"], asked["target"], cache, asked["clean"], data.trained_on)
+    _refuse_seen(scored, data)
     facts = {
         "preset": asked["preset"],
         "data": data.digest,
@@ -215,6 +216,15 @@ def weights_notices(weighting: Choice, by_term: Mapping[str, float], noise: str)
         return []
     said = ", ".join(f"{name} {weight:g}" for name, weight in by_term.items())
     return [f"weights of the losses{' on ' * bool(noise)}{noise}: {said}"]
+
+
+def _refuse_seen(scored: ScanSet, data: Dataset) -> None:
+    """Raises ValueError where a clean scan to compare with is one of the training images."""
+    if seen := scored.fields_among(data.trained_on):
+        raise ValueError(
+            f"--scans: the clean scan of {', '.join(seen)} is among the images trained on, which "
+            f"would flatter every network; take these fields out of --clean or out of --scans"
+        )
 
 
 def device(choice: str) -> torch.device:

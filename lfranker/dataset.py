@@ -64,10 +64,19 @@ def synthesise(
         }
         (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
         temporary.chmod(0o755)  # mkdtemp keeps its folders from other users
-        temporary.replace(out)
+        _put(temporary, out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return read_dataset(out)
+
+
+def _put(made: Path, out: Path) -> None:
+    """Under its name, unless another process has just put the same there."""
+    try:
+        made.replace(out)
+    except OSError:
+        if not out.is_dir() or read_dataset(out).digest != read_dataset(made).digest:
+            raise
 
 
 def _groups(
@@ -132,13 +141,15 @@ def _write_pairs(
         np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.uint8, shape)
         for name in ("noisy", "clean")
     )
-    noise = config.ranges
+    changes, noise = config.changes, config.ranges
 
     def fill(start: int) -> int:
         stop = min(start + CHUNK, total)
         for k in range(start, stop):
             rng = np.random.default_rng([config.seed, k])
-            noisy[k], clean[k] = draw_pair(groups[k >= counts[0]], config.patch, noise, rng)
+            noisy[k], clean[k] = draw_pair(
+                groups[k >= counts[0]], config.patch, noise, rng, changes
+            )
         return stop - start
 
     threads = _cores() if workers is None else max(workers, 1)

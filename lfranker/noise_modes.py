@@ -35,6 +35,8 @@ class NoiseRanges:
     line_offset: Range = (0.0, 0.0)  # deviation of the lines' offsets, of full scale
     saturation: Range = (1.0, 1.0)  # where the detector ends, of full scale
     kernel: Kernel = (1.0,)  # shape of the correlation's side taps
+    gain: Range = (1.0, 1.0)  # of the noisy scan's brightness against the clean one's, any mode
+    offset: Range = (0.0, 0.0)  # added to it, of full scale
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,17 @@ def _composed(noise: str) -> Mode:
 def add_noise(clean: Image, ranges: NoiseRanges, rng: np.random.Generator) -> Image:
     """``clean`` with noise of the mode; parameters and noise are drawn from ``rng`` alone."""
     mode = mode_of(ranges.noise)
+    seen = _as_noisy(clean, ranges, rng)
     values = {name: _draw(name, getattr(ranges, name), rng) for name in mode.uses}
-    return mode.apply(clean, rng=rng, **values)
+    return mode.apply(seen, rng=rng, **values)
+
+
+def _as_noisy(clean: Image, ranges: NoiseRanges, rng: np.random.Generator) -> Image:
+    """``clean`` at the brightness of a noisy scan; nothing is drawn where that is the same."""
+    if (ranges.gain, ranges.offset) == ((1.0, 1.0), (0.0, 0.0)):
+        return clean
+    gain, offset = rng.uniform(*ranges.gain), rng.uniform(*ranges.offset)
+    return np.clip(np.float32(gain) * clean + np.float32(offset), 0, 1)
 
 
 def _draw(name: str, value: Range | Kernel, rng: np.random.Generator) -> float | Kernel:

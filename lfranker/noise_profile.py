@@ -80,12 +80,22 @@ class Profile:
         gamma = self._range("gamma", 0, math.inf)
         return {
             "noise": "microscope",
+            **self._brightness(),
             "peak": (1 / gamma[1], 1 / gamma[0]),
             "sigma": self._range("sigma", 0, 1),
             "correlation": self._range("lag1", 0, min(MAX_LAG1, reachable(kernel))),
             "black": self._range("black", 0, 0.5),
             "line_offset": self._range("line_offset", 0, 1),
             "kernel": kernel,
+        }
+
+    def _brightness(self) -> dict[str, Range]:
+        """Gain and offset from their intervals as they are, where every speed has them."""
+        every = [noise.estimates for noise in self.speeds.values()]
+        return {
+            name: (min(e[name].low for e in every), max(e[name].high for e in every))
+            for name in ("gain", "offset")
+            if all(name in e for e in every)
         }
 
     def _range(self, name: str, least: float, most: float) -> Range:

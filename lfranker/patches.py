@@ -8,10 +8,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lfranker.augment import Augmentation, augment, shrink, side_of
 from lfranker.clean import CleanImage
+from lfranker.images import Image
 from lfranker.noise_modes import NoiseRanges, add_noise
 
 Patch = NDArray[np.uint8]
+UNCHANGED = Augmentation()
 BLOCK = 4  # px: structure is judged on means of 4 x 4, where little noise is left
 
 
@@ -65,21 +68,29 @@ def by_group(sources: Sequence[Source]) -> list[list[Source]]:
 
 
 def draw_pair(
-    groups: Sequence[Sequence[Source]], patch: int, noise: NoiseRanges, rng: np.random.Generator
+    groups: Sequence[Sequence[Source]],
+    patch: int,
+    noise: NoiseRanges,
+    rng: np.random.Generator,
+    changes: Augmentation = UNCHANGED,
 ) -> tuple[Patch, Patch]:
     """A noisy and a clean patch; groups are equally likely, and images within their group."""
     group = groups[int(rng.integers(len(groups)))]
-    clean = _cut_out(group[int(rng.integers(len(group)))], patch, rng)
-    noisy = add_noise(clean * np.float32(1 / 255), noise, rng)
-    noisy *= 255
-    return np.rint(noisy, out=noisy).astype(np.uint8), clean
+    square = _cut_out(group[int(rng.integers(len(group)))], patch, changes, rng)
+    clean = augment(shrink(square, patch), changes, rng)
+    return _stored(add_noise(clean, noise, rng)), _stored(clean)
 
 
-def _cut_out(source: Source, patch: int, rng: np.random.Generator) -> Patch:
+def _stored(image: Image) -> Patch:
+    return np.rint(image * np.float32(255)).astype(np.uint8)
+
+
+def _cut_out(source: Source, patch: int, changes: Augmentation, rng: np.random.Generator) -> Patch:
     block = divmod(int(source.places[rng.integers(source.places.size)]), source.grid)
     inside = rng.integers(BLOCK, size=2)
+    side = side_of(patch, source.pixels.shape, changes.zoom, rng)
     top, left = (
-        min(b * BLOCK + int(i), length - patch)
+        min(b * BLOCK + int(i), length - side)
         for b, i, length in zip(block, inside, source.pixels.shape, strict=True)
     )
-    return source.pixels[top : top + patch, left : left + patch]
+    return source.pixels[top : top + side, left : left + side]

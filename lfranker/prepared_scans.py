@@ -3,8 +3,9 @@
 A folder holds the pairs as float32 arrays that can be memory-mapped, and a manifest.
 """
 
+import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,15 @@ class ScanSet:
             record.field, record.speed, noisy, clean, mask, original, record.transform,
             record.place, record.sample,
         )  # fmt: skip
+
+    def fields_among(self, images: Collection[str]) -> list[str]:
+        """Fields whose clean scan has the pixels of one of ``images`` (sha256, as clean images)."""
+        clean = {record.field: record.original for record in self.records}
+        return [
+            field
+            for field, name in clean.items()
+            if hashlib.sha256(np.load(self.folder / name).tobytes()).hexdigest() in images
+        ]
 
     def table(self) -> pd.DataFrame:
         """A row per pair: how its clean scan was put onto the noisy one, and how well; px.

@@ -30,7 +30,8 @@ class ServedModel(PythonModel):
         self.network = SCUNet(**settings)
         self.network.load_state_dict(load_file(context.artifacts["weights"]), strict=True)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.network.to(device).eval()
+        # as it was trained; also faster on processors
+        self.network.to(device).to(memory_format=torch.channels_last).eval()
 
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
         batch = np.asarray(model_input, dtype=np.float32)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lfranker.augment import Augmentation
 from lfranker.fast_axis import MAX_LAG1, Kernel, check_kernel, taps_for
 from lfranker.noise import Range
 from lfranker.noise_modes import NoiseRanges, mode_of
@@ -24,7 +25,10 @@ SCHEMA = 1  # of the manifest and of how patches are drawn
 MANIFEST = "manifest.json"
 SMALLEST_PATCH = 8  # px
 # settings that came after datasets had been stored
-ADDED = ("noise", "sigma", "black", "line_offset", "saturation", "kernel")
+ADDED = (
+    *("noise", "sigma", "black", "line_offset", "saturation", "kernel", "gain", "offset"),
+    *("zoom", "blur", "contrast", "brightness"),
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,12 @@ class SynthConfig:
     line_offset: Range = NoiseRanges.line_offset  # deviation of the lines' offsets, of full scale
     saturation: Range = NoiseRanges.saturation  # where the detector ends, of full scale
     kernel: Kernel = NoiseRanges.kernel  # shape of the correlation's side taps
+    gain: Range = NoiseRanges.gain  # of the noisy scan's brightness against the clean one's
+    offset: Range = NoiseRanges.offset  # added to it, of full scale
+    zoom: Range = Augmentation.zoom  # px of a clean image in one of a patch, along each axis
+    blur: Range = Augmentation.blur  # px, standard deviation, of clean patches
+    contrast: Range = Augmentation.contrast  # factor on clean patches' deviation from their mean
+    brightness: Range = Augmentation.brightness  # added to clean patches, of full scale
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -65,6 +75,12 @@ class SynthConfig:
             "black": (0, 0.5),
             "line_offset": (0, 1),
             "saturation": (0.1, 1),
+            "gain": (0.1, 10),
+            "offset": (-1, 1),
+            "zoom": (1, 16),
+            "blur": (0, 16),
+            "contrast": (0, 10),
+            "brightness": (-1, 1),
             "seed": (0, math.inf),
         }
         for name, (least, most) in limits.items():
@@ -78,6 +94,11 @@ class SynthConfig:
     def ranges(self) -> NoiseRanges:
         """The mode of the noise and its parameters."""
         return NoiseRanges(**{item.name: getattr(self, item.name) for item in fields(NoiseRanges)})
+
+    @property
+    def changes(self) -> Augmentation:
+        """What clean patches go through before they get noise."""
+        return Augmentation(self.zoom, self.blur, self.contrast, self.brightness)
 
     def determining(self) -> dict[str, Any]:
         """What the dataset hangs on, by which it is named and described.

@@ -5,6 +5,18 @@ from math import cos, pi
 from typing import Any
 
 _FREE = {"affects_weights": False}
+STAGES = 7  # of the network: three down, the body, three up
+
+
+def parse_depth(text: str) -> int | str:
+    """Of "4", 4; of "0,1,1,1,1,1,0", that without spaces. Raises ValueError."""
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) not in (1, STAGES) or not all(part.isdecimal() for part in parts):
+        raise ValueError(
+            f"depth is {text!r}; allowed are blocks per stage, such as 1, or those of all "
+            f"{STAGES} stages, such as 0,1,1,1,1,1,0"
+        )
+    return int(parts[0]) if len(parts) == 1 else ",".join(str(int(part)) for part in parts)
 
 
 @dataclass(frozen=True)
@@ -16,7 +28,7 @@ class TrainConfig:
     warmup: int = 100  # steps of linear warm-up
     clip_factor: float = 3.0  # clip gradients above this multiple of the run's own median norm
     ema_decay: float = 0.999  # of the averaged weights that are scored
-    depth: int = 1  # blocks per stage: the published networks' config is [depth] * 7
+    depth: int | str = 1  # blocks per stage, or "0,1,1,1,1,1,0": those of each of the seven
     dim: int = 32  # channels of the first stage
     head_dim: int = 16  # channels per attention head; dim / 2 is a multiple of it
     perceptual_layers: int = 5  # how many of the network's levels, shallow first; VGG has five
@@ -27,9 +39,11 @@ class TrainConfig:
     checkpoint_seconds: float = field(default=120.0, metadata=_FREE)  # between two checkpoints
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "depth", "dim", "head_dim", "threads", "log_every"):
+        for name in ("steps", "batch", "dim", "head_dim", "threads", "log_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if max(self.blocks) < 1:
+            raise ValueError(f"depth is {self.depth}; at least one stage needs a block")
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate is {self.learning_rate}; it must be positive")
         if not self.clip_factor > 0:
@@ -41,6 +55,12 @@ class TrainConfig:
             raise ValueError(f"ema_decay is {self.ema_decay}; allowed: 0 up to but without 1")
         if not 1 <= self.perceptual_layers <= 5:
             raise ValueError(f"perceptual_layers is {self.perceptual_layers}; allowed: 1 to 5")
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """Blocks of each stage: what SCUNet calls its config."""
+        depth = parse_depth(str(self.depth))
+        return (depth,) * STAGES if isinstance(depth, int) else tuple(map(int, depth.split(",")))
 
     def logs(self, step: int) -> bool:
         """Whether the curves have a point at this step, which counts from 1."""

@@ -72,7 +72,7 @@ def build_network(config: TrainConfig) -> SCUNet:
         torch.manual_seed(
             int(np.random.SeedSequence((config.seed, config.repeat)).generate_state(1)[0])
         )
-        return SCUNet(config=(config.depth,) * 7, dim=config.dim, head_dim=config.head_dim)
+        return SCUNet(config=config.blocks, dim=config.dim, head_dim=config.head_dim)
 
 
 def load_initial(network: SCUNet, path: Path) -> None:

@@ -52,17 +52,18 @@ def tune(name: str, family: Family, scans: ScanSet) -> Tuned:
         for side in (0, 1):
             others = [record for record in scans.records if half[record.place] != side]
             same = [record for record in others if record.speed == speed]
-            best[side, speed] = _best(family, scans, _spread(same or others))
+            best[side, speed] = best_value(family, scans, spread(same or others))
     return Tuned(family, half, best)
 
 
-def _spread(records: Sequence[Record]) -> list[Record]:
+def spread(records: Sequence[Record]) -> list[Record]:
     """At most PAIRS of them, evenly."""
     at = np.linspace(0, len(records) - 1, min(PAIRS, len(records))).astype(int)
     return [records[int(number)] for number in at]
 
 
-def _best(family: Family, scans: ScanSet, records: Sequence[Record]) -> float:
+def best_value(family: Family, scans: ScanSet, records: Sequence[Record]) -> float:
+    """The family's parameter with the highest mean PSNR on these pairs."""
     scores = np.zeros(len(family.values))
     for pair in map(scans.read, records):
         for number, value in enumerate(family.values):

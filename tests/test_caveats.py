@@ -14,7 +14,8 @@ def words(preset: str, **changes: object) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("preset", "shown"), [("smoke", 1), ("demo", 1), ("small", 0), ("paper", 0)]
+    ("preset", "shown"),
+    [("smoke", 1), ("demo", 1), ("small", 0), ("hour", 0), ("night", 0), ("paper", 0)],
 )
 def test_presets_meant_to_show_something_say_so(preset: str, shown: int) -> None:
     said = list(caveats(words(preset), LOSSES))
@@ -29,7 +30,7 @@ def test_what_the_user_changed_is_judged_not_the_presets_name() -> None:
     (narrow,) = caveats(words("paper", dim=16), LOSSES)
     assert "16 channels" in narrow
     assert "patches" not in narrow
-    assert not list(caveats(words("demo", steps=10_000, batch=2, dim=32), LOSSES))
+    assert not list(caveats(words("demo", steps=20_000, batch=2, dim=32), LOSSES))
 
 
 def test_random_perceptual_weights_are_said_and_unknown_settings_not_judged() -> None:

@@ -1,11 +1,13 @@
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lfranker import dataset
 from lfranker.clean import CleanImage, simulated_clean
 from lfranker.dataset import SynthConfig, read_dataset, synthesise
 from lfranker.experiment import fingerprint
@@ -199,3 +201,38 @@ def test_another_mode_makes_other_patches_and_is_read_back(made, tmp_path):
 def test_without_validation_all_pairs_are_for_training(tmp_path: Path):
     made = synthesise(IMAGES, tmp_path / "set", replace(CONFIG, validation=0.0, patches=9))
     assert (len(made.train), len(made.validation)) == (9, 0)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_dataset_that_another_process_has_just_put_there_is_taken_if_it_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+):
+    images, config = simulated_clean(1, 128, 0), SynthConfig(patches=8, patch=32)
+    out, elsewhere = tmp_path / "data", tmp_path / "other"
+    other = synthesise(images, elsewhere, replace(config, seed=seed))
+    put = dataset._put
+
+    def late(made: Path, place: Path) -> None:
+        shutil.copytree(elsewhere, place)  # between our look and our rename
+        put(made, place)
+
+    monkeypatch.setattr(dataset, "_put", late)
+    if seed == config.seed:
+        assert synthesise(images, out, config).digest == other.digest
+    else:
+        with pytest.raises(OSError, match="not empty"):
+            synthesise(images, out, config)
+    assert {path.name for path in tmp_path.iterdir()} == {"data", "other"}
+
+
+def test_augmented_patches_share_their_place_and_get_their_noise_afterwards(tmp_path: Path):
+    images = simulated_clean(1, 128, 0)
+    config = SynthConfig(patches=8, patch=32, peak=(1e6, 1e6), speckle_variance=(0.0, 0.0))
+    plain = synthesise(images, tmp_path / "plain", config)
+    changed = synthesise(images, tmp_path / "dim", replace(config, contrast=(0.5, 0.5)))
+    means = plain.clean.mean(axis=(1, 2)), changed.clean.mean(axis=(1, 2))
+    assert np.abs(means[0] - means[1]).max() < 0.5  # the same places, rounded otherwise
+    ratio = changed.clean.std(axis=(1, 2)) / plain.clean.std(axis=(1, 2))
+    assert np.abs(ratio - 0.5).max() < 0.02
+    # at 1e6 counts the noise is below a level of 8 bits
+    assert np.abs(changed.noisy.astype(int) - changed.clean).max() <= 2

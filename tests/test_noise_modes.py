@@ -192,3 +192,15 @@ def test_impossible_parameters_are_refused() -> None:
         gamma_noise(level(0.5), 0.0, rng)
     with pytest.raises(ValueError, match=r"peak is 0"):
         microscope_noise(level(0.5), 0.0, 0, 0, (1.0,), 0, 0, 1, rng)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_gain_and_offset_are_those_of_the_signal(mode: str) -> None:
+    given = np.random.default_rng(1).uniform(0.1, 0.8, SHAPE).astype(np.float32)
+    ranges = replace(FIXED, noise=mode, gain=(0.9, 0.9), offset=(0.05, 0.05))
+    noisy = add_noise(given, ranges, np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+    rng.uniform(size=2)  # gain and offset are drawn first
+    of_signal = np.float32(0.9) * given + np.float32(0.05)
+    expected = add_noise(of_signal, replace(FIXED, noise=mode), rng)
+    assert np.array_equal(noisy, expected)

@@ -64,6 +64,15 @@ def test_training_draws_from_all_speeds_widened() -> None:
     assert autocorrelation(kernel, 3) == pytest.approx(FAST.lags, abs=1e-6)
 
 
+def test_brightness_is_learned_where_it_was_measured_at_every_speed() -> None:
+    measured = {"gain": Estimate(0.98, 0.97, 0.99), "offset": Estimate(0.02, 0.01, 0.03)}
+    bright = replace(FAST, estimates={**FAST.estimates, **measured})
+    config = SynthConfig(**Profile({"a": bright}, {}).settings())
+    assert (config.gain, config.offset) == ((0.97, 0.99), (0.01, 0.03))
+    other = SynthConfig(**Profile({"a": bright, "b": SLOW}, {}).settings())
+    assert (other.gain, other.offset) == ((1.0, 1.0), (0.0, 0.0))
+
+
 def test_ranges_stay_within_what_can_be_made() -> None:
     estimates = {**FAST.estimates, "lag1": Estimate(0.6, -0.1, 0.64)}
     config = SynthConfig(**Profile({"a": replace(FAST, estimates=estimates)}, {}).settings())

@@ -83,6 +83,26 @@ def test_scans_are_never_simulated_from_images_that_were_trained_on(tmp_path: Pa
         preparation.scans(other, None, None, tmp_path / "cache", clean, everything)
 
 
+def test_a_field_that_was_trained_on_is_not_scored(tmp_path: Path) -> None:
+    clean = write_clean(tmp_path / "clean", 4)
+    chosen = smoke(patch=32, validation=0.25, max_noise=1.0)
+    made, _ = preparation.dataset(chosen, clean, None, tmp_path / "cache")
+    trained = [
+        Path(s["name"]).stem for s in made.manifest["request"]["sources"] if s["side"] == "training"
+    ]
+    for path in clean.iterdir():  # the clean image itself as the slow scan, a noisy one beside it
+        image = read_image(path).image
+        for speed, noise in (("fast", 0.05), ("slow", 0.0)):
+            drawn = np.random.default_rng(0).normal(0, noise, image.shape)
+            scan = np.clip(image + drawn, 0, 1).astype(np.float32)
+            write_image(tmp_path / "scans" / speed / path.name, scan, np.dtype(np.uint8), 255)
+    scans = preparation.scans(chosen, tmp_path / "scans", "slow", tmp_path / "cache")
+    assert len(trained) == 3
+    assert set(scans.fields_among(made.trained_on)) == set(trained) & set(scans.fields) != set()
+    with pytest.raises(ValueError, match=f"--scans: the clean scan of .*{trained[0]}"):
+        preparation._refuse_seen(scans, made)
+
+
 def test_a_single_clean_image_is_cut_and_its_unseen_part_scanned(tmp_path: Path) -> None:
     clean = write_clean(tmp_path / "clean", 1, size=400)
     chosen = smoke(patch=32, validation=0.45, max_noise=1.0)

@@ -13,6 +13,8 @@ from lfranker.costs import seconds_per_step
 from lfranker.curves import validate
 from lfranker.dataset import Dataset, SynthConfig
 from lfranker.losses import Objective, build_objective
+from lfranker.scunet import ConvTransBlock
+from lfranker.train_config import parse_depth
 from lfranker.training import (
     DivergedError,
     TrainConfig,
@@ -38,6 +40,20 @@ def make_data(count: int = 12, patch: int = 16, **settings: Any) -> Dataset:
 
 def make_trainer(config: TrainConfig = TINY, losses: tuple[str, ...] = ("mae",)) -> Trainer:
     return Trainer(build_network(config), build_objective(losses, None), make_data(), config, CPU)
+
+
+def test_depth_is_one_for_all_stages_or_one_of_each() -> None:
+    assert parse_depth("4") == 4
+    assert replace(TINY, depth=parse_depth("0, 1,1,2,1,1,0")).blocks == (0, 1, 1, 2, 1, 1, 0)
+    assert TINY.blocks == (1,) * 7
+    network = build_network(replace(TINY, depth="0,0,0,2,0,0,0"))
+    assert sum(isinstance(part, ConvTransBlock) for part in network.modules()) == 2
+
+
+@pytest.mark.parametrize("depth", ["", "1,2", "-1", "1,1,1,x,1,1,1", "0", "0,0,0,0,0,0,0"])
+def test_impossible_depths_are_named(depth: str) -> None:
+    with pytest.raises(ValueError, match="depth is"):
+        replace(TINY, depth=depth)
 
 
 def test_learning_rate_by_hand() -> None:

@@ -108,7 +108,7 @@ class TrainingRun:
         log_metrics(self._id, summary)
         self._picture()
         # last: a run that has a model needs no more training
-        network = {"config": [config.depth] * 7, "dim": config.dim, "head_dim": config.head_dim}
+        network = {"config": list(config.blocks), "dim": config.dim, "head_dim": config.head_dim}
         log_network(self._id, trainer.ema, network)
         if self.keep_checkpoints:
             self._checkpoint()
