@@ -38,9 +38,13 @@ MOST = 32  # entrants that are compared each with each
 
 @dataclass
 class Found:
-    """Sentences, tables (by file name, without the ending) and plots (caption -> SVG)."""
+    """Sentences, tables (by file name, without the ending) and plots (caption -> SVG).
+
+    noises: those of the sentences that compare noises, the first of which the note has too.
+    """
 
     said: list[str] = field(default_factory=list)
+    noises: list[str] = field(default_factory=list)
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     plots: dict[str, str] = field(default_factory=dict)
 

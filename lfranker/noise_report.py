@@ -35,7 +35,7 @@ def report_noises(
     noises = noises_in(names)
     if not noises or rows.empty:
         return
-    entrants = rows[~rows["baseline"]]
+    entrants, before = rows[~rows["baseline"]], len(found.said)
     for metric in (metric for metric in equivalence if metric in rows):
         whole = cube_of(entrants, metric)
         if whole is None:  # that there is too little is said of the entrants
@@ -50,6 +50,7 @@ def report_noises(
         if cube is not None and len(left) > 1:
             _compare(found, cube, metric, equivalence[metric], seed)
             _components(found, rows, cube, metric, seed)
+    found.noises += found.said[before:]
 
 
 def _compare(found: Found, cube: Cube, metric: str, equivalence: float, seed: int) -> None:

@@ -8,6 +8,7 @@ from lfranker.ranking import NOISY, Ranking
 from lfranker.ranking_notes import listed
 
 NOTE_LIMIT = 7_500  # characters; MLflow cuts a tag at 8,000
+NOISES_LIMIT = 2_000  # of them on noises
 REPORT, COMPARED = "ranking.html", "compared"  # keys of links that are no run's
 WORDS = {REPORT: "The whole report", COMPARED: "The runs compared"}
 
@@ -18,12 +19,14 @@ def note(
     simulated: bool = False,
     caveats: Sequence[str] = (),
     founded: Sequence[str] = (),
+    noises: Sequence[str] = (),
     links: Mapping[str, str] | None = None,
 ) -> str:
     """The ranking on a page of Markdown, the answer first, within NOTE_LIMIT characters.
 
     `caveats` are sentences put right under the answer, `founded` those that say how sure it is,
-    under the leaderboard; `links` are addresses of runs by name, and of pages by the keys of WORDS.
+    under the leaderboard; `noises` those that compare noises, of which the first are shown; `links`
+    are addresses of runs by name, and of pages by the keys of WORDS.
     The table is as narrow as the column that MLflow shows it in: without costs and whys.
     What does not fit is left out from the end, a whole section at a time, and its absence is said.
     """
@@ -49,10 +52,21 @@ def note(
             rows=top,
             links=links,
         ),
+        _which_noise(noises),
         "\n".join(["**How sure this is**", "", *(f"- {text}" for text in founded)] * bool(founded)),
         _winners(ranking, simulated),
     ]
     return _fit([section.rstrip() for section in sections if section])
+
+
+def _which_noise(said: Sequence[str]) -> str:
+    """As many sentences as have room, so that they do not drive out all else."""
+    lines: list[str] = []
+    for sentence in said:
+        if sum(map(len, lines)) + len(sentence) > NOISES_LIMIT:
+            break
+        lines.append(f"- {sentence}")
+    return "\n".join(["**Which noise**", "", *lines] if lines else [])
 
 
 def _fit(sections: Sequence[str]) -> str:

@@ -94,6 +94,8 @@ def test_the_ranking_names_the_best_pair_the_best_noise_and_the_interaction(join
     tags = find_run(joint.info.run_id).data.tags
     answer = tags[NOTE].splitlines()[0]
     assert "Train on **mae @ gamma**: of 6 pairs of losses and noise" in answer
+    _, _, which = tags[NOTE].partition("**Which noise**")
+    assert "gamma is ahead of eq1 by 1.3 (" in which.partition("**How sure this is**")[0]
     assert f"parentRunId%60%20%3D%20%27{joint.info.run_id}%27" in answer
     names = {f.path for f in MlflowClient().list_artifacts(joint.info.run_id, "ranking")}
     assert {"ranking/noises-psnr.csv", "ranking/noises-best-ssim.csv"} < names

@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Run, RunTag
 from mlflow.utils.time import get_current_time_millis
 
+from lfranker.field_report import Found
 from lfranker.note import COMPARED, REPORT, note
 from lfranker.ranking import Ranking
 from lfranker.tracking.queries import PowerSet, key_of, trainings
@@ -25,7 +26,7 @@ def write_note(
     power_set: PowerSet,
     ranking: Ranking,
     simulated: bool,
-    founded: Sequence[str],
+    found: Found,
     doubts: Sequence[str],
 ) -> None:
     """The ranking as the parent's note, with links to the children, and the winners as its tags."""
@@ -33,7 +34,8 @@ def write_note(
         ranking,
         simulated=simulated,
         caveats=doubts,
-        founded=founded,
+        founded=[sentence for sentence in found.said if sentence not in found.noises],
+        noises=found.noises,
         links=_links(power_set),
     )
     tags = {f"{TAG}winner.{criterion}": name for criterion, name in ranking.winners.items()}

@@ -98,7 +98,7 @@ def rank_power_set(
     texts = _texts(results, versions) | {"ranking.md": markdown, "ranking.html": page_of(results)}
     log_texts(parent.info.run_id, {f"{folder}/{name}": text for name, text in texts.items()})
     if own:
-        write_note(power_set, ranking, simulated, found.said, doubts)
+        write_note(power_set, ranking, simulated, found, doubts)
         mark_children(power_set, ranking)
     said = (*found.said, *notices)
     return Report(parent.info.run_id, ranking, markdown, simulated, versions, said, found)
