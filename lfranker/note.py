@@ -8,7 +8,7 @@ from lfranker.ranking import NOISY, Ranking
 from lfranker.ranking_notes import listed
 
 NOTE_LIMIT = 7_500  # characters; MLflow cuts a tag at 8,000
-NOISES_LIMIT = 2_000  # of them on noises
+NOISES_LIMIT = 1_200  # of them on noises
 REPORT, COMPARED = "ranking.html", "compared"  # keys of links that are no run's
 WORDS = {REPORT: "The whole report", COMPARED: "The runs compared"}
 

@@ -21,6 +21,7 @@ from lfranker.noise_effects import (
     over_noises,
 )
 from lfranker.noise_report import report_noises
+from lfranker.note import note
 from lfranker.ranking import rank, tie_key
 
 LOSSES = {"mae": 0.0, "mse": 0.4, "mae+mse": 0.9}
@@ -249,3 +250,12 @@ def test_a_noise_on_which_all_failed_is_named() -> None:
         "compared without gamma, where no loss subset has all" in text for text in found.said
     )
     assert "eq1" in found.tables["noises-psnr"].index
+
+
+def test_of_many_sentences_on_noises_the_note_has_the_first() -> None:
+    board = pd.DataFrame({"psnr": [20.0, 21.0], "ssim": 0.5}, index=["mae @ a", "mae @ b"])
+    said = ["x" * 700, "y" * 400, "z" * 400]
+    text = note(rank(board), noises=said, founded=["It is sure."])
+    assert f"**Which noise**\n\n- {said[0]}\n- {said[1]}\n\n**How sure this is**" in text
+    assert said[2] not in text
+    assert "Which noise" not in note(rank(board), founded=["It is sure."])
