@@ -12,11 +12,13 @@ from tqdm import tqdm
 
 from entrypoints.preparation import Inputs
 from lfranker.balance import described
+from lfranker.entrants import entrant
 from lfranker.experiment import Task, training_fingerprint
 from lfranker.launchers import Job, last_words, run_jobs
+from lfranker.noise_modes import mode_of
 from lfranker.tracking.ownership import refuse_if_busy
 from lfranker.tracking.queries import gather, trainings
-from lfranker.tracking.runs import OPEN, TAG, create_child, end_run, set_tags, take_up
+from lfranker.tracking.runs import OPEN, TAG, create_child, end_run, log_settings, set_tags, take_up
 from lfranker.tracking.scoring import scored
 from lfranker.tracking.training_run import PROGRESS_VARIABLE
 
@@ -34,7 +36,7 @@ class Child:
 
     @property
     def title(self) -> str:
-        return f"{self.task.name} (repeat {self.task.repeat})"
+        return f"{entrant(self.task.name, self.inputs.noise)} (repeat {self.task.repeat})"
 
 
 def adopt(
@@ -59,10 +61,12 @@ def adopt(
         run = known.get((task.name, task.repeat))
         if run is None:
             key = key or parent.data.tags[TAG + "powerset"]
-            run, todo = _create(parent, task, inputs.facts["perceptual"], key, title), "train"
+            run, todo = _create(parent, task, inputs, key, title), "train"
         else:
             take_up(run, parent)
             todo = _todo(run, inputs)
+        if inputs.noise:
+            _name_noise(run, inputs)
         child = Child(task, run, todo, inputs)
         if child.todo == "train":
             MlflowClient().update_run(run.info.run_id, status="SCHEDULED")
@@ -70,6 +74,15 @@ def adopt(
             MlflowClient().set_terminated(run.info.run_id, "FINISHED")
         children.append(child)
     return children
+
+
+def _name_noise(run: Run, inputs: Inputs) -> None:
+    """The noise as a tag, and all of its parameters."""
+    synth = inputs.settings.synth
+    names = (*mode_of(synth.noise).uses, "gain", "offset")  # the last two in every mode
+    uses = {name: getattr(synth, name) for name in names}
+    set_tags(run.info.run_id, {TAG + "noise": inputs.noise})
+    log_settings(run, {"noise": synth.noise, **uses})
 
 
 def _todo(run: Run, inputs: Inputs) -> str:
@@ -82,16 +95,17 @@ def _todo(run: Run, inputs: Inputs) -> str:
     return "" if scored(run, inputs.scans) else "evaluate"
 
 
-def _create(parent: Run, task: Task, perceptual: str, key: str, title: str) -> Run:
+def _create(parent: Run, task: Task, inputs: Inputs, key: str, title: str) -> Run:
     tags = {
         TAG + "powerset": key,
         TAG + "losses": task.name,
         TAG + "repeat": str(task.repeat),
         TAG + "training": training_fingerprint(key, task),
-        TAG + "perceptual": perceptual if "perceptual" in task.losses else "none",
+        TAG + "perceptual": inputs.facts["perceptual"] if "perceptual" in task.losses else "none",
     }
-    name = task.name if task.repeat == 0 else f"{task.name} #{task.repeat}"
-    return create_child(parent, title.format(name), tags)
+    name = entrant(task.name, inputs.noise)
+    numbered = name if task.repeat == 0 else f"{name} #{task.repeat}"
+    return create_child(parent, title.format(numbered), tags)
 
 
 def job_of(child: Child, arguments: Sequence[str], cache: Path) -> Job:
@@ -113,7 +127,7 @@ def job_of(child: Child, arguments: Sequence[str], cache: Path) -> Job:
     ]
     weights = described({name: inputs.loss_weights[name] for name in child.task.losses})
     command = [*python, "entrypoints.train", "--losses", "+".join(child.task.losses)]
-    command += ["--loss-weights", weights, *settings]
+    command += ["--loss-weights", weights, "--data", str(inputs.data.folder), *settings]
     environment |= {
         "MLFLOW_RUN_ID": run_id,
         PROGRESS_VARIABLE: str(_progress_file(cache, run_id)),

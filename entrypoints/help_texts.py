@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from lfranker.noise_modes import MODES
+from lfranker.noise_modes import ALLOWED
 
 HELP: Mapping[str, str] = {
     "steps": "Optimiser steps of each training.",
@@ -29,11 +29,12 @@ HELP: Mapping[str, str] = {
     "peak": "Detected electrons per fully bright pixel; a value or LOW:HIGH.",
     "speckle_variance": "Variance of the speckle; a value or LOW:HIGH.",
     "correlation": "Lag-1 correlation of the noise along the fast axis; a value or LOW:HIGH.",
-    "noise": f"Noise of the patches: {', '.join(MODES)}; a profile that noise-fit wrote; or "
+    "noise": f"Noise of the patches: {ALLOWED}; a profile that noise-fit wrote; or "
     "microscope@DWELL or PROFILE@DWELL, carried to a dwell time such as 280ns.",
-    "sigma": "Read-out noise (microscope, poisson-gaussian), of full scale; a value or LOW:HIGH.",
+    "sigma": "Read-out noise (microscope, poisson-gaussian, gaussian), of full scale; a value or "
+    "LOW:HIGH.",
     "black": "Brightness without signal (microscope), of full scale; a value or LOW:HIGH.",
-    "line_offset": "Line-to-line offset (microscope), of full scale; a value or LOW:HIGH.",
+    "line_offset": "Line-to-line offset (microscope, lines), of full scale; a value or LOW:HIGH.",
     "saturation": "Where the detector ends (microscope), of full scale; a value or LOW:HIGH.",
     "gain": "Noisy scans' brightness by clean ones'; a value or LOW:HIGH (a profile measures it).",
     "offset": "Added to noisy scans' brightness, of full scale; a value or LOW:HIGH.",

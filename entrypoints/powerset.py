@@ -13,14 +13,20 @@ from tqdm import tqdm
 
 from entrypoints import options as o
 from entrypoints import preparation
-from entrypoints.children import Means, adopt
+from entrypoints.children import Child, Means, adopt, closing
 from entrypoints.learning_rates import check_learning_rate
+from entrypoints.noises import (
+    inputs_on_each,
+    keys_of,
+    noises_options,
+    settings_logged,
+)
 from entrypoints.rank import report
 from entrypoints.refinement import refine
 from lfranker.costs import STARTING, as_clock, scoring_seconds, seconds_per_step
 from lfranker.dataset import SynthConfig
 from lfranker.estimates import LONG, Estimate, costs, to_time
-from lfranker.experiment import Task, powerset_key, tasks
+from lfranker.experiment import Task, tasks
 from lfranker.launchers import available_cores, terminate_as_interrupt
 from lfranker.learning_rate import FACTORS, MOST
 from lfranker.losses import parse_losses, subset_name
@@ -31,7 +37,7 @@ from lfranker.subset_rule import SubsetRule
 from lfranker.tracking.datasets import log_dataset
 from lfranker.tracking.ownership import sweep
 from lfranker.tracking.pictures import log_pictures
-from lfranker.tracking.queries import SUBSETS
+from lfranker.tracking.queries import SUBSETS, noises_of
 from lfranker.tracking.rescoring import score_version
 from lfranker.tracking.runs import TAG, log_settings, own_run, set_tags
 from lfranker.tracking.scoring import log_scans, score_baselines
@@ -46,7 +52,7 @@ MOST_JOBS = 8  # at once unless told: each process holds torch and a network in 
 @click.option("--repeats", type=click.IntRange(1), default=1, help="Paired repeats of each subset.")
 @o.word_option("--jobs", "auto", o.at_least_one, "Trainings at once.")
 @o.combine(o.seed_option, o.perceptual_option, o.init_option, o.device_option)
-@o.combine(o.loss_weights_option, o.subset_options)
+@o.combine(o.loss_weights_option, o.subset_options, noises_options)
 @o.yes_no_option(
     "--check-learning-rate",
     "Train the top set and the worst single loss at half and double the rate too: who wins then?",
@@ -78,20 +84,21 @@ def main(losses: tuple[str, ...] | None, dry_run: bool, **asked: Any) -> None:
         try:
             rule = _rule(asked)
             rule.subsets(chosen)  # what is wrong with it is said before any work
-            inputs = preparation.inputs(chosen, asked)
-            for notice in inputs.notices:
+            every = inputs_on_each(chosen, asked)
+            inputs = every[0]
+            for notice in (notice for own in every for notice in own.notices):
                 click.echo(f"note: {notice}", err=True)
             plan = tasks(chosen, asked["repeats"], inputs.settings.train, inputs.label, rule)
             if asked["refine"]:
                 _check_refinable(plan, inputs)
             jobs = asked["jobs"] or _jobs(inputs)
-            estimate = _estimate(plan, inputs, jobs, _more(asked))
+            estimate = _estimate(plan, inputs, jobs, _more(asked), len(every))
             click.echo(estimate)
             if dry_run or not _go_ahead(estimate, asked["yes"]):
                 set_tags(run.info.run_id, {TAG + "role": "dry-run"})
                 return
             cost = {task.name: estimate.found.by_subset[task.losses] for task in plan}
-            _conduct(run, plan, inputs, jobs, cost, {**asked, "losses": chosen, "rule": rule})
+            _conduct(run, plan, every, jobs, cost, {**asked, "losses": chosen, "rule": rule})
         except ValueError as error:
             raise click.UsageError(str(error)) from error
 
@@ -104,25 +111,25 @@ def _rule(asked: dict[str, Any]) -> SubsetRule:
 def _conduct(
     run: Run,
     plan: list[Task],
-    inputs: preparation.Inputs,
+    every: list[preparation.Inputs],
     jobs: int,
     cost: dict[str, float],
     asked: dict[str, Any],
 ) -> None:
-    facts, config = inputs.facts, inputs.settings.train
-    key = powerset_key(config, facts)
+    inputs, (key, of_noises) = every[0], keys_of(every)
     names = subset_name(asked["losses"], perceptual=inputs.label).replace("+", ",")
     rule = asked["rule"].shown(inputs.label)
     tags = {"powerset": key, "loss-set": names, "repeats": str(asked["repeats"])}
     run_id = run.info.run_id
     set_tags(run_id, {TAG + name: value for name, value in tags.items()})
-    set_tags(run_id, {SUBSETS: rule.to_text()})
-    run.data.tags[TAG + "powerset"] = key
-    used = {**inputs.settings.used, **facts, **inputs.weights_logged(), **rule.settings()}
+    set_tags(run_id, {SUBSETS: rule.to_text(), **of_noises})
+    run.data.tags.update({TAG + "powerset": key, **of_noises})
+    used = {**settings_logged(every), **rule.settings()}
     log_settings(run, {**used, "jobs": jobs, "used_losses": names})
-    log_dataset(inputs.data, "training")
+    for own in every:
+        log_dataset(own.data, "training")
     log_scans(run_id, inputs.scans)
-    children = adopt(run, plan, inputs, asked["take_over"])
+    children = _children(run, plan, every, asked["take_over"])
     kept = sum(not child.todo for child in children)
     if kept:
         click.echo(f"{kept} of {len(children)} trainings are finished already and kept")
@@ -142,14 +149,30 @@ def _conduct(
         report(run_id, asked["model_name"], ranking, rescore=rescore)
 
 
+def _children(
+    run: Run, plan: list[Task], every: list[preparation.Inputs], take_over: bool
+) -> list[Child]:
+    """Of all noises, those of a repeat together."""
+    if len(every) == 1:
+        return adopt(run, plan, every[0], take_over)
+    keys, children = noises_of(run), list[Child]()
+    try:
+        for own in every:
+            children += adopt(run, plan, own, take_over, keys[own.noise])
+    except BaseException:
+        with closing(children):
+            raise
+    return sorted(children, key=lambda child: child.task.repeat)
+
+
 def _say(text: str) -> None:
     tqdm.write(text, file=sys.stderr)
 
 
 def _passed_on(inputs: preparation.Inputs, asked: dict[str, Any]) -> list[str]:
     """What the trainings are told beside their settings: prepared once, for all of them."""
-    words = ["--preset", asked["preset"], "--data", str(inputs.data.folder)]
-    words += ["--perceptual", str(inputs.perceptual_choice), "--device", inputs.device.type]
+    words = ["--preset", asked["preset"], "--device", inputs.device.type]
+    words += ["--perceptual", str(inputs.perceptual_choice)]
     words += ["--init", str(inputs.init or "none"), "--cache", str(asked["cache"])]
     return [*words, "--keep-checkpoints", str(asked["keep_checkpoints"]).lower()]
 
@@ -174,7 +197,9 @@ def _more(asked: dict[str, Any]) -> int:
     return checks + (asked["refine"] + asked["repeats"] - 1 if asked["refine"] else 0)
 
 
-def _estimate(plan: list[Task], inputs: preparation.Inputs, jobs: int, more: int) -> Estimate:
+def _estimate(
+    plan: list[Task], inputs: preparation.Inputs, jobs: int, more: int, noises: int
+) -> Estimate:
     """Times steps of all subsets, or of some where they are many."""
     config = inputs.settings.train
     torch.set_num_threads(config.threads)
@@ -185,7 +210,7 @@ def _estimate(plan: list[Task], inputs: preparation.Inputs, jobs: int, more: int
     }
     overhead = scoring_seconds(config, inputs.scans, inputs.device) + STARTING
     repeats = len(plan) // len(subsets)
-    return Estimate(costs(timed, subsets), repeats, config.steps, jobs, overhead, more)
+    return Estimate(costs(timed, subsets), repeats, config.steps, jobs, overhead, more, noises)
 
 
 def _go_ahead(estimate: Estimate, yes: bool) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from entrypoints.settings import Settings, settings, with_stored
-from lfranker.balance import UNIT, check_named, described, loss_weights
+from lfranker.balance import UNIT, Choice, check_named, described, loss_weights
 from lfranker.dataset import (
     CleanImage,
     Dataset,
@@ -59,11 +59,16 @@ def dataset(
     if data is not None:
         return read_dataset(data), []
     images, notices = clean_images(chosen, clean)
+    made = dataset_of(images, chosen, cache)
+    return made, [*notices, *made.notices]
+
+
+def dataset_of(images: list[CleanImage], chosen: Settings, cache: Path) -> Dataset:
+    """The dataset made from these images, kept in the cache."""
     name = fingerprint(
         {**chosen.synth.determining(), "sources": [image.sha256 for image in images]}
     )
-    made = synthesise(images, cache / "datasets" / name, chosen.synth)
-    return made, [*notices, *made.notices]
+    return synthesise(images, cache / "datasets" / name, chosen.synth)
 
 
 def scans(
@@ -143,6 +148,7 @@ class Inputs:
     loss_weights: dict[str, float]  # of every term, by the name of its loss
     facts: dict[str, str]
     notices: list[str]
+    noise: str = ""  # its label among several that are compared
 
     def objective(self, losses: Sequence[str]) -> Objective:
         """The weighted sum of some of the losses."""
@@ -162,8 +168,11 @@ class Inputs:
         return {f"init {self.init.stem}": partial(denoise, network)}
 
 
-def inputs(losses: tuple[str, ...], asked: Mapping[str, Any]) -> Inputs:
-    """Prepare all inputs from a command's options. Raises ValueError naming the option."""
+def inputs(losses: tuple[str, ...], asked: Mapping[str, Any], noise: str = "") -> Inputs:
+    """Prepare all inputs from a command's options. Raises ValueError naming the option.
+
+    ``noise`` is the label of the noise where several are compared.
+    """
     chosen = settings(asked["preset"], asked["seed"], asked)
     if asked["data"] is not None:
         chosen = with_stored(chosen, asked["data"], asked)
@@ -192,15 +201,21 @@ def inputs(losses: tuple[str, ...], asked: Mapping[str, Any]) -> Inputs:
         for loss in losses
         if not tells_enough([loss])
     ]
-    if described(weighting) != UNIT:
-        said = ", ".join(f"{name} {weight:g}" for name, weight in by_term.items())
-        told.append(f"weights of the losses: {said}")
+    told += weights_notices(weighting, by_term, noise)
     everything = [*told, *notices, *scored.notices]
     label = weights.label if weights else "perceptual"
     choice = weights.choice if weights else asked["perceptual"]
     return Inputs(
-        chosen, data, scored, where, init, network, choice, label, by_term, facts, everything
+        chosen, data, scored, where, init, network, choice, label, by_term, facts, everything, noise
     )
+
+
+def weights_notices(weighting: Choice, by_term: Mapping[str, float], noise: str) -> list[str]:
+    """The weights of the losses, where they are not 1 each."""
+    if described(weighting) == UNIT:
+        return []
+    said = ", ".join(f"{name} {weight:g}" for name, weight in by_term.items())
+    return [f"weights of the losses{' on ' * bool(noise)}{noise}: {said}"]
 
 
 def _refuse_seen(scored: ScanSet, data: Dataset) -> None:

@@ -9,6 +9,7 @@ from mlflow.entities import Run
 from entrypoints.children import Child, Means, adopt, closing
 from entrypoints.preparation import Inputs
 from lfranker.balance import described
+from lfranker.entrants import is_hybrid
 from lfranker.experiment import Task, powerset_key
 from lfranker.ranking import Ranking
 from lfranker.refine import Weights, best, propose
@@ -59,7 +60,7 @@ def winning_hybrid(ranking: Ranking) -> str | None:
     """The champion, or where that is a single loss the best subset of several."""
     board = ranking.leaderboard
     able = board.index[board["outcome"].eq("ok") & ~board["baseline"]]
-    return next((str(name) for name in able if "+" in str(name)), None)
+    return next((str(name) for name in able if is_hybrid(str(name))), None)
 
 
 @dataclass(frozen=True)

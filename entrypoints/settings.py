@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lfranker.dataset import SynthConfig, read_dataset
-from lfranker.noise_choice import refuse_unused, with_noise
+from lfranker.noise_choice import blind_ranges, refuse_unused, with_noise
 from lfranker.presets import PRESETS, Preset
 from lfranker.training import TrainConfig
 
@@ -32,6 +32,8 @@ def settings(preset: str, seed: int, changes: Mapping[str, Any]) -> Settings:
     found = Settings(chosen, _changed(chosen.train, given), _changed(chosen.synth, given))
     if given.get("data") is None:  # otherwise the stored dataset says what its noise is
         refuse_unused(given, found.synth.noise)
+        unless_told = blind_ranges(found.synth.ranges, given)
+        found = replace(found, synth=_changed(found.synth, unless_told))
     return found
 
 

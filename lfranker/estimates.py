@@ -71,12 +71,14 @@ class Estimate:
     jobs: int  # trainings at once
     overhead: float  # of each training: starting and scoring
     more: int = 0  # trainings after the ranking at the most, of subsets not known yet
+    noises: int = 1  # that each subset is trained on
 
     @property
     def total(self) -> float:
         """If nothing is finished yet."""
         each = [self._training(s) for s in self.found.by_subset.values()]
-        return max((self.repeats * sum(each) + self.more * max(each)) / self.jobs, *each)
+        planned = self.repeats * self.noises * sum(each)
+        return max((planned + self.more * max(each)) / self.jobs, *each)
 
     def _training(self, seconds_per_step: float) -> float:
         return seconds_per_step * self.steps + self.overhead
@@ -88,10 +90,11 @@ class Estimate:
             lines = [f"  {'+'.join(s):<32} {t:7.3f} s a step" for s, t in by_subset.items()]
         else:
             lines = self._by_size()
+        on_each = f", each subset on {self.noises} noises" if self.noises > 1 else ""
         return "\n".join(
             (
-                f"{self.repeats * len(by_subset):,} trainings of {self.steps:,} steps, "
-                f"{self.jobs} at once:",
+                f"{self.repeats * self.noises * len(by_subset):,} trainings of {self.steps:,} "
+                f"steps, {self.jobs} at once{on_each}:",
                 *lines,
                 *([f"  and up to {self.more:,} more after the ranking"] if self.more else []),
                 f"about {as_clock(self.total)} in all, if nothing is finished yet",
@@ -105,7 +108,8 @@ class Estimate:
         return [
             *(
                 f"  {len(s):6,} subsets of {size}: {min(s):.3f} to {max(s):.3f} s a step, "
-                f"{as_clock(self.repeats * sum(map(self._training, s)))} one after another"
+                f"{as_clock(self.repeats * self.noises * sum(map(self._training, s)))} one after "
+                f"another"
                 for size, s in sorted(sizes.items())
             ),
             f"  ({self.found.timed} subsets timed; the others add up from them, which for those "

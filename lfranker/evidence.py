@@ -4,15 +4,17 @@ All from scores of single fields after single repeats; fields of one place count
 score is the mean over the scan speeds, so that what belongs together stays together.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from lfranker.agreement import kendall_tau, kendall_w, pareto_front
-from lfranker.attribution import interactions, mean_effects, pairs, shapley
+from lfranker.attribution import Subset, interactions, mean_effects, pairs, shapley
 from lfranker.cubes import Cube
+from lfranker.entrants import losses_of
 from lfranker.metrics import METRICS
 from lfranker.needed import fields_needed, repeats_needed, standard_error
 from lfranker.ranking_notes import listed
@@ -135,19 +137,36 @@ def front(rows: pd.DataFrame, metrics: Sequence[str]) -> list[str]:
     return pareto_front(rows.groupby("name")[list(metrics)].mean())
 
 
-def attributions(cube: Cube, noisy: NDArray[np.float64] | None, seed: int) -> pd.DataFrame:
+def attributions(
+    cube: Cube,
+    noisy: NDArray[np.float64] | None,
+    seed: int,
+    named: Callable[[str], str] = losses_of,
+    same: Callable[[Subset], Subset] | None = None,
+) -> pd.DataFrame:
     """Mean effect, Shapley value and interactions with intervals; a row for each.
 
     ``noisy`` (places, repeats) are the scores of the noisy input, the value of no loss at all;
     None where they are not known. Without them, or where a subset is missing, there are only the
     mean effects, over the pairs of subsets that there are; `pairs` says of how many.
+
+    ``named``: what of an entrant's name is a subset, joined by +. Entrants of the same subset (its
+    losses on several noises, say) count as their mean: the company must be the same for every
+    subset, as in `noise_effects.balanced`. ``same``: for a subset that was not trained one that is
+    the same thing, so that Shapley values know it too.
     """
-    subsets = [frozenset(name.split("+")) for name in cube.names]
+    subsets: dict[Subset, list[int]] = {}
+    for at, name in enumerate(cube.names):
+        subsets.setdefault(frozenset(named(name).split("+")), []).append(at)
     rows = list(_mean_effects(subsets, cube, seed))
     losses = frozenset[str]().union(*subsets)
-    if noisy is not None and len(subsets) == 2 ** len(losses) - 1:
-        values = dict(zip(subsets, cube.scores, strict=True))
+    values = {subset: cube.scores[at].mean(axis=0) for subset, at in subsets.items()}
+    if noisy is not None:
         values[frozenset()] = np.broadcast_to(noisy, cube.scores.shape[1:])
+    if same is not None:
+        every = (frozenset(s) for n in range(len(losses) + 1) for s in combinations(losses, n))
+        values |= {s: values[same(s)] for s in every if s not in values and same(s) in values}
+    if len(losses) > 1 and len(values) == 2 ** len(losses):
         single = {(loss,): v for loss, v in shapley(values).items()}
         rows += [_alone("Shapley value", names, v, seed) for names, v in single.items()]
         rows += [_alone("interaction", n, v, seed) for n, v in interactions(values).items()]
@@ -155,11 +174,12 @@ def attributions(cube: Cube, noisy: NDArray[np.float64] | None, seed: int) -> pd
 
 
 def _mean_effects(
-    subsets: Sequence[frozenset[str]], cube: Cube, seed: int
+    subsets: Mapping[Subset, Sequence[int]], cube: Cube, seed: int
 ) -> Iterator[dict[str, str | float]]:
     """As contrasts of the entrants, whose repeats tell of each other's luck."""
     squares, chance = _asked(cube, seed)
-    units = dict(zip(subsets, np.eye(len(subsets)), strict=True))
+    unit = np.eye(len(cube.names))
+    units = {subset: unit[list(at)].mean(axis=0) for subset, at in subsets.items()}
     counts = {loss: len(found) for loss, found in pairs(units).items()}
     for loss, coefficients in mean_effects(units).items():
         interval = contrast_interval(coefficients, squares, chance)

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lfranker.cubes import LEAST_PLACES, Cube, cube_of
+from lfranker.entrants import losses_of, noises_in
 from lfranker.evidence import (
     agreement,
     attributions,
@@ -19,6 +20,8 @@ from lfranker.evidence import (
 )
 from lfranker.hybrids import hybrid_advantage
 from lfranker.leaderboards import tables, title_of
+from lfranker.loss_names import LOSS_ORDER
+from lfranker.noise_effects import balanced, over_noises
 from lfranker.plots import (
     attribution_plot,
     chance_plot,
@@ -35,9 +38,13 @@ MOST = 32  # entrants that are compared each with each
 
 @dataclass
 class Found:
-    """Sentences, tables (by file name, without the ending) and plots (caption -> SVG)."""
+    """Sentences, tables (by file name, without the ending) and plots (caption -> SVG).
+
+    noises: those of the sentences that compare noises, the first of which the note has too.
+    """
 
     said: list[str] = field(default_factory=list)
+    noises: list[str] = field(default_factory=list)
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     plots: dict[str, str] = field(default_factory=dict)
 
@@ -58,14 +65,17 @@ def report_fields(
     rows: pd.DataFrame,
     samples: Mapping[str, Ranking],
     equivalence: Mapping[str, float],
-    losses: Sequence[str],
+    names: Sequence[str],
     seed: int,
+    order: Sequence[str] = LOSS_ORDER,
 ) -> Found:
     """All that is found; that nothing is, where no run has scores of its fields.
 
-    ``rows`` as of `field_scores`; ``losses`` are the names of all subsets that were to be trained.
+    ``rows`` as of `field_scores`; ``names`` are those of all entrants that were to be trained;
+    ``order`` decides ties. What losses add, and whether noisier scans want hybrids, are means over
+    the noises where several are compared.
     """
-    found = Found()
+    found, losses = Found(), list(dict.fromkeys(map(losses_of, names)))
     if left_out := _left_out(losses):
         found.said.append(left_out)
     if rows.empty:
@@ -82,7 +92,7 @@ def report_fields(
         _attribution(found, rows, cube, metric, losses, seed)
         _compare(found, cube, metric, equivalence[metric], seed)
     _hybrids(found, rows, known, seed)
-    selection = cross_fit(entrants, seed)
+    selection = cross_fit(entrants, seed, order)
     if selection is not None:
         found.said.append(str(selection))
         found.tables["selection"] = selection.won.to_frame()
@@ -145,30 +155,39 @@ def _samples(found: Found, samples: Mapping[str, Ranking]) -> None:
 def _attribution(
     found: Found, rows: pd.DataFrame, cube: Cube, metric: str, losses: Sequence[str], seed: int
 ) -> None:
-    effects = attributions(cube, _noisy(rows, cube, metric), seed)
-    if effects.empty:
+    label, noises, whole = title_of(metric), len(noises_in(cube.names)), balanced(cube)
+    kept = set() if whole is None else set(map(losses_of, whole.names))
+    gone = [name for name in losses if name not in kept]
+    effects = attributions(whole or cube, noisy_scores(rows, cube, metric), seed)
+    if whole is None or effects.empty:
+        if noises and gone:
+            found.said.append(
+                f"{label}: what each loss adds cannot be said: on some noise {listed(gone)} "
+                f"failed, collapsed or lack scores, and what is left has no pairs without "
+                f"and with a loss."
+            )
         return
-    label = title_of(metric)
-    gone = [name for name in losses if name not in cube.names]
     if gone:
         found.said.append(
             f"{label}: what each loss adds is without {listed(gone)}, which failed, collapsed or "
-            f"lack scores: mean effects over the pairs that are left, no Shapley values."
+            f"lack scores{' on some noise' * bool(noises)}: mean effects over the pairs that are "
+            f"left, no Shapley values."
         )
     found.tables[f"attribution-{metric}"] = effects.set_index(["kind", "losses"])
-    caption = f"{label}: what each loss adds, {cube.title}"
+    over = f"mean over {noises} noises, " if noises else ""
+    caption = f"{label}: what each loss adds, {over}{cube.title}"
     found.plots[caption] = attribution_plot(effects, label)
 
 
-def _noisy(rows: pd.DataFrame, cube: Cube, metric: str) -> NDArray[np.float64] | None:
-    """(places, 1), or None where the noisy input was not scored at all of them."""
+def noisy_scores(rows: pd.DataFrame, cube: Cube, metric: str) -> NDArray[np.float64] | None:
+    """Of the noisy input, (places, 1); None where it was not scored at all of them."""
     noisy = rows[rows["name"] == NOISY].groupby("place", sort=False)[metric].mean()
     values = noisy.reindex(list(cube.places)).to_numpy(float)[:, None]
     return values if np.isfinite(values).all() else None
 
 
 def _hybrids(found: Found, rows: pd.DataFrame, metrics: Sequence[str], seed: int) -> None:
-    entrants, speeds = rows[~rows["baseline"]], _noisiest_first(rows)
+    entrants, speeds = over_noises(rows[~rows["baseline"]]), _noisiest_first(rows)
     said = []
     for metric in metrics:
         advantage = hybrid_advantage(entrants, metric, speeds, seed)

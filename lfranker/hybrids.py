@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from lfranker.cubes import LEAST_PLACES, Cube, cube_of
+from lfranker.entrants import is_hybrid
 from lfranker.uncertainty import Chance, contrast_interval, mean_squares
 
 BETWEEN = "noisiest less cleanest"
@@ -50,7 +51,7 @@ def hybrid_advantage(
     contrasts: dict[str, Cube] = {}
     for speed in speeds:
         cube = cube_of(rows[rows["speed"] == speed], metric)
-        if cube is not None and len({"+" in name for name in cube.names}) == 2:
+        if cube is not None and len(set(map(is_hybrid, cube.names))) == 2:
             contrasts[speed] = cube
     if not contrasts:
         return None
@@ -68,7 +69,7 @@ def _less(first: Cube, last: Cube) -> Cube | None:
     """Scores of the first less those of the last, of what both have; None where that is little."""
     names = tuple(name for name in first.names if name in last.names)
     places = tuple(place for place in first.places if place in last.places)
-    if len(places) < LEAST_PLACES or len({"+" in name for name in names}) < 2:
+    if len(places) < LEAST_PLACES or len(set(map(is_hybrid, names))) < 2:
         return None
     one, other = (
         cube.scores[[cube.names.index(name) for name in names]][
@@ -81,7 +82,7 @@ def _less(first: Cube, last: Cube) -> Cube | None:
 
 def _interval(cube: Cube, seed: int) -> tuple[float, float, float]:
     """Of the mean of the hybrids less that of the single losses."""
-    hybrid = np.array(["+" in name for name in cube.names])
+    hybrid = np.array([is_hybrid(name) for name in cube.names])
     coefficients = hybrid / hybrid.sum() - ~hybrid / (~hybrid).sum()
     squares = mean_squares(cube.scores)
     interval = contrast_interval(coefficients, squares, Chance(squares, seed))

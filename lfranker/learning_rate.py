@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from lfranker.entrants import is_hybrid
 from lfranker.gate import judge
 from lfranker.ranking import CHAMPION_METRICS, Ranking, rank
 
@@ -27,7 +28,7 @@ def subsets_to_check(ranking: Ranking, top_sets: Sequence[Sequence[str]]) -> lis
     top = [name for name in fit if all(name in found for found in top_sets)]
     first = [ranking.champion] if ranking.champion else []
     chosen = [*dict.fromkeys([*first, *(top if len(top) > 1 else fit)])][:MOST]
-    single = [name for name in fit if "+" not in name and name not in chosen]
+    single = [name for name in fit if not is_hybrid(name) and name not in chosen]
     return [*chosen, *single[-1:]]
 
 

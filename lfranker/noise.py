@@ -43,6 +43,16 @@ def speckle_noise(clean: Image, variance: float, rng: np.random.Generator) -> Im
     return clean + clean * normal * np.float32(math.sqrt(variance))
 
 
+def read_out_noise(clean: Image, sigma: float, rng: np.random.Generator) -> Image:
+    """What the electronics add to ``clean``: normal, of deviation ``sigma``, without it."""
+    return np.float32(sigma) * rng.standard_normal(clean.shape, dtype=np.float32)
+
+
+def line_offsets(clean: Image, deviation: float, rng: np.random.Generator) -> Image:
+    """A normal offset of every line of ``clean``, (h, 1)."""
+    return np.float32(deviation) * rng.standard_normal((len(clean), 1), dtype=np.float32)
+
+
 def mixed_noise(
     clean: Image,
     alpha: float,
@@ -61,7 +71,7 @@ def mixed_noise(
     """
     noise = np.float32(alpha) * (shot_noise(clean, peak, rng) - clean)
     noise += np.float32(beta) * (speckle_noise(clean, speckle_variance, rng) - clean)
-    return _on(clean, noise, correlation)
+    return put_on(clean, noise, correlation)
 
 
 def literal_noise(
@@ -90,7 +100,7 @@ def sequential_noise(
     The variance is x/peak + s (x^2 + x/peak), s being ``speckle_variance``.
     """
     noisy = speckle_noise(shot_noise(clean, peak, rng), speckle_variance, rng)
-    return _on(clean, noisy - clean, correlation)
+    return put_on(clean, noisy - clean, correlation)
 
 
 def poisson_gaussian_noise(
@@ -98,8 +108,8 @@ def poisson_gaussian_noise(
 ) -> Image:
     """Shot noise and read-out noise: clamp(P + sigma n, 0, 1), variance x/peak + sigma^2."""
     noise = shot_noise(clean, peak, rng) - clean
-    noise += np.float32(sigma) * rng.standard_normal(clean.shape, dtype=np.float32)
-    return _on(clean, noise, correlation)
+    noise += read_out_noise(clean, sigma, rng)
+    return put_on(clean, noise, correlation)
 
 
 def gamma_noise(
@@ -113,7 +123,7 @@ def gamma_noise(
         raise ValueError(f"speckle variance is {speckle_variance}; gamma noise needs more than 0")
     looks = 1 / speckle_variance
     factor = rng.standard_gamma(looks, clean.shape, dtype=np.float32) / np.float32(looks)
-    return _on(clean, clean * factor - clean, correlation)
+    return put_on(clean, clean * factor - clean, correlation)
 
 
 def microscope_noise(
@@ -143,17 +153,18 @@ def microscope_noise(
     signal = np.maximum(clean - np.float32(black), 0)
     noise = shot_noise(signal, counts, rng) - signal
     noise *= np.float32(math.sqrt(counts / peak))
-    noise += np.float32(sigma) * rng.standard_normal(clean.shape, dtype=np.float32)
+    noise += read_out_noise(clean, sigma, rng)
     deviation = np.sqrt(signal * np.float32(1 / peak) + np.float32(sigma**2))
     np.divide(noise, deviation, out=noise, where=deviation > 0)
     noise = filter_fast_axis(noise, taps)
     noise *= deviation
-    noise += np.float32(line_offset) * rng.standard_normal((len(clean), 1), dtype=np.float32)
+    noise += line_offsets(clean, line_offset, rng)
     noise += clean
     return np.clip(noise, 0, saturation, out=noise)
 
 
-def _on(clean: Image, noise: Image, correlation: float) -> Image:
+def put_on(clean: Image, noise: Image, correlation: float) -> Image:
+    """clamp(x + ``noise``, 0, 1), the white noise filtered along x; it may be changed in place."""
     noise = correlate_fast_axis(noise, correlation)
     noise += clean
     return np.clip(noise, 0, 1, out=noise)

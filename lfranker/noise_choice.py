@@ -5,8 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lfranker.noise import Range
 from lfranker.noise_carry import carry
-from lfranker.noise_modes import MODES
+from lfranker.noise_components import COMPONENTS, canonical, components_of
+from lfranker.noise_modes import ALLOWED, MODES, NoiseRanges, mode_of
 from lfranker.noise_profile import LAGS, Estimate, Profile, SpeedNoise, read_profile
 from lfranker.speeds import seconds_of
 
@@ -18,13 +20,15 @@ FEI_LAGS = (0.49, 0.10, 0.03)
 
 
 def parse_noise(text: str) -> dict[str, Any]:
-    """Settings for MODE, PROFILE.json, PROFILE.json@DWELL or microscope@DWELL.
+    """Settings for MODE, COMPONENT+COMPONENT, PROFILE.json, PROFILE.json@DWELL, microscope@DWELL.
 
     DWELL is a time such as 280ns: the profile carried to it. Of a profile with several speeds the
     measured one nearest in dwell time is carried.
     """
     if text in MODES:
         return {"noise": text}
+    if components_of(text):
+        return {"noise": canonical(text)}
     head, _, dwell = text.rpartition("@")
     seconds = seconds_of(dwell) if head else None
     if seconds is None:
@@ -68,13 +72,34 @@ def with_noise(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def refuse_unused(given: Mapping[str, Any], mode: str) -> None:
     """ValueError names an option without effect on the mode of the noise."""
-    parameters = {name for known in MODES.values() for name in known.uses}
-    for name in sorted(parameters - set(MODES[mode].uses)):
+    for name in unused(mode):
         if given.get(name) is not None:
             raise ValueError(
                 f"--{name.replace('_', '-')} has no effect on noise {mode!r}; its parameters are "
-                f"{', '.join(MODES[mode].uses)}"
+                f"{', '.join(mode_of(mode).uses)}"
             )
+
+
+def unused(mode: str) -> list[str]:
+    """Settings that some noise has, but this one has not."""
+    parameters = {name for known in MODES.values() for name in known.uses}
+    return sorted(parameters - set(mode_of(mode).uses))
+
+
+def blind_ranges(ranges: NoiseRanges, given: Mapping[str, Any]) -> dict[str, Range]:
+    """For each component of the noise whose range is zero the range that it has unless told.
+
+    ValueError where a zero is ``given``: the noise would not be what its name says.
+    """
+    parts = [COMPONENTS[name] for name in COMPONENTS if name in components_of(ranges.noise)]
+    silent = [part for part in parts if getattr(ranges, part.parameter) == (0.0, 0.0)]
+    for part in silent:
+        if given.get(part.parameter) is not None:
+            raise ValueError(
+                f"--{part.parameter.replace('_', '-')} 0 leaves nothing of a component of noise "
+                f"{ranges.noise!r}: leave that component out, or give a range above 0"
+            )
+    return {part.parameter: part.blind for part in silent}
 
 
 def fei_profile() -> Profile:
@@ -87,8 +112,8 @@ def _profile(text: str) -> Profile:
     path = Path(text).expanduser()
     if not path.is_file():
         raise ValueError(
-            f"neither a mode nor a file; allowed are {', '.join(MODES)}, microscope@DWELL, a "
-            "profile of noise-fit, and PROFILE@DWELL, DWELL being a time such as 280ns"
+            f"neither a mode nor a file; allowed are {ALLOWED}, microscope@DWELL, a profile of "
+            "noise-fit, and PROFILE@DWELL, DWELL being a time such as 280ns"
         )
     return read_profile(path)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from lfranker.noise import (
     poisson_gaussian_noise,
     sequential_noise,
 )
+from lfranker.noise_components import COMPONENTS, canonical, components_of, composed_noise
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class NoiseRanges:
     peak: Range  # counts at full scale, drawn log-uniformly
     speckle_variance: Range  # relative
     correlation: Range  # lag 1 along x
-    noise: str = "eq1"  # one of MODES
+    noise: str = "eq1"  # one of MODES, or components joined by +
     sigma: Range = (0.0, 0.03)  # read-out noise, of full scale; 0.016 in one instrument at 100 ns
     black: Range = (0.0, 0.0)  # brightness without signal, of full scale
     line_offset: Range = (0.0, 0.0)  # deviation of the lines' offsets, of full scale
@@ -60,9 +61,30 @@ MODES: Mapping[str, Mode] = {
 }
 
 
+ALLOWED = f"{', '.join(MODES)}, or some of {', '.join(COMPONENTS)} joined by +"
+
+
+def mode_of(noise: str) -> Mode:
+    """One of MODES, or of components. Raises ValueError where there is no such noise."""
+    if noise in MODES:
+        return MODES[noise]
+    if not components_of(noise):
+        raise ValueError(f"noise is {noise!r}; allowed are {ALLOWED}")
+    if canonical(noise) != noise:
+        raise ValueError(f"noise is {noise!r}; its components are named {canonical(noise)}")
+    return _composed(noise)
+
+
+@cache
+def _composed(noise: str) -> Mode:
+    names = tuple(noise.split("+"))
+    uses = tuple(COMPONENTS[name].parameter for name in names)
+    return Mode(partial(composed_noise, names=names), uses)
+
+
 def add_noise(clean: Image, ranges: NoiseRanges, rng: np.random.Generator) -> Image:
     """``clean`` with noise of the mode; parameters and noise are drawn from ``rng`` alone."""
-    mode = MODES[ranges.noise]
+    mode = mode_of(ranges.noise)
     seen = _as_noisy(clean, ranges, rng)
     values = {name: _draw(name, getattr(ranges, name), rng) for name in mode.uses}
     return mode.apply(seen, rng=rng, **values)

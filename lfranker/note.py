@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
+from lfranker.entrants import counted
 from lfranker.leaderboards import line, tables, title_of, to_markdown, writer
 from lfranker.ranking import NOISY, Ranking
 from lfranker.ranking_notes import listed
 
 NOTE_LIMIT = 7_500  # characters; MLflow cuts a tag at 8,000
+NOISES_LIMIT = 1_200  # of them on noises
 REPORT, COMPARED = "ranking.html", "compared"  # keys of links that are no run's
 WORDS = {REPORT: "The whole report", COMPARED: "The runs compared"}
 
@@ -17,12 +19,14 @@ def note(
     simulated: bool = False,
     caveats: Sequence[str] = (),
     founded: Sequence[str] = (),
+    noises: Sequence[str] = (),
     links: Mapping[str, str] | None = None,
 ) -> str:
     """The ranking on a page of Markdown, the answer first, within NOTE_LIMIT characters.
 
     `caveats` are sentences put right under the answer, `founded` those that say how sure it is,
-    under the leaderboard; `links` are addresses of runs by name, and of pages by the keys of WORDS.
+    under the leaderboard; `noises` those that compare noises, of which the first are shown; `links`
+    are addresses of runs by name, and of pages by the keys of WORDS.
     The table is as narrow as the column that MLflow shows it in: without costs and whys.
     What does not fit is left out from the end, a whole section at a time, and its absence is said.
     """
@@ -48,10 +52,21 @@ def note(
             rows=top,
             links=links,
         ),
+        _which_noise(noises),
         "\n".join(["**How sure this is**", "", *(f"- {text}" for text in founded)] * bool(founded)),
         _winners(ranking, simulated),
     ]
     return _fit([section.rstrip() for section in sections if section])
+
+
+def _which_noise(said: Sequence[str]) -> str:
+    """As many sentences as have room, so that they do not drive out all else."""
+    lines: list[str] = []
+    for sentence in said:
+        if sum(map(len, lines)) + len(sentence) > NOISES_LIMIT:
+            break
+        lines.append(f"- {sentence}")
+    return "\n".join(["**Which noise**", "", *lines] if lines else [])
 
 
 def _fit(sections: Sequence[str]) -> str:
@@ -72,9 +87,11 @@ def answer(ranking: Ranking, entrants: int) -> str:
         return "**No answer**: no entrant has a finite score in every criterion that decides it."
     titles = dict.fromkeys(title_of(c.partition("/")[0], unit=False) for c in ranking.judged)
     speeds = dict.fromkeys(c.partition("/")[2] for c in ranking.judged if "/" in c)
+    board = ranking.leaderboard
+    kind = counted(board.index[~board["baseline"]])
     where = f" at {listed(speeds)}" if speeds else ""
     return (
-        f"Train on **{ranking.champion}**: of {entrants:,} loss subsets it has the best mean rank, "
+        f"Train on **{ranking.champion}**: of {entrants:,} {kind} it has the best mean rank, "
         f"{ranking.champion_mean_rank:.2f}, over {_and(list(titles))}{where}."
     )
 

@@ -102,15 +102,15 @@ def pareto_plot(
     return _svg(figure)
 
 
-def attribution_plot(table: pd.DataFrame, label: str) -> str:
-    """What adding a loss brings: mean effects with intervals."""
+def attribution_plot(table: pd.DataFrame, label: str, what: str = "the loss") -> str:
+    """What adding a loss, or ``what`` else it is, brings: mean effects with intervals."""
     effects = table[table["kind"] == "mean effect"]
     figure, axes = _rows(list(map(str, effects["losses"])))
     for at, (low, value, high) in enumerate(_numbers(effects, "low", "value", "high")):
         axes.barh(at, value, color=TOP, height=0.6)
         axes.plot([low, high], [at, at], "|-", color="black", markersize=8)
     axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_xlabel(f"{label}: mean effect of adding the loss to others, 95 % interval")
+    axes.set_xlabel(f"{label}: mean effect of adding {what} to others, 95 % interval")
     return _svg(figure)
 
 

@@ -14,6 +14,7 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
+from lfranker.entrants import losses_of, noise_of, placed
 from lfranker.loss_names import LOSS_ORDER
 from lfranker.metrics import METRICS
 from lfranker.ranking_notes import listed, loss_of, notes
@@ -67,8 +68,9 @@ def rank(
 
     The champion has the lowest mean rank over PSNR, SSIM and, where it was measured,
     repeatability, each at every speed (over all speeds where none is told apart). Ties, here and
-    for each winner, go to fewer losses, then to `order`. `expected` names the entrants that should
-    be there. A missing `outcome` reads "ok", a missing mean over speeds is computed.
+    for each winner, go to fewer losses, then to `order` (see `tie_key`). `expected` names the
+    entrants that should be there. A missing `outcome` reads "ok", a missing mean over speeds is
+    computed.
     """
     board = _complete(scores, directions)
     baselines = board.index[board["baseline"]]
@@ -102,14 +104,16 @@ def rank(
     )
 
 
-def tie_key(name: str, order: Sequence[str] = LOSS_ORDER) -> tuple[int, list[int], str]:
+def tie_key(name: str, order: Sequence[str] = LOSS_ORDER) -> tuple[int, list[int], int, str]:
     """Sorts subsets by number of losses, then by `order`; losses it does not name come last.
 
-    A variant counts as the loss before the hyphen: "perceptual-random" as "perceptual".
+    A variant counts as the loss before the hyphen: "perceptual-random" as "perceptual". The same
+    losses on several noises are sorted by the place of `entrants.placed` noises in `order`.
     """
     places = {loss: place for place, loss in enumerate(order)}
-    parts = name.split("+")
-    return len(parts), [places.get(loss_of(part, order), len(places)) for part in parts], name
+    parts, last = losses_of(name).split("+"), len(places)
+    found = [places.get(loss_of(part, order), last) for part in parts]
+    return len(parts), found, places.get(placed(noise_of(name)), last), name
 
 
 def criteria_of(board: pd.DataFrame, directions: Mapping[str, bool] = DIRECTIONS) -> list[str]:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 
+from lfranker.entrants import losses_of
+
 
 def notes(
     board: pd.DataFrame,
@@ -61,7 +63,7 @@ def _gaps(usable: pd.DataFrame) -> Iterator[str]:
 
 
 def _mixed_weights(names: Iterable[str], order: Sequence[str]) -> Iterator[str]:
-    parts = {part for name in names for part in name.split("+")}
+    parts = {part for name in names for part in losses_of(name).split("+")}
     for loss in order:
         variants = sorted(part for part in parts if loss_of(part, order) == loss)
         if len(variants) > 1:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from lfranker.entrants import counted
 from lfranker.leaderboards import formatted, tables, writer
 from lfranker.ranking import Ranking
 from lfranker.report import Grid
@@ -50,10 +51,12 @@ def first_names(ranking: Ranking, most: int) -> list[str]:
 
 
 def _cut(ranking: Ranking, most: int) -> str:
-    count = int((~ranking.leaderboard["baseline"]).sum())
-    if count <= most:
+    board = ranking.leaderboard
+    entrants = board.index[~board["baseline"]]
+    if len(entrants) <= most:
         return ""
-    return f"The best {most} of {count:,} subsets; the CSV files beside this page have all."
+    kind = counted(entrants, "subsets")
+    return f"The best {most} of {len(entrants):,} {kind}; the CSV files beside this page have all."
 
 
 def _cell(text: str, name: str, column: str, intervals: Mapping[str, pd.DataFrame]) -> str:

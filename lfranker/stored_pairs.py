@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from lfranker.augment import Augmentation
 from lfranker.fast_axis import MAX_LAG1, Kernel, check_kernel, taps_for
 from lfranker.noise import Range
-from lfranker.noise_modes import MODES, NoiseRanges
+from lfranker.noise_modes import NoiseRanges, mode_of
 
 SCHEMA = 1  # of the manifest and of how patches are drawn
 MANIFEST = "manifest.json"
@@ -43,7 +43,7 @@ class SynthConfig:
     peak: Range = (20.0, 200.0)  # counts of a fully bright pixel, drawn log-uniformly
     speckle_variance: Range = (0.01, 0.01)  # relative
     correlation: Range = (0.0, 0.0)  # lag-1 autocorrelation of the noise along the fast axis
-    noise: str = "eq1"  # one of MODES
+    noise: str = "eq1"  # one of MODES, or components joined by +
     sigma: Range = NoiseRanges.sigma  # read-out noise, of full scale
     black: Range = NoiseRanges.black  # brightness without signal, of full scale
     line_offset: Range = NoiseRanges.line_offset  # deviation of the lines' offsets, of full scale
@@ -58,8 +58,7 @@ class SynthConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.noise not in MODES:
-            raise ValueError(f"noise is {self.noise!r}; allowed are {', '.join(MODES)}")
+        mode_of(self.noise)  # raises where there is no such noise
         check_kernel(self.kernel)
         limits: dict[str, tuple[float, float]] = {
             "patch": (SMALLEST_PATCH, math.inf),

@@ -158,10 +158,12 @@ def score_interval(model: int, squares: MeanSquares, chance: Chance) -> Interval
     return Interval(mean - half, mean + half)
 
 
-def contrast_interval(coefficients: Floats, squares: MeanSquares, chance: Chance) -> Interval:
+def contrast_interval(
+    coefficients: Floats, squares: MeanSquares, chance: Chance, confidence: float = CONFIDENCE
+) -> Interval:
     """Of a sum of the models' mean scores with ``coefficients`` (models,) that add up to 0."""
     value = float(coefficients @ squares.mean)
-    half = chance.half_width(squares.of_contrast(coefficients))
+    half = chance.half_width(squares.of_contrast(coefficients), confidence)
     return Interval(value - half, value + half)
 
 

@@ -22,7 +22,7 @@ SCORED = {f"outcome.{SCANS[:8]}": "ok"}
 
 def inputs() -> Inputs:
     scans = SimpleNamespace(digest=SCANS)
-    return cast("Inputs", SimpleNamespace(scans=scans, facts={"perceptual": "none"}))
+    return cast("Inputs", SimpleNamespace(scans=scans, facts={"perceptual": "none"}, noise=""))
 
 
 def adopted(parent: Run, take_over: bool = False) -> Child:

@@ -74,3 +74,11 @@ def test_a_small_plan_is_told_line_by_line_and_a_large_one_by_size() -> None:
     seconds = 15 * (100 * BASE + 12) + 5 * 100 * sum(SECONDS.values())
     assert f"15 subsets of 2: 0.230 to 0.310 s a step, {as_clock(seconds)}" in large[2]
     assert f"about {as_clock(estimate.total)} in all" in large[-1]
+
+
+def test_each_noise_takes_the_time_of_all_subsets() -> None:
+    found = Costs({("mae",): 0.5, ("mae", "mse"): 1.0}, 0.0, 2)
+    estimate = Estimate(found, 2, 10, 1, 3.0, noises=3)
+    assert estimate.total == 3 * Estimate(found, 2, 10, 1, 3.0).total
+    assert str(estimate).startswith("12 trainings of 10 steps, 1 at once, each subset on 3 noises:")
+    assert "noises" not in str(Estimate(found, 2, 10, 1, 3.0))

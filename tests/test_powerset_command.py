@@ -100,6 +100,9 @@ def test_a_training_alone_finds_the_weights_that_its_power_set_would(
 class NoScans:
     digest, notices = "none", ()
 
+    def fields_among(self, _: object) -> list[str]:
+        return []
+
 
 class Untrained:
     def __init__(self, *_: object) -> None: ...

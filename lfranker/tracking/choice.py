@@ -96,6 +96,7 @@ def _choice(version: ModelVersion, reason: str, alias: str | None = None) -> Cho
     facts = [
         *([f"alias {alias}"] if alias else []),
         *([f"losses {losses}"] if (losses := version.tags.get(TAG + "losses")) else []),
+        *([f"noise {noise}"] if (noise := version.tags.get(TAG + "noise")) else []),
         *([f"run {version.run_id}"] if version.run_id else []),
     ]
     return Choice(uri, f"{uri} ({', '.join(facts)})" if facts else uri, reason)

@@ -1,11 +1,12 @@
 """Scores of single fields, and what only they can tell: luck, and winners by sample."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 from mlflow.entities import Run
 
+from lfranker.loss_names import LOSS_ORDER
 from lfranker.metrics import METRICS
 from lfranker.ranking import Ranking, rank
 from lfranker.tracking.boards import baselines, scores
@@ -34,11 +35,15 @@ def field_scores(power_set: PowerSet, digest: str, simulated: bool) -> pd.DataFr
     return rows[["name", "repeat", "baseline", *WORDS, *metrics]]
 
 
-def by_sample(rows: pd.DataFrame) -> dict[str, Ranking]:
-    """A ranking for each sample group; none where there are not at least two."""
+def by_sample(rows: pd.DataFrame, order: Sequence[str] = LOSS_ORDER) -> dict[str, Ranking]:
+    """A ranking for each sample group; none where there are not at least two.
+
+    ``order`` decides ties.
+    """
     if rows.empty or rows["sample"].nunique() < 2:
         return {}
-    return {str(sample): rank(_scores(group)) for sample, group in rows.groupby("sample")}
+    groups = rows.groupby("sample")
+    return {str(sample): rank(_scores(group), order=order) for sample, group in groups}
 
 
 def _entrants(power_set: PowerSet, digest: str) -> Iterator[tuple[str, int, Run, bool]]:

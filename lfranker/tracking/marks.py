@@ -9,10 +9,11 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Run, RunTag
 from mlflow.utils.time import get_current_time_millis
 
+from lfranker.field_report import Found
 from lfranker.note import COMPARED, REPORT, note
 from lfranker.ranking import Ranking
 from lfranker.tracking.queries import PowerSet, key_of, trainings
-from lfranker.tracking.runs import NOTE, TAG, set_tags
+from lfranker.tracking.runs import NOTE, PARENT, TAG, set_tags
 from lfranker.tracking.winners import won_by
 
 WRITERS = 8  # at a time
@@ -25,7 +26,7 @@ def write_note(
     power_set: PowerSet,
     ranking: Ranking,
     simulated: bool,
-    founded: Sequence[str],
+    found: Found,
     doubts: Sequence[str],
 ) -> None:
     """The ranking as the parent's note, with links to the children, and the winners as its tags."""
@@ -33,7 +34,8 @@ def write_note(
         ranking,
         simulated=simulated,
         caveats=doubts,
-        founded=founded,
+        founded=[sentence for sentence in found.said if sentence not in found.noises],
+        noises=found.noises,
         links=_links(power_set),
     )
     tags = {f"{TAG}winner.{criterion}": name for criterion, name in ranking.winners.items()}
@@ -88,7 +90,10 @@ def _links(power_set: PowerSet) -> dict[str, str]:
 
 def _compared(power_set: PowerSet) -> str:
     """The table of all runs that were ranked, the best first, as charts beside each other."""
-    asked = f"tags.`{TAG}powerset` = '{key_of(power_set.parent)}' AND metrics.mean_rank > 0"
+    own = f"tags.`{TAG}powerset` = '{key_of(power_set.parent)}'"
+    if power_set.noises:  # whose trainings have keys of their own, and there is no OR
+        own = f"tags.`{PARENT}` = '{power_set.parent.info.run_id}'"
+    asked = f"{own} AND metrics.mean_rank > 0"
     view = "&orderByKey=metrics.%60mean_rank%60&orderByAsc=true&compareRunsMode=CHART"
     experiment = power_set.parent.info.experiment_id
     return f"#/experiments/{experiment}/runs?searchFilter={quote(asked, safe='')}{view}"

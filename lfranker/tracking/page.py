@@ -9,6 +9,7 @@ import pandas as pd
 
 from lfranker.agreement import pareto_front
 from lfranker.cubes import about
+from lfranker.entrants import counted, losses_of
 from lfranker.field_report import Found
 from lfranker.leaderboards import title_of
 from lfranker.losses import PERCEPTUAL_RANDOM
@@ -22,6 +23,7 @@ from lfranker.tracking.queries import (
     LEARNING_RATES,
     PowerSet,
     expected,
+    noises_of,
     repeats_of,
     rule_of,
     settings_of,
@@ -74,8 +76,9 @@ def missing(results: Results) -> list[str]:
     tags = results.power_set.parent.data.tags
     no_model = list(entrants.index[entrants["model"].fillna("").eq("")])
     names = list(map(str, entrants.index))
+    subsets, noises = counted(names, "subsets"), noises_of(results.power_set.parent)
     lacking = {
-        f"trainings of {len(ranking.missing):,} subsets: run the same power set again": bool(
+        f"trainings of {len(ranking.missing):,} {subsets}: run the same power set again": bool(
             ranking.missing
         ),
         "repeats, without which nothing is said of the losses themselves: `-P repeats=3`": (
@@ -84,10 +87,10 @@ def missing(results: Results) -> list[str]:
         "scores of single fields, without which nothing is said of how sure this is": (
             results.rows.empty
         ),
-        f"logged models of {len(no_model):,} subsets, which cannot be registered": bool(no_model),
+        f"logged models of {len(no_model):,} {subsets}, which cannot be registered": bool(no_model),
         "baselines to compare with, the noisy input among them": NOISY not in baselines.index,
         "a check whether the winner hangs on the learning rate: `-P check_learning_rate=true`": (
-            LEARNING_RATES not in tags
+            LEARNING_RATES not in tags and not noises
         ),
         "people's eyes: `rank -P contact_sheet=FOLDER` writes blinded pictures to rate": (
             VISUAL not in board
@@ -116,15 +119,18 @@ def _facts(results: Results) -> dict[str, str]:
     wanted = expected(power_set.parent)
     found = trainings(power_set).items()
     runs = [run for (name, _), run in found if not wanted or name in wanted]
+    subsets, noises = set(map(losses_of, wanted)), noises_of(power_set.parent)
     every = 2 ** len(tags.get(TAG + "loss-set", "").split(",")) - 1
+    each = "pair of subset and noise" if noises else "subset"
     ends = [(run.info.start_time, run.info.end_time) for run in runs]
     hours = sum(end - start for start, end in ends if start and end) / 3.6e6
     return {
         **{f"{name} version": version(name) for name in PACKAGES},
         "power set run": power_set.parent.info.run_id,
         "losses": tags.get(TAG + "loss-set", ""),
-        "subsets": f"{len(wanted):,} of {every:,}, {rule_of(power_set.parent)}".rstrip(", "),
-        "trainings": f"{len(runs):,}, {_repeats(power_set)} of each subset",
+        **({"noises": ", ".join(noises)} if noises else {}),
+        "subsets": f"{len(subsets):,} of {every:,}, {rule_of(power_set.parent)}".rstrip(", "),
+        "trainings": f"{len(runs):,}, {_repeats(power_set)} of each {each}",
         "hours of training and scoring, all together": f"{hours:.2f}",
         "scans": f"{results.digest} ({'simulated' if results.simulated else 'real'})",
         **{name: value for name, value in sorted(settings.items()) if "/" not in name},

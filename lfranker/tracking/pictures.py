@@ -22,7 +22,7 @@ from lfranker.ranking import NOISY, rank
 from lfranker.scans import Pair, ScanSet
 from lfranker.tracking.boards import scores
 from lfranker.tracking.models import load_network
-from lfranker.tracking.queries import expected, gather
+from lfranker.tracking.queries import expected, gather, order_of
 
 TOP = 3  # models in a strip
 SHOWN = 3  # strips on the page of the ranking
@@ -73,7 +73,7 @@ def best_filter(board: pd.DataFrame) -> dict[str, Function]:
 
 def _top(board: pd.DataFrame, parent: Run) -> dict[str, Function]:
     """Name -> denoiser: the champion, then the winners over all speeds; those with a model."""
-    ranking = rank(board, expected(parent))
+    ranking = rank(board, expected(parent), order=order_of(parent))
     over_all = [name for criterion, name in ranking.winners.items() if "/" not in criterion]
     models = board["model"].to_dict()
     chosen = [name for name in dict.fromkeys([ranking.champion, *over_all]) if name is not None]

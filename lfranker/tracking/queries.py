@@ -1,13 +1,16 @@
 """Finding power sets, their children, and the names that scores have in them."""
 
+import json
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
+from lfranker.entrants import entrant, placed
+from lfranker.loss_names import LOSS_ORDER
 from lfranker.metrics import METRICS
 from lfranker.ranking import VISUAL
 from lfranker.subset_rule import ALL, SubsetRule, from_text
@@ -18,6 +21,7 @@ SCORE = re.compile(rf"({'|'.join([*METRICS, VISUAL])})(/.+)?")
 SCAN_SET = TAG + "scans."
 LEARNING_RATES = TAG + "learning-rates"  # of a parent: see `learning_rates.note_keys`
 SUBSETS = TAG + "subsets"  # the rule, see `subset_rule.SubsetRule.to_text`
+NOISES = TAG + "noises"  # of a parent: see `noises_of`
 OUTCOME = TAG + "outcome"  # "diverged" for good; on the scans with digest D it is OUTCOME.D
 
 
@@ -76,24 +80,45 @@ class PowerSet:
 
     parent: Run
     children: Sequence[Run]  # trainings and baselines, newest first
+    noises: Mapping[str, str] = field(default_factory=dict)  # key -> label, of those compared
 
 
 def gather(parent: Run, key: str | None = None) -> PowerSet:
     """The power set with all trainings and baselines that belong with it; or with another key."""
-    text = f"tags.`{TAG}powerset` = '{key or key_of(parent)}'"
-    found = search(text, [parent.info.experiment_id])
+    noises = {} if key else {own: label for label, own in noises_of(parent).items()}
+    found = [
+        run
+        for own in (key or key_of(parent), *noises)
+        for run in search(f"tags.`{TAG}powerset` = '{own}'", [parent.info.experiment_id])
+    ]
     kinds = {TAG + "losses", TAG + "baseline"}
-    return PowerSet(parent, [run for run in found if kinds & set(run.data.tags)])
+    children = [run for run in found if kinds & set(run.data.tags)]
+    return PowerSet(parent, children, noises)
+
+
+def noises_of(parent: Run) -> dict[str, str]:
+    """Label -> key of the noises that a power set compares, in its order; none where it has one.
+
+    The trainings on a noise are those of a power set of that noise alone: they have its key.
+    """
+    stored: dict[str, str] = json.loads(parent.data.tags.get(NOISES, "{}"))
+    return stored
+
+
+def order_of(parent: Run) -> tuple[str, ...]:
+    """What decides ties among its entrants, as `ranking.rank` takes it."""
+    return (*LOSS_ORDER, *map(placed, noises_of(parent)))
 
 
 def trainings(power_set: PowerSet) -> dict[tuple[str, int], Run]:
-    """(losses, repeat) -> its run; the newest where several exist, finished ones first."""
+    """(entrant, repeat) -> its run; the newest where several exist, finished ones first."""
     chosen: dict[tuple[str, int], Run] = {}
     for run in power_set.children:
         tags = run.data.tags
         if TAG + "losses" not in tags:
             continue
-        key = tags[TAG + "losses"], int(tags.get(TAG + "repeat", 0))
+        noise = power_set.noises.get(tags.get(TAG + "powerset", ""), "")
+        key = entrant(tags[TAG + "losses"], noise), int(tags.get(TAG + "repeat", 0))
         if key not in chosen or (
             run.info.status == "FINISHED" and chosen[key].info.status != "FINISHED"
         ):
@@ -102,11 +127,13 @@ def trainings(power_set: PowerSet) -> dict[tuple[str, int], Run]:
 
 
 def expected(parent: Run) -> list[str]:
-    """Names of the subsets that the power set was to train; empty where it does not say."""
+    """Names of the entrants that the power set was to train; empty where it does not say."""
     names = parent.data.tags.get(TAG + "loss-set", "")
     if not names:
         return []
-    return ["+".join(subset) for subset in rule_of(parent).subsets(names.split(","))]
+    subsets = ["+".join(subset) for subset in rule_of(parent).subsets(names.split(","))]
+    noises = list(noises_of(parent)) or [""]
+    return [entrant(subset, noise) for subset in subsets for noise in noises]
 
 
 def rule_of(parent: Run) -> SubsetRule:

@@ -10,6 +10,7 @@ from lfranker.caveats import caveats
 from lfranker.field_report import Found, report_fields
 from lfranker.latex import to_latex
 from lfranker.leaderboards import formatted, tables, to_csv, to_markdown
+from lfranker.noise_report import report_noises
 from lfranker.rank_config import RankConfig
 from lfranker.ranking import VISUAL, Ranking, rank
 from lfranker.tracking.boards import scores
@@ -25,6 +26,7 @@ from lfranker.tracking.queries import (
     expected,
     find_parent,
     gather,
+    order_of,
     settings_of,
 )
 from lfranker.tracking.runs import TAG
@@ -73,10 +75,12 @@ def rank_power_set(
     simulated = parent.data.tags.get(SCAN_SET + digest) == "simulated"
     board, ranking = ranked(power_set, digest, config)
     rows = field_scores(power_set, digest, simulated)
-    samples = by_sample(rows)
+    names, order = expected(parent), order_of(parent)
+    samples = by_sample(rows, order)
     seed = int(settings_of(parent).get("seed", 0))
     own = digest == choose_scans(parent, None)
-    found = report_fields(rows, samples, config.equivalence, expected(parent), seed)
+    found = report_fields(rows, samples, config.equivalence, names, seed, order)
+    report_noises(found, rows, config.equivalence, names, seed)
     which = digest, simulated
     add_findings(found, power_set, board, ranking, which, config.equivalence.get(VISUAL, 0.0))
     add_refinement(found, power_set, rows, which)
@@ -94,7 +98,7 @@ def rank_power_set(
     texts = _texts(results, versions) | {"ranking.md": markdown, "ranking.html": page_of(results)}
     log_texts(parent.info.run_id, {f"{folder}/{name}": text for name, text in texts.items()})
     if own:
-        write_note(power_set, ranking, simulated, found.said, doubts)
+        write_note(power_set, ranking, simulated, found, doubts)
         mark_children(power_set, ranking)
     said = (*found.said, *notices)
     return Report(parent.info.run_id, ranking, markdown, simulated, versions, said, found)
@@ -107,7 +111,8 @@ def ranked(
     board = scores(power_set, digest)
     _check_one_perceptual_network(board)
     weights = (config or RankConfig()).weights
-    return board, rank(board, expected(power_set.parent), weights=weights)
+    parent = power_set.parent
+    return board, rank(board, expected(parent), order=order_of(parent), weights=weights)
 
 
 def _captioned(ranking: Ranking, samples: Mapping[str, Ranking]) -> dict[str, pd.DataFrame]:

@@ -7,6 +7,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
+from lfranker.entrants import losses_of, noise_of
 from lfranker.tracking.runs import TAG
 
 CHAMPION = "champion"
@@ -77,7 +78,9 @@ def _describe(client: MlflowClient, version: ModelVersion, winner: Winner, simul
     """Scores of this ranking as tags, in place of those of an earlier one, and the description."""
     name, number = version.name, version.version
     tags = {key.replace("/", "."): f"{value:.6g}" for key, value in winner.scores.items()}
-    tags |= {TAG + "losses": winner.name, SIMULATED: str(simulated).lower()}
+    tags |= {TAG + "losses": losses_of(winner.name), SIMULATED: str(simulated).lower()}
+    if noise := noise_of(winner.name):
+        tags[TAG + "noise"] = noise
     for stale in set(version.tags) - set(tags):
         client.delete_model_version_tag(name, number, stale)
     for key, value in tags.items():

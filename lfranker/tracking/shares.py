@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from lfranker.entrants import is_hybrid
 from lfranker.ranking import tie_key
 from lfranker.tracking.queries import PowerSet, repeats_of, trainings
 from lfranker.tracking.training_run import MEAN_SHARE
@@ -14,7 +15,7 @@ def hybrid_shares(power_set: PowerSet, names: Sequence[str]) -> pd.DataFrame:
 
     Means over the repeats that logged them; runs of earlier versions did not.
     """
-    hybrids = [name for name in names if "+" in name]
+    hybrids = [name for name in names if is_hybrid(name)]
     repeats = repeats_of(power_set.parent)
     rows = [
         {"name": name, **_shares(run.data.metrics)}

@@ -38,6 +38,7 @@ from lfranker.tracking.queries import (
     expected,
     find_parent,
     gather,
+    order_of,
     prefix_in,
     settings_of,
 )
@@ -159,7 +160,7 @@ def _prepared(cache: Path, digest: str, parent: Run) -> ScanSet:
 
 def _best_models(board: pd.DataFrame, parent: Run, count: int) -> dict[str, str]:
     """Name -> ID of its logged model."""
-    ordered = rank(board, expected(parent)).leaderboard
+    ordered = rank(board, expected(parent), order=order_of(parent)).leaderboard
     fit = ordered[~ordered["baseline"] & ordered["outcome"].eq("ok")]
     models = {str(name): str(model) for name, model in fit["model"].fillna("").items() if model}
     if len(models) < 2:

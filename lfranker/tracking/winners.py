@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 from mlflow.entities import Run
 
+from lfranker.entrants import counted
 from lfranker.leaderboards import tables, to_markdown
 from lfranker.ranking import Ranking
 from lfranker.tracking.promotion import Gate
@@ -64,9 +65,10 @@ def _description(
     parent: Run, name: str, criteria: Sequence[str], ranking: Ranking, simulated: bool
 ) -> str:
     board = tables(ranking)["leaderboard"]
+    entrants = board.index[board["outcome"].ne("baseline")]
     table = to_markdown(board.loc[[name]], "Its scores", simulated=simulated)
     return (
         f"SCUNet trained on **{name}**. Won: {', '.join(criteria)}, among "
-        f"{int((board['outcome'] != 'baseline').sum())} subsets of losses "
+        f"{len(entrants)} {counted(entrants, 'subsets of losses')} "
         f"(power set run `{parent.info.run_id}`).\n\n{table}"
     )
