@@ -4,8 +4,8 @@
 
 TRIALS.json is what `recipe.py` ran here; trials called "NAME #0", "NAME #1" ... are repeats of one
 network. Filters get the parameter that is best on the scans of --tune, by PSNR, and are shown once
-more with the gain and offset that fit best there. The scans of --score are scored once: where
-OUT/scores.csv is there, it is read. Differences are those to --against, with 95 % intervals over
+more with the gain and offset that fit best there. Each is scored once: what is in
+OUT/scores.csv is read from there. Differences are those to --against, with 95 % intervals over
 places and repeats. Seconds are of --threads threads, medians of --rounds passes over one field by
 all in turn; nothing else should run meanwhile.
 """
@@ -13,7 +13,7 @@ all in turn; nothing else should run meanwhile.
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -62,22 +62,30 @@ def main() -> None:
     asked.out.mkdir(parents=True, exist_ok=True)
     filters = _filters(tuning, asked.out / "filters.json")
     denoisers = [("noisy", 0, lambda image: image), *filters, *_networks(asked.trials)]
-    stored = asked.out / "scores.csv"
-    if not stored.exists():
-        tables = [
-            score(of_noisy(function), scored).assign(name=name, repeat=repeat)
-            for name, repeat, function in tqdm(denoisers, "scoring", disable=None)
-        ]
-        pd.concat(tables, ignore_index=True).to_csv(stored, index=False)
+    rows = _scores(denoisers, scored, asked.out / "scores.csv")
     # the field in the middle of the list: not a chosen one
     pair = scored.read(scored.records[len(scored.records) // 2])
     first = {name: function for name, repeat, function in denoisers if repeat == 0}
-    text = table(pd.read_csv(stored), asked.against, _seconds(first, pair.noisy, asked.rounds))
+    text = table(rows, asked.against, _seconds(first, pair.noisy, asked.rounds))
     (asked.out / "table.md").write_text(text)
     if asked.pictured:
         panels = {name: np.clip(first[name](pair.noisy), 0, 1) for name in asked.pictured}
         strip({**panels, "clean": pair.clean}).save(asked.out / "strip.png")
     sys.stdout.write(text)
+
+
+def _scores(
+    denoisers: Sequence[tuple[str, int, Denoise]], scans: ScanSet, stored: Path
+) -> pd.DataFrame:
+    """A row per denoiser, repeat and field; those in ``stored`` are not scored again."""
+    rows = pd.read_csv(stored, dtype={"field": str}) if stored.exists() else pd.DataFrame()
+    known = set() if rows.empty else set(zip(rows["name"], rows["repeat"], strict=True))
+    for name, repeat, function in tqdm(denoisers, "scoring", disable=None):
+        if (name, repeat) not in known:
+            found = score(of_noisy(function), scans).assign(name=name, repeat=repeat)
+            rows = pd.concat([rows, found], ignore_index=True)
+            rows.to_csv(stored, index=False)
+    return rows
 
 
 def _filters(tuning: ScanSet, stored: Path) -> Iterator[tuple[str, int, Denoise]]:

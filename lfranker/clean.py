@@ -13,6 +13,7 @@ from lfranker.noise import estimate_noise
 from lfranker.scenes import KINDS, scene
 
 SIMULATED = "simulated"
+OWN = "own"  # sub-folder of the user's own slow scans: what a network is to learn, never held out
 TOO_LARGE = 1.5  # a validation share above this multiple of the one asked for is not accepted
 TOO_SMALL = 0.5  # nor one below this
 
@@ -73,8 +74,9 @@ def split(
     """Training and validation images; no image is in both, and no sample where that can be.
 
     Whole groups go to validation while its share of images stays within TOO_SMALL to TOO_LARGE of
-    the one asked for; otherwise that share of every group's images does, at least one. A single
-    image is cut in two across its longer axis, the last part for validation.
+    the one asked for; otherwise that share of every group's images does, at least one. What is
+    in OWN is for training, unless that is all. A single image is cut in two across its longer
+    axis, the last part for validation.
     """
     names = {image.name for image in images}
     if len(names) < len(images):
@@ -85,10 +87,11 @@ def split(
         first, second = _cut(images[0], validation)
         return [first], [second]
     groups: dict[str, list[CleanImage]] = defaultdict(list)
-    for image in sorted(images, key=lambda image: image.name):
+    others = [image for image in images if image.group.split("/")[0] != OWN] or images
+    for image in sorted(others, key=lambda image: image.name):
         groups[image.group].append(image)
-    rng = np.random.default_rng([seed, len(images)])
-    held_out = _whole_groups(groups, validation * len(images), rng) or _share_of_each(
+    rng = np.random.default_rng([seed, len(others)])
+    held_out = _whole_groups(groups, validation * len(others), rng) or _share_of_each(
         groups, validation, rng
     )
     return (

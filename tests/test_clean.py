@@ -1,5 +1,6 @@
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,16 @@ def test_whole_groups_are_held_out_where_their_size_allows(seed):
     assert Counter(i.group for i in held_out) == {"a": 3, "b": 3}
     # 2.5 of each: the half that the first group does not give, the second does.
     assert len(split(images(a=25, b=25), 0.1, seed)[1]) == 5
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_own_scans_are_for_training_and_do_not_change_what_else_is_held_out(seed):
+    others = images(a=20, b=3)
+    own = [replace(image, name=f"own/{image.name}", group="own/day-1") for image in images(c=4)]
+    training, held_out = split([*own, *others], 0.15, seed)
+    assert {image.name for image in own} <= {image.name for image in training}
+    assert {i.name for i in held_out} == {i.name for i in split(others, 0.15, seed)[1]}
+    assert len(split(own, 0.25, seed)[1]) == 1, "where there is nothing else, it is shared out"
 
 
 def test_the_seed_chooses_who_is_held_out():
