@@ -21,6 +21,7 @@ from lfranker.dataset import (
     Dataset,
     load_clean,
     read_dataset,
+    request_of,
     simulated_clean,
     split,
     synthesise,
@@ -65,9 +66,7 @@ def dataset(
 
 def dataset_of(images: list[CleanImage], chosen: Settings, cache: Path) -> Dataset:
     """The dataset made from these images, kept in the cache."""
-    name = fingerprint(
-        {**chosen.synth.determining(), "sources": [image.sha256 for image in images]}
-    )
+    name = fingerprint(request_of(images, chosen.synth))
     return synthesise(images, cache / "datasets" / name, chosen.synth)
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "SynthConfig",
     "load_clean",
     "read_dataset",
+    "request_of",
     "simulated_clean",
     "split",
     "synthesise",
@@ -42,8 +43,7 @@ def synthesise(
     none): pair k has a generator of its own. ``out`` appears complete or not at all. ValueError
     where it holds something else, or where no image has a usable patch.
     """
-    request = {"parameters": config.determining(), "sources": _describe(images, config)}
-    request = json.loads(json.dumps(request))  # as it reads back: tuples are lists
+    request = request_of(images, config)
     if out.exists() and any(out.iterdir()):
         present = read_dataset(out)
         if present.manifest["request"] != request:
@@ -68,6 +68,13 @@ def synthesise(
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return read_dataset(out)
+
+
+def request_of(images: Sequence[CleanImage], config: SynthConfig) -> dict[str, Any]:
+    """What a dataset is, as its manifest says it: it is the same where this is."""
+    request = {"parameters": config.determining(), "sources": _describe(images, config)}
+    as_read: dict[str, Any] = json.loads(json.dumps(request))  # tuples are lists there
+    return as_read
 
 
 def _put(made: Path, out: Path) -> None:

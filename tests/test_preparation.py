@@ -103,6 +103,20 @@ def test_a_field_that_was_trained_on_is_not_scored(tmp_path: Path) -> None:
         preparation._refuse_seen(scans, made)
 
 
+def test_the_same_images_in_other_folders_make_another_dataset(tmp_path: Path) -> None:
+    clean, chosen = write_clean(tmp_path / "clean", 4), smoke(patch=32, max_noise=1.0)
+    first, _ = preparation.dataset(chosen, clean, None, tmp_path / "cache")
+    (clean / "own").mkdir()
+    for path in list(clean.glob("*.png"))[:2]:
+        path.rename(clean / "own" / path.name)
+    second, _ = preparation.dataset(chosen, clean, None, tmp_path / "cache")
+    assert first.folder != second.folder
+    groups = {s["name"]: s["group"] for s in second.manifest["request"]["sources"]}
+    assert sorted(groups.values()) == [".", ".", "own", "own"]
+    again, _ = preparation.dataset(chosen, clean, None, tmp_path / "cache")
+    assert again.folder == second.folder
+
+
 def test_a_single_clean_image_is_cut_and_its_unseen_part_scanned(tmp_path: Path) -> None:
     clean = write_clean(tmp_path / "clean", 1, size=400)
     chosen = smoke(patch=32, validation=0.45, max_noise=1.0)
