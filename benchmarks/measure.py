@@ -1,19 +1,22 @@
 """Networks and classical filters on fields that nothing was tuned on: a table and a strip.
 
-    python benchmarks/measure.py TRIALS.json --tune FOLDER --score FOLDER --out FOLDER
+    python benchmarks/measure.py TRIALS.json ... --tune FOLDER --score FOLDER --out FOLDER
 
 TRIALS.json is what `recipe.py` ran here; trials called "NAME #0", "NAME #1" ... are repeats of one
-network. Filters get the parameter that is best on the scans of --tune, by PSNR, and are shown once
-more with the gain and offset that fit best there. Each is scored once: what is in
-OUT/scores.csv is read from there. Differences are those to --against, with 95 % intervals over
-places and repeats. Seconds are of --threads threads, medians of --rounds passes over one field by
-all in turn; nothing else should run meanwhile.
+network. Filters get the parameter that is best on four scans of --tune, by PSNR, and are shown once
+more with the gain and offset that fit best on all of them. Each is scored once: what is in
+OUT/scores.csv, of the same model and the same scans, is read from there. Differences are those to
+--against, with 95 % intervals over places and, for networks with as many repeats as any, over
+repeats; those of others, marked with *, hold of what was trained, not of the way of training.
+Seconds are of --threads threads, medians of --rounds passes over one field by all in turn; nothing
+else should run meanwhile.
 """
 
 import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -40,12 +43,21 @@ from lfranker.tuning import best_value, spread
 from lfranker.uncertainty import Chance, difference_interval, mean_squares
 
 SHOWN = {"psnr": 2, "ssim": 4, "repeatability": 3, "psnr_fitted": 2}  # digits
+KEYS = ("name", "repeat", "model", "scans")
 Denoise = Callable[[Image], Image]
+
+
+@dataclass(frozen=True)
+class Entrant:
+    name: str
+    repeat: int
+    model: str  # its ID; of a filter, its parameters
+    function: Denoise
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("trials", type=Path)
+    parser.add_argument("trials", type=Path, nargs="+")
     for flag in ("--tune", "--score", "--out"):
         parser.add_argument(flag, type=Path, required=True)
     parser.add_argument("--against", default="bm3d-tuned")
@@ -54,6 +66,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cache", type=Path, default=Path(".lfranker"))
     asked = parser.parse_args()
+    if asked.against not in families():
+        allowed = ", ".join(families())
+        parser.error(f"--against {asked.against}: allowed are {allowed} (BM3D needs its package)")
     torch.set_num_threads(asked.threads)
     tuning, scored = (
         prepare_scans(folder, None, asked.cache.resolve() / "scans")
@@ -61,11 +76,12 @@ def main() -> None:
     )
     asked.out.mkdir(parents=True, exist_ok=True)
     filters = _filters(tuning, asked.out / "filters.json")
-    denoisers = [("noisy", 0, lambda image: image), *filters, *_networks(asked.trials)]
+    noisy = Entrant("noisy", 0, "", lambda image: image)
+    denoisers = [noisy, *filters, *(found for file in asked.trials for found in _networks(file))]
     rows = _scores(denoisers, scored, asked.out / "scores.csv")
     # the field in the middle of the list: not a chosen one
     pair = scored.read(scored.records[len(scored.records) // 2])
-    first = {name: function for name, repeat, function in denoisers if repeat == 0}
+    first = {entrant.name: entrant.function for entrant in denoisers if entrant.repeat == 0}
     text = table(rows, asked.against, _seconds(first, pair.noisy, asked.rounds))
     (asked.out / "table.md").write_text(text)
     if asked.pictured:
@@ -74,21 +90,24 @@ def main() -> None:
     sys.stdout.write(text)
 
 
-def _scores(
-    denoisers: Sequence[tuple[str, int, Denoise]], scans: ScanSet, stored: Path
-) -> pd.DataFrame:
+def _scores(denoisers: Sequence[Entrant], scans: ScanSet, stored: Path) -> pd.DataFrame:
     """A row per denoiser, repeat and field; those in ``stored`` are not scored again."""
-    rows = pd.read_csv(stored, dtype={"field": str}) if stored.exists() else pd.DataFrame()
-    known = set() if rows.empty else set(zip(rows["name"], rows["repeat"], strict=True))
-    for name, repeat, function in tqdm(denoisers, "scoring", disable=None):
-        if (name, repeat) not in known:
-            found = score(of_noisy(function), scans).assign(name=name, repeat=repeat)
-            rows = pd.concat([rows, found], ignore_index=True)
-            rows.to_csv(stored, index=False)
-    return rows
+    kept = pd.read_csv(stored, dtype=str).fillna("") if stored.exists() else pd.DataFrame()
+    known = set() if kept.empty else set(zip(*(kept[key] for key in KEYS), strict=True))
+    tables = []
+    for entrant in tqdm(denoisers, "scoring", disable=None):
+        key = (entrant.name, str(entrant.repeat), entrant.model, scans.digest)
+        if key not in known:
+            found = score(of_noisy(entrant.function), scans)
+            kept = pd.concat([kept, found.assign(**dict(zip(KEYS, key, strict=True)))])
+            kept.to_csv(stored, index=False)
+        own = pd.read_csv(stored, dtype=dict.fromkeys(KEYS, str), keep_default_na=False)
+        same = [own[name] == value for name, value in zip(KEYS, key, strict=True)]
+        tables.append(own[np.logical_and.reduce(same)].astype({"repeat": int}))
+    return pd.concat(tables, ignore_index=True)
 
 
-def _filters(tuning: ScanSet, stored: Path) -> Iterator[tuple[str, int, Denoise]]:
+def _filters(tuning: ScanSet, stored: Path) -> Iterator[Entrant]:
     """Each with its best parameter, and once more with brightness corrected as fits there."""
     known = json.loads(stored.read_text()) if stored.exists() else {}
     for name, family in tqdm(families().items(), "tuning", disable=None):
@@ -98,8 +117,10 @@ def _filters(tuning: ScanSet, stored: Path) -> Iterator[tuple[str, int, Denoise]
             known[name] = {"parameter": value, "gain": gain, "offset": offset}
             stored.write_text(json.dumps(known, indent=1))
         value, gain, offset = (known[name][key] for key in ("parameter", "gain", "offset"))
-        yield name, 0, partial(_apply, family, value)
-        yield f"{name} corrected", 0, partial(_apply, family, value, gain=gain, offset=offset)
+        as_it_is = partial(_apply, family, value)
+        corrected = partial(as_it_is, gain=gain, offset=offset)
+        yield Entrant(name, 0, f"{value:g}", as_it_is)
+        yield Entrant(f"{name} corrected", 0, f"{value:g} {gain:.4f} {offset:.4f}", corrected)
 
 
 def _apply(
@@ -116,13 +137,19 @@ def _brightness(filtered: Denoise, tuning: ScanSet) -> tuple[float, float]:
     return float(gain), float(offset)
 
 
-def _networks(trials: Path) -> Iterator[tuple[str, int, Denoise]]:
-    """The finished trials of that file, by the title that it has."""
-    title = json.loads(trials.read_text())["title"]
-    for run in search(f"tags.`{TAG}trial` LIKE '[\"{title}\"%' AND attributes.status = 'FINISHED'"):
-        name, _, repeat = str(run.info.run_name).partition(" #")
-        network = load_network(f"models:/{run.data.tags[TAG + 'model']}")
-        yield name, int(repeat or 0), partial(denoise, network)
+def _networks(trials: Path) -> Iterator[Entrant]:
+    """The trials of that file, each the newest that is finished. Raises ValueError."""
+    plan, found = json.loads(trials.read_text()), dict[str, Entrant]()
+    for run in search(f"tags.`{TAG}trial` != '' AND attributes.status = 'FINISHED'"):
+        title, trial, _ = json.loads(run.data.tags[TAG + "trial"])
+        if title == plan["title"] and trial in plan["trials"] and trial not in found:
+            name, _, repeat = trial.partition(" #")
+            model = run.data.tags[TAG + "model"]
+            network = load_network(f"models:/{model}")
+            found[trial] = Entrant(name, int(repeat or 0), model, partial(denoise, network))
+    if missing := [trial for trial in plan["trials"] if trial not in found]:
+        raise ValueError(f"{trials}: not finished here are {', '.join(missing)}")
+    yield from (found[trial] for trial in plan["trials"])
 
 
 def _seconds(denoisers: Mapping[str, Denoise], image: Image, rounds: int) -> dict[str, float]:
@@ -147,20 +174,27 @@ def table(rows: pd.DataFrame, against: str, seconds: Mapping[str, float]) -> str
 
 
 def _cells(rows: pd.DataFrame, metric: str, against: str) -> dict[str, str]:
-    repeats = int(rows["repeat"].max()) + 1
-    single = rows.groupby("name")["repeat"].transform("nunique").eq(1)
-    copies = [rows[single].assign(repeat=number) for number in range(repeats)]
-    cube = cube_of(pd.concat([rows[~single], *copies]), metric)
-    if cube is None:
-        raise ValueError(f"{metric}: fewer than two denoisers or three places with scores")
-    squares, digits = mean_squares(cube.scores), SHOWN[metric]
-    chance, other = Chance(squares, seed=0), cube.names.index(against)
+    """By name. Copies of a filter beside each other would pass for repeats without any luck."""
+    digits, repeats = SHOWN[metric], rows.groupby("name", sort=False)["repeat"].nunique()
+    most = int(repeats.max())
+    repeated = set(repeats.index[repeats == most]) if most > 1 else set()
+    other = rows[rows["name"] == against]
+    copies = [other.assign(repeat=number) for number in range(most)]
     means, found = rows.groupby("name")[metric].mean(), {}
-    for number, name in enumerate(cube.names):
+    for name in map(str, repeats.index):
         found[name] = f"{means[name]:.{digits}f}"
-        if number != other:
-            between = difference_interval(number, other, squares, chance)
-            found[name] += f" ({between.low:+.{digits}f} to {between.high:+.{digits}f})"
+        if name == against:
+            continue
+        alone = [rows[(rows["name"] == name) & (rows["repeat"] == 0)], other]
+        together = [rows[rows["name"].isin(repeated)], *copies]
+        cube = cube_of(pd.concat(together if name in repeated else alone), metric)
+        if cube is None or name not in cube.names:
+            raise ValueError(f"{name}: {metric} of too few places, or not of all repeats")
+        squares = mean_squares(cube.scores)
+        first, second = cube.names.index(name), cube.names.index(against)
+        ends = difference_interval(first, second, squares, Chance(squares, seed=0))
+        mark = "" if name in repeated else "*"
+        found[name] += f" ({ends.low:+.{digits}f} to {ends.high:+.{digits}f}){mark}"
     return found
 
 
