@@ -90,12 +90,18 @@ class Profile:
         }
 
     def _brightness(self) -> dict[str, Range]:
-        """Gain and offset from their intervals as they are, where every speed has them."""
-        every = [noise.estimates for noise in self.speeds.values()]
+        """Gain and offset from their intervals as they are, of the speeds that were measured.
+
+        None where one of these does not have them; derived speeds never do.
+        """
+        measured = [noise for noise in self.speeds.values() if noise.derived_from is None]
         return {
-            name: (min(e[name].low for e in every), max(e[name].high for e in every))
+            name: (
+                min(noise.estimates[name].low for noise in measured),
+                max(noise.estimates[name].high for noise in measured),
+            )
             for name in ("gain", "offset")
-            if all(name in e for e in every)
+            if measured and all(name in noise.estimates for noise in measured)
         }
 
     def _range(self, name: str, least: float, most: float) -> Range:

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from lfranker.checkpoints import read_weights
 from lfranker.dataset import Dataset
 from lfranker.losses import Objective, gradient_norms, shares
+from lfranker.noise_components import components_of
 from lfranker.scunet import SCUNet
 from lfranker.train_config import TrainConfig, learning_rate_factor
 
@@ -96,16 +97,19 @@ def draw_batch(data: Dataset, config: TrainConfig, step: int) -> tuple[Tensor, T
 
     Patch k has a generator of its own, keyed by (seed, repeat, step, k): it is the same
     whatever the batch size, the loss or the step that a resumed run starts at. Patches are
-    mirrored and turned; by half turns only where the noise is correlated along the fast axis,
-    which is x in the scans too.
+    mirrored and turned; by half turns only where the noise knows the fast axis, which is x in the
+    scans too: where it is correlated, and in all noises of components, so that those with and
+    without correlation or line offsets see the same patches.
     """
     noisy: list[Patches] = []
     clean: list[Patches] = []
+    noise = data.config
+    half = noise.correlation != (0.0, 0.0) or bool(components_of(noise.noise))
     for k in range(config.batch):
         rng = np.random.default_rng((config.seed, config.repeat, step, k))
         index = data.train[rng.integers(len(data.train))]
         turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
-        if data.config.correlation != (0.0, 0.0):
+        if half:
             turns = 2 * (turns // 2)
         for source, batch in ((data.noisy, noisy), (data.clean, clean)):
             patch = np.rot90(source[index], turns)

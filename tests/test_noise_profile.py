@@ -69,6 +69,10 @@ def test_brightness_is_learned_where_it_was_measured_at_every_speed() -> None:
     bright = replace(FAST, estimates={**FAST.estimates, **measured})
     config = SynthConfig(**Profile({"a": bright}, {}).settings())
     assert (config.gain, config.offset) == ((0.97, 0.99), (0.01, 0.03))
+    derived = carry(bright, 2.8e-7, "a")
+    also = SynthConfig(**Profile({"a": bright, "c": derived}, {}).settings())
+    assert (also.gain, also.offset) == ((0.97, 0.99), (0.01, 0.03))
+    assert "gain" not in Profile({"c": derived}, {}).settings()
     other = SynthConfig(**Profile({"a": bright, "b": SLOW}, {}).settings())
     assert (other.gain, other.offset) == ((1.0, 1.0), (0.0, 0.0))
 

@@ -57,6 +57,17 @@ def test_impossible_depths_are_named(depth: str) -> None:
         replace(TINY, depth=depth)
 
 
+def test_noises_of_components_see_the_same_clean_patches() -> None:
+    names = ("poisson", "lines", "poisson+correlation")
+    ranges = {"line_offset": (0.0, 0.1), "correlation": (0.0, 0.0)}
+    batches = []
+    for name in names:
+        own = ranges | ({"correlation": (0.0, 0.5)} if "correlation" in name else {})
+        batches.append(draw_batch(make_data(noise=name, **own), replace(TINY, batch=16), 3)[1])
+    assert torch.equal(batches[0], batches[1])
+    assert torch.equal(batches[0], batches[2])
+
+
 def test_learning_rate_by_hand() -> None:
     config = TrainConfig(steps=14, warmup=4)
     factors = [learning_rate_factor(step, config) for step in (0, 3, 4, 9, 14)]
