@@ -99,8 +99,13 @@ def test_a_field_that_was_trained_on_is_not_scored(tmp_path: Path) -> None:
     scans = preparation.scans(chosen, tmp_path / "scans", "slow", tmp_path / "cache")
     assert len(trained) == 3
     assert set(scans.fields_among(made.trained_on)) == set(trained) & set(scans.fields) != set()
+    asked = dict.fromkeys(("init", "clean"), None) | {
+        "preset": "smoke", "seed": 0, "data": made.folder, "scans": tmp_path / "scans",
+        "target": "slow", "cache": tmp_path / "cache", "perceptual": "auto", "device": "cpu",
+        "loss_weights": "unit",
+    }  # fmt: skip
     with pytest.raises(ValueError, match=f"--scans: the clean scan of .*{trained[0]}"):
-        preparation._refuse_seen(scans, made)
+        preparation.inputs(("mae",), asked)
 
 
 def test_the_same_images_in_other_folders_make_another_dataset(tmp_path: Path) -> None:

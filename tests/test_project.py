@@ -93,3 +93,10 @@ def test_help_has_a_sentence_for_every_option(name: str) -> None:
     for option in command_of(name).params:
         assert isinstance(option, click.Option)
         assert option.help, f"{name} {option.opts[0]}"
+
+
+def test_depth_of_each_stage_passes_the_command_line_as_it_is_logged() -> None:
+    for command in ("train", "powerset"):
+        options = {option.name: option for option in command_of(command).params}
+        for depth in (1, "0,1,1,2,1,1,0"):
+            assert options["depth"].type.convert(str(depth), None, None) == depth

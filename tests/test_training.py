@@ -189,6 +189,19 @@ def test_a_network_that_blows_up_goes_back_to_its_average_without_momentum() -> 
     assert max(momenta) == 0 < max(squares)
     assert len(list(steps)) == 5
     assert trainer.restored == 1
+    resumed = make_trainer()
+    resumed.load_state_dict(trainer.state_dict())
+    assert resumed.restored == 1
+
+
+def test_a_gradient_that_is_only_large_is_clipped_and_used() -> None:
+    factors = iter([*[1.0] * 104, 8.0, *[1.0] * 5])
+    objective = Objective({"mae": lambda x, y: next(factors) * (x - y).abs().mean()})
+    config = replace(TINY, steps=110)
+    trainer = Trainer(build_network(config), objective, make_data(), config, CPU)
+    clipped = [step.clipped for step in trainer.steps()]
+    assert clipped[104]
+    assert trainer.restored == 0
 
 
 def test_a_loss_that_is_not_finite_stops_the_training() -> None:
