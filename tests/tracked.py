@@ -13,9 +13,11 @@ TINY = {"config": [1] * 7, "dim": 16, "head_dim": 8}
 SCANS = "0123456789abcdef"
 
 
-def make_parent(losses: str = "mae,mse,ssim,perceptual", kind: str = "real") -> Run:
+def make_parent(
+    losses: str = "mae,mse,ssim,perceptual", kind: str = "real", key: str = "key"
+) -> Run:
     with own_run("powerset", "powerset") as run:
-        tags = {"powerset": "key", "loss-set": losses, "scans": SCANS}
+        tags = {"powerset": key, "loss-set": losses, "scans": SCANS}
         set_tags(run.info.run_id, {TAG + name: value for name, value in tags.items()})
         set_tags(run.info.run_id, {SCAN_SET + SCANS: kind})
     return MlflowClient().get_run(run.info.run_id)

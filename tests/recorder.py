@@ -1,0 +1,293 @@
+"""Commands run in process with all heavy work replaced: what would do it, with which arguments.
+
+A function is replaced wherever a module of the project has it, so that it does not matter where it
+lives or who calls it.
+"""
+
+import importlib
+import inspect
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import sha256
+from operator import attrgetter
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import click
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner, Result
+from mlflow import MlflowClient
+
+from lfranker.clean import CleanImage, load_clean, simulated_clean
+from lfranker.contact_sheet import Key
+from lfranker.costs import scoring_seconds, seconds_per_step
+from lfranker.dataset import Dataset, SynthConfig, read_dataset, synthesise
+from lfranker.denoised_files import denoise_files
+from lfranker.experiment import fingerprint
+from lfranker.launchers import Job, run_jobs
+from lfranker.losses import build_objective, try_losses
+from lfranker.noise_choice import fei_profile
+from lfranker.noise_profile import write_profile
+from lfranker.noise_scans import exposures_of, fit_pairs, fit_singles
+from lfranker.prepared_scans import Record
+from lfranker.ranking import rank
+from lfranker.registration import Transform
+from lfranker.scans import ScanSet, prepare_scans, read_scans
+from lfranker.simulated_scans import simulate_scans, simulated_fields
+from lfranker.tracking.choice import Choice, choose_model, named_model
+from lfranker.tracking.datasets import log_dataset
+from lfranker.tracking.models import load_network
+from lfranker.tracking.ownership import refuse_if_busy
+from lfranker.tracking.pictures import log_pictures
+from lfranker.tracking.ranker import Report, rank_power_set
+from lfranker.tracking.rescoring import score_version
+from lfranker.tracking.runs import TAG, set_tags
+from lfranker.tracking.scoring import score_baselines, score_run
+from lfranker.tracking.training_run import TrainingRun
+from lfranker.tracking.visual import make_sheets, take_ratings
+from lfranker.training import Trainer, build_network, load_initial
+from lfranker.weights import load_levels, resolve_weights
+
+ROOT = Path(__file__).parents[1]
+ENTRY_POINTS = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]
+PLACES = 10  # that the scans show: a search for weights needs some
+
+
+def command_of(name: str) -> click.Command:
+    """The click command of an entry point."""
+    module = re.match(r"python -m (\S+)", ENTRY_POINTS[name]["command"])
+    assert module is not None
+    command = importlib.import_module(module[1]).main
+    assert isinstance(command, click.Command)
+    return command
+
+
+COMMANDS = {name: command_of(name) for name in ENTRY_POINTS if name != "main"}
+
+
+def everywhere(monkeypatch: pytest.MonkeyPatch, function: Any, other: object) -> None:
+    """Replace a function in every module of the project that has it."""
+    places = [
+        (module, name)
+        for module in list(sys.modules.values())
+        if getattr(module, "__name__", "").partition(".")[0] in ("lfranker", "entrypoints")
+        for name, value in vars(module).items()
+        if value is function
+    ]
+    assert places, f"{function.__name__} is nowhere to be replaced"
+    for module, name in places:
+        monkeypatch.setattr(module, name, other)
+
+
+class Recorder:
+    """The calls of replaced functions, in the command itself ("") or in a child ("train")."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+        self.calls: dict[tuple[str, str], list[SimpleNamespace]] = defaultdict(list)
+        self.by = ""
+        self.result: Result | None = None
+
+    def replace(self, function: Any, stand_in: Callable[..., Any]) -> None:
+        """Record the arguments of each call, by name, and answer as the stand-in does."""
+        everywhere(self._monkeypatch, function, self.recording(function, stand_in))
+
+    def recording(self, function: Any, stand_in: Callable[..., Any]) -> Any:
+        """A function with the same arguments that records them."""
+        signature = inspect.signature(function)
+
+        def recorded(*args: Any, **named: Any) -> Any:
+            bound = signature.bind(*args, **named)
+            bound.apply_defaults()
+            call = SimpleNamespace(**bound.arguments)
+            self.calls[self.by, function.__name__].append(call)
+            return stand_in(call)
+
+        return recorded
+
+    def at(self, function: str, path: str, by: str = "") -> object:
+        """What is at `path` among the arguments, if that is the same in all calls."""
+        values = [attrgetter(path)(call) for call in self.calls[by, function]]
+        if not values:
+            return f"{function} was not called"
+        return values[0] if all(value == values[0] for value in values) else values
+
+    @property
+    def jobs(self) -> list[Job]:
+        """The processes that the command would have started."""
+        return [job for call in self.calls["", "run_jobs"] for job in call.jobs]
+
+    def told(self, name: str, command: str = "train") -> list[Any]:
+        """Values of an option in the command lines of the children, as click reads them."""
+        module = module_of(COMMANDS[command])
+        lines = [list(job.command[3:]) for job in self.jobs if job.command[2] == module]
+        return [COMMANDS[command].make_context(command, line).params[name] for line in lines]
+
+    def run(self, command: str, words: Sequence[str]) -> Result:
+        """Run a command in this process."""
+        self.result = CliRunner().invoke(COMMANDS[command], list(words))
+        return self.result
+
+    def run_children(self, jobs: Sequence[Job]) -> None:
+        """Run what their processes would have run, one after another, in this process."""
+        for job in jobs:
+            name = next(n for n, c in COMMANDS.items() if module_of(c) == job.command[2])
+            self.by = name
+            with pytest.MonkeyPatch.context() as patch:
+                for variable, value in job.environment.items():
+                    patch.setenv(variable, value)
+                done = CliRunner().invoke(COMMANDS[name], list(job.command[3:]))
+            self.by = ""
+            assert done.exit_code == 0, done.output
+
+
+def module_of(command: click.Command) -> str:
+    assert command.callback is not None
+    return command.callback.__module__
+
+
+class Network:
+    """Stands in for a network; it is on every device."""
+
+    def to(self, *_: object, **__: object) -> "Network":
+        return self
+
+
+def record_all(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    """A recorder of all that is slow, on a machine that has a GPU."""
+    recorded = Recorder(monkeypatch)
+    for part in (_data, _scans, _training, _ranking, _microscope):
+        part(recorded)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(
+        torch, "set_num_threads", recorded.recording(set_num_threads, lambda _: None)
+    )
+    return recorded
+
+
+def set_num_threads(count: int) -> None:
+    """Stands in for torch's, whose arguments cannot be asked for."""
+
+
+def _data(recorded: Recorder) -> None:
+    made: dict[Path, Dataset] = {}
+
+    def make(folder: Path, config: SynthConfig) -> Dataset:
+        patches = np.zeros((2, 8, 8), np.uint8)
+        manifest = {
+            "request": {"parameters": config.determining(), "sources": []},
+            "notices": [],
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        digest = fingerprint(config.determining())
+        train, validation = np.arange(1), np.arange(1, 2)
+        data = Dataset(folder, manifest, patches, patches, train, validation, digest)
+        return made.setdefault(folder.resolve(), data)
+
+    def images() -> list[CleanImage]:
+        image = np.zeros((600, 600), np.float32)
+        return [CleanImage(name, ".", image + at / 9, "") for at, name in enumerate("abc")]
+
+    recorded.replace(load_clean, lambda _: (images(), []))
+    recorded.replace(simulated_clean, lambda _: images())
+    recorded.replace(synthesise, lambda call: make(call.out, call.config))
+    recorded.replace(
+        read_dataset, lambda call: made.get(call.folder) or make(call.folder, SynthConfig())
+    )
+    recorded.replace(log_dataset, lambda _: None)
+
+
+def _scans(recorded: Recorder) -> None:
+    prepared: dict[Path, ScanSet] = {}
+
+    def prepare(call: SimpleNamespace) -> ScanSet:
+        digest = sha256(f"{call.folder} {call.target}".encode()).hexdigest()
+        folder = call.cache / digest[:16]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "scans.json").touch()
+        records = tuple(
+            Record(f"f{at}", "spd2", Transform(), "", "", f"place{at}") for at in range(PLACES)
+        )
+        names = tuple(record.field for record in records)
+        scans = ScanSet(folder, "spd8", ("spd2",), names, False, digest, (), (), (), records)
+        return prepared.setdefault(folder, scans)
+
+    # nothing that was trained on is among the scans: their pixels are not there to be compared
+    recorded._monkeypatch.setattr(ScanSet, "fields_among", lambda *_: [])
+    recorded.replace(prepare_scans, prepare)
+    recorded.replace(read_scans, lambda call: prepared[call.prepared])
+    recorded.replace(simulate_scans, lambda call: call.out.mkdir(parents=True))
+    recorded.replace(simulated_fields, lambda _: {"scene": np.zeros((9, 9), np.float32)})
+
+
+def _training(recorded: Recorder) -> None:
+    recorded.replace(resolve_weights, lambda call: resolve_weights(**vars(call)))
+    recorded.replace(load_levels, lambda _: SimpleNamespace())
+    recorded.replace(try_losses, lambda _: None)
+    recorded.replace(build_objective, lambda _: SimpleNamespace())
+    recorded.replace(build_network, lambda _: Network())
+    recorded.replace(load_initial, lambda _: None)
+    recorded.replace(seconds_per_step, lambda _: 1e7)  # a plan of more than a day
+    recorded.replace(scoring_seconds, lambda _: 1.0)
+    recorded.replace(Trainer, lambda _: SimpleNamespace(ema=Network()))
+    recorded.replace(TrainingRun, lambda _: SimpleNamespace(train=lambda _: "ok"))
+    recorded.replace(run_jobs, lambda call: _finish(call, len(recorded.calls["", "run_jobs"])))
+    recorded.replace(refuse_if_busy, lambda call: list(call.runs) and None)
+
+
+def _finish(call: SimpleNamespace, level: float) -> Iterator[tuple[Job, int]]:
+    """Every process has done what it is told to: its run has a model and scores at a level, dB."""
+    for job in call.jobs:
+        run = MlflowClient().get_run(job.name)
+        parent = MlflowClient().get_run(run.data.tags["mlflow.parentRunId"])
+        while TAG + "scans" not in parent.data.tags:  # the parent of a search
+            parent = MlflowClient().get_run(parent.data.tags["mlflow.parentRunId"])
+        digest = parent.data.tags[TAG + "scans"]
+        table = pd.DataFrame({"psnr": level + np.arange(PLACES), "speed": "spd2", "sample": ""})
+        table = table.assign(ssim=table["psnr"] / 100, field=[f"f{at}" for at in table.index])
+        table["place"] = [f"place{at}" for at in table.index]
+        path = f"scores/scans-{digest[:8]}.csv"
+        MlflowClient().log_text(job.name, table.to_csv(index=False), path)
+        tags = {"model": "m", "outcome": "ok", f"outcome.{digest[:8]}": "ok"}
+        set_tags(job.name, {TAG + name: value for name, value in tags.items()})
+        yield job, 0
+
+
+def _ranking(recorded: Recorder) -> None:
+    def report(call: SimpleNamespace) -> Report:
+        jobs = recorded.calls["", "run_jobs"][0].jobs if recorded.calls["", "run_jobs"] else ()
+        names = list(dict.fromkeys(_tag(job.name, "losses") for job in jobs)) or ["mae", "ssim"]
+        board = pd.DataFrame({"psnr": 30.0 - np.arange(len(names)), "ssim": 0.9}, index=names)
+        return Report(str(call.parent_id), rank(board), "", False, {}, ())
+
+    recorded.replace(rank_power_set, report)
+    recorded.replace(score_run, lambda _: "ok")
+    recorded.replace(score_version, lambda _: None)
+    recorded.replace(score_baselines, lambda _: iter(()))
+    recorded.replace(log_pictures, lambda _: None)
+    recorded.replace(load_network, lambda _: Network())
+    recorded.replace(make_sheets, lambda _: Key("", {}, ()))
+    recorded.replace(take_ratings, lambda _: [])
+    recorded.replace(choose_model, lambda _: Choice("models:/m/1", "m", "chosen"))
+    recorded.replace(named_model, lambda call: Choice(call.uri, call.uri, "named"))
+    recorded.replace(denoise_files, lambda _: [])
+
+
+def _tag(run_id: str, name: str) -> str:
+    return str(MlflowClient().get_run(run_id).data.tags[TAG + name])
+
+
+def _microscope(recorded: Recorder) -> None:
+    empty = dict.fromkeys(("estimates", "levels", "checks"), pd.DataFrame)
+    found = SimpleNamespace(profile=fei_profile(), fits={}, made={}, **empty)
+    recorded.replace(fit_pairs, lambda _: found)
+    recorded.replace(fit_singles, lambda _: found)
+    recorded.replace(exposures_of, lambda _: {})
+    recorded.replace(write_profile, lambda call: write_profile(**vars(call)))

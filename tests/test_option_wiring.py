@@ -1,0 +1,630 @@
+"""Every option of every command, set off its default, reaches the place where it is used.
+
+Commands run in process; what would read, train, score or write is replaced by a recorder. A power
+set's children are run by the command lines that their processes would have been started with.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+from click.testing import Result
+from recorder import COMMANDS, Recorder, record_all
+from tracked import make_child, make_parent
+
+from lfranker.field_report import Found, report_fields
+from lfranker.images import write_image
+from lfranker.noise_report import report_noises
+from lfranker.presets import PRESETS
+from lfranker.rank_config import RankConfig
+from lfranker.ranking import rank
+from lfranker.tracking.marks import mark_children, write_note
+from lfranker.tracking.page import page_of
+from lfranker.tracking.ranker import rank_power_set
+from lfranker.tracking.winners import register_winners
+from lfranker.visual import report_ratings
+
+Read = Callable[[Recorder], object]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An option's text, and what has to be seen for it."""
+
+    text: str
+    seen: tuple[tuple[Read, object], ...]
+
+
+def asked(text: str, *seen: tuple[Read, object]) -> Asked:
+    return Asked(text, seen)
+
+
+def at(function: str, path: str, by: str = "") -> Read:
+    """An argument of every call, by the command itself or by its children of a kind."""
+    return lambda recorded: recorded.at(function, path, by)
+
+
+def told(option: str) -> Read:
+    """What every training that a power set starts reads from its command line."""
+    return lambda recorded: alike(recorded.told(option))
+
+
+def calls(function: str, by: str = "") -> Read:
+    return lambda recorded: len(recorded.calls[by, function])
+
+
+def of_all(function: str, read: Callable[..., object], by: str = "") -> Read:
+    """What differs between the calls: the set of it."""
+    return lambda recorded: {read(call) for call in recorded.calls[by, function]}
+
+
+def alike(values: Iterable[object]) -> object:
+    first, *others = values
+    return first if all(other == first for other in others) else [first, *others]
+
+
+def succeeded(recorded: Recorder) -> bool:
+    return recorded.result is not None and succeeded_in(recorded.result)
+
+
+def succeeded_in(result: Result) -> bool:
+    assert result.exit_code == 0, result.output
+    return True
+
+
+def said(words: str) -> Read:
+    return lambda recorded: recorded.result is not None and words in recorded.result.output
+
+
+# ------------------------------------------------------------------ settings of several commands
+
+TRAINING: Mapping[str, tuple[str, object]] = {
+    "steps": ("11", 11),
+    "batch": ("3", 3),
+    "learning_rate": ("0.004", 0.004),
+    "weight_decay": ("0.003", 0.003),
+    "warmup": ("4", 4),
+    "clip_factor": ("2.5", 2.5),
+    "ema_decay": ("0.98", 0.98),
+    "depth": ("0,1,1,2,1,1,0", "0,1,1,2,1,1,0"),
+    "dim": ("48", 48),
+    "head_dim": ("12", 12),
+    "perceptual_layers": ("3", 3),
+    "threads": ("5", 5),
+    "log_every": ("6", 6),
+    "checkpoint_seconds": ("77", 77.0),
+}
+PATCHES: Mapping[str, tuple[str, object]] = {
+    "patch": ("40", 40),
+    "patches": ("30", 30),
+    "validation": ("0.2", 0.2),
+    "max_noise": ("0.04", 0.04),
+    "minimum_contrast": ("0.03", 0.03),
+    "alpha": ("0.7", (0.7, 0.7)),
+    "beta": ("0.6:0.8", (0.6, 0.8)),
+    "peak": ("30:90", (30.0, 90.0)),
+    "speckle_variance": ("0.02", (0.02, 0.02)),
+    "correlation": ("0.1:0.2", (0.1, 0.2)),
+    "gain": ("0.9:1.1", (0.9, 1.1)),
+    "offset": ("0.01", (0.01, 0.01)),
+    "zoom": ("2", (2.0, 2.0)),
+    "blur": ("0.5", (0.5, 0.5)),
+    "contrast": ("0.8:1.2", (0.8, 1.2)),
+    "brightness": ("0.05", (0.05, 0.05)),
+}
+MICROSCOPE: Mapping[str, tuple[str, object]] = {  # what Eq. 1 has no use for
+    "noise": ("microscope", "microscope"),
+    "sigma": ("0.015", (0.015, 0.015)),
+    "black": ("0.03", (0.03, 0.03)),
+    "line_offset": ("0.004", (0.004, 0.004)),
+    "saturation": ("0.9", (0.9, 0.9)),
+    "kernel": ("1,0.1", (1.0, 0.1)),
+}
+
+
+def settings(given: Mapping[str, tuple[str, object]], *where: str) -> dict[str, Asked]:
+    """Options that are fields of a `config`, by the functions ("by:function") that have it."""
+    places = [place.rpartition(":") for place in where]
+    return {
+        name: asked(
+            text, *((at(function, f"config.{name}", by), value) for by, _, function in places)
+        )
+        for name, (text, value) in given.items()
+    }
+
+
+def and_more(
+    options: dict[str, Asked], more: Mapping[str, tuple[Read, object]]
+) -> dict[str, Asked]:
+    """The options, of some of which another place has to be seen."""
+    return dict(options) | {
+        name: Asked(options[name].text, (*options[name].seen, seen)) for name, seen in more.items()
+    }
+
+
+# -------------------------------------------------------------------------------- command lines
+
+
+@dataclass(frozen=True)
+class Line:
+    """A command line: its options off their defaults, and others that are needed to see them."""
+
+    command: str
+    options: Mapping[str, Asked]
+    others: str = ""
+
+
+def merged(function: str, by: str = "") -> Read:
+    """The weights of the terms in all objectives."""
+
+    def read(recorded: Recorder) -> dict[str, float]:
+        every = [call.weights for call in recorded.calls[by, function]]
+        return {name: weight for weights in every for name, weight in weights.items()}
+
+    return read
+
+
+def weights_tried(recorded: Recorder) -> int:
+    """By the search, beside those that the power set was trained with."""
+    return len({str(weights) for weights in recorded.told("loss_weights")}) - len(SUBSETS)
+
+
+def fields_simulated(recorded: Recorder) -> str:
+    return "".join(name for call in recorded.calls["", "simulate_scans"] for name in call.fields)
+
+
+def works(path: str) -> Read:
+    """Folder and name of the files to denoise."""
+
+    def read(recorded: Recorder) -> set[str]:
+        (call,) = recorded.calls["", "denoise_files"]
+        return {"/".join(getattr(work, path).parts[-2:]) for work in call.work}
+
+    return read
+
+
+SUBSETS = {("mse", "ssim"), ("ssim", "perceptual")}  # that the rule of OWN leaves
+CUT = (of_all("build_objective", lambda call: call.losses, "train"), SUBSETS)
+RESCORED = (of_all("rank_power_set", lambda call: call.rescore is None), {False})
+OWN = {  # a power set with options of nearly all kinds
+    "losses": asked("ssim,mse,perceptual,huber", CUT),
+    "min_size": asked("2", CUT),
+    "max_size": asked("2", CUT),
+    "include": asked("ssim", CUT),
+    "exclude": asked("ssim+huber", CUT),
+    "clean": asked("clean", (at("load_clean", "folder.name"), "clean")),
+    "scans": asked(
+        "scans",
+        (at("prepare_scans", "folder.name"), "scans"),
+        (calls("read_scans", "train"), 4),  # those that are prepared
+        (calls("prepare_scans", "train"), 0),
+    ),
+    "target": asked("spd8", (at("prepare_scans", "target"), "spd8")),
+    "preset": asked(
+        "small",
+        (at("resolve_weights", "random_allowed"), False),
+        (at("resolve_weights", "random_allowed", "train"), False),
+        (told("preset"), "small"),
+    ),
+    "repeats": asked("2", (of_all("Trainer", lambda call: call.config.repeat, "train"), {0, 1})),
+    "jobs": asked("13", (at("run_jobs", "at_once"), 13), (said("13 at once"), True)),
+    "seed": asked(
+        "7",
+        (at("synthesise", "config.seed"), 7),
+        (at("seconds_per_step", "config.seed"), 7),
+        (at("Trainer", "config.seed", "train"), 7),
+        (told("seed"), 7),
+    ),
+    "perceptual": asked(
+        "vgg16:vgg.pth",
+        (at("resolve_weights", "choice"), "vgg16:vgg.pth"),
+        (at("resolve_weights", "choice", "train"), "vgg16:vgg.pth"),
+    ),
+    "init": asked(
+        "start.pth",
+        (at("load_initial", "path.name"), "start.pth"),
+        (at("load_initial", "path.name", "train"), "start.pth"),
+        (calls("load_initial", "train"), 4),
+        (of_all("score_baselines", lambda call: "+".join(call.extra)), {"init start"}),
+    ),
+    "device": asked(
+        "cpu",
+        (at("seconds_per_step", "device.type"), "cpu"),
+        (at("Trainer", "device.type", "train"), "cpu"),
+        (told("device"), "cpu"),
+    ),
+    "loss_weights": asked(
+        "mse=2,ssim=0.3",
+        (merged("build_objective"), {"mse": 2.0, "ssim": 0.3, "perceptual": 1.0}),
+        (merged("build_objective", "train"), {"mse": 2.0, "ssim": 0.3, "perceptual": 1.0}),
+    ),
+    "check_learning_rate": asked(
+        "true", (lambda recorded: set(recorded.told("learning_rate")), {0.002, 0.004, 0.008})
+    ),
+    "refine": asked("2", (weights_tried, 2), (calls("rank_power_set"), 2)),
+    "yes": asked("true", (succeeded, True)),  # the plan takes days
+    "take_over": asked("true", (calls("refuse_if_busy"), 0)),
+    "keep_checkpoints": asked(
+        "true",
+        (at("TrainingRun", "keep_checkpoints", "train"), True),
+        (told("keep_checkpoints"), True),
+    ),
+    "cache": asked(
+        "kept",
+        (at("synthesise", "out.parent.parent.name"), "kept"),
+        (at("prepare_scans", "cache.parent.name"), "kept"),
+        (lambda recorded: {job.log.parts[-3] for job in recorded.jobs}, {"kept"}),
+        (lambda recorded: {path.name for path in recorded.told("cache")}, {"kept"}),
+    ),
+    "model_name": asked("other", (at("rank_power_set", "model"), "other")),
+    "equivalence": asked(
+        "psnr=0.2,ssim=0.03",
+        (at("rank_power_set", "config.equivalence"), {"psnr": 0.2, "ssim": 0.03}),
+    ),
+    "weights": asked(
+        "psnr=3,ssim=0.5", (at("rank_power_set", "config.weights"), {"psnr": 3.0, "ssim": 0.5})
+    ),
+    "promote": asked("always", (at("rank_power_set", "config.promote"), "always"), RESCORED),
+    **and_more(
+        settings(TRAINING, "seconds_per_step", "train:Trainer"),
+        {
+            "perceptual_layers": (at("load_levels", "count", "train"), 3),
+            "threads": (
+                lambda recorded: {job.environment["OMP_NUM_THREADS"] for job in recorded.jobs},
+                {"5"},
+            ),
+        },
+    ),
+    **and_more(
+        settings(PATCHES, "synthesise"),
+        {
+            "max_noise": (at("load_clean", "max_noise"), 0.04),
+            "patch": (at("try_losses", "patch"), 40),
+        },
+    ),
+}
+CARRIED = {"280ns", "2us"}  # dwell times
+NOISES = {"eq1", "gamma", "poisson", "lines", "poisson+lines"}
+ON_EACH = (of_all("Trainer", lambda call: call.data.config.noise, "train"), NOISES)
+ALONE = {  # a training without a power set
+    "losses": asked("mse+perceptual", (at("build_objective", "losses"), ("mse", "perceptual"))),
+    "preset": asked("small", (at("resolve_weights", "random_allowed"), False)),
+    "clean": OWN["clean"],
+    "scans": asked("scans", (at("prepare_scans", "folder.name"), "scans")),
+    "target": OWN["target"],
+    "perceptual": asked("random", (at("resolve_weights", "choice"), "random")),
+    "init": asked("start.pth", (at("load_initial", "path.name"), "start.pth")),
+    "device": asked("cpu", (at("Trainer", "device.type"), "cpu")),
+    "seed": asked("7", (at("Trainer", "config.seed"), 7), (at("synthesise", "config.seed"), 7)),
+    "repeat": asked("3", (at("Trainer", "config.repeat"), 3)),
+    "loss_weights": asked(
+        "mse=2", (at("build_objective", "weights"), {"mse": 2.0, "perceptual": 1.0})
+    ),
+    "keep_checkpoints": asked("true", (at("TrainingRun", "keep_checkpoints"), True)),
+    "cache": asked(
+        "kept",
+        (at("synthesise", "out.parent.parent.name"), "kept"),
+        (at("prepare_scans", "cache.parent.name"), "kept"),
+    ),
+    **and_more(
+        settings(TRAINING, "Trainer", "build_network"),
+        {"perceptual_layers": (at("load_levels", "count"), 3)},
+    ),
+    **and_more(
+        settings(PATCHES, "synthesise"), {"max_noise": (at("load_clean", "max_noise"), 0.04)}
+    ),
+}
+ALONE["threads"] = asked("5", *ALONE["threads"].seen, (at("set_num_threads", "count"), 5))
+SCORED = {  # scans that nobody gave: simulated ones
+    "preset": asked("smoke", (at("simulated_fields", "count"), 2)),
+    "seed": asked("7", (at("simulated_fields", "seed"), 7), (at("simulate_scans", "seed"), 7)),
+    "cache": asked(
+        "kept",
+        (at("simulate_scans", "out.parent.parent.name"), "kept"),
+        (at("prepare_scans", "cache.parent.name"), "kept"),
+    ),
+}
+RANKING = {
+    **{name: OWN[name] for name in ("model_name", "equivalence", "weights")},
+    "promote": asked("never", (at("rank_power_set", "config.promote"), "never")),
+}
+
+LINES: Mapping[str, Line] = {
+    "powerset": Line("powerset", OWN),
+    "powerset of a stored dataset": Line(
+        "powerset",
+        {"data": asked("stored", (at("Trainer", "data.folder.name", "train"), "stored"))},
+        "--losses mae --preset smoke --device cpu --yes",
+    ),
+    "powerset on several noises": Line(
+        "powerset",
+        {
+            "noises": asked("eq1,gamma", ON_EACH),
+            "noise_components": asked("poisson,lines", ON_EACH),
+            "take_over": OWN["take_over"],
+            "seed": asked(
+                "7",
+                (of_all("synthesise", lambda call: call.config.seed), {7}),
+                (at("Trainer", "config.seed", "train"), 7),
+            ),
+            "clean": OWN["clean"],
+            "preset": asked("smoke", (at("Trainer", "data.config.patch", "train"), 48)),
+            "loss_weights": asked("mae=2", (merged("build_objective", "train"), {"mae": 2.0})),
+            "cache": asked("kept", (at("synthesise", "out.parent.parent.name"), "kept")),
+        },
+        "--losses mae --device cpu --yes",
+    ),
+    "plan of a powerset": Line(
+        "powerset",
+        {
+            "dry_run": asked("true", (calls("run_jobs"), 0), (calls("seconds_per_step"), 3)),
+            "preset": asked("smoke", (at("simulated_clean", "per_kind"), 2)),
+            "device": asked("cuda", (at("seconds_per_step", "device.type"), "cuda")),
+            **settings(MICROSCOPE, "synthesise"),
+        },
+    ),
+    "synth": Line(
+        "synth",
+        {
+            "clean": OWN["clean"],
+            "out": asked("folder", (at("synthesise", "out.name"), "folder")),
+            "seed": asked("7", (at("synthesise", "config.seed"), 7)),
+            "workers": asked("3", (at("synthesise", "workers"), 3)),
+            **{name: ALONE[name] for name in PATCHES},
+        },
+    ),
+    "synth of simulated scenes": Line(
+        "synth",
+        {
+            "preset": asked(
+                "smoke",
+                (at("simulated_clean", "per_kind"), 2),
+                (at("simulated_clean", "size"), 160),
+                (at("synthesise", "config.patch"), 48),
+            ),
+            "seed": asked("7", (at("simulated_clean", "seed"), 7)),
+            **settings(MICROSCOPE, "synthesise"),
+        },
+    ),
+    "train": Line("train", ALONE),
+    "train on a stored dataset": Line(
+        "train", {"data": asked("stored", (at("Trainer", "data.folder.name"), "stored"))}
+    ),
+    "train on a microscope's noise": Line("train", settings(MICROSCOPE, "synthesise")),
+    "train on clean images and score on others of them": Line(
+        "train",
+        {"clean": asked("clean", (fields_simulated, "abc"))},
+    ),
+    "evaluate a power set": Line(
+        "evaluate",
+        {
+            "parent": asked(
+                "{older}",
+                (at("score_run", "run_id"), "{model of older}"),
+                (at("score_baselines", "parent.info.run_id"), "{older}"),
+            ),
+            "scans": ALONE["scans"],
+            "target": OWN["target"],
+            "cache": asked("kept", (at("prepare_scans", "cache.parent.name"), "kept")),
+        },
+    ),
+    "evaluate the newest power set": Line(
+        "evaluate", {"parent": asked("latest", (at("score_run", "run_id"), "{model of newer}"))}
+    ),
+    "evaluate a training": Line(
+        "evaluate",
+        {
+            "run": asked(
+                "{model of older}",
+                (at("score_run", "run_id"), "{model of older}"),
+                (at("load_network", "uri"), "models:/m-older"),
+            ),
+            **SCORED,
+        },
+    ),
+    "evaluate a model": Line(
+        "evaluate",
+        {"model": asked("models:/other/3", (at("load_network", "uri"), "models:/other/3"))},
+    ),
+    "rank": Line(
+        "rank",
+        {
+            "parent": asked("1a2b", (at("rank_power_set", "parent_id"), "1a2b")),
+            "scans": asked("3c4d", (at("rank_power_set", "scans"), "3c4d")),
+            **RANKING,
+        },
+    ),
+    "rank: sheets for people": Line(
+        "rank",
+        {
+            "parent": asked("1a2b", (at("make_sheets", "parent_id"), "1a2b")),
+            "scans": asked("3c4d", (at("make_sheets", "scans"), "3c4d")),
+            "contact_sheet": asked("sheets", (at("make_sheets", "folder.name"), "sheets")),
+            "sheets": asked("8", (at("make_sheets", "config.sheets"), 8)),
+            "shown": asked("5", (at("make_sheets", "config.shown"), 5)),
+            "repeated": asked("2", (at("make_sheets", "config.repeated"), 2)),
+            "cache": asked("kept", (at("make_sheets", "cache.name"), "kept")),
+        },
+    ),
+    "rank: people's ratings": Line(
+        "rank",
+        {
+            "parent": asked("1a2b", (at("take_ratings", "parent_id"), "1a2b")),
+            "scans": asked("3c4d", (at("take_ratings", "scans"), "3c4d")),
+            "ratings": asked("ratings.csv", (at("take_ratings", "path.name"), "ratings.csv")),
+        },
+    ),
+    "noise-fit": Line(
+        "noise-fit",
+        {
+            "scans": asked(
+                "scans",
+                (at("prepare_scans", "folder.name"), "scans"),
+                (at("exposures_of", "folder.name"), "scans"),
+            ),
+            "target": asked("spd8", (at("prepare_scans", "target"), "spd8")),
+            "out": asked("mine.json", (at("write_profile", "path.name"), "mine.json")),
+            "carry": asked(
+                "280ns,2us",
+                (
+                    of_all("write_profile", lambda call: tuple(sorted(call.profile.speeds))),
+                    {("100ns", "280ns", "2us")},
+                ),
+            ),
+            "seed": asked("7", (at("fit_pairs", "seed"), 7)),
+            "cache": asked("kept", (at("prepare_scans", "cache.parent.name"), "kept")),
+        },
+    ),
+    "noise-fit without clean scans": Line(
+        "noise-fit",
+        {
+            "scans": asked("scans", (at("fit_singles", "scans.name"), "scans")),
+            "target": asked("none", (calls("fit_singles"), 1)),
+            "seed": asked("7", (at("fit_singles", "seed"), 7)),
+        },
+    ),
+    "denoise": Line(
+        "denoise",
+        {
+            "input": asked("taken", (works("before"), {"taken/a.png", "taken/b.png"})),
+            "output": asked("given", (works("after"), {"given/a.png", "given/b.png"})),
+            "criterion": asked("ssim", (at("choose_model", "criterion"), "ssim")),
+            "model_name": asked("other", (at("choose_model", "name"), "other")),
+            "overwrite": asked("true", (succeeded, True)),
+            "jobs": asked("3", (at("denoise_files", "jobs"), 3)),
+        },
+    ),
+    "denoise with a model": Line(
+        "denoise",
+        {"model": asked("models:/other@best", (at("load_network", "uri"), "models:/other@best"))},
+        "--input taken --output elsewhere",
+    ),
+}
+
+
+@pytest.fixture
+def names(store: Path) -> dict[str, str]:
+    """Files and power sets for command lines to name; {words} in braces stand for IDs."""
+    for folder in ("clean", "scans", "more-scans", "stored", "taken", "given"):
+        (store / folder).mkdir()
+    for file in ("start.pth", "vgg.pth", "ratings.csv"):
+        (store / file).write_text(file)
+    for file in ("taken/a.png", "taken/b.png", "given/a.png"):
+        write_image(store / file, np.zeros((8, 8), np.float32), np.dtype(np.uint8), 255)
+    found = {}
+    for name in ("older", "newer"):
+        parent = make_parent(key=name)
+        child = make_child(parent, "mae", {}, powerset=name, model=f"m-{name}")
+        found |= {name: parent.info.run_id, f"model of {name}": child.info.run_id}
+    return found
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_options_arrive(name: str, names: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    line, record = LINES[name], record_all(monkeypatch)
+    words = line.others.split()
+    for option, given in line.options.items():
+        words += [flag_of(line.command, option), given.text.format(**names)]
+    assert not at_their_defaults(line.command, words) & set(line.options)
+    done = record.run(line.command, words)
+    if record.jobs:
+        record.run_children(record.calls["", "run_jobs"][0].jobs)
+    missed = {
+        f"--{option} {given.text}": (found, value)
+        for option, given in line.options.items()
+        for read, expected in given.seen
+        if (found := read(record)) != (value := filled(expected, names))
+    }
+    assert not missed, f"option: (what was seen, what was asked for)\n{done.output}"
+    assert done.exit_code == 0, done.output
+
+
+def at_their_defaults(command: str, words: list[str]) -> set[str]:
+    """The options whose value is the usual one, given or not."""
+    context = COMMANDS[command].make_context(command, list(words))
+    return {
+        option_of(parameter)
+        for parameter in COMMANDS[command].params
+        if parameter.name
+        and not parameter.required
+        and context.params[parameter.name]
+        == parameter.type_cast_value(context, parameter.get_default(context))
+    }
+
+
+def flag_of(command: str, option: str) -> str:
+    """As it is typed, which the parameter's name may differ from."""
+    (flag,) = (p.opts[0] for p in COMMANDS[command].params if option_of(p) == option)
+    return flag
+
+
+def option_of(parameter: click.Parameter) -> str:
+    return parameter.opts[0].removeprefix("--").replace("-", "_")
+
+
+def filled(expected: object, names: Mapping[str, str]) -> object:
+    return expected.format(**names) if isinstance(expected, str) else expected
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_has_a_line(command: str) -> None:
+    lines = [line.options for line in LINES.values() if line.command == command]
+    set_off = {name for options in lines for name, given in options.items() if given.seen}
+    assert set_off == {option_of(parameter) for parameter in COMMANDS[command].params}
+
+
+def test_no_preset_has_the_settings_of_the_lines() -> None:
+    for name, (_, value) in {**TRAINING, **PATCHES, **MICROSCOPE}.items():
+        for preset in PRESETS.values():
+            usual = {**asdict(preset.synth), **asdict(preset.train)}[name]
+            assert value != usual, f"{name} would not be seen to be ignored"
+
+
+def test_a_scoring_that_is_left_to_do_is_told_the_run_and_the_scans(
+    names: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = record_all(monkeypatch)
+    words = ["--preset", "smoke", "--losses", "mae", "--repeats", "2", "--yes", "--scans"]
+    assert succeeded_in(record.run("powerset", [*words, "scans"]))
+    trained = [job.name for job in record.jobs]
+    record.calls.clear()
+    assert succeeded_in(record.run("powerset", [*words, "more-scans"]))
+    record.run_children(record.jobs)
+    assert record.told("run", "evaluate") == [job.name for job in record.jobs] == trained
+    assert [call.run_id for call in record.calls["evaluate", "score_run"]] == trained
+    (scans,) = of_all("score_run", lambda call: call.scans.folder, "evaluate")(record)
+    assert scans == record.at("score_baselines", "scans.folder")
+    assert record.at("load_network", "uri", "evaluate") == "models:/m"
+
+
+def test_trainings_of_others_are_only_taken_over_when_told(
+    names: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = record_all(monkeypatch)
+    words = ["--preset", "smoke", "--losses", "mae,ssim", "--yes", "--check-learning-rate"]
+    assert succeeded_in(record.run("powerset", [*words, "--refine", "1"]))
+    assert len(record.calls["", "refuse_if_busy"]) == 5  # plan, two rates, trial, its repeats
+
+
+def test_a_ranking_goes_by_its_settings(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent = make_parent("mae")
+    make_child(parent, "mae", {"psnr": 30.0, "ssim": 0.9})
+    record = Recorder(monkeypatch)
+    record.replace(rank, lambda call: rank(**vars(call)))
+    record.replace(report_fields, lambda _: Found())
+    record.replace(register_winners, lambda _: ({}, []))
+    for function in (report_noises, report_ratings, page_of, write_note, mark_children):
+        record.replace(function, lambda _: "")
+    weights, equivalence = {"psnr": 3.0}, {"psnr": 0.2, "visual": 0.7}
+    config = RankConfig(equivalence, weights, "always")
+    rank_power_set(parent.info.run_id, "other", None, config, print)
+    assert record.at("rank", "weights") == weights
+    assert record.at("report_fields", "equivalence") == equivalence
+    assert record.at("report_noises", "equivalence") == equivalence
+    assert record.at("report_ratings", "equivalence") == equivalence["visual"]
+    assert record.at("register_winners", "model") == "other"
+    assert record.at("register_winners", "gate.promote") == "always"
+    assert record.at("register_winners", "gate.rescore") is print
