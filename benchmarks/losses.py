@@ -24,11 +24,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from lfranker.images import read_image
+from lfranker.images.image_file import read_image
 from lfranker.losses import LOSSES
 from lfranker.losses.page import page
-from lfranker.losses.spec import Loss
-from lfranker.weights import load_features, resolve_weights
+from lfranker.losses.registry import Loss
+from lfranker.perceptual.weights import load_features, resolve_weights
 from tests.fitted import fitted
 from tests.loss_references import REFERENCES, batch
 

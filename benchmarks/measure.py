@@ -29,18 +29,18 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from lfranker.baselines import Family, families
-from lfranker.cubes import cube_of
-from lfranker.evaluation import of_noisy, score
-from lfranker.figures import strip
-from lfranker.images import Image
-from lfranker.inference import denoise
-from lfranker.scans import ScanSet, prepare_scans
+from lfranker.denoiser.tiling import denoise
+from lfranker.evaluation.baseline_tuning import best_value, spread
+from lfranker.evaluation.baselines import Family, families
+from lfranker.evaluation.scoring import of_noisy, score
+from lfranker.images.image_file import Image
+from lfranker.images.image_strips import strip
+from lfranker.scans.preparation import ScanSet, prepare_scans
+from lfranker.statistics.intervals import Chance, difference_interval, mean_squares
+from lfranker.statistics.score_array import cube_of
 from lfranker.tracking.models import load_network
-from lfranker.tracking.queries import search
+from lfranker.tracking.power_set import search
 from lfranker.tracking.runs import TAG
-from lfranker.tuning import best_value, spread
-from lfranker.uncertainty import Chance, difference_interval, mean_squares
 
 SHOWN = {"psnr": 2, "ssim": 4, "repeatability": 3, "psnr_fitted": 2}  # digits
 KEYS = ("name", "repeat", "model", "scans")

@@ -31,10 +31,10 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from lfranker.evaluation import summarise
+from lfranker.evaluation.metrics import METRICS
+from lfranker.evaluation.scoring import summarise
 from lfranker.losses import trained
-from lfranker.metrics import METRICS
-from lfranker.tracking.queries import SCAN_SET
+from lfranker.tracking.power_set import SCAN_SET
 from lfranker.tracking.runs import PARENT, TAG
 
 DIGEST = "0123456789abcdef"

@@ -19,8 +19,8 @@ from mlflow.entities import Run
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from lfranker.launchers import Job, run_jobs, terminate_as_interrupt
-from lfranker.tracking.queries import search
+from lfranker.processes import Job, run_jobs, terminate_as_interrupt
+from lfranker.tracking.power_set import search
 from lfranker.tracking.runs import OPEN, TAG, create_child, end_run, own_run, set_tags
 
 ROOT = Path(__file__).parents[1]

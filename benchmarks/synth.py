@@ -18,7 +18,7 @@ from skimage.util import random_noise
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from lfranker.dataset import SynthConfig, simulated_clean, synthesise
+from lfranker.datasets.synthesis import SynthConfig, simulated_clean, synthesise
 
 ROUNDS = 3
 

@@ -23,10 +23,10 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from lfranker.inference import denoise
-from lfranker.presets import PRESETS
-from lfranker.scenes import scene
-from lfranker.training import build_network
+from lfranker.denoiser.tiling import denoise
+from lfranker.simulation.scenes import scene
+from lfranker.training.presets import PRESETS
+from lfranker.training.trainer import build_network
 
 GIB = 2**30
 

@@ -12,12 +12,12 @@ from torch import nn
 from tqdm import tqdm
 
 from entrypoints import options as o
-from lfranker.denoised_files import Done, Work, denoise_file, denoise_files
-from lfranker.images import SUFFIXES, image_files
-from lfranker.launchers import available_cores
-from lfranker.metrics import METRICS
-from lfranker.microscope import read_metadata
-from lfranker.tracking.choice import Choice, choose_model, named_model
+from lfranker.denoiser.denoise_files import Done, Work, denoise_file, denoise_files
+from lfranker.evaluation.metrics import METRICS
+from lfranker.images.image_file import SUFFIXES, image_files
+from lfranker.microscopes.reading import read_metadata
+from lfranker.processes import available_cores
+from lfranker.tracking.model_choice import Choice, choose_model, named_model
 from lfranker.tracking.models import load_network
 
 MOST_JOBS = 4

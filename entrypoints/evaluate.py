@@ -9,17 +9,17 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from entrypoints import options as o
-from entrypoints import preparation
-from entrypoints.settings import settings
-from lfranker.evaluation import of_noisy
-from lfranker.inference import denoise
-from lfranker.launchers import launched, terminate_as_interrupt
-from lfranker.scans import ScanSet
+from lfranker.denoiser.tiling import denoise
+from lfranker.evaluation.scoring import of_noisy
+from lfranker.experiment import inputs as preparation
+from lfranker.experiment.settings import settings
+from lfranker.processes import launched, terminate_as_interrupt
+from lfranker.publishing.pictures import log_pictures
+from lfranker.scans.preparation import ScanSet
 from lfranker.tracking.models import load_network
-from lfranker.tracking.pictures import log_pictures
-from lfranker.tracking.queries import find_parent, find_run, gather, own_scores, trainings
+from lfranker.tracking.power_set import find_parent, find_run, gather, own_scores, trainings
 from lfranker.tracking.runs import PARENT, TAG, own_run
-from lfranker.tracking.scoring import log_scans, score_baselines, score_run, scored
+from lfranker.tracking.score_logging import log_scans, score_baselines, score_run, scored
 
 
 @click.command()

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from lfranker.noise_modes import ALLOWED
+from lfranker.noise.noise_config import ALLOWED
 
 HELP: Mapping[str, str] = {
     "steps": "Optimiser steps of each training.",

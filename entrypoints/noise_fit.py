@@ -8,13 +8,13 @@ import click
 from mlflow.entities import Run
 
 from entrypoints import options as o
-from lfranker.noise_choice import carried, parse_dwell_times
-from lfranker.noise_profile import Profile, write_profile
-from lfranker.noise_scans import Measurement, exposures_of, fit_pairs, fit_singles
-from lfranker.plots import noise_level_plot
-from lfranker.scans import prepare_scans
+from lfranker.noise.measurement import Measurement, exposures_of, fit_pairs, fit_singles
+from lfranker.noise.parsing import carried, parse_dwell_times
+from lfranker.noise.profile import Profile, write_profile
+from lfranker.report.plots import noise_level_plot
+from lfranker.scans.preparation import prepare_scans
 from lfranker.tracking.runs import NOTE, log_metrics, log_settings, own_run, set_tags
-from lfranker.tracking.scoring import log_texts
+from lfranker.tracking.score_logging import log_texts
 
 ALONE = "none"  # as target
 

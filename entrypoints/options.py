@@ -12,15 +12,16 @@ from typing import Any, TypeVar
 import click
 
 from entrypoints.help_texts import HELP
-from lfranker.balance import UNIT, parse_loss_weights
-from lfranker.fast_axis import parse_kernel
 from lfranker.losses import parse_names
-from lfranker.noise import parse_range
-from lfranker.noise_choice import parse_noise
-from lfranker.presets import PRESETS
-from lfranker.rank_config import PROMOTIONS, RankConfig, as_text, parse_values, parse_weights
-from lfranker.subset_rule import parse_groups
-from lfranker.train_config import parse_depth
+from lfranker.losses.subsets import parse_groups
+from lfranker.noise.models import parse_range
+from lfranker.noise.noise_list import parse_component_set, parse_noises
+from lfranker.noise.parsing import parse_noise
+from lfranker.noise.scan_correlation import parse_kernel
+from lfranker.ranking.config import PROMOTIONS, RankConfig, as_text, parse_values, parse_weights
+from lfranker.training.config import parse_depth
+from lfranker.training.loss_balancing import UNIT, parse_loss_weights
+from lfranker.training.presets import PRESETS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 PRESET = "preset"
@@ -237,5 +238,16 @@ subset_options = combine(
     word_option(
         "--exclude", "none", parse_groups,
         "Train no subset that holds all of one of these, e.g. mse+perceptual,mae+mse.",
+    ),
+)  # fmt: skip
+
+noises_options = combine(
+    word_option(
+        "--noises", "none", parse_noises,
+        "Rank noises and losses jointly: several of what --noise takes, e.g. eq1,profile.json@2us.",
+    ),
+    word_option(
+        "--noise-components", "none", parse_component_set,
+        "And the noise of every subset of these components, e.g. poisson,gaussian,correlation.",
     ),
 )  # fmt: skip

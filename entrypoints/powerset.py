@@ -12,36 +12,35 @@ from mlflow.entities import Run
 from tqdm import tqdm
 
 from entrypoints import options as o
-from entrypoints import preparation
-from entrypoints.children import Child, Means, adopt, closing
-from entrypoints.learning_rates import check_learning_rate
-from entrypoints.noises import (
+from entrypoints.rank import report
+from lfranker.datasets.synthesis import SynthConfig
+from lfranker.experiment import inputs as preparation
+from lfranker.experiment.child_runs import Child, Means, adopt, closing
+from lfranker.experiment.costs import STARTING, as_clock, scoring_seconds, seconds_per_step
+from lfranker.experiment.learning_rate_check import check_learning_rate
+from lfranker.experiment.noise_comparison import (
     inputs_on_each,
     keys_of,
-    noises_options,
     settings_logged,
 )
-from entrypoints.rank import report
-from entrypoints.refinement import refine
-from lfranker.costs import STARTING, as_clock, scoring_seconds, seconds_per_step
-from lfranker.dataset import SynthConfig
-from lfranker.estimates import LONG, Estimate, costs, to_time
-from lfranker.experiment import Task, tasks
-from lfranker.launchers import available_cores, terminate_as_interrupt
-from lfranker.learning_rate import FACTORS, MOST
+from lfranker.experiment.plan import Task, tasks
+from lfranker.experiment.time_estimate import LONG, Estimate, costs, to_time
+from lfranker.experiment.weight_search import refine
 from lfranker.losses import parse_losses, subset_name
-from lfranker.presets import PRESETS
-from lfranker.rank_config import RankConfig
-from lfranker.refine import halves
-from lfranker.subset_rule import SubsetRule
+from lfranker.losses.subsets import SubsetRule
+from lfranker.processes import available_cores, terminate_as_interrupt
+from lfranker.publishing.pictures import log_pictures
+from lfranker.publishing.rescoring import score_version
+from lfranker.ranking.config import RankConfig
+from lfranker.ranking.learning_rate_check import FACTORS, MOST
+from lfranker.ranking.weight_search import halves
 from lfranker.tracking.datasets import log_dataset
-from lfranker.tracking.ownership import sweep
-from lfranker.tracking.pictures import log_pictures
-from lfranker.tracking.queries import SUBSETS, noises_of
-from lfranker.tracking.rescoring import score_version
+from lfranker.tracking.power_set import SUBSETS, noises_of
 from lfranker.tracking.runs import TAG, log_settings, own_run, set_tags
-from lfranker.tracking.scoring import log_scans, score_baselines
-from lfranker.training import TrainConfig
+from lfranker.tracking.score_logging import log_scans, score_baselines
+from lfranker.tracking.stale_runs import sweep
+from lfranker.training.presets import PRESETS
+from lfranker.training.trainer import TrainConfig
 
 MOST_JOBS = 8  # at once unless told: each process holds torch and a network in memory
 
@@ -52,7 +51,7 @@ MOST_JOBS = 8  # at once unless told: each process holds torch and a network in 
 @click.option("--repeats", type=click.IntRange(1), default=1, help="Paired repeats of each subset.")
 @o.word_option("--jobs", "auto", o.at_least_one, "Trainings at once.")
 @o.combine(o.seed_option, o.perceptual_option, o.init_option, o.device_option)
-@o.combine(o.loss_weights_option, o.subset_options, noises_options)
+@o.combine(o.loss_weights_option, o.subset_options, o.noises_options)
 @o.yes_no_option(
     "--check-learning-rate",
     "Train the top set and the worst single loss at half and double the rate too: who wins then?",

@@ -7,12 +7,12 @@ from typing import Any
 import click
 
 from entrypoints import options as o
-from lfranker.contact_sheet import SheetConfig
-from lfranker.leaderboards import tables, to_markdown
-from lfranker.rank_config import RankConfig
-from lfranker.tracking.promotion import Rescore
-from lfranker.tracking.ranker import CAPTIONS, Report, rank_power_set
-from lfranker.tracking.visual import make_sheets, take_ratings
+from lfranker.publishing.promotion import Rescore
+from lfranker.publishing.ranking_run import CAPTIONS, Report, rank_power_set
+from lfranker.ranking.config import RankConfig
+from lfranker.rating.sheets import SheetConfig
+from lfranker.rating.workflow import make_sheets, take_ratings
+from lfranker.report.tables import tables, to_markdown
 
 
 def sheet_option(flag: str, text: str) -> Any:

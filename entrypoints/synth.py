@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from entrypoints import options as o
-from entrypoints import preparation
-from entrypoints.settings import settings
-from lfranker.dataset import SynthConfig, synthesise
+from lfranker.datasets.synthesis import SynthConfig, synthesise
+from lfranker.experiment import inputs as preparation
+from lfranker.experiment.settings import settings
 from lfranker.tracking.datasets import log_dataset
 from lfranker.tracking.runs import log_settings, own_run
 

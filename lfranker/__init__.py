@@ -3,11 +3,19 @@
 An image is `float32 (h, w)` in [0, 1], a batch `float32 (b, 1, h, w)` in [0, 1]; integers exist
 only in files, in stored datasets and inside keypoint detection. `data_range` is always 1.
 
-images, microscopes and data:  images, noise, scenes, dataset, scans, registration
-networks and training:         scunet, losses, weights, training, checkpoints, presets
-the experiment:                experiment, launchers, inference, evaluation, metrics, baselines
-the answer:                    ranking, leaderboards, figures
-MLflow:                        tracking (nothing else imports it, served excepted), served
+The rooms; each imports only from rooms further down, and pyproject.toml has that as a contract:
+
+experiment     a power set from its inputs to its ranking, callable from Python
+publishing     a ranking goes out: page, note, marks, pictures, registered models
+rating         blinded rating of denoised fields by people
+report         words, tables and plots | tracking: all that knows MLflow
+ranking        what scores say of losses | training: one network on one objective
+losses         terms and objectives | datasets: stored noisy and clean patches
+evaluation     scores of a field, and baselines | simulation: scenes and scans without a microscope
+noise          noise models, and noise measured on scans
+denoiser       the network and what denoises with it | scans: the user's fields, registered
+images         image files | microscopes: what vendors' files say
+statistics, perceptual, processes, files, text, arrays: they know nothing of the rest
 """
 
 __version__ = "0.1.0"

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from lfranker.losses.calibrated import CHANNELS, DISTS, LPIPS, l2_pool
-from lfranker.losses.perceptual import VGG16, VGGFeatures, last_layers
-from lfranker.weights import random_state
+from lfranker.losses.lpips_dists import CHANNELS, DISTS, LPIPS, l2_pool
+from lfranker.perceptual.vgg import VGG16, VGGFeatures, last_layers
+from lfranker.perceptual.weights import random_state
 
 
 def fitted(kind: torch.dtype) -> tuple[LPIPS, DISTS]:

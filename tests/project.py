@@ -9,7 +9,7 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from lfranker.tracking.queries import find_parent, gather, trainings
+from lfranker.tracking.power_set import find_parent, gather, trainings
 
 ROOT = Path(__file__).parents[1]
 

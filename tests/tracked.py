@@ -4,9 +4,9 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from lfranker.scunet import SCUNet
+from lfranker.denoiser.scunet import SCUNet
 from lfranker.tracking.models import log_network
-from lfranker.tracking.queries import SCAN_SET
+from lfranker.tracking.power_set import SCAN_SET
 from lfranker.tracking.runs import TAG, create_child, log_metrics, own_run, set_tags
 
 TINY = {"config": [1] * 7, "dim": 16, "head_dim": 8}

@@ -5,11 +5,7 @@ clipped; the result is a scalar to be minimised.
 """
 
 from lfranker.losses.custom import files_digest, spec_of, try_losses
-from lfranker.losses.objective import Objective, build_objective
-from lfranker.losses.perceptual import LAYERS, Features, PerceptualLoss, VGGFeatures
-from lfranker.losses.pull import gradient_norms, shares
-from lfranker.losses.spec import LOSSES, PERCEPTUAL_RANDOM, LossSpec
-from lfranker.losses.subsets import (
+from lfranker.losses.names import (
     parse_losses,
     parse_names,
     parse_subset,
@@ -18,6 +14,10 @@ from lfranker.losses.subsets import (
     tells_enough,
     trained,
 )
+from lfranker.losses.objective import Objective, build_objective
+from lfranker.losses.pull import gradient_norms, shares
+from lfranker.losses.registry import LOSSES, PERCEPTUAL_RANDOM, LossSpec
+from lfranker.perceptual.vgg import LAYERS, Features, PerceptualLoss, VGGFeatures
 
 __all__ = [
     "LAYERS",

@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lfranker.losses.perceptual import Features
-from lfranker.losses.spec import LOSSES, Loss, LossSpec
-from lfranker.losses.subsets import CUSTOM
+from lfranker.losses.names import CUSTOM
+from lfranker.losses.registry import LOSSES, Loss, LossSpec
+from lfranker.perceptual.vgg import Features
 
 TRIAL = 2  # images
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from lfranker.losses.custom import spec_of
-from lfranker.losses.perceptual import Features
-from lfranker.losses.spec import Loss
+from lfranker.losses.registry import Loss
+from lfranker.perceptual.vgg import Features
 
 
 class Objective(nn.Module):

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from lfranker.losses.notes import NOTES, Note
-from lfranker.losses.spec import LOSSES, LossSpec
+from lfranker.losses.documentation import NOTES, Note
+from lfranker.losses.registry import LOSSES, LossSpec
 
 HEAD = """\
 # The losses

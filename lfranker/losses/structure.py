@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
+from lfranker.evaluation.ms_ssim import WEIGHTS
 from lfranker.losses.sizes import require_side
-from lfranker.multiscale import WEIGHTS
 
 SIDE = 11  # px, of the Gaussian window (Wang 2004)
 SIGMA = 1.5  # px (Wang 2004)

@@ -1,81 +1,121 @@
-"""Names of losses and of their combinations, always in the order of LOSSES.
+"""Which subsets of a set of losses a power set trains: all, or those that a rule keeps.
 
-A loss of the user's own is named ``module:function``; such come last, by the alphabet. Whether
-there is such a function is for ``custom`` to say, not asked here: runs are read by their names.
+The rule, not the list, is stored with the power set: ten losses have 1,023 subsets.
 """
 
-import re
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
+from math import comb
 
-from lfranker.losses.spec import LOSSES, PERCEPTUAL_RANDOM
+from lfranker.losses import parse_names, tells_enough
 
-CUSTOM = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", re.ASCII)
-
-
-def _known(names: Sequence[str], text: str) -> tuple[str, ...]:
-    """In the order of LOSSES. Raises ValueError naming what is unknown or given twice."""
-    allowed = ", ".join(LOSSES)
-    own = sorted(name for name in names if CUSTOM.fullmatch(name))
-    unknown = [name for name in names if name not in LOSSES and name not in own]
-    if unknown or not names:
-        what = f"unknown loss {', '.join(map(repr, unknown))}" if unknown else "no loss"
-        raise ValueError(
-            f"losses {text!r}: {what}; allowed are {allowed}, and module:function for your own"
-        )
-    if len(set(names)) < len(names):
-        raise ValueError(f"losses {text!r}: each may be named once; allowed are {allowed}")
-    return *(name for name in LOSSES if name in names), *own
+MOST = 20_000  # subsets of one power set
+LONGEST = 6_000  # characters; MLflow cuts a tag at 8,000
 
 
-def _checked(names: Sequence[str], text: str) -> tuple[str, ...]:
-    """As `_known`, of losses that a network can be trained on."""
-    known = _known(names, text)
-    if not tells_enough(names):
-        raise ValueError(
-            f"losses {text!r}: a network cannot be trained on {' and '.join(names)} alone; add one "
-            f"of {', '.join(name for name, spec in LOSSES.items() if spec.alone)}"
-        )
-    return known
+@dataclass(frozen=True)
+class SubsetRule:
+    """Names are those of the set that it is applied to.
 
-
-def parse_losses(text: str) -> tuple[str, ...]:
-    """``"ssim,mae"`` to ``("mae", "ssim")``."""
-    return _checked([part.strip() for part in text.split(",") if part.strip()], text)
-
-
-def parse_names(text: str, separator: str = ",") -> tuple[str, ...]:
-    """As ``parse_losses``, but also those that no network can be trained on alone."""
-    return _known([part.strip() for part in text.split(separator) if part.strip()], text)
-
-
-def subset_name(losses: Iterable[str], *, perceptual: str = "perceptual") -> str:
-    """``("ssim", "mae")`` to ``"mae+ssim"``; ``perceptual`` is shown under the name given."""
-    names = list(losses)
-    ordered = _checked(names, "+".join(names))
-    return "+".join(perceptual if name == "perceptual" else name for name in ordered)
-
-
-def parse_subset(name: str) -> tuple[str, ...]:
-    """``"mae+ssim"`` to ``("mae", "ssim")``; ``perceptual-random`` is read as ``perceptual``."""
-    parts = [part.strip() for part in name.split("+")]
-    return _checked(["perceptual" if p == PERCEPTUAL_RANDOM else p for p in parts], name)
-
-
-def subsets(names: Sequence[str]) -> list[tuple[str, ...]]:
-    """All combinations that are trained, by size, then by the order of LOSSES.
-
-    All 2^n - 1 that are not empty, where each loss may stand alone.
+    min_size, max_size: how many losses a subset has; None: as many as there are.
+    include: losses that every subset holds.
+    exclude: losses that no subset holds together; "mse+perceptual" leaves out that subset and all
+        that hold both, a single name all that hold it.
     """
-    return trained(_checked(names, ",".join(names)))
+
+    min_size: int = 1
+    max_size: int | None = None
+    include: tuple[str, ...] = ()
+    exclude: tuple[tuple[str, ...], ...] = ()
+
+    def subsets(self, names: Sequence[str]) -> list[tuple[str, ...]]:
+        """Those kept of all that tell a network enough, by size, then by the order given.
+
+        Raises ValueError where none is, where there are more than MOST, and where the rule names
+        what is not in the set.
+        """
+        self._check(names)
+        others = [name for name in names if name not in self.include]
+        sizes = self._sizes(len(names))
+        count = sum(comb(len(others), size - len(self.include)) for size in sizes)
+        if count > MOST:
+            raise ValueError(
+                f"{len(names)} losses have {count:,} subsets of {sizes[0]} to {sizes[-1]}; at most "
+                f"{MOST:,} are trained: fewer losses, a smaller max_size, or include some"
+            )
+        places = {name: place for place, name in enumerate(names)}
+        kept = (
+            tuple(sorted((*self.include, *rest), key=places.__getitem__))
+            for size in sizes
+            for rest in combinations(others, size - len(self.include))
+        )
+        found = [
+            subset
+            for subset in kept
+            if tells_enough(subset) and not any(map(set(subset).issuperset, self.exclude))
+        ]
+        if not found:
+            rule = f" with {self}" if str(self) else ": none of them can be trained on alone"
+            raise ValueError(f"no subset of {', '.join(names)} is left{rule}")
+        return sorted(found, key=lambda s: (len(s), [places[name] for name in s]))
+
+    def _sizes(self, count: int) -> range:
+        return range(
+            max(self.min_size, len(self.include), 1), min(self.max_size or count, count) + 1
+        )
+
+    def _check(self, names: Sequence[str]) -> None:
+        given = {"include": self.include, "exclude": [n for group in self.exclude for n in group]}
+        for option, losses in given.items():
+            unknown = [name for name in losses if name not in names]
+            if unknown:
+                raise ValueError(
+                    f"{option}: {', '.join(unknown)} not in the set; allowed are {', '.join(names)}"
+                )
+        if self.max_size is not None and self.max_size < self.min_size:
+            raise ValueError(f"max_size is {self.max_size}, below min_size, {self.min_size}")
+
+    def settings(self) -> dict[str, str]:
+        """As the options say it."""
+        return {
+            "min_size": str(self.min_size),
+            "max_size": str(self.max_size or "all"),
+            "include": ",".join(self.include) or "none",
+            "exclude": ",".join("+".join(group) for group in self.exclude) or "none",
+        }
+
+    def __str__(self) -> str:
+        changed = self.settings().items() - ALL.settings().items()
+        return " ".join(f"{k}={v}" for k, v in self.settings().items() if (k, v) in changed)
+
+    def shown(self, perceptual: str) -> "SubsetRule":
+        """The same with the perceptual loss under this name."""
+
+        def named(losses: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(perceptual if name == "perceptual" else name for name in losses)
+
+        return replace(self, include=named(self.include), exclude=tuple(map(named, self.exclude)))
+
+    def to_text(self) -> str:
+        """What `from_text` reads. Raises ValueError where it is too long to be kept with a run."""
+        text = json.dumps(asdict(self))
+        if len(text) > LONGEST:
+            raise ValueError(f"include and exclude are too long: {len(text):,} of {LONGEST:,}")
+        return text
 
 
-def trained(names: Sequence[str]) -> list[tuple[str, ...]]:
-    """As ``subsets``, of any names, also those that runs show, in the order given."""
-    every = (s for size in range(1, len(names) + 1) for s in combinations(names, size))
-    return [subset for subset in every if tells_enough(subset)]
+ALL = SubsetRule()
 
 
-def tells_enough(subset: Iterable[str]) -> bool:
-    """Whether a loss that may stand alone is among them; losses not in LOSSES may."""
-    return any(name not in LOSSES or LOSSES[name].alone for name in subset)
+def from_text(text: str) -> SubsetRule:
+    """The rule that `to_text` wrote."""
+    stored = json.loads(text)
+    include, exclude = tuple(stored["include"]), tuple(map(tuple, stored["exclude"]))
+    return SubsetRule(stored["min_size"], stored["max_size"], include, exclude)
+
+
+def parse_groups(text: str) -> tuple[tuple[str, ...], ...]:
+    """`mse+perceptual,mae+mse` as subsets. Raises ValueError naming an unknown loss."""
+    return tuple(parse_names(part, "+") for part in text.split(","))

@@ -5,7 +5,7 @@ import warnings
 import mlflow
 from mlflow.data.numpy_dataset import from_numpy
 
-from lfranker.dataset import Dataset
+from lfranker.datasets.synthesis import Dataset
 
 
 def log_dataset(data: Dataset, context: str) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 from mlflow.entities import Run
 
-from lfranker.loss_names import LOSS_ORDER
-from lfranker.metrics import METRICS
-from lfranker.ranking import Ranking, rank
-from lfranker.tracking.boards import baselines, scores
+from lfranker.evaluation.metrics import METRICS
+from lfranker.losses.loss_names import LOSS_ORDER
+from lfranker.ranking.leaderboard import Ranking, rank
 from lfranker.tracking.fetching import read_texts
-from lfranker.tracking.queries import PowerSet, repeats_of, trainings
+from lfranker.tracking.power_set import PowerSet, repeats_of, trainings
+from lfranker.tracking.scores import baselines, scores
 
 WORDS = ("field", "speed", "place", "sample")
 

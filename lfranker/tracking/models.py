@@ -18,8 +18,8 @@ from torch import nn
 import lfranker
 from lfranker.tracking.runs import TAG, set_tags
 
-# what served.py imports, and nothing else, travels with a model
-SHIPPED = ("scunet.py", "inference.py", "served.py")
+# what the served model imports, and nothing else, travels with a model
+SHIPPED = ("denoiser/scunet.py", "denoiser/tiling.py", "denoiser/served_model.py")
 REQUIREMENTS = ("mlflow", "torch", "numpy", "einops", "safetensors")
 ARTIFACTS = {"weights": "weights.safetensors", "network": "network.json"}
 SIGNATURE = ModelSignature(
@@ -43,7 +43,7 @@ def log_network(run_id: str, network: nn.Module, settings: Mapping[str, object])
         package = _stage_package(folder / "lfranker")
         info = mlflow.pyfunc.log_model(
             name="model",
-            python_model=str(package / "served.py"),
+            python_model=str(package / "denoiser" / "served_model.py"),
             artifacts={key: str(folder / file) for key, file in ARTIFACTS.items()},
             code_paths=[str(package)],
             signature=SIGNATURE,
@@ -55,11 +55,12 @@ def log_network(run_id: str, network: nn.Module, settings: Mapping[str, object])
 
 
 def _stage_package(package: Path) -> Path:
-    package.mkdir()
     source = Path(lfranker.__file__).parent
     for name in SHIPPED:
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source / name, package / name)
-    (package / "__init__.py").write_text('"""The part of lfranker that a model needs."""\n')
+        for folder in (package, (package / name).parent):
+            (folder / "__init__.py").write_text('"""The part of lfranker that a model needs."""\n')
     return package
 
 

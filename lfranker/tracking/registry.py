@@ -7,7 +7,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from lfranker.entrants import losses_of, noise_of
+from lfranker.ranking.entrant import losses_of, noise_of
 from lfranker.tracking.runs import TAG
 
 CHAMPION = "champion"

@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.utils.time import get_current_time_millis
 
-from lfranker.launchers import alive
+from lfranker.processes import alive
 
 TAG = "lfranker."
 NOTE = "mlflow.note.content"

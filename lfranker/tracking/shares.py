@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from lfranker.entrants import is_hybrid
-from lfranker.ranking import tie_key
-from lfranker.tracking.queries import PowerSet, repeats_of, trainings
+from lfranker.ranking.entrant import is_hybrid
+from lfranker.ranking.leaderboard import tie_key
+from lfranker.tracking.power_set import PowerSet, repeats_of, trainings
 from lfranker.tracking.training_run import MEAN_SHARE
 
 

@@ -12,14 +12,14 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-from lfranker.checkpoints import newest_checkpoint, save_checkpoint
-from lfranker.curves import SHARE, Curves, validate
-from lfranker.figures import strip
-from lfranker.inference import denoise
-from lfranker.launchers import orphaned
+from lfranker.denoiser.tiling import denoise
+from lfranker.images.image_strips import strip
+from lfranker.processes import orphaned
 from lfranker.tracking.models import log_network
 from lfranker.tracking.runs import TAG, log_metrics, set_tags
-from lfranker.training import DivergedError, Trainer, to_batch
+from lfranker.training.checkpoints import newest_checkpoint, save_checkpoint
+from lfranker.training.curves import SHARE, Curves, validate
+from lfranker.training.trainer import DivergedError, Trainer, to_batch
 
 CHECKPOINTS = "checkpoints"
 MEAN_SHARE = "mean_share/"  # of a term in the gradient, the mean of its curve

@@ -1,0 +1,1 @@
+"""Clean images turned into stored pairs of noisy and clean patches."""

@@ -1,0 +1,186 @@
+"""synth: clean images -> stored pairs of noisy and clean patches.
+
+Also the one address for all that concerns datasets; ``stored_pairs`` describes them.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from lfranker.datasets.clean_images import CleanImage, load_clean, simulated_clean, split
+from lfranker.datasets.patch_dataset import (
+    MANIFEST,
+    SCHEMA,
+    Dataset,
+    SynthConfig,
+    digest_of,
+    read_dataset,
+)
+from lfranker.datasets.patch_sampling import Source, by_group, draw_pair, make_source
+
+__all__ = [
+    "CleanImage",
+    "Dataset",
+    "SynthConfig",
+    "load_clean",
+    "read_dataset",
+    "request_of",
+    "simulated_clean",
+    "split",
+    "synthesise",
+]
+
+CHUNK = 32  # patches of one task
+
+
+def synthesise(
+    images: Sequence[CleanImage], out: Path, config: SynthConfig, workers: int | None = None
+) -> Dataset:
+    """Make the dataset in ``out``, or return the one that the same request made there before.
+
+    Bit-identical for every number of ``workers`` (threads; default: this process's cores; 0 or 1:
+    none): pair k has a generator of its own. ``out`` appears complete or not at all. ValueError
+    where it holds something else, or where no image has a usable patch.
+    """
+    request = request_of(images, config)
+    if out.exists() and any(out.iterdir()):
+        present = read_dataset(out)
+        if present.manifest["request"] != request:
+            raise ValueError(f"{out}: holds a dataset of another request; choose another folder")
+        return present
+    groups, notices = _groups(images, config)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        counts = _counts(config)
+        _write_pairs(temporary, groups, counts, config, workers)
+        manifest = {
+            "schema": SCHEMA,
+            "request": request,
+            "counts": dict(zip(("training", "validation"), counts, strict=True)),
+            "notices": notices,
+            "digest": digest_of(temporary, request),
+        }
+        (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+        temporary.chmod(0o755)  # mkdtemp keeps its folders from other users
+        _put(temporary, out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return read_dataset(out)
+
+
+def request_of(images: Sequence[CleanImage], config: SynthConfig) -> dict[str, Any]:
+    """What a dataset is, as its manifest says it: it is the same where this is."""
+    request = {"parameters": config.determining(), "sources": _describe(images, config)}
+    as_read: dict[str, Any] = json.loads(json.dumps(request))  # tuples are lists there
+    return as_read
+
+
+def _put(made: Path, out: Path) -> None:
+    """Under its name, unless another process has just put the same there."""
+    try:
+        made.replace(out)
+    except OSError:
+        if not out.is_dir() or read_dataset(out).digest != read_dataset(made).digest:
+            raise
+
+
+def _groups(
+    images: Sequence[CleanImage], config: SynthConfig
+) -> tuple[list[list[list[Source]]], list[str]]:
+    """Sources by group, for training and validation; and notices of images that give none."""
+    sides = [_sources(side, config) for side in split(images, config.validation, config.seed)]
+    groups = [by_group(sources) for sources, _ in sides]
+    notices = [notice for _, left_out in sides for notice in left_out]
+    if not groups[0] or (config.validation > 0 and not groups[1]):
+        which = "training" if not groups[0] else "validation"
+        raise ValueError(
+            f"no clean image is left for {which}: {'; '.join(notices) or 'none given'}; give more "
+            f"or larger images, a smaller patch (now {config.patch}) or another validation share "
+            f"(now {config.validation:g})"
+        )
+    return groups, notices
+
+
+def _counts(config: SynthConfig) -> tuple[int, int]:
+    """Training and validation pairs; at least one of each that is asked for."""
+    if config.validation == 0:
+        return config.patches, 0
+    held_out = min(max(round(config.patches * config.validation), 1), config.patches - 1)
+    return config.patches - held_out, held_out
+
+
+def _describe(images: Sequence[CleanImage], config: SynthConfig) -> list[dict[str, Any]]:
+    """What each image is, without where it lies; pixels are told apart by their digest."""
+    training, _ = split(images, config.validation, config.seed)
+    used = {image.name for image in training}
+    return [
+        {
+            "name": image.name,
+            "group": image.group,
+            "size": list(image.image.shape),
+            "sha256": image.sha256,
+            "side": "both" if len(images) == 1 else ["validation", "training"][image.name in used],
+        }
+        for image in images
+    ]
+
+
+def _sources(images: Sequence[CleanImage], config: SynthConfig) -> tuple[list[Source], list[str]]:
+    made = [make_source(image, config.patch, config.minimum_contrast) for image in images]
+    return (
+        [source for source in made if isinstance(source, Source)],
+        [notice for notice in made if isinstance(notice, str)],
+    )
+
+
+def _write_pairs(
+    folder: Path,
+    groups: Sequence[Sequence[Sequence[Source]]],
+    counts: tuple[int, int],
+    config: SynthConfig,
+    workers: int | None,
+) -> None:
+    """Fill both arrays. Threads suffice: numpy draws and computes without the interpreter lock."""
+    total, shape = sum(counts), (sum(counts), config.patch, config.patch)
+    noisy, clean = (
+        np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.uint8, shape)
+        for name in ("noisy", "clean")
+    )
+    changes, noise = config.changes, config.ranges
+
+    def fill(start: int) -> int:
+        stop = min(start + CHUNK, total)
+        for k in range(start, stop):
+            rng = np.random.default_rng([config.seed, k])
+            noisy[k], clean[k] = draw_pair(
+                groups[k >= counts[0]], config.patch, noise, rng, changes
+            )
+        return stop - start
+
+    threads = _cores() if workers is None else max(workers, 1)
+    pool = ThreadPoolExecutor(threads) if threads > 1 else None
+    try:
+        with tqdm(total=total, desc="synth", unit="patch", disable=None) as bar:
+            for done in (pool.map if pool else map)(fill, range(0, total, CHUNK)):
+                bar.update(done)
+    finally:
+        if pool:
+            pool.shutdown(cancel_futures=True)
+    noisy.flush()
+    clean.flush()
+
+
+def _cores() -> int:
+    """Cores this process may use: a container or a batch system may allow fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,1 @@
+"""The network, and what denoises with it: arrays, served models, files."""

@@ -1,0 +1,97 @@
+"""Denoise image files: bit depth, data bar and every tag of a microscope's TIFF stay."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from torch import nn
+
+from lfranker.denoiser.tiling import denoise
+from lfranker.images.decoding import TIFF_SUFFIXES
+from lfranker.images.image_file import Image, Micrograph, read_image, write_image
+from lfranker.images.tiff_copy import TagsLost, stored_pixels, write_copy
+
+LARGE = 2**26  # px: outputs above 256 MiB go through a file
+
+
+@dataclass(frozen=True)
+class Work:
+    before: Path
+    after: Path
+    network: nn.Module
+    provenance: str  # what was done and by which model; kept in TIFFs
+
+
+@dataclass(frozen=True)
+class Done:
+    work: Work
+    notices: tuple[str, ...]
+    error: Exception | None  # nothing was written
+
+
+def denoise_file(work: Work, on_tile: Callable[[int, int], None] | None = None) -> tuple[str, ...]:
+    """Denoise one file, and what the user should know of it.
+
+    A TIFF is copied with other pixels, all tags as they were; where its kind of pixels cannot be
+    written, and in other formats, only the image is kept. Raises ValueError or OSError on a file
+    that cannot be read or written.
+    """
+    if work.after.exists() and work.after.samefile(work.before):
+        raise ValueError(f"{work.after}: the scan itself is not written over")
+    scan = read_image(work.before)
+    with _room_for(scan.image.shape) as room:
+        denoised = denoise(work.network, scan.image, out=room, on_tile=on_tile)
+        return _write(work, scan, denoised)
+
+
+@contextmanager
+def _room_for(shape: tuple[int, ...]) -> Iterator[Image]:
+    """An array to denoise into; in a file where it is large."""
+    if np.prod(shape) <= LARGE:
+        yield np.empty(shape, np.float32)
+        return
+    with TemporaryDirectory() as folder:
+        yield np.lib.format.open_memmap(Path(folder) / "denoised.npy", "w+", np.float32, shape)
+
+
+def _write(work: Work, scan: Micrograph, denoised: Image) -> tuple[str, ...]:
+    if not all(np.isfinite(line).all() for line in denoised):
+        raise ValueError(f"{work.before}: the model's output is not finite; nothing was written")
+    notices = scan.notices
+    if {work.before.suffix.lower(), work.after.suffix.lower()} <= TIFF_SUFFIXES:
+        try:
+            pixels = stored_pixels(work.before, scan, denoised)
+            write_copy(work.before, pixels, work.after, work.provenance)
+        except TagsLost as error:
+            notices = (*notices, f"{work.before.name}: its tags are lost ({error})")
+        else:
+            return notices
+    whole = np.array(scan.pixels)
+    whole[scan.content] = denoised
+    write_image(work.after, whole, scan.dtype, scan.maximum)
+    return notices
+
+
+def denoise_files(work: Sequence[Work], jobs: int) -> Iterator[Done]:
+    """Denoise ``jobs`` files at a time, in threads; yields them as they are done.
+
+    A file that fails does not stop the others. What was not begun when the caller stops listening
+    is not begun any more.
+    """
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = {pool.submit(denoise_file, item): item for item in work}
+        try:
+            for future in as_completed(futures):
+                error = future.exception()
+                if error is None:
+                    yield Done(futures[future], future.result(), None)
+                elif isinstance(error, ValueError | OSError):
+                    yield Done(futures[future], (), error)
+                else:
+                    raise error
+        finally:
+            pool.shutdown(cancel_futures=True)

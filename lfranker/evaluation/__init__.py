@@ -1,0 +1,1 @@
+"""Scores of a denoised field, and the filters that a network has to beat."""

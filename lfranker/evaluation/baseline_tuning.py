@@ -1,0 +1,72 @@
+"""The best parameter of a classical denoiser, found on other fields than it is scored on.
+
+Places are split into two halves; what is best on one is used on the other, separately for every
+scan speed. A filter tuned on the field that it is scored on would be flattered.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from tqdm import tqdm
+
+from lfranker.evaluation.baselines import Family
+from lfranker.evaluation.metrics import psnr
+from lfranker.images.image_file import Image
+from lfranker.scans.scan_set import Pair, Record, ScanSet
+
+PAIRS = 4  # of each half and speed on which every value is tried
+
+Key = tuple[int, str]  # half, speed
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A denoiser of pairs: the family with what is best for the other half at the same speed."""
+
+    family: Family
+    half: Mapping[str, int]  # of each place
+    best: Mapping[Key, float]  # for the half that is denoised
+
+    def __call__(self, pair: Pair) -> Image:
+        return self.family.function(pair.noisy, self.best[self.half[pair.place], pair.speed])
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """What was chosen, by half and speed."""
+        name = self.family.parameter
+        return {
+            f"{name}, half {half + 1}, {speed}".replace(",", ""): f"{value:g}"
+            for (half, speed), value in self.best.items()
+        }
+
+
+def tune(name: str, family: Family, scans: ScanSet) -> Tuned:
+    """By PSNR. Raises ValueError where all scans show one place: there are no other fields."""
+    places = list(dict.fromkeys(record.place for record in scans.records))
+    if len(places) < 2:
+        raise ValueError(f"{name}: all scans show one place, there is none to tune on")
+    half = {place: number % 2 for number, place in enumerate(places)}
+    best = {}
+    for speed in tqdm(scans.speeds, f"tuning {name}", leave=False, disable=None):
+        for side in (0, 1):
+            others = [record for record in scans.records if half[record.place] != side]
+            same = [record for record in others if record.speed == speed]
+            best[side, speed] = best_value(family, scans, spread(same or others))
+    return Tuned(family, half, best)
+
+
+def spread(records: Sequence[Record]) -> list[Record]:
+    """At most PAIRS of them, evenly."""
+    at = np.linspace(0, len(records) - 1, min(PAIRS, len(records))).astype(int)
+    return [records[int(number)] for number in at]
+
+
+def best_value(family: Family, scans: ScanSet, records: Sequence[Record]) -> float:
+    """The family's parameter with the highest mean PSNR on these pairs."""
+    scores = np.zeros(len(family.values))
+    for pair in map(scans.read, records):
+        for number, value in enumerate(family.values):
+            output = np.clip(family.function(pair.noisy, value), 0, 1)
+            scores[number] += psnr(output, pair.clean, pair.mask)
+    return family.values[int(np.argmax(scores))]

@@ -1,0 +1,107 @@
+"""Score a denoiser, learned or classical, on registered pairs."""
+
+from collections.abc import Callable, Iterable, Mapping
+from time import perf_counter
+
+import numpy as np
+import pandas as pd
+
+from lfranker.evaluation.metrics import METRICS, Metric
+from lfranker.images.image_file import Image
+from lfranker.scans.scan_set import Pair
+
+BLACK = 0.5 / 255  # a mean below it rounds to 0 in the 8 bits that microscopes write
+FLAT = 1e-3  # standard deviation; rounding to 8 bits alone makes 1.1e-3
+UNRELATED = 0.1  # correlation with the input; noise of 3 times the structure's size leaves 0.3
+
+
+Denoiser = Callable[[Pair], Image]
+
+
+def of_noisy(function: Callable[[Image], Image]) -> Denoiser:
+    """A denoiser that sees the noisy scan and nothing else."""
+    return lambda pair: function(pair.noisy)
+
+
+def score(
+    denoiser: Denoiser,
+    scans: Iterable[Pair],
+    metrics: Mapping[str, Metric] = METRICS,
+) -> pd.DataFrame:
+    """A row for each pair: field, speed, groups, every metric, and what ``outcome`` looks at.
+
+    The output is clipped to [0, 1] first. ``seconds`` are those of the denoiser alone. An output
+    with values that are not finite has ``finite`` False and NaN for every score.
+    """
+    rows = [_row(denoiser, pair, metrics) for pair in scans]
+    if not rows:
+        raise ValueError("no pairs to score")
+    return pd.DataFrame(rows)
+
+
+def _row(
+    denoiser: Denoiser, pair: Pair, metrics: Mapping[str, Metric]
+) -> dict[str, str | float | bool]:
+    start = perf_counter()
+    raw = denoiser(pair)
+    seconds = perf_counter() - start
+    if raw.shape != pair.noisy.shape:
+        raise ValueError(
+            f"{pair.field} at {pair.speed}: the denoiser made {raw.shape} of {pair.noisy.shape}"
+        )
+    finite = bool(np.isfinite(raw).all())
+    output = np.clip(raw, 0, 1).astype(np.float32)
+    nan = float("nan")
+    return {
+        "field": pair.field,
+        "speed": pair.speed,
+        "place": pair.place,
+        "sample": pair.sample,
+        **{name: item.function(output, pair) if finite else nan for name, item in metrics.items()},
+        "seconds": seconds,
+        "megapixels": output.size / 1e6,
+        "output_mean": float(output.mean(dtype=np.float64)),
+        "output_std": float(output.std(dtype=np.float64)),
+        "input_correlation": correlation(output, pair.noisy) if finite else nan,
+        "finite": finite,
+    }
+
+
+def correlation(a: Image, b: Image) -> float:
+    """Pearson's, over all pixels; 0 where either image is constant."""
+    left, right = (image.astype(np.float64) - image.mean(dtype=np.float64) for image in (a, b))
+    norm = float(np.sqrt(np.sum(left**2) * np.sum(right**2)))
+    return float(np.sum(left * right)) / norm if norm > 0 else 0.0
+
+
+def summarise(table: pd.DataFrame, metrics: Mapping[str, Metric] = METRICS) -> dict[str, float]:
+    """Means over fields per speed ("psnr/spd2"), and the mean of those ("psnr").
+
+    A mean over a value that is not finite is left out: the mean of the others would be over
+    other pairs than those of the models it is compared with. "seconds_per_megapixel" is that of
+    all pairs together.
+    """
+    summary = {"seconds_per_megapixel": float(table["seconds"].sum() / table["megapixels"].sum())}
+    for name in metrics:
+        per_speed = {
+            str(speed): float(group[name].to_numpy(np.float64).mean())
+            for speed, group in table.groupby("speed", sort=False)
+        }
+        summary[name] = float(np.mean(list(per_speed.values())))
+        summary |= {f"{name}/{speed}": mean for speed, mean in per_speed.items()}
+    return {name: value for name, value in summary.items() if np.isfinite(value)}
+
+
+def outcome(table: pd.DataFrame) -> str:
+    """'collapsed' where any output is non-finite, black, flat or unrelated to its input, or 'ok'.
+
+    One pair is enough: a denoiser that loses a field has no place in a ranking, however well it
+    does on the others.
+    """
+    alive = (
+        table["finite"]
+        & (table["output_mean"] >= BLACK)
+        & (table["output_std"] >= FLAT)
+        & (table["input_correlation"] >= UNRELATED)
+    )
+    return "ok" if alive.all() else "collapsed"

@@ -1,0 +1,233 @@
+"""What the commands need before they start: dataset, scans, perceptual weights.
+
+Everything made is kept in the cache folder under a name derived from what determines it, and
+found there the next time.
+"""
+
+import hashlib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lfranker.datasets.synthesis import (
+    CleanImage,
+    Dataset,
+    load_clean,
+    read_dataset,
+    request_of,
+    simulated_clean,
+    split,
+    synthesise,
+)
+from lfranker.denoiser.tiling import denoise
+from lfranker.experiment.plan import fingerprint
+from lfranker.experiment.settings import Settings, settings, with_stored
+from lfranker.images.image_file import Image
+from lfranker.losses import (
+    Features,
+    Objective,
+    build_objective,
+    files_digest,
+    tells_enough,
+    try_losses,
+)
+from lfranker.perceptual.weights import PerceptualWeights, load_levels, resolve_weights
+from lfranker.scans.preparation import ScanSet, prepare_scans, read_scans
+from lfranker.simulation.scans import TARGET_SPEED, simulate_scans, simulated_fields
+from lfranker.training.loss_balancing import UNIT, Choice, check_named, described, loss_weights
+from lfranker.training.trainer import build_network, load_initial
+
+PREPARED = "scans.json"
+
+
+def clean_images(chosen: Settings, clean: Path | None) -> tuple[list[CleanImage], list[str]]:
+    """The clean images of a folder, or simulated scenes; and what the user should know."""
+    if clean is not None:
+        return load_clean(clean, chosen.synth.max_noise)
+    preset, seed = chosen.preset, chosen.synth.seed
+    return simulated_clean(preset.scenes, preset.scene_size, seed), []
+
+
+def dataset(
+    chosen: Settings, clean: Path | None, data: Path | None, cache: Path
+) -> tuple[Dataset, list[str]]:
+    """The dataset in `data`, or one made from `clean` (or simulated) and kept in the cache."""
+    if data is not None:
+        return read_dataset(data), []
+    images, notices = clean_images(chosen, clean)
+    made = dataset_of(images, chosen, cache)
+    return made, [*notices, *made.notices]
+
+
+def dataset_of(images: list[CleanImage], chosen: Settings, cache: Path) -> Dataset:
+    """The dataset made from these images, kept in the cache."""
+    name = fingerprint(request_of(images, chosen.synth))
+    return synthesise(images, cache / "datasets" / name, chosen.synth)
+
+
+def scans(
+    chosen: Settings,
+    folder: Path | None,
+    target: str | None,
+    cache: Path,
+    clean: Path | None = None,
+    seen: Collection[str] = (),
+) -> ScanSet:
+    """Registered pairs of the user's scans, or of simulated scans of held-out scenes.
+
+    `seen`: sha256 of the clean images that trainings saw.
+    """
+    if folder is not None and (folder / PREPARED).exists():
+        return read_scans(folder)
+    if folder is None:
+        fields_of_view = _held_out(chosen, clean, seen)
+        name = fingerprint(
+            {k: hashlib.sha256(v.tobytes()).hexdigest() for k, v in fields_of_view.items()}
+            | {"seed": chosen.synth.seed}
+        )
+        folder, target = cache / "simulated" / name, TARGET_SPEED
+        if not folder.exists():
+            simulate_scans(fields_of_view, folder, chosen.synth.seed)
+    return prepare_scans(folder, target, cache / "scans")
+
+
+def _held_out(chosen: Settings, clean: Path | None, seen: Collection[str]) -> dict[str, Image]:
+    """Fields that no training sees: fresh scenes, or the centres of other clean images."""
+    preset = chosen.preset
+    if clean is None:
+        return simulated_fields(preset.fields, preset.field_size, chosen.synth.seed)
+    images, _ = clean_images(chosen, clean)
+    if len(images) > 1:
+        images = [image for image in images if image.sha256 not in seen]
+    else:  # one image is cut in two: its second part is unseen
+        images = split(images, chosen.synth.validation, chosen.synth.seed)[1]
+    if not images:
+        raise ValueError(
+            "no clean image is left to simulate scans of, all were trained on: give --scans, or a "
+            "--validation share above 0"
+        )
+    return {
+        image.name.replace("/", "-"): _centre(image.image, preset.field_size)
+        for image in images[: preset.fields]
+    }
+
+
+def _centre(image: Image, size: int) -> Image:
+    top, left = (max(0, (length - size) // 2) for length in image.shape)
+    return np.ascontiguousarray(image[top : top + size, left : left + size])
+
+
+def perceptual(
+    chosen: Settings, losses: tuple[str, ...], choice: str
+) -> tuple[PerceptualWeights | None, Features | None]:
+    """Weights and network of the perceptual loss; None where no loss needs them."""
+    if "perceptual" not in losses:
+        return None, None
+    weights = resolve_weights(choice, random_allowed=chosen.preset.random_perceptual, download=True)
+    return weights, load_levels(weights, chosen.train.perceptual_layers)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All that a training needs; `facts` are logged and make the fingerprint."""
+
+    settings: Settings
+    data: Dataset
+    scans: ScanSet
+    device: torch.device
+    init: Path | None
+    perceptual: Features | None
+    perceptual_choice: str  # that gives the same weights without another download
+    label: str  # that the perceptual loss is shown under
+    loss_weights: dict[str, float]  # of every term, by the name of its loss
+    facts: dict[str, str]
+    notices: list[str]
+    noise: str = ""  # its label among several that are compared
+
+    def objective(self, losses: Sequence[str]) -> Objective:
+        """The weighted sum of some of the losses."""
+        weights = {name: self.loss_weights[name] for name in losses}
+        return build_objective(losses, self.perceptual, weights)
+
+    def weights_logged(self) -> dict[str, float]:
+        """Parameters of a run: the weight of every term."""
+        return {f"weight/{name}": weight for name, weight in self.loss_weights.items()}
+
+    def extra_baselines(self) -> dict[str, Callable[[Image], Image]]:
+        """The initial weights as they are, where the user gave some."""
+        if self.init is None:
+            return {}
+        network = build_network(self.settings.train).to(self.device)
+        load_initial(network, self.init)
+        return {f"init {self.init.stem}": partial(denoise, network)}
+
+
+def inputs(losses: tuple[str, ...], asked: Mapping[str, Any], noise: str = "") -> Inputs:
+    """Prepare all inputs from a command's options. Raises ValueError naming the option.
+
+    ``noise`` is the label of the noise where several are compared.
+    """
+    chosen = settings(asked["preset"], asked["seed"], asked)
+    if asked["data"] is not None:
+        chosen = with_stored(chosen, asked["data"], asked)
+    where, weighting = device(asked["device"]), asked["loss_weights"]
+    check_named(weighting, losses)
+    weights, network = perceptual(chosen, losses, asked["perceptual"])
+    try_losses(losses, network, chosen.synth.patch)
+    init, cache = asked["init"], asked["cache"].resolve()
+    data, notices = dataset(chosen, asked["clean"], asked["data"], cache)
+    by_term = loss_weights(weighting, losses, network, data, chosen.train.seed)
+    scored = scans(chosen, asked["scans"], asked["target"], cache, asked["clean"], data.trained_on)
+    _refuse_seen(scored, data)
+    facts = {
+        "preset": asked["preset"],
+        "data": data.digest,
+        "scans": scored.digest,
+        "perceptual": weights.fact if weights else "none",
+        "init": hashlib.sha256(init.read_bytes()).hexdigest()[:16] if init else "none",
+        "device": where.type,
+        **({"loss_files": digest} if (digest := files_digest(losses)) else {}),
+        "loss_weights": described(weighting),
+    }
+    told = [weights.notice] if weights and weights.notice else []
+    told += [
+        f"{loss}: not trained alone, nor with others of its kind: it does not tell a network enough"
+        for loss in losses
+        if not tells_enough([loss])
+    ]
+    told += weights_notices(weighting, by_term, noise)
+    everything = [*told, *notices, *scored.notices]
+    label = weights.label if weights else "perceptual"
+    choice = weights.choice if weights else asked["perceptual"]
+    return Inputs(
+        chosen, data, scored, where, init, network, choice, label, by_term, facts, everything, noise
+    )
+
+
+def weights_notices(weighting: Choice, by_term: Mapping[str, float], noise: str) -> list[str]:
+    """The weights of the losses, where they are not 1 each."""
+    if described(weighting) == UNIT:
+        return []
+    said = ", ".join(f"{name} {weight:g}" for name, weight in by_term.items())
+    return [f"weights of the losses{' on ' * bool(noise)}{noise}: {said}"]
+
+
+def _refuse_seen(scored: ScanSet, data: Dataset) -> None:
+    """Raises ValueError where a clean scan to compare with is one of the training images."""
+    if seen := scored.fields_among(data.trained_on):
+        raise ValueError(
+            f"--scans: the clean scan of {', '.join(seen)} is among the images trained on, which "
+            f"would flatter every network; take these fields out of --clean or out of --scans"
+        )
+
+
+def device(choice: str) -> torch.device:
+    """auto, cpu or cuda. Raises ValueError where there is no such GPU."""
+    if choice == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device cuda: this machine has no GPU that torch can use; allowed: cpu")
+    return torch.device("cuda" if choice != "cpu" and torch.cuda.is_available() else "cpu")

@@ -1,0 +1,37 @@
+"""Train the top set and the worst single loss at other learning rates, after a power set."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mlflow.entities import Run
+
+from lfranker.experiment.child_runs import Child, Means, adopt, closing
+from lfranker.experiment.plan import Task, powerset_key
+from lfranker.publishing.ranking_run import Report
+from lfranker.ranking.learning_rate_check import FACTORS, subsets_to_check
+from lfranker.tracking.learning_rate_check import note_keys
+
+
+def check_learning_rate(
+    run: Run, plan: Sequence[Task], result: Report, means: Means, take_over: bool
+) -> None:
+    """Train them, once each, as children of the power set; `rank` compares them."""
+    names = subsets_to_check(result.ranking, list(result.found.top_sets.values()))
+    first = {task.name: task for task in plan if task.repeat == 0}
+    config, keys = means.inputs.settings.train, dict[float, str]()
+    children: list[Child] = []
+    with closing(children):
+        for factor in FACTORS:
+            rate = config.learning_rate * factor
+            keys[factor] = powerset_key(replace(config, learning_rate=rate), means.inputs.facts)
+            tasks = [
+                replace(first[n], config=replace(first[n].config, learning_rate=rate))
+                for n in names
+            ]
+            title = f"{{}} (learning rate x{factor:g})"
+            children += adopt(run, tasks, means.inputs, take_over, keys[factor], title)
+        factors = " and ".join(f"{factor:g}" for factor in FACTORS)
+        rates = f"{factors} times {config.learning_rate:g}"
+        means.say(f"checking the learning rate: {', '.join(names)} at {rates}")
+        means.run(children)
+    note_keys(run.info.run_id, keys)

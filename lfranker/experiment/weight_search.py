@@ -1,0 +1,114 @@
+"""Search for better weights of the losses that won, after a power set."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import optuna
+from mlflow.entities import Run
+
+from lfranker.experiment.child_runs import Child, Means, adopt, closing
+from lfranker.experiment.inputs import Inputs
+from lfranker.experiment.plan import Task, powerset_key
+from lfranker.ranking.entrant import is_hybrid
+from lfranker.ranking.leaderboard import Ranking
+from lfranker.ranking.weight_search import Weights, best, propose
+from lfranker.tracking.field_scores import field_scores
+from lfranker.tracking.power_set import find_run, gather
+from lfranker.tracking.weight_search import (
+    Plan,
+    Search,
+    read_plan,
+    search_run,
+    searched,
+    write_plan,
+)
+from lfranker.training.loss_balancing import described
+
+
+def refine(
+    run: Run, plan: Sequence[Task], ranking: Ranking, means: Means, trials: int, take_over: bool
+) -> None:
+    """Train the winner with other weights, as children of a run of their own; `rank` compares."""
+    run = find_run(run.info.run_id)  # with the tags that it has been given since it began
+    name = winning_hybrid(ranking)
+    if name is None:
+        means.say("no weights to refine: no subset of two losses or more could win")
+        return
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # one line for each study made
+    tasks, inputs = [task for task in plan if task.name == name], means.inputs
+    own = {loss: inputs.loss_weights[loss] for loss in tasks[0].losses}
+    places, seed = [record.place for record in inputs.scans.records], inputs.settings.train.seed
+    with search_run(run, name, own, inputs.scans.digest, places, seed) as of:
+        attempts = _Attempts(run, of, tasks, means, take_over)
+        attempts.train([weights for weights, _ in attempts.plan().tried], tasks[:1])
+        found = attempts.found()
+        if found is None:
+            means.say(f"no weights to refine: {name} lacks scores of its fields")
+        while found is not None and (left := trials - len(found.plan.tried)) > 0:
+            new = propose(found.tried, tasks[0].losses, seed, min(means.at_once, left))
+            if not new:
+                means.say("no new weights are left to try")
+                break
+            attempts.note(new)
+            attempts.train(new, tasks[:1])
+            found = attempts.found()
+        if found is not None and (chosen := best(found.tried)):
+            attempts.train([found.tried[chosen].weights], tasks)
+
+
+def winning_hybrid(ranking: Ranking) -> str | None:
+    """The champion, or where that is a single loss the best subset of several."""
+    board = ranking.leaderboard
+    able = board.index[board["outcome"].eq("ok") & ~board["baseline"]]
+    return next((str(name) for name in able if is_hybrid(str(name))), None)
+
+
+@dataclass(frozen=True)
+class _Attempts:
+    """A search with what its trainings need."""
+
+    parent: Run
+    of: Run
+    tasks: Sequence[Task]  # of the winner: its repeats
+    means: Means
+    take_over: bool
+
+    def plan(self) -> Plan:
+        """As it is kept with the search."""
+        plan = read_plan(self.of)
+        if plan is None:
+            raise ValueError(f"run {self.of.info.run_id} has lost the plan of its search")
+        return plan
+
+    def found(self) -> Search | None:
+        """What is known now."""
+        scans = self.means.inputs.scans
+        rows = field_scores(gather(self.parent), scans.digest, scans.simulated)
+        return searched(self.plan(), self.parent, rows, scans.simulated)
+
+    def note(self, new: Sequence[Weights]) -> None:
+        """Keep what is to be tried, before it is: a search that is stopped goes on with it."""
+        plan = self.plan()
+        tried = [*plan.tried, *((weights, self._key(self._inputs(weights))) for weights in new)]
+        write_plan(self.of, replace(plan, tried=tried))
+
+    def train(self, weights: Sequence[Weights], tasks: Sequence[Task]) -> None:
+        """What is left to do for these weights."""
+        children: list[Child] = []
+        with closing(children):
+            for chosen in weights:
+                inputs = self._inputs(chosen)
+                title = ", ".join(f"{loss} {weight:g}" for loss, weight in chosen.items())
+                children += adopt(
+                    self.of, tasks, inputs, self.take_over, self._key(inputs), f"{{}} ({title})"
+                )
+            self.means.run(children)
+
+    def _inputs(self, weights: Weights) -> Inputs:
+        """Those of the power set, but for the weights."""
+        inputs = self.means.inputs
+        facts = {**inputs.facts, "loss_weights": described(weights)}
+        return replace(inputs, facts=facts, loss_weights={**inputs.loss_weights, **weights})
+
+    def _key(self, inputs: Inputs) -> str:
+        return powerset_key(inputs.settings.train, inputs.facts)

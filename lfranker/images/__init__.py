@@ -1,0 +1,1 @@
+"""Image files: read, written and copied with all that belongs to them."""

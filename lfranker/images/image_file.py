@@ -1,0 +1,139 @@
+"""The only place that knows image files: formats, bit depths, colours, data bars.
+
+Everywhere else an image is float32 (h, w) in [0, 1].
+"""
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+
+from lfranker.images.data_bar import content_of
+from lfranker.images.decoding import MAX_SAMPLE_VALUE, TIFF_SUFFIXES, decode, unsupported
+
+Image = NDArray[np.float32]
+"""(h, w), values in [0, 1]."""
+
+SUFFIXES = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp"})
+EIGHT_BIT_ONLY = frozenset({".jpg", ".jpeg", ".bmp"})
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601-7, of red, green, blue
+JPEG_QUALITY = 95
+
+
+@dataclass(frozen=True)
+class Micrograph:
+    pixels: Image  # the whole file as gray, data bar and frame included
+    dtype: np.dtype[np.generic]  # of the file: uint8 or uint16
+    maximum: int  # the divisor: 255, 65535, or 4095 where the file's metadata say 12 bits
+    content: tuple[slice, slice]  # rows, columns of the specimen: without data bar and frame
+    notices: tuple[str, ...]  # what was converted or cropped, each naming the file
+
+    @property
+    def image(self) -> Image:
+        """The specimen alone, contiguous."""
+        return np.ascontiguousarray(self.pixels[self.content])
+
+
+def image_files(folder: Path) -> list[Path]:
+    """All image files below ``folder`` by suffix, sorted by relative path; hidden ones skipped."""
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: not a folder of images")
+    found = [
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def read_image(path: Path) -> Micrograph:
+    """Read a file as gray, divided by its type's maximum, never by its own brightest pixel.
+
+    ValueError names the file where it is not one 8- or 16-bit image, is corrupt or empty.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise unsupported(path, f"suffix {path.suffix!r} is not one of {sorted(SUFFIXES)}")
+    decoded = decode(path)
+    gray, colour, notices = _to_gray(decoded.samples, decoded.palette)
+    if gray.size == 0:
+        raise unsupported(path, f"image of shape {gray.shape}")
+    pixels = (gray / np.float32(decoded.maximum)).astype(np.float32)
+    content = content_of(pixels, colour, decoded.page)
+    whole = (slice(0, pixels.shape[0]), slice(0, pixels.shape[1]))
+    if content != whole:
+        rows, columns = content
+        notices.append(
+            f"data bar or frame cropped: {pixels.shape[1]} x {pixels.shape[0]} px to "
+            f"{columns.stop - columns.start} x {rows.stop - rows.start} px"
+        )
+    named = tuple(f"{path.name}: {notice}" for notice in notices)
+    return Micrograph(pixels, decoded.samples.dtype, decoded.maximum, content, named)
+
+
+def _to_gray(
+    samples: NDArray[np.integer], palette: bool
+) -> tuple[NDArray[np.floating], NDArray[np.bool_] | None, list[str]]:
+    """Gray values in file units, the mask of coloured pixels (None in a gray file), notices."""
+    if samples.ndim == 2:
+        return samples.astype(np.float32), None, []
+    channels = samples.shape[2]
+    notices = ["alpha channel dropped"] if channels in (2, 4) else []
+    first = samples[..., 0].astype(np.float32)
+    if channels < 3:
+        return first, None, notices
+    kind = "palette" if palette else "RGB"
+    colour = (samples[..., 0] != samples[..., 1]) | (samples[..., 1] != samples[..., 2])
+    if not colour.any():
+        return first, None, [f"{kind} with equal channels read as gray, without loss", *notices]
+    luma = samples[..., :3] @ np.asarray(LUMA)
+    return luma, colour, [f"{kind} converted to gray (luma)", *notices]
+
+
+def write_image(path: Path, pixels: Image, dtype: np.dtype[np.generic], maximum: int) -> None:
+    """Write ``pixels`` (h, w), clipped to [0, 1] and rounded, in the format of the suffix.
+
+    TIFF keeps ``maximum`` (in MaxSampleValue where it is not the type's own); other formats
+    cannot, so there full brightness is the type's maximum. Written beside, then renamed.
+    """
+    suffix, kind = path.suffix.lower(), np.dtype(dtype)
+    if suffix not in SUFFIXES:
+        raise ValueError(f"{path}: suffix {path.suffix!r} is not one of {sorted(SUFFIXES)}")
+    if kind not in (np.uint8, np.uint16):
+        raise ValueError(f"{path}: cannot write {kind.name}; allowed are uint8 and uint16")
+    if suffix in EIGHT_BIT_ONLY and kind != np.uint8:
+        raise ValueError(f"{path}: {suffix} holds 8 bits, not {kind.name}; use .png or .tif")
+    if pixels.ndim != 2 or pixels.size == 0 or not np.isfinite(pixels).all():
+        raise ValueError(f"{path}: cannot write shape {pixels.shape} or non-finite values")
+    full = int(np.iinfo(kind).max)  # type: ignore[type-var]
+    if not 1 <= maximum <= full:
+        raise ValueError(f"{path}: maximum {maximum} is outside 1 to {full} of {kind.name}")
+    scale = maximum if suffix in TIFF_SUFFIXES else full
+    values = np.rint(np.clip(pixels, 0, 1).astype(np.float64) * scale).astype(kind)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        _encode(temporary, suffix, values, scale)
+        temporary.chmod(0o644)  # mkstemp keeps its files from other users
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _encode(path: Path, suffix: str, values: NDArray[np.generic], maximum: int) -> None:
+    if suffix in TIFF_SUFFIXES:
+        narrowed = maximum != np.iinfo(values.dtype).max  # type: ignore[type-var]
+        tags = [(MAX_SAMPLE_VALUE, "H", 1, maximum, True)] if narrowed else []
+        tifffile.imwrite(path, values, photometric="minisblack", extratags=tags)
+    elif suffix in {".jpg", ".jpeg"}:
+        Pillow.fromarray(values).save(path, quality=JPEG_QUALITY)
+    else:
+        Pillow.fromarray(values).save(path)

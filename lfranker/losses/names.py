@@ -1,0 +1,81 @@
+"""Names of losses and of their combinations, always in the order of LOSSES.
+
+A loss of the user's own is named ``module:function``; such come last, by the alphabet. Whether
+there is such a function is for ``custom`` to say, not asked here: runs are read by their names.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+
+from lfranker.losses.registry import LOSSES, PERCEPTUAL_RANDOM
+
+CUSTOM = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", re.ASCII)
+
+
+def _known(names: Sequence[str], text: str) -> tuple[str, ...]:
+    """In the order of LOSSES. Raises ValueError naming what is unknown or given twice."""
+    allowed = ", ".join(LOSSES)
+    own = sorted(name for name in names if CUSTOM.fullmatch(name))
+    unknown = [name for name in names if name not in LOSSES and name not in own]
+    if unknown or not names:
+        what = f"unknown loss {', '.join(map(repr, unknown))}" if unknown else "no loss"
+        raise ValueError(
+            f"losses {text!r}: {what}; allowed are {allowed}, and module:function for your own"
+        )
+    if len(set(names)) < len(names):
+        raise ValueError(f"losses {text!r}: each may be named once; allowed are {allowed}")
+    return *(name for name in LOSSES if name in names), *own
+
+
+def _checked(names: Sequence[str], text: str) -> tuple[str, ...]:
+    """As `_known`, of losses that a network can be trained on."""
+    known = _known(names, text)
+    if not tells_enough(names):
+        raise ValueError(
+            f"losses {text!r}: a network cannot be trained on {' and '.join(names)} alone; add one "
+            f"of {', '.join(name for name, spec in LOSSES.items() if spec.alone)}"
+        )
+    return known
+
+
+def parse_losses(text: str) -> tuple[str, ...]:
+    """``"ssim,mae"`` to ``("mae", "ssim")``."""
+    return _checked([part.strip() for part in text.split(",") if part.strip()], text)
+
+
+def parse_names(text: str, separator: str = ",") -> tuple[str, ...]:
+    """As ``parse_losses``, but also those that no network can be trained on alone."""
+    return _known([part.strip() for part in text.split(separator) if part.strip()], text)
+
+
+def subset_name(losses: Iterable[str], *, perceptual: str = "perceptual") -> str:
+    """``("ssim", "mae")`` to ``"mae+ssim"``; ``perceptual`` is shown under the name given."""
+    names = list(losses)
+    ordered = _checked(names, "+".join(names))
+    return "+".join(perceptual if name == "perceptual" else name for name in ordered)
+
+
+def parse_subset(name: str) -> tuple[str, ...]:
+    """``"mae+ssim"`` to ``("mae", "ssim")``; ``perceptual-random`` is read as ``perceptual``."""
+    parts = [part.strip() for part in name.split("+")]
+    return _checked(["perceptual" if p == PERCEPTUAL_RANDOM else p for p in parts], name)
+
+
+def subsets(names: Sequence[str]) -> list[tuple[str, ...]]:
+    """All combinations that are trained, by size, then by the order of LOSSES.
+
+    All 2^n - 1 that are not empty, where each loss may stand alone.
+    """
+    return trained(_checked(names, ",".join(names)))
+
+
+def trained(names: Sequence[str]) -> list[tuple[str, ...]]:
+    """As ``subsets``, of any names, also those that runs show, in the order given."""
+    every = (s for size in range(1, len(names) + 1) for s in combinations(names, size))
+    return [subset for subset in every if tells_enough(subset)]
+
+
+def tells_enough(subset: Iterable[str]) -> bool:
+    """Whether a loss that may stand alone is among them; losses not in LOSSES may."""
+    return any(name not in LOSSES or LOSSES[name].alone for name in subset)

@@ -1,0 +1,84 @@
+"""Names of scan speeds: the exposure of a pixel ("100ns", "30us") or the vendor's own ("spd3").
+
+They name sub-folders of scans, metrics and models, so they hold only what MLflow allows in names.
+"""
+
+import math
+import re
+
+from lfranker.microscopes.reading import ScanMetadata
+
+UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0}
+TIME = re.compile(rf"(\d+(?:[.,]\d+)?)[ _-]?({'|'.join(UNITS)})")
+SPEED = re.compile(r"spd(\d+)")  # Zeiss: the higher, the slower
+FOREIGN = re.compile(r"[^\w.\- :]", re.ASCII)  # what MLflow refuses in the name of a metric
+DIGITS = 3  # microscopes are set to 1, 3, 12.5, ...; the line times of Zeiss hold four digits
+
+
+def by_speed(names: list[str]) -> list[str]:
+    """Fast to slow where all names are times ("100ns", "2 µs") or all "spdN"; else by name."""
+    return sorted(names, key=_slowness) if known_order(names) else sorted(names)
+
+
+def known_order(names: list[str]) -> bool:
+    """Whether the names give an order: all are times, or all are scan speeds."""
+    return any(all(form.fullmatch(name.lower()) for name in names) for form in (TIME, SPEED))
+
+
+def exposure_name(metadata: ScanMetadata) -> str | None:
+    """The speed of a scan by name: exposure, else the vendor's scan speed, else None."""
+    return time_name(metadata.exposure) if metadata.exposure else vendor_speed_name(metadata)
+
+
+def time_name(seconds: float) -> str:
+    """1e-7 -> "100ns"; three digits, in the unit that leaves 1 to 999 before the point."""
+    rounded = float(f"{seconds:.{DIGITS}g}")
+    names = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
+    unit = next((u for u, size in reversed(names.items()) if rounded >= size * (1 - 1e-9)), "ns")
+    return f"{rounded / names[unit]:.{DIGITS}g}{unit}"
+
+
+def vendor_speed_name(metadata: ScanMetadata) -> str | None:
+    """Of a number, "spd3"; of a word, such as Slow3, that word."""
+    speed = metadata.scan_speed
+    if not speed:
+        return None
+    return f"spd{speed}" if speed.isdecimal() else FOREIGN.sub("_", speed)
+
+
+def nearest_speed(name: str, names: list[str]) -> str:
+    """The one of ``names`` whose exposure has the ratio to that of ``name`` nearest to 1.
+
+    Zeiss' scan speeds double the time from one to the next, so their difference does the same.
+    The slower one where two are equally near. Raises ValueError where the names are not all
+    times or all "spdN", unless ``name`` itself is among them.
+    """
+    if name in names:
+        return name
+    if not names or not known_order([name, *names]):
+        raise ValueError(
+            f"scan speed {name!r} cannot be compared with {names}: allowed are all times, such as "
+            "100ns, or all spdN"
+        )
+    position = _logarithm(name)
+    return min(names, key=lambda other: (abs(_logarithm(other) - position), -_logarithm(other)))
+
+
+def seconds_of(name: str) -> float | None:
+    """The exposure that a name says: "100ns" -> 1e-7; None where it is not a time above 0."""
+    time = TIME.fullmatch(name.lower())
+    return (float(f"{_slowness(name)[0]:.12g}") or None) if time else None  # 100 * 1e-9 is 1e-7
+
+
+def _logarithm(name: str) -> float:
+    """To the base 2, of the exposure or of something in proportion to it."""
+    slowness, _ = _slowness(name)
+    if SPEED.fullmatch(name.lower()):
+        return slowness
+    return math.log2(slowness) if slowness > 0 else -math.inf
+
+
+def _slowness(name: str) -> tuple[float, str]:
+    if time := TIME.fullmatch(name.lower()):
+        return float(time[1].replace(",", ".")) * UNITS[time[2]], name
+    return float(name.lower().removeprefix("spd")), name

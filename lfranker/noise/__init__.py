@@ -1,0 +1,1 @@
+"""Noise models, and the noise of a microscope measured on its scans."""

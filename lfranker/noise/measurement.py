@@ -1,0 +1,122 @@
+"""From scans in a folder to the profile of the microscope that took them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from lfranker.images.image_file import Image, image_files, read_image
+from lfranker.microscopes.reading import read_metadata
+from lfranker.microscopes.scan_speed import by_speed, exposure_name, seconds_of
+from lfranker.noise.fit import Fit, fit_noise, measure_pairs, measure_scans
+from lfranker.noise.fit_check import compare, synthetic
+from lfranker.noise.profile import FROM_PAIRS, NEEDED, Profile, SpeedNoise
+from lfranker.scans.folder_layout import scan_plan
+from lfranker.scans.scan_set import ScanSet
+
+UNNAMED = "scan"  # the speed where neither folder nor file says one
+
+
+@dataclass(frozen=True)
+class Measurement:
+    profile: Profile
+    fits: Mapping[str, Fit]  # by speed
+    made: Mapping[str, Fit]  # of the profile's noise on the same clean scans; empty without them
+
+    def estimates(self) -> pd.DataFrame:
+        """A row per speed and parameter: value and interval."""
+        return pd.DataFrame(
+            (speed, name, estimate.value, estimate.low, estimate.high)
+            for speed, fit in self.fits.items()
+            for name, estimate in fit.estimates.items()
+        ).set_axis(["speed", "parameter", "value", "low", "high"], axis=1)
+
+    def levels(self) -> pd.DataFrame:
+        """A row per speed and brightness: variance measured there, and half of its interval."""
+        tables = [
+            pd.DataFrame({"brightness": fit.signal, "variance": fit.variance, "half": fit.half})
+            for fit in self.fits.values()
+        ]
+        return pd.concat(tables, keys=self.fits, names=["speed", None]).reset_index("speed")
+
+    def checks(self) -> pd.DataFrame:
+        """`compare` for every speed; empty without clean scans."""
+        tables = {
+            speed: compare(self.fits[speed], made, self.profile.speeds[speed])
+            for speed, made in self.made.items()
+        }
+        if not tables:
+            return pd.DataFrame()
+        return pd.concat(tables.values(), keys=tables, names=["speed", None]).reset_index("speed")
+
+
+def fit_pairs(scans: ScanSet, exposures: Mapping[str, float | None], seed: int) -> Measurement:
+    """Fit every speed on its registered pairs; `exposures` are the dwell times known, s."""
+    fits, made, speeds = {}, {}, {}
+    for speed in scans.speeds:
+        records = [record for record in scans.records if record.speed == speed]
+        fits[speed] = _named(speed, fit_noise(measure_pairs(map(scans.read, records)), seed))
+        speeds[speed] = _speed(fits[speed], exposures.get(speed))
+        pairs = synthetic(map(scans.read, records), speeds[speed], seed)
+        made[speed] = fit_noise(measure_pairs(pairs), seed)
+    origin = {"method": "registered pairs", "scans": scans.digest, "target": scans.target}
+    return Measurement(Profile(speeds, origin | _places(fits)), fits, made)
+
+
+def fit_singles(scans: Path, seed: int) -> Measurement:
+    """Fit every speed on its scans alone. ``scans`` is a file, or a folder with or without speeds.
+
+    Sub-folders are speeds; a flat folder is sorted by the exposure that its files say.
+    """
+    fits, speeds = {}, {}
+    for speed, files in single_files(scans).items():
+        images = (_image(path) for path in files)
+        fits[speed] = _named(speed, fit_noise(measure_scans(images), seed))
+        speeds[speed] = _speed(fits[speed], exposure(speed, files[0]))
+    origin = {"method": "single scans"} | _places(fits)
+    return Measurement(Profile(speeds, origin), fits, {})
+
+
+def exposures_of(folder: Path) -> dict[str, float | None]:
+    """Dwell time (s a pixel) of every speed in a folder of scans, where name or file tells."""
+    files = scan_plan(folder).files
+    return {name: exposure(name, next(iter(scans.values()))) for name, scans in files.items()}
+
+
+def exposure(speed: str, path: Path) -> float | None:
+    return seconds_of(speed) or read_metadata(path).exposure
+
+
+def single_files(scans: Path) -> dict[str, list[Path]]:
+    """Files by speed, fast to slow. ValueError where there are none."""
+    found: dict[str, list[Path]] = {}
+    for path in image_files(scans) if scans.is_dir() else [scans]:
+        nested = scans.is_dir() and path.parent != scans
+        name = path.relative_to(scans).parts[0] if nested else exposure_name(read_metadata(path))
+        found.setdefault(name or UNNAMED, []).append(path)
+    if not found:
+        raise ValueError(f"{scans}: no images to measure the noise of")
+    return {name: found[name] for name in by_speed(list(found))}
+
+
+def _image(path: Path) -> Image:
+    return read_image(path).image
+
+
+def _named(speed: str, fit: Fit) -> Fit:
+    if not fit.estimates["gamma"].value > 0:
+        raise ValueError(
+            f"{speed}: the noise does not grow with the brightness (gamma "
+            f"{fit.estimates['gamma'].value:.3g}); no profile can be made of it"
+        )
+    return fit
+
+
+def _speed(fit: Fit, dwell_time: float | None) -> SpeedNoise:
+    kept = [name for name in (*NEEDED, *FROM_PAIRS) if name in fit.estimates]
+    return SpeedNoise({name: fit.estimates[name] for name in kept}, dwell_time)
+
+
+def _places(fits: Mapping[str, Fit]) -> dict[str, str]:
+    return {f"places at {speed}": str(fit.places) for speed, fit in fits.items()}

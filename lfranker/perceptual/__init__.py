@@ -1,0 +1,1 @@
+"""Networks whose features the perceptual losses compare, and their weights."""

@@ -1,0 +1,1 @@
+"""A ranking goes out: page, note, marks, pictures and registered models."""

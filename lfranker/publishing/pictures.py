@@ -1,0 +1,100 @@
+"""Pictures of the best models beside each other, logged with their power set."""
+
+import io
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+import PIL.Image
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from tqdm import tqdm
+
+from lfranker.denoiser.tiling import denoise
+from lfranker.evaluation.baselines import BASELINES
+from lfranker.evaluation.keypoints import shared
+from lfranker.images.image_file import Image
+from lfranker.images.image_strips import comparison
+from lfranker.ranking.leaderboard import NOISY, rank
+from lfranker.report.keypoint_figure import match_figure
+from lfranker.scans.preparation import Pair, ScanSet
+from lfranker.tracking.models import load_network
+from lfranker.tracking.power_set import expected, gather, order_of
+from lfranker.tracking.scores import scores
+
+TOP = 3  # models in a strip
+SHOWN = 3  # strips on the page of the ranking
+MOST = 40  # about as many pairs are pictured, of fields evenly chosen: a second or two each
+
+Function = Callable[[Image], Image]
+
+
+def log_pictures(parent: Run, scans: ScanSet) -> int:
+    """Log a strip and the matched keypoints for each field and speed; how many pairs that were.
+
+    Noisy, the best filter that needs no tuning, the champion and the winners over all speeds,
+    clean, a detail and the difference to the clean scan of each.
+    """
+    board = scores(gather(parent), scans.digest)
+    networks, filters = _top(board, parent), best_filter(board)
+    if not networks:
+        return 0
+    fields = scans.fields[:: -(-len(scans.records) // MOST)]
+    records = [record for record in scans.records if record.field in fields]
+    for record in tqdm(records, "pictures", leave=False, unit="scan", disable=None):
+        _log(parent.info.run_id, networks, filters, scans.read(record), scans.digest)
+    return len(records)
+
+
+def logged_pictures(parent: Run, digest: str) -> dict[str, bytes]:
+    """A few of the strips that were logged with a power set, as JPEG by caption."""
+    folder = f"pictures/{digest[:8]}"
+    client = MlflowClient()
+    files = [f.path for f in client.list_artifacts(parent.info.run_id, folder) if not f.is_dir]
+    shown = files[:: -(-len(files) // SHOWN)] if files else []
+    pictures = {}
+    with TemporaryDirectory() as where:
+        for file in shown:
+            local = client.download_artifacts(parent.info.run_id, file, where)
+            with PIL.Image.open(local) as picture, io.BytesIO() as out:
+                picture.convert("RGB").save(out, "JPEG", quality=85)
+                pictures[f"Pictures: {Path(file).stem}"] = out.getvalue()
+    return pictures
+
+
+def best_filter(board: pd.DataFrame) -> dict[str, Function]:
+    """The one with the highest PSNR; none where none was scored."""
+    names = [name for name in BASELINES if name != NOISY and name in board.index]
+    known = board.loc[names, "psnr"].astype(float).dropna() if "psnr" in board else pd.Series()
+    return {} if known.empty else {str(known.idxmax()): BASELINES[str(known.idxmax())]}
+
+
+def _top(board: pd.DataFrame, parent: Run) -> dict[str, Function]:
+    """Name -> denoiser: the champion, then the winners over all speeds; those with a model."""
+    ranking = rank(board, expected(parent), order=order_of(parent))
+    over_all = [name for criterion, name in ranking.winners.items() if "/" not in criterion]
+    models = board["model"].to_dict()
+    chosen = [name for name in dict.fromkeys([ranking.champion, *over_all]) if name is not None]
+    named = [name for name in chosen if models.get(name)][:TOP]
+    return {name: partial(denoise, load_network(f"models:/{models[name]}")) for name in named}
+
+
+def _log(
+    run_id: str,
+    networks: dict[str, Function],
+    filters: dict[str, Function],
+    pair: Pair,
+    digest: str,
+) -> None:
+    client, folder = MlflowClient(), f"pictures/{digest[:8]}"
+    file = f"{pair.field}-{pair.speed}.png"
+    outputs = {name: network(pair.noisy) for name, network in networks.items()}
+    filtered = {name: function(pair.noisy) for name, function in filters.items()}
+    panels = {"noisy": pair.noisy, **filtered, **outputs, "clean": pair.clean}
+    client.log_image(run_id, comparison(panels), artifact_file=f"{folder}/{file}")
+    name, output = next(iter(outputs.items()))
+    found = shared(output, pair.original, pair.transform, pair.mask)
+    drawn = match_figure(name, output, pair.original, found)
+    client.log_image(run_id, drawn, artifact_file=f"{folder}/keypoints/{file}")

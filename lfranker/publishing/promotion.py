@@ -1,0 +1,77 @@
+"""Whether a winner may take an alias from the version that holds it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+from mlflow.entities.model_registry import ModelVersion
+
+from lfranker.ranking.leaderboard import CHAMPION_METRICS
+from lfranker.statistics.superiority import judge
+from lfranker.tracking.field_scores import read_table
+from lfranker.tracking.power_set import PowerSet, find_run
+from lfranker.tracking.registry import CHAMPION, Winner, ranked_on_real_scans
+
+Rescore = Callable[[ModelVersion], None]  # a version's model on the scans that are ranked on
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What is known of the winners and how they are to be judged.
+
+    rescore: scores the version that is in use on the same scans, where it was not yet; None where
+        the scans are not at hand.
+    """
+
+    power_set: PowerSet
+    rows: pd.DataFrame  # of `field_scores`
+    digest: str
+    simulated: bool
+    promote: str
+    seed: int
+    rescore: Rescore | None = None
+
+    def refusal(self, winner: Winner, criterion: str, holder: ModelVersion) -> str:
+        """Why the alias stays with its holder; empty where the winner takes it.
+
+        A holder of the same power set gives way: that ranking has judged both. So does one that
+        was ranked on simulated scans to one on real scans.
+        """
+        family = {run.info.run_id for run in self.power_set.children}
+        if self.promote == "always" or holder.run_id in family:
+            return ""
+        if not self.simulated and not ranked_on_real_scans(holder):
+            return ""
+        new = self._rows_of(winner)
+        old, reason = self._rows_of_holder(holder)
+        if new.empty or old is None:
+            return reason or "the winner has no table of scores by field"
+        metric, _, speed = criterion.partition("/")
+        metrics = CHAMPION_METRICS if criterion == CHAMPION else (metric,)
+        verdict = judge(new, old, metrics, speed or None, self.seed)
+        return "" if verdict.better else f"{winner.name} is not the better one; {verdict.why}"
+
+    def _rows_of(self, winner: Winner) -> pd.DataFrame:
+        if self.rows.empty:
+            return self.rows
+        return self.rows[
+            (self.rows["name"] == winner.name) & (self.rows["repeat"] == winner.repeat)
+        ]
+
+    def _rows_of_holder(self, holder: ModelVersion) -> tuple[pd.DataFrame | None, str]:
+        try:
+            run = find_run(holder.run_id or "")
+        except ValueError as error:
+            return None, f"the training run of that version is gone ({error})"
+        table = read_table(run, self.digest, self.simulated)
+        if table is None and self.rescore is not None:
+            try:
+                self.rescore(holder)
+            except Exception as error:  # somebody else's model may fail in any way
+                return None, f"that version could not be scored: {type(error).__name__}: {error}"
+            table = read_table(run, self.digest, self.simulated)
+        return table, (
+            "" if table is not None else
+            f"that version was not scored on these scans: `mlflow run . -e evaluate -P "
+            f"run={holder.run_id} -P scans=FOLDER` does it"
+        )  # fmt: skip

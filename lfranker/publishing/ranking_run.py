@@ -1,0 +1,165 @@
+"""Ranks a power set from what the tracking server knows of it, and writes the answer there."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from lfranker.publishing.findings import add_findings, add_refinement
+from lfranker.publishing.note_and_marks import mark_children, write_note
+from lfranker.publishing.promotion import Gate, Rescore
+from lfranker.publishing.report_page import Results, page_of
+from lfranker.publishing.winners import register_winners
+from lfranker.ranking.config import RankConfig
+from lfranker.ranking.leaderboard import VISUAL, Ranking, rank
+from lfranker.report.caveats import caveats
+from lfranker.report.findings import Found, report_fields
+from lfranker.report.latex import to_latex
+from lfranker.report.noise_findings import report_noises
+from lfranker.report.tables import formatted, tables, to_csv, to_markdown
+from lfranker.tracking.field_scores import by_sample, field_scores
+from lfranker.tracking.power_set import (
+    SCAN_SET,
+    PowerSet,
+    choose_scans,
+    expected,
+    find_parent,
+    gather,
+    order_of,
+    settings_of,
+)
+from lfranker.tracking.runs import TAG
+from lfranker.tracking.score_logging import log_texts
+from lfranker.tracking.scores import scores
+
+CAPTIONS = {
+    "leaderboard": "Leaderboard: mean rank over PSNR, SSIM and repeatability at every scan speed",
+    "table2": "Mean scores over the scan speeds (the paper's Table II)",
+    "table3": "PSNR and SSIM at each scan speed (Table III)",
+    "table4": "Matched keypoints at each scan speed (Table IV)",
+    "table5": "Subsets that win a column (Table V)",
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """A ranking and what was done about it."""
+
+    parent: str
+    ranking: Ranking
+    markdown: str
+    simulated: bool
+    versions: Mapping[str, str]  # alias -> version of the registered model
+    notices: tuple[str, ...]
+    found: Found = field(default_factory=Found)
+
+
+def rank_power_set(
+    parent_id: str | None,
+    model: str,
+    scans: str | None = None,
+    config: RankConfig | None = None,
+    rescore: Rescore | None = None,
+) -> Report:
+    """Rank, log tables, page and note on the parent, tag and register the winners.
+
+    `scans`: first digits of the digest of the scan set to rank on; None: the power set's own.
+    `rescore`: see `promotion.Gate`. Raises ValueError where there is no such power set or nothing
+    to rank.
+    """
+    config = config or RankConfig()
+    power_set = gather(find_parent(parent_id))
+    parent = power_set.parent
+    digest = choose_scans(parent, scans)
+    simulated = parent.data.tags.get(SCAN_SET + digest) == "simulated"
+    board, ranking = ranked(power_set, digest, config)
+    rows = field_scores(power_set, digest, simulated)
+    names, order = expected(parent), order_of(parent)
+    samples = by_sample(rows, order)
+    seed = int(settings_of(parent).get("seed", 0))
+    own = digest == choose_scans(parent, None)
+    found = report_fields(rows, samples, config.equivalence, names, seed, order)
+    report_noises(found, rows, config.equivalence, names, seed)
+    which = digest, simulated
+    add_findings(found, power_set, board, ranking, which, config.equivalence.get(VISUAL, 0.0))
+    add_refinement(found, power_set, rows, which)
+    gate = Gate(power_set, rows, digest, simulated, config.promote, seed, rescore)
+    versions, notices = register_winners(board, ranking, model, gate)
+    captioned = _captioned(ranking, samples)
+    markdown = "\n\n".join(
+        to_markdown(table, caption, simulated=simulated) for caption, table in captioned.items()
+    )
+    folder = "ranking" if own else f"ranking-{digest[:8]}"
+    doubts = [*caveats(settings_of(parent), parent.data.tags.get(TAG + "loss-set", "")), *notices]
+    results = Results(
+        power_set, board, ranking, rows, found, captioned, tuple(doubts), digest, simulated
+    )
+    texts = _texts(results, versions) | {"ranking.md": markdown, "ranking.html": page_of(results)}
+    log_texts(parent.info.run_id, {f"{folder}/{name}": text for name, text in texts.items()})
+    if own:
+        write_note(power_set, ranking, simulated, found, doubts)
+        mark_children(power_set, ranking)
+    said = (*found.said, *notices)
+    return Report(parent.info.run_id, ranking, markdown, simulated, versions, said, found)
+
+
+def ranked(
+    power_set: PowerSet, digest: str, config: RankConfig | None = None
+) -> tuple[pd.DataFrame, Ranking]:
+    """The scores on these scans, and their ranking. Raises ValueError where there are none."""
+    board = scores(power_set, digest)
+    _check_one_perceptual_network(board)
+    weights = (config or RankConfig()).weights
+    parent = power_set.parent
+    return board, rank(board, expected(parent), order=order_of(parent), weights=weights)
+
+
+def _captioned(ranking: Ranking, samples: Mapping[str, Ranking]) -> dict[str, pd.DataFrame]:
+    captioned = {CAPTIONS[name]: table for name, table in tables(ranking).items()}
+    return captioned | {
+        f"Sample group {sample}": tables(own)["leaderboard"] for sample, own in samples.items()
+    }
+
+
+def _check_one_perceptual_network(board: pd.DataFrame) -> None:
+    digests = sorted(d for d in set(board["perceptual"]) if d not in ("", "none"))
+    if len(digests) > 1:
+        raise ValueError(
+            f"these runs used different perceptual networks ({', '.join(digests)}); their "
+            f"perceptual losses are not the same loss and cannot be ranked together"
+        )
+
+
+def _texts(results: Results, versions: Mapping[str, str]) -> dict[str, str]:
+    ranking, found = results.ranking, results.found
+    title = "synthetic-" if results.simulated else ""
+    texts = {f"{title}{name}.csv": to_csv(table) for name, table in tables(ranking).items()}
+    texts |= {f"{name}.csv": str(table.to_csv()) for name, table in found.tables.items()}
+    kind = "Synthetic scans: " if results.simulated else ""
+    grids = {kind + caption: formatted(table)[0] for caption, table in results.captioned.items()}
+    texts["tables.tex"] = to_latex(grids)
+    summary = {
+        "champion": ranking.champion,
+        "champion_mean_rank": ranking.champion_mean_rank,
+        "winners": ranking.winners,
+        "missing": ranking.missing,
+        "notes": ranking.notes,
+        "versions": versions,
+        "simulated": results.simulated,
+        "scans": results.digest,
+        "evidence": found.said,
+        "top": found.top_sets,
+        "tables": {name: _records(table.reset_index()) for name, table in found.tables.items()},
+        "leaderboard": _by_name(ranking.leaderboard),
+    }
+    texts["ranking.json"] = json.dumps(summary, indent=2)
+    return texts
+
+
+def _by_name(table: pd.DataFrame) -> object:
+    return json.loads(table.to_json(orient="index", double_precision=15))
+
+
+def _records(table: pd.DataFrame) -> object:
+    return json.loads(table.to_json(orient="records", double_precision=15))

@@ -1,0 +1,166 @@
+"""The page of a ranking, put together from what the server knows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import numpy as np
+import pandas as pd
+
+from lfranker.losses import PERCEPTUAL_RANDOM
+from lfranker.publishing.pictures import logged_pictures
+from lfranker.ranking.entrant import counted, losses_of
+from lfranker.ranking.leaderboard import NOISY, VISUAL, Ranking
+from lfranker.report.findings import Found
+from lfranker.report.html_page import Page, to_html
+from lfranker.report.note import answer
+from lfranker.report.plots import heat_map, pareto_plot
+from lfranker.report.standings import MOST, shortened, standings
+from lfranker.report.tables import title_of
+from lfranker.statistics.concordance import pareto_front
+from lfranker.statistics.score_array import about
+from lfranker.tracking.power_set import (
+    LEARNING_RATES,
+    PowerSet,
+    expected,
+    noises_of,
+    repeats_of,
+    rule_of,
+    settings_of,
+    trainings,
+)
+from lfranker.tracking.runs import TAG
+
+PACKAGES = ("lfranker", "mlflow", "torch", "numpy", "scikit-image", "scipy")
+
+
+@dataclass(frozen=True)
+class Results:
+    """A ranking with all that was found beside it; `captioned` are its tables by caption."""
+
+    power_set: PowerSet
+    board: pd.DataFrame  # of `boards.scores`
+    ranking: Ranking
+    rows: pd.DataFrame  # of `field_scores`
+    found: Found
+    captioned: Mapping[str, pd.DataFrame]
+    caveats: tuple[str, ...]
+    digest: str
+    simulated: bool
+
+
+def page_of(results: Results) -> str:
+    """HTML of the whole ranking."""
+    ranking, found, parent = results.ranking, results.found, results.power_set.parent
+    entrants = int((~ranking.leaderboard["baseline"]).sum())
+    kind = "Synthetic scans: " if results.simulated else ""
+    page = Page(
+        title=f"{kind}{parent.info.run_name or 'power set'}",
+        answer=answer(ranking, entrants),
+        caveats=[*results.caveats, *ranking.notes],
+        standings=standings(ranking, _intervals(found), about(_repeats(results.power_set))),
+        evidence=found.said,
+        grids={kind + name: shortened(ranking, table) for name, table in results.captioned.items()},
+        plots={**_overview(ranking), **found.plots},
+        pictures=logged_pictures(parent, results.digest),
+        facts=_facts(results),
+        missing=missing(results),
+    )
+    return to_html(page)
+
+
+def missing(results: Results) -> list[str]:
+    """What this ranking does without, and how it is had."""
+    ranking, board = results.ranking, results.board
+    entrants, baselines = (board[board["baseline"].eq(side)] for side in (False, True))
+    tags = results.power_set.parent.data.tags
+    no_model = list(entrants.index[entrants["model"].fillna("").eq("")])
+    names = list(map(str, entrants.index))
+    subsets, noises = counted(names, "subsets"), noises_of(results.power_set.parent)
+    lacking = {
+        f"trainings of {len(ranking.missing):,} {subsets}: run the same power set again": bool(
+            ranking.missing
+        ),
+        "repeats, without which nothing is said of the losses themselves: `-P repeats=3`": (
+            _repeats(results.power_set) < 2
+        ),
+        "scores of single fields, without which nothing is said of how sure this is": (
+            results.rows.empty
+        ),
+        f"logged models of {len(no_model):,} {subsets}, which cannot be registered": bool(no_model),
+        "baselines to compare with, the noisy input among them": NOISY not in baselines.index,
+        "a check whether the winner hangs on the learning rate: `-P check_learning_rate=true`": (
+            LEARNING_RATES not in tags and not noises
+        ),
+        "people's eyes: `rank -P contact_sheet=FOLDER` writes blinded pictures to rate": (
+            VISUAL not in board
+        ),
+        "ImageNet's weights in the perceptual loss: random ones are in their place": any(
+            PERCEPTUAL_RANDOM in name for name in names
+        ),
+        "real scans: these are simulated": results.simulated,
+    }
+    return [sentence for sentence, lacks in lacking.items() if lacks]
+
+
+def _intervals(found: Found) -> dict[str, pd.DataFrame]:
+    own = "intervals-"
+    return {k.removeprefix(own): table for k, table in found.tables.items() if k.startswith(own)}
+
+
+def _repeats(power_set: PowerSet) -> int:
+    return repeats_of(power_set.parent) or 1 + max((r for _, r in trainings(power_set)), default=0)
+
+
+def _facts(results: Results) -> dict[str, str]:
+    """Versions, settings, data and what it cost."""
+    settings = settings_of(results.power_set.parent)
+    power_set, tags = results.power_set, results.power_set.parent.data.tags
+    wanted = expected(power_set.parent)
+    found = trainings(power_set).items()
+    runs = [run for (name, _), run in found if not wanted or name in wanted]
+    subsets, noises = set(map(losses_of, wanted)), noises_of(power_set.parent)
+    every = 2 ** len(tags.get(TAG + "loss-set", "").split(",")) - 1
+    each = "pair of subset and noise" if noises else "subset"
+    ends = [(run.info.start_time, run.info.end_time) for run in runs]
+    hours = sum(end - start for start, end in ends if start and end) / 3.6e6
+    return {
+        **{f"{name} version": version(name) for name in PACKAGES},
+        "power set run": power_set.parent.info.run_id,
+        "losses": tags.get(TAG + "loss-set", ""),
+        **({"noises": ", ".join(noises)} if noises else {}),
+        "subsets": f"{len(subsets):,} of {every:,}, {rule_of(power_set.parent)}".rstrip(", "),
+        "trainings": f"{len(runs):,}, {_repeats(power_set)} of each {each}",
+        "hours of training and scoring, all together": f"{hours:.2f}",
+        "scans": f"{results.digest} ({'simulated' if results.simulated else 'real'})",
+        **{name: value for name, value in sorted(settings.items()) if "/" not in name},
+    }
+
+
+def _overview(ranking: Ranking) -> dict[str, str]:
+    board = ranking.leaderboard[~ranking.leaderboard["baseline"]]
+    speeds = {c.partition("/")[2] for c in map(str, board) if c.startswith("psnr/")}
+    columns = [column for column in board if str(column).startswith("rank/")]
+    if len(speeds) == 1:  # over all speeds and at the only one are the same
+        columns = [column for column in columns if str(column).count("/") == 1]
+    ranks = (
+        board[columns]
+        .iloc[:MOST]
+        .rename(columns=lambda column: title_of(str(column).removeprefix("rank/"), unit=False))
+    )
+    plots = {"Ranks by criterion (1 is best)": heat_map(ranks)} if columns else {}
+    if {"psnr", "ssim"} <= set(board):
+        finite = board.loc[board["outcome"].eq("ok"), ["psnr", "ssim"]]
+        finite = finite.replace([np.inf, -np.inf], np.nan).dropna()
+        shown = ranking.leaderboard.loc[[*finite.index, *_baselines(ranking)]]
+        labels = title_of("psnr"), title_of("ssim")
+        front = pareto_front(finite)
+        plots["PSNR against SSIM"] = pareto_plot(shown, "psnr", "ssim", front, labels)
+    return plots
+
+
+def _baselines(ranking: Ranking) -> list[str]:
+    """Without the noisy input, which lies so far off that all others would be one dot."""
+    board = ranking.leaderboard
+    shown = board.index[board["baseline"] & board["psnr"].notna()]
+    return [str(name) for name in shown if name != NOISY]

@@ -1,0 +1,74 @@
+"""The winners of a ranking as registered models, with their aliases."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from math import isfinite
+from typing import Any
+
+import pandas as pd
+from mlflow.entities import Run
+
+from lfranker.publishing.promotion import Gate
+from lfranker.ranking.entrant import counted
+from lfranker.ranking.leaderboard import Ranking
+from lfranker.report.tables import tables, to_markdown
+from lfranker.tracking.power_set import SCORE
+from lfranker.tracking.registry import CHAMPION, Winner, register
+
+
+def won_by(ranking: Ranking) -> dict[str, list[str]]:
+    """Name of each winner -> the criteria it won, `champion` first."""
+    won: dict[str, list[str]] = {}
+    if ranking.champion is not None:
+        won[ranking.champion] = [CHAMPION]
+    for criterion, name in ranking.winners.items():
+        won.setdefault(name, []).append(criterion)
+    return won
+
+
+def register_winners(
+    board: pd.DataFrame, ranking: Ranking, model: str, gate: Gate
+) -> tuple[dict[str, str], list[str]]:
+    """Alias -> version of every alias that a winner holds now, and what the user should know."""
+    parent = gate.power_set.parent
+    versions: dict[str, str] = {}
+    notices: list[str] = []
+    for name, criteria in won_by(ranking).items():
+        row = board.loc[[name]].to_dict("records")[0]
+        if not row["model"]:
+            notices.append(
+                f"{name} won {', '.join(criteria)} but has no logged model: not registered"
+            )
+            continue
+        winner = Winner(
+            name=name,
+            run_id=str(row["run_id"]),
+            repeat=int(row["repeat"]),
+            model_id=str(row["model"]),
+            criteria=tuple(criteria),
+            scores=_finite_scores(row),
+            description=_description(parent, name, criteria, ranking, gate.simulated),
+        )
+        version, said = register(
+            model, winner, gate.simulated, gate.promote != "never", gate.refusal
+        )
+        notices += said
+        versions |= dict.fromkeys(version.aliases, version.version)
+    return versions, notices
+
+
+def _finite_scores(row: Mapping[Hashable, Any]) -> dict[str, float]:
+    names = [str(name) for name in row if SCORE.fullmatch(str(name))]
+    return {name: float(row[name]) for name in names if isfinite(row[name])}
+
+
+def _description(
+    parent: Run, name: str, criteria: Sequence[str], ranking: Ranking, simulated: bool
+) -> str:
+    board = tables(ranking)["leaderboard"]
+    entrants = board.index[board["outcome"].ne("baseline")]
+    table = to_markdown(board.loc[[name]], "Its scores", simulated=simulated)
+    return (
+        f"SCUNet trained on **{name}**. Won: {', '.join(criteria)}, among "
+        f"{len(entrants)} {counted(entrants, 'subsets of losses')} "
+        f"(power set run `{parent.info.run_id}`).\n\n{table}"
+    )

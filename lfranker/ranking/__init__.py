@@ -1,0 +1,1 @@
+"""What scores say of losses: numbers only, no sentences and no files."""

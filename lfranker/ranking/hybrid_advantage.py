@@ -1,0 +1,103 @@
+"""Do noisier scans want hybrid losses? The paper's conclusion as a test.
+
+At each scan speed the mean score of all hybrids (two losses or more) less that of all single
+losses, and that at the noisiest speed less that at the cleanest. Means, since the best of eleven
+hybrids is ahead of the best of four single losses by their numbers alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from lfranker.ranking.entrant import is_hybrid
+from lfranker.statistics.intervals import Chance, contrast_interval, mean_squares
+from lfranker.statistics.score_array import LEAST_PLACES, Cube, cube_of
+
+BETWEEN = "noisiest less cleanest"
+
+
+@dataclass(frozen=True)
+class Advantage:
+    """How far hybrids are ahead of single losses: `value`, `low`, `high` by speed, and BETWEEN.
+
+    The rows are the scan speeds, the noisiest first; BETWEEN is there where there are two or more.
+    """
+
+    table: pd.DataFrame
+    title: str  # what the intervals are about
+
+    def __str__(self) -> str:
+        speeds = [str(name) for name in self.table.index if name != BETWEEN]
+        ahead = " and ".join(f"{_of(self.table, s)} at {s}" for s in dict.fromkeys(_ends(speeds)))
+        said = f"hybrids are ahead of single losses by {ahead} ({self.title})"
+        if BETWEEN not in self.table.index:
+            return f"{said}; one scan speed does not tell whether noisier scans want them"
+        _, low, high = _numbers(self.table, BETWEEN)
+        found = "noisier scans want hybrids more" if low > 0 else "they want them less"
+        if low <= 0 <= high:
+            found = "it is not told from none"
+        return f"{said}; the difference is {_of(self.table, BETWEEN)}: {found}"
+
+
+def hybrid_advantage(
+    rows: pd.DataFrame, metric: str, speeds: Sequence[str], seed: int
+) -> Advantage | None:
+    """From rows as `cubes.cube_of` takes them; ``speeds`` are given the noisiest first.
+
+    None where at no speed there are single losses and hybrids at 3 places.
+    """
+    contrasts: dict[str, Cube] = {}
+    for speed in speeds:
+        cube = cube_of(rows[rows["speed"] == speed], metric)
+        if cube is not None and len(set(map(is_hybrid, cube.names))) == 2:
+            contrasts[speed] = cube
+    if not contrasts:
+        return None
+    found = {speed: _interval(cube, seed) for speed, cube in contrasts.items()}
+    first, last = _ends(list(contrasts))
+    if first != last:
+        between = _less(contrasts[first], contrasts[last])
+        if between is not None:
+            found[BETWEEN] = _interval(between, seed)
+    table = pd.DataFrame(found, index=["value", "low", "high"]).T
+    return Advantage(table, contrasts[first].title)
+
+
+def _less(first: Cube, last: Cube) -> Cube | None:
+    """Scores of the first less those of the last, of what both have; None where that is little."""
+    names = tuple(name for name in first.names if name in last.names)
+    places = tuple(place for place in first.places if place in last.places)
+    if len(places) < LEAST_PLACES or len(set(map(is_hybrid, names))) < 2:
+        return None
+    one, other = (
+        cube.scores[[cube.names.index(name) for name in names]][
+            :, [cube.places.index(place) for place in places]
+        ]
+        for cube in (first, last)
+    )
+    return Cube(names, places, one - other)
+
+
+def _interval(cube: Cube, seed: int) -> tuple[float, float, float]:
+    """Of the mean of the hybrids less that of the single losses."""
+    hybrid = np.array([is_hybrid(name) for name in cube.names])
+    coefficients = hybrid / hybrid.sum() - ~hybrid / (~hybrid).sum()
+    squares = mean_squares(cube.scores)
+    interval = contrast_interval(coefficients, squares, Chance(squares, seed))
+    return float(coefficients @ squares.mean), interval.low, interval.high
+
+
+def _ends(speeds: list[str]) -> tuple[str, str]:
+    return speeds[0], speeds[-1]
+
+
+def _of(table: pd.DataFrame, row: str) -> str:
+    value, low, high = _numbers(table, row)
+    return f"{value:.2g} ({low:.2g} to {high:.2g})"
+
+
+def _numbers(table: pd.DataFrame, row: str) -> tuple[float, float, float]:
+    value, low, high = table.loc[[row], ["value", "low", "high"]].to_numpy(np.float64)[0]
+    return float(value), float(low), float(high)

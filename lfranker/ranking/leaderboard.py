@@ -1,0 +1,203 @@
+"""Scores in, leaderboard and winners out: which losses to train on, and by which criterion.
+
+Entrants are loss subsets ("mae+ssim"); baselines (the noisy input, filters) stand beside them and
+never win. A criterion is a column of scores: a metric over all scan speeds ("psnr", the mean of the
+speeds' means) or at one speed ("psnr/spd2"). Directions are normalised in one place, `_usable`;
+what failed, collapsed, diverged or is not a finite number comes last and never wins.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+import pandas as pd
+
+from lfranker.evaluation.metrics import METRICS
+from lfranker.losses.loss_names import LOSS_ORDER
+from lfranker.ranking.entrant import losses_of, noise_of, placed
+from lfranker.ranking.remarks import listed, loss_of, notes
+from lfranker.ranking.weighted import weighted_score
+
+VISUAL = "visual"  # what people see: the mean rating of blinded pictures, 1 to 5
+DIRECTIONS: Mapping[str, bool] = {  # True: higher is better
+    **{name: bool(metric.higher_is_better) for name, metric in METRICS.items() if metric.ranked},
+    VISUAL: True,
+}
+# Raw keypoint counts are left out: leftover noise raises them as well as detail does.
+CHAMPION_METRICS = ("psnr", "ssim", "repeatability")
+SECONDS: Mapping[str, float] = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0}
+NOISY = "noisy"  # the baseline that does nothing
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Who won what.
+
+    leaderboard: a row per entrant, best mean rank first (those that cannot be champion after those
+        that can), then the baselines as given. The columns of the scores and `mean_rank`,
+        `rank/<criterion>` (1 is best, ties averaged), `weighted` (see `weighted.weighted_score`,
+        over all speeds), `outcome`, `baseline` and `worse_than_noisy`
+        (the metrics among psnr and ssim, over all speeds, that are below the noisy input's: "",
+        "psnr", "ssim" or "psnr, ssim").
+    winners: the best entrant of every criterion.
+    judged: the criteria of which `mean_rank` is the mean.
+    """
+
+    leaderboard: pd.DataFrame
+    winners: dict[str, str]
+    champion: str | None
+    champion_mean_rank: float  # nan without a champion
+    judged: tuple[str, ...]
+    missing: tuple[str, ...]
+    notes: tuple[str, ...]
+    order: tuple[str, ...]
+    directions: Mapping[str, bool]
+
+
+def rank(
+    scores: pd.DataFrame,
+    expected: Sequence[str] = (),
+    *,
+    directions: Mapping[str, bool] = DIRECTIONS,
+    order: Sequence[str] = LOSS_ORDER,
+    weights: Mapping[str, float] = MappingProxyType(dict.fromkeys(CHAMPION_METRICS, 1.0)),
+) -> Ranking:
+    """Rank the entrants of `scores` (index: names; columns: criteria, `outcome`, `baseline`, ...).
+
+    The champion has the lowest mean rank over PSNR, SSIM and, where it was measured,
+    repeatability, each at every speed (over all speeds where none is told apart). Ties, here and
+    for each winner, go to fewer losses, then to `order` (see `tie_key`). `expected` names the
+    entrants that should be there. A missing `outcome` reads "ok", a missing mean over speeds is
+    computed.
+    """
+    board = _complete(scores, directions)
+    baselines = board.index[board["baseline"]]
+    # Entrants in order of precedence: everywhere below, the first of equals wins.
+    names = sorted(board.index[~board["baseline"]], key=lambda name: tie_key(name, order))
+    usable = _usable(board.loc[[*names, *baselines]], directions)
+    entrants = usable.loc[names]
+    ranks = _ranks(entrants)
+    judged = _judged(list(usable.columns))
+    mean_rank = ranks[judged].mean(axis=1)
+    fit = entrants[judged].notna().all(axis=1)
+    best = mean_rank[fit].min()
+    rivals = [str(name) for name in entrants.index[fit & mean_rank.eq(best)]]
+
+    board["mean_rank"] = mean_rank
+    board["weighted"] = weighted_score(entrants, weights)
+    board["worse_than_noisy"] = _worse_than_noisy(usable, names)
+    board = board.join(ranks.add_prefix("rank/"))
+    board = board.loc[[*_places(mean_rank, fit), *baselines]]
+    missing = tuple(name for name in expected if name not in entrants.index)
+    return Ranking(
+        leaderboard=board,
+        winners={str(column): str(entrants[column].idxmax()) for column in entrants},
+        champion=rivals[0] if rivals else None,
+        champion_mean_rank=float(best),
+        judged=tuple(judged),
+        missing=missing,
+        notes=tuple(notes(board, usable.drop(columns=_rated(usable)), rivals, missing, order)),
+        order=tuple(order),
+        directions=dict(directions),
+    )
+
+
+def tie_key(name: str, order: Sequence[str] = LOSS_ORDER) -> tuple[int, list[int], int, str]:
+    """Sorts subsets by number of losses, then by `order`; losses it does not name come last.
+
+    A variant counts as the loss before the hyphen: "perceptual-random" as "perceptual". The same
+    losses on several noises are sorted by the place of `entrants.placed` noises in `order`.
+    """
+    places = {loss: place for place, loss in enumerate(order)}
+    parts, last = losses_of(name).split("+"), len(places)
+    found = [places.get(loss_of(part, order), last) for part in parts]
+    return len(parts), found, places.get(placed(noise_of(name)), last), name
+
+
+def criteria_of(board: pd.DataFrame, directions: Mapping[str, bool] = DIRECTIONS) -> list[str]:
+    """The columns that are criteria, by metric: over all speeds, then the fastest speed first."""
+    columns = [str(column) for column in board if str(column).partition("/")[0] in directions]
+    metrics = list(directions)
+
+    def place(column: str) -> tuple[int, str, float, str]:
+        metric, _, speed = column.partition("/")
+        return metrics.index(metric), *speed_key(speed)
+
+    return sorted(columns, key=place)
+
+
+def speed_key(speed: str) -> tuple[str, float, str]:
+    """Sorts "spd2" before "spd10", and a dwell time such as "500ns" before "2us"."""
+    found = re.fullmatch(r"(\D*)(\d+(?:\.\d+)?) ?(.*)", speed)
+    if not found:
+        return speed, 0.0, ""
+    words, number, unit = found.groups()
+    scale = SECONDS.get(unit)
+    return words, float(number) * (scale or 1.0), "" if scale else unit
+
+
+def _complete(scores: pd.DataFrame, directions: Mapping[str, bool]) -> pd.DataFrame:
+    """The scores with numbers as floats, `outcome`, `baseline` and every mean over speeds."""
+    twice = scores.index[scores.index.duplicated()].unique()
+    if len(twice):
+        raise ValueError(f"scores: one row per entrant is allowed, more given for {listed(twice)}")
+    criteria = criteria_of(scores, directions)
+    board = scores.astype(dict.fromkeys(criteria, float)).copy()  # consolidated
+    for metric in directions:
+        speeds = [column for column in criteria if column.startswith(f"{metric}/")]
+        if speeds:
+            mean = board[speeds].mean(axis=1, skipna=False)
+            board[metric] = board[metric].fillna(mean) if metric in board else mean
+    ok = pd.Series("ok", index=board.index)
+    board["outcome"] = board["outcome"].fillna(ok) if "outcome" in board else ok
+    board["baseline"] = board["baseline"].eq(True) if "baseline" in board else False
+    return board
+
+
+def _usable(board: pd.DataFrame, directions: Mapping[str, bool]) -> pd.DataFrame:
+    """Criteria, higher always better; nan where a row may not win. Only those an entrant has."""
+    criteria = criteria_of(board, directions)
+    signs = [1.0 if directions[column.partition("/")[0]] else -1.0 for column in criteria]
+    values = board[criteria] * signs
+    values = values.where(np.isfinite(values)).where(board["outcome"].eq("ok"), axis=0)
+    return values.loc[:, values[~board["baseline"]].notna().any()]
+
+
+def _ranks(entrants: pd.DataFrame) -> pd.DataFrame:
+    """1 is best. Who was not shown to people has no rank by their eyes, rather than the last."""
+    ranks = entrants.rank(ascending=False, method="average", na_option="bottom")
+    for column in _rated(entrants):
+        ranks[column] = ranks[column].where(entrants[column].notna())
+    return ranks
+
+
+def _rated(usable: pd.DataFrame) -> list[str]:
+    return [column for column in map(str, usable) if column.partition("/")[0] == VISUAL]
+
+
+def _judged(criteria: Sequence[str]) -> list[str]:
+    chosen: list[str] = []
+    for metric in CHAMPION_METRICS:
+        speeds = [column for column in criteria if column.startswith(f"{metric}/")]
+        chosen += speeds or [column for column in criteria if column == metric]
+    return chosen
+
+
+def _places(mean_rank: pd.Series, fit: pd.Series) -> pd.Index:
+    """Names, best mean rank first; those that cannot be champion after those that can."""
+    places = pd.DataFrame({"unfit": ~fit, "mean_rank": mean_rank})
+    return places.sort_values(["unfit", "mean_rank"], kind="stable").index
+
+
+def _worse_than_noisy(usable: pd.DataFrame, entrants: list[str]) -> pd.Series:
+    marks: pd.Series = pd.Series("", index=usable.index)
+    if NOISY not in usable.index.difference(entrants):
+        return marks
+    for metric in ("psnr", "ssim"):
+        if metric in usable:
+            worse = usable[metric].loc[entrants].lt(usable[metric][NOISY])
+            for name in worse.index[worse]:
+                marks[name] = f"{marks[name]}, {metric}".strip(", ")
+    return marks

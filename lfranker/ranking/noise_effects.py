@@ -1,0 +1,201 @@
+"""Which noise to train on, and whether the best losses depend on it.
+
+Compared are the loss subsets that have scores on every noise, so that no noise is flattered by its
+company. Noises share clean patches, initial weights and batches: all differences are paired.
+"""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lfranker.evaluation.metrics import METRICS
+from lfranker.ranking.entrant import losses_of, noise_of, noises_in
+from lfranker.ranking.remarks import listed
+from lfranker.statistics.intervals import (
+    Chance,
+    MeanSquares,
+    contrast_interval,
+    mean_squares,
+    score_interval,
+)
+from lfranker.statistics.multiple_comparisons import separated
+from lfranker.statistics.score_array import Cube
+
+Floats = NDArray[np.float64]
+
+
+def on_every_noise(names: Sequence[str]) -> list[str]:
+    """The entrants whose losses were trained on each noise that there is; all without noises."""
+    noises = noises_in(names)
+    if not noises:
+        return list(names)
+    found = pd.Series([losses_of(name) for name in names]).value_counts()
+    return [name for name in names if found[losses_of(name)] == len(noises)]
+
+
+def balanced(cube: Cube) -> Cube | None:
+    """The cube without losses that lack a noise; None where nothing is left."""
+    kept = on_every_noise(cube.names)
+    rows = [cube.names.index(name) for name in kept]
+    return Cube(tuple(kept), cube.places, cube.scores[rows]) if kept else None
+
+
+def over_noises(rows: pd.DataFrame) -> pd.DataFrame:
+    """Scores by field as means over the noises, named by the losses; as they are without noises.
+
+    Only of losses that have all noises; a gap on one of them is a gap.
+    """
+    names = [str(name) for name in rows["name"].unique()]
+    if not noises_in(names):
+        return rows
+    kept = rows[rows["name"].isin(on_every_noise(names))]
+    kept = kept.assign(name=kept["name"].map(losses_of))
+    metrics = [metric for metric in METRICS if metric in kept]
+    keys = [column for column in kept if column not in metrics]
+    grouped = kept.groupby(keys, sort=False, dropna=False)[metrics]
+    gaps = kept[metrics].isna().groupby([kept[key] for key in keys], sort=False, dropna=False)
+    return grouped.mean().mask(gaps.any()).reset_index()
+
+
+def noise_means(cube: Cube, equivalence: float, seed: int) -> pd.DataFrame:
+    """A row per noise, best mean over the losses first; the cube is ``balanced``.
+
+    `low`, `high` of the `mean`; `effect` and its ends: less the mean over all noises; `below` and
+    its ends: what it is below the best; `top` where it may be no worse than the best by more than
+    ``equivalence``. 95 % each, the top set all together.
+    """
+    squares = mean_squares(cube.scores)
+    chance = Chance(squares, seed)
+    noises, weights = _by_noise(cube)
+    own = mean_squares(np.einsum("ne,epr->npr", weights, cube.scores))
+    own_chance = Chance(own, seed)
+    best = int(np.argmax(own.mean))
+    level = 2 * 0.05 / max(len(noises) - 1, 1)  # one side of an interval
+    rows = []
+    for at in range(len(noises)):
+        score = score_interval(at, own, own_chance)
+        behind = weights[best] - weights[at]
+        gap = float(behind @ squares.mean) - equivalence
+        far = gap > 0 and separated(gap, squares.of_contrast(behind), chance, level)
+        rows.append(
+            {
+                "mean": own.mean[at],
+                "low": score.low,
+                "high": score.high,
+                **_contrast("effect", weights[at] - weights.mean(axis=0), squares, chance),
+                **_contrast("below", behind, squares, chance),
+                "top": not far,
+            }
+        )
+    table = pd.DataFrame(rows, index=pd.Index(noises, name="noise"))
+    return table.sort_values("mean", ascending=False, kind="stable")
+
+
+def best_by_noise(cube: Cube, seed: int) -> pd.DataFrame:
+    """Whether the best losses differ between noises: a row for every two noises; ``balanced``.
+
+    `best` on `noise` and `other_best` on `other`; `value`: by how much the first one's lead over
+    the second is larger on `noise` than on `other`, 0 where both are the same. `low`, `high` hold
+    for every two losses on every two noises at once (Bonferroni): the best are picked from many.
+    """
+    squares = mean_squares(cube.scores)
+    chance = Chance(squares, seed)
+    at = {name: place for place, name in enumerate(cube.names)}
+    noises = noises_in(cube.names)
+    best = {noise: _best(cube, squares, noise) for noise in noises}
+    losses = len(cube.names) // len(noises)
+    count = max(len(noises) * (len(noises) - 1) * losses * (losses - 1) // 4, 1)
+    rows = []
+    for noise, other in combinations(noises, 2):
+        first, second = best[noise], best[other]
+        lead = np.zeros(len(cube.names))
+        for where, sign in ((noise, 1.0), (other, -1.0)):
+            lead[at[_on(cube, first, where)]] += sign
+            lead[at[_on(cube, second, where)]] -= sign
+        ends = _contrast("value", lead, squares, chance, 1 - 0.05 / count)
+        rows.append((noise, other, first, second, *ends.values()))
+    columns = ["noise", "other", "best", "other_best", "value", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def noise_sentence(metric: str, table: pd.DataFrame, equivalence: float, cube: Cube) -> str:
+    """Which noises may be the best, from `noise_means`."""
+    top, unit = list(map(str, table.index[table["top"]])), f" {METRICS[metric].unit}".rstrip()
+    first, second = table.iloc[0], table.iloc[1]
+    losses = list(dict.fromkeys(map(losses_of, cube.names)))
+    many = f"mean over the {len(losses):,} loss subsets" if len(losses) > 1 else losses[0]
+    return (
+        f"In {METRICS[metric].title}, {many} trained on each of {len(table)} noises, "
+        f"{len(top)} of them are not worse than the best by more than {equivalence:g}{unit} "
+        f"({cube.title}): {listed(top)}. {first.name} is ahead of "
+        f"{second.name} by {_said(second['below'], second['below_low'], second['below_high'])}."
+    )
+
+
+def interaction_sentence(metric: str, table: pd.DataFrame, cube: Cube, seed: int) -> str:
+    """Whether the best losses depend on the noise, from `best_by_noise`."""
+    title = METRICS[metric].title
+    best = dict(zip(table["noise"], table["best"], strict=True))
+    best |= dict(zip(table["other"], table["other_best"], strict=True))
+    if len(set(best.values())) == 1:
+        return f"In {title} {_lead(cube, next(iter(best.values())), seed)}."
+    differing = table[table["best"] != table["other_best"]]
+    row = differing.sort_values("low", kind="stable").iloc[-1]
+    told = "the best losses depend on the noise" if row["low"] > 0 else (
+        "that the best losses depend on the noise is not told from luck"
+    )  # fmt: skip
+    return (
+        f"In {title} the best by noise: {listed(f'{n} {loss}' for n, loss in best.items())}. "
+        f"{row['best']} is further ahead of {row['other_best']} on {row['noise']} than on "
+        f"{row['other']}, by {_said(row['value'], row['low'], row['high'])}, for all such pairs "
+        f"at once ({cube.title}): {told}."
+    )
+
+
+def _by_noise(cube: Cube) -> tuple[list[str], Floats]:
+    """(noises, entrants): the mean over each noise's entrants as weights of all."""
+    noises = noises_in(cube.names)
+    own = np.array([[noise_of(name) == noise for name in cube.names] for noise in noises], float)
+    return noises, own / own.sum(axis=1, keepdims=True)
+
+
+def _best(cube: Cube, squares: MeanSquares, noise: str) -> str:
+    own = [at for at, name in enumerate(cube.names) if noise_of(name) == noise]
+    return losses_of(cube.names[max(own, key=lambda at: float(squares.mean[at]))])
+
+
+def _lead(cube: Cube, best: str, seed: int) -> str:
+    """How far losses that are the best on every noise are ahead of the next, over all noises."""
+    squares = mean_squares(cube.scores)
+    losses = list(dict.fromkeys(map(losses_of, cube.names)))
+    own = {a: np.array([losses_of(n) == a for n in cube.names], float) for a in losses}
+    weights = {a: mask / mask.sum() for a, mask in own.items()}
+    second = max(losses, key=lambda a: (a != best, float(weights[a] @ squares.mean)))
+    found = _contrast("", weights[best] - weights[second], squares, Chance(squares, seed))
+    return (
+        f"{best} is the best on every noise, ahead of {second}, the next over all of them, by "
+        f"{_said(*found.values())} ({cube.title})"
+    )
+
+
+def _on(cube: Cube, losses: str, noise: str) -> str:
+    return next(n for n in cube.names if (losses_of(n), noise_of(n)) == (losses, noise))
+
+
+def _contrast(
+    name: str,
+    coefficients: Floats,
+    squares: MeanSquares,
+    chance: Chance,
+    confidence: float = 0.95,
+) -> dict[str, float]:
+    ends = contrast_interval(coefficients, squares, chance, confidence)
+    value = float(coefficients @ squares.mean)
+    return {name: value, f"{name}_low": ends.low, f"{name}_high": ends.high}
+
+
+def _said(value: float, low: float, high: float) -> str:
+    return f"{value:.2g} ({low:.2g} to {high:.2g})"

@@ -1,0 +1,209 @@
+"""How well a ranking is founded: intervals, the top set, agreement of criteria, what a loss adds.
+
+All from scores of single fields after single repeats; fields of one place count as one, and a
+score is the mean over the scan speeds, so that what belongs together stays together.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lfranker.evaluation.metrics import METRICS
+from lfranker.ranking.entrant import losses_of
+from lfranker.ranking.loss_effects import Subset, interactions, mean_effects, pairs, shapley
+from lfranker.ranking.remarks import listed
+from lfranker.statistics.concordance import kendall_tau, kendall_w, pareto_front
+from lfranker.statistics.intervals import (
+    Chance,
+    Interval,
+    MeanSquares,
+    chances_of_beating,
+    chances_of_being_best,
+    contrast_interval,
+    difference_interval,
+    mean_squares,
+    score_interval,
+)
+from lfranker.statistics.multiple_comparisons import rank_intervals, separated, top_set
+from lfranker.statistics.rank_tests import Significance, significance
+from lfranker.statistics.sample_size import fields_needed, repeats_needed, standard_error
+from lfranker.statistics.score_array import Cube
+
+
+def intervals(cube: Cube, equivalence: float, seed: int) -> pd.DataFrame:
+    """A row per entrant, best mean first: what is known of its score, difference and rank.
+
+    `low`, `high` of the `mean`; `below_low`, `below_high` of what it is below the best;
+    `best_rank`, `worst_rank`; `chance_of_best`; `top` where it may be no worse than the best by
+    more than ``equivalence``. 95 % each; ranks and the top set all together.
+    """
+    squares, chance = _asked(cube, seed)
+    best = int(np.argmax(squares.mean))
+    scores = [score_interval(model, squares, chance) for model in range(len(cube.names))]
+    below = [difference_interval(best, m, squares, chance) for m in range(len(cube.names))]
+    ranks = rank_intervals(squares, chance)
+    top = top_set(squares, chance, equivalence)
+    table = pd.DataFrame(
+        {
+            "mean": squares.mean,
+            "low": [i.low for i in scores],
+            "high": [i.high for i in scores],
+            "below_low": [i.low for i in below],
+            "below_high": [i.high for i in below],
+            "best_rank": [rank[0] for rank in ranks],
+            "worst_rank": [rank[1] for rank in ranks],
+            "chance_of_best": chances_of_being_best(squares, chance, seed),
+            "top": [model in top for model in range(len(cube.names))],
+        },
+        index=pd.Index(cube.names, name="losses"),
+    )
+    return table.sort_values("mean", ascending=False, kind="stable")
+
+
+def beats(cube: Cube, seed: int) -> pd.DataFrame:
+    """The chance that the true mean of the row's entrant is above that of the column's."""
+    squares, chance = _asked(cube, seed)
+    names = list(cube.names)
+    return pd.DataFrame(chances_of_beating(squares, chance), index=names, columns=names)
+
+
+def sentence(metric: str, cube: Cube, equivalence: float, seed: int) -> str:
+    """The top set of a metric, and what it would take to tell its first two apart."""
+    table = intervals(cube, equivalence, seed)
+    top = list(table.index[table["top"]])
+    first = str(table.index[0])
+    chance = table["chance_of_best"].iloc[0]
+    title, unit = METRICS[metric].title, f" {METRICS[metric].unit}".rstrip()
+    said = (
+        f"In {title} {len(top)} of {len(table)} are not worse than the best by more than "
+        f"{equivalence:g}{unit} ({cube.title}): {listed(map(str, top))}. "
+        f"{first} is the best with a chance of {chance:.0%}"
+    )
+    return f"{said}{_needed(cube, seed)}."
+
+
+def _needed(cube: Cube, seed: int) -> str:
+    """What it would take to tell the best from the nearest that it is not told from yet.
+
+    By the same intervals that bound the ranks; empty where the best is told from all others.
+    """
+    squares, chance = _asked(cube, seed)
+    count, one = len(cube.names), int(np.argmax(squares.mean))
+    level = 0.05 / max(count * (count - 1) // 2, 1)
+    gaps = squares.mean[one] - squares.mean
+    ordered = [int(at) for at in np.argsort(-squares.mean, kind="stable") if at != one]
+    close = (
+        at
+        for at in ordered
+        if gaps[at] > 0
+        and not separated(float(gaps[at]), squares.of_difference(one, at), chance, level)
+    )
+    other = next(close, None)
+    if other is None:
+        return ""
+    gap = float(gaps[other])
+    found, size = squares.of_difference(one, other), (squares.fields, squares.repeats)
+    z = chance.half_width(found, 1 - level) / standard_error(found, *size)
+    fields, repeats = fields_needed(gap, found, *size, z), repeats_needed(gap, found, *size, z)
+    ways = [
+        *([f"about {fields:,} fields"] if fields is not None else []),
+        *([f"about {repeats:,} repeats"] if repeats is not None and squares.repeats > 1 else []),
+    ]
+    behind = f"; to tell it from {cube.names[other]}, {gap:.2g} behind, "
+    return behind + (f"takes {' or '.join(ways)}" if ways else "takes more fields and more repeats")
+
+
+def compared(cube: Cube) -> Significance:
+    """Tests over places, repeats averaged first."""
+    return significance(list(cube.names), cube.scores.mean(axis=2))
+
+
+def agreement(rows: pd.DataFrame, metrics: Sequence[str]) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Kendall's tau between metrics, and W of the speeds for each metric with two or more."""
+    means = rows.groupby("name")[list(metrics)].mean()
+    speeds = {
+        metric: rows.pivot_table(index="name", columns="speed", values=metric) for metric in metrics
+    }
+    return kendall_tau(means), {
+        metric: kendall_w(table) for metric, table in speeds.items() if table.shape[1] > 1
+    }
+
+
+def front(rows: pd.DataFrame, metrics: Sequence[str]) -> list[str]:
+    """Entrants that no other one beats in every one of the metrics."""
+    return pareto_front(rows.groupby("name")[list(metrics)].mean())
+
+
+def attributions(
+    cube: Cube,
+    noisy: NDArray[np.float64] | None,
+    seed: int,
+    named: Callable[[str], str] = losses_of,
+    same: Callable[[Subset], Subset] | None = None,
+) -> pd.DataFrame:
+    """Mean effect, Shapley value and interactions with intervals; a row for each.
+
+    ``noisy`` (places, repeats) are the scores of the noisy input, the value of no loss at all;
+    None where they are not known. Without them, or where a subset is missing, there are only the
+    mean effects, over the pairs of subsets that there are; `pairs` says of how many.
+
+    ``named``: what of an entrant's name is a subset, joined by +. Entrants of the same subset (its
+    losses on several noises, say) count as their mean: the company must be the same for every
+    subset, as in `noise_effects.balanced`. ``same``: for a subset that was not trained one that is
+    the same thing, so that Shapley values know it too.
+    """
+    subsets: dict[Subset, list[int]] = {}
+    for at, name in enumerate(cube.names):
+        subsets.setdefault(frozenset(named(name).split("+")), []).append(at)
+    rows = list(_mean_effects(subsets, cube, seed))
+    losses = frozenset[str]().union(*subsets)
+    values = {subset: cube.scores[at].mean(axis=0) for subset, at in subsets.items()}
+    if noisy is not None:
+        values[frozenset()] = np.broadcast_to(noisy, cube.scores.shape[1:])
+    if same is not None:
+        every = (frozenset(s) for n in range(len(losses) + 1) for s in combinations(losses, n))
+        values |= {s: values[same(s)] for s in every if s not in values and same(s) in values}
+    if len(losses) > 1 and len(values) == 2 ** len(losses):
+        single = {(loss,): v for loss, v in shapley(values).items()}
+        rows += [_alone("Shapley value", names, v, seed) for names, v in single.items()]
+        rows += [_alone("interaction", n, v, seed) for n, v in interactions(values).items()]
+    return pd.DataFrame(rows, columns=["kind", "losses", "value", "low", "high", "pairs"])
+
+
+def _mean_effects(
+    subsets: Mapping[Subset, Sequence[int]], cube: Cube, seed: int
+) -> Iterator[dict[str, str | float]]:
+    """As contrasts of the entrants, whose repeats tell of each other's luck."""
+    squares, chance = _asked(cube, seed)
+    unit = np.eye(len(cube.names))
+    units = {subset: unit[list(at)].mean(axis=0) for subset, at in subsets.items()}
+    counts = {loss: len(found) for loss, found in pairs(units).items()}
+    for loss, coefficients in mean_effects(units).items():
+        interval = contrast_interval(coefficients, squares, chance)
+        value = float(coefficients @ squares.mean)
+        yield _attributed("mean effect", (loss,), value, interval) | {"pairs": counts[loss]}
+
+
+def _alone(
+    kind: str, losses: Sequence[str], cells: NDArray[np.float64], seed: int
+) -> dict[str, str | float]:
+    """From scores (places, repeats) that hold what all entrants share, and so are not moderated."""
+    squares = mean_squares(cells[None])
+    interval = score_interval(0, squares, Chance(squares, seed))
+    return _attributed(kind, losses, float(squares.mean[0]), interval)
+
+
+def _attributed(
+    kind: str, losses: Sequence[str], value: float, interval: Interval
+) -> dict[str, str | float]:
+    names = " and ".join(losses)
+    ends = {"low": interval.low, "high": interval.high}
+    return {"kind": kind, "losses": names, "value": value, **ends}
+
+
+def _asked(cube: Cube, seed: int) -> tuple[MeanSquares, Chance]:
+    squares = mean_squares(cube.scores)
+    return squares, Chance(squares, seed)

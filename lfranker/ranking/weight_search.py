@@ -1,0 +1,164 @@
+"""Better weights for the losses that won: a search on some places, judged on the others.
+
+The search sees half of the places. What it finds is compared with the weights that won on the other
+half, by the statistics that compare subsets: a search among many weights flatters what it chooses.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import optuna
+import pandas as pd
+from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.samplers import TPESampler
+
+from lfranker.ranking.leaderboard import CHAMPION_METRICS
+from lfranker.statistics.intervals import Chance, difference_interval, mean_squares
+from lfranker.statistics.score_array import LEAST_PLACES, cube_of
+
+LARGEST = 30.0  # weight of a loss relative to the first one's 1; the smallest is its inverse
+BLIND = 5  # weights drawn at random before the search has something to go by
+
+ATTEMPTS = 20  # at weights that are new, for each that is wanted
+
+Weights = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Weights that were tried, and the means that came of it (higher is better); None: nothing."""
+
+    weights: Weights
+    values: Mapping[str, float] | None
+
+
+def halves(places: Sequence[str], seed: int) -> tuple[list[str], list[str]]:
+    """Places to search on and to judge on, as many each (one more to judge on where odd).
+
+    Raises ValueError where there are too few.
+    """
+    known = sorted(set(places))
+    if len(known) < 2 * LEAST_PLACES:
+        raise ValueError(
+            f"refine: scans of {len(known)} places are too few to search on some and judge on "
+            f"others; {2 * LEAST_PLACES} are needed"
+        )
+    drawn = np.random.default_rng(seed).permutation(len(known))
+    half = len(known) // 2
+    searched, judged = drawn[:half], drawn[half:]
+    return [known[at] for at in sorted(searched)], [known[at] for at in sorted(judged)]
+
+
+def means(rows: pd.DataFrame, places: Sequence[str]) -> dict[str, float] | None:
+    """Of one training's scores by field and speed at ``places``: means over the speeds' means.
+
+    None where one is not finite.
+    """
+    there = rows[rows["place"].isin(list(places))]
+    metrics = [metric for metric in CHAMPION_METRICS if metric in there]
+    speeds = [group[metrics].to_numpy(np.float64) for _, group in there.groupby("speed")]
+    mean = np.mean([values.mean(axis=0) for values in speeds], axis=0)
+    found = dict(zip(metrics, mean.tolist(), strict=True)) if speeds else {}
+    return found if found and np.isfinite(list(found.values())).all() else None
+
+
+def propose(tried: Sequence[Trial], losses: Sequence[str], seed: int, count: int) -> list[Weights]:
+    """The next ``count`` weights to try, each to 3 digits; the first loss keeps the weight 1.
+
+    Multi-objective tree-structured Parzen estimator (Ozaki et al. 2022, 10.1613/jair.1.13188), in
+    the logarithm of the weights. They depend on what was tried and on ``seed`` alone, so that a
+    search that was stopped goes on as it would have. None is among those tried, so there may be
+    fewer. Raises ValueError for a single loss.
+    """
+    if len(losses) < 2:
+        raise ValueError(f"refine: {'+'.join(losses)} is a single loss, there is nothing to weigh")
+    space: dict[str, BaseDistribution] = {
+        loss: FloatDistribution(1 / LARGEST, LARGEST, log=True) for loss in losses[1:]
+    }
+    metrics = next((list(trial.values) for trial in tried if trial.values), ["psnr"])
+    sampler = TPESampler(n_startup_trials=BLIND, multivariate=True, seed=seed + len(tried))
+    study = optuna.create_study(directions=["maximize"] * len(metrics), sampler=sampler)
+    study.add_trials([_known(trial, metrics, space) for trial in tried])
+    known = [_relative(trial.weights) for trial in tried]
+    new: list[Weights] = []
+    for _ in range(ATTEMPTS * count):
+        asked = study.ask(space).params
+        weights = {losses[0]: 1.0} | {k: float(f"{v:.3g}") for k, v in asked.items()}
+        if len(new) < count and weights not in [*known, *new]:
+            new.append(weights)
+    return new
+
+
+def best(tried: Sequence[Trial]) -> int:
+    """Which has the best mean rank over the criteria, the first of equals."""
+    table = pd.DataFrame([trial.values or {} for trial in tried])
+    ranks = table.rank(ascending=False, na_option="bottom").mean(axis=1)
+    return int(np.argmin(ranks.where(table.notna().all(axis=1), np.inf)))
+
+
+def compare(new: pd.DataFrame, old: pd.DataFrame, places: Sequence[str], seed: int) -> pd.DataFrame:
+    """By how much the new weights are better than the old ones at ``places``, by criterion.
+
+    ``new`` and ``old`` have a row per `repeat`, field and speed, with `place` and the metrics.
+    Columns `difference`, `low`, `high`; no row where too little is known.
+    """
+    rows = pd.concat([new.assign(name="new"), old.assign(name="old")])
+    rows = rows[rows["place"].isin(list(places))]
+    found = {}
+    for metric in (m for m in CHAMPION_METRICS if {m} <= set(new) & set(old)):
+        cube = cube_of(rows, metric)
+        if cube is not None:
+            squares = mean_squares(cube.scores)
+            first, second = cube.names.index("new"), cube.names.index("old")
+            interval = difference_interval(first, second, squares, Chance(squares, seed))
+            difference = float(squares.mean[first] - squares.mean[second])
+            found[metric] = (difference, interval.low, interval.high)
+    return pd.DataFrame.from_dict(found, orient="index", columns=["difference", "low", "high"])
+
+
+def verdict(
+    name: str, weights: Weights, tried: int, found: pd.DataFrame, repeats: int, unseen: bool
+) -> str:
+    """What came of the search, in a sentence.
+
+    repeats: those that ``found`` is about; unseen: the search has not chosen by any of them.
+    """
+    chosen = ", ".join(f"{loss}={weight:g}" for loss, weight in weights.items())
+    told = "; ".join(
+        f"{metric} {row.difference:+.3g} ({row.low:+.3g} to {row.high:+.3g})"
+        for metric, row in zip(found.index, found.itertuples(), strict=True)
+    )
+    better, worse = bool((found["low"] > 0).any()), bool((found["high"] < 0).any())
+    compared = {
+        (True, False): "better than",
+        (False, True): "worse than",
+        (True, True): "better in some criteria and worse in others than",
+        (False, False): "not told apart from",
+    }[better, worse]
+    about = "of these trained models" if repeats == 1 else f"over {repeats} repeats"
+    about += "" if unseen else ", of which the new one is the luckiest of many"
+    return (
+        f"Of {tried} weights tried for {name}, {chosen} did best where they were searched on; on "
+        f"the places that the search has not seen it is {compared} the weights that won, {about}: "
+        f"{told or 'too little is known to say'}."
+    )
+
+
+def _known(
+    trial: Trial, metrics: Sequence[str], space: dict[str, BaseDistribution]
+) -> optuna.trial.FrozenTrial:
+    relative, low, high = _relative(trial.weights), 1 / LARGEST, LARGEST
+    params = {loss: min(max(relative[loss], low), high) for loss in space}
+    if trial.values is None:
+        return optuna.trial.create_trial(
+            state=optuna.trial.TrialState.FAIL, params=params, distributions=space
+        )
+    values = [trial.values[metric] for metric in metrics]
+    return optuna.trial.create_trial(values=values, params=params, distributions=space)
+
+
+def _relative(weights: Weights) -> dict[str, float]:
+    """The same in proportion, the first being 1."""
+    first = next(iter(weights.values()))
+    return {loss: weight / first for loss, weight in weights.items()}

@@ -1,0 +1,1 @@
+"""Blinded rating of denoised fields by people."""

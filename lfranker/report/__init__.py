@@ -1,0 +1,1 @@
+"""Words, tables and plots made from a ranking."""

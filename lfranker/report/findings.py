@@ -1,0 +1,224 @@
+"""What scores of single fields tell of a ranking, as tables, sentences and plots."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lfranker.losses.loss_names import LOSS_ORDER
+from lfranker.ranking.entrant import losses_of, noises_in
+from lfranker.ranking.hybrid_advantage import hybrid_advantage
+from lfranker.ranking.leaderboard import NOISY, Ranking, speed_key
+from lfranker.ranking.noise_effects import balanced, over_noises
+from lfranker.ranking.remarks import listed
+from lfranker.ranking.top_set import (
+    agreement,
+    attributions,
+    beats,
+    compared,
+    front,
+    intervals,
+    sentence,
+)
+from lfranker.ranking.winner_stability import cross_fit
+from lfranker.report.plots import (
+    attribution_plot,
+    chance_plot,
+    critical_difference_plot,
+    interval_plot,
+    rank_plot,
+)
+from lfranker.report.tables import tables, title_of
+from lfranker.statistics.score_array import LEAST_PLACES, Cube, cube_of
+
+MOST = 32  # entrants that are compared each with each
+
+
+@dataclass
+class Found:
+    """Sentences, tables (by file name, without the ending) and plots (caption -> SVG).
+
+    noises: those of the sentences that compare noises, the first of which the note has too.
+    """
+
+    said: list[str] = field(default_factory=list)
+    noises: list[str] = field(default_factory=list)
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    plots: dict[str, str] = field(default_factory=dict)
+
+    def top(self, metric: str) -> list[str]:
+        """The entrants that are not worse than the best of a metric; none where not known."""
+        table = self.tables.get(f"intervals-{metric}")
+        return [] if table is None else list(map(str, table.index[table["top"]]))
+
+    @property
+    def top_sets(self) -> dict[str, list[str]]:
+        """`top` of every metric of which it is known."""
+        prefix = "intervals-"
+        metrics = [name.removeprefix(prefix) for name in self.tables if name.startswith(prefix)]
+        return {metric: self.top(metric) for metric in metrics}
+
+
+def report_fields(
+    rows: pd.DataFrame,
+    samples: Mapping[str, Ranking],
+    equivalence: Mapping[str, float],
+    names: Sequence[str],
+    seed: int,
+    order: Sequence[str] = LOSS_ORDER,
+) -> Found:
+    """All that is found; that nothing is, where no run has scores of its fields.
+
+    ``rows`` as of `field_scores`; ``names`` are those of all entrants that were to be trained;
+    ``order`` decides ties. What losses add, and whether noisier scans want hybrids, are means over
+    the noises where several are compared.
+    """
+    found, losses = Found(), list(dict.fromkeys(map(losses_of, names)))
+    if left_out := _left_out(losses):
+        found.said.append(left_out)
+    if rows.empty:
+        found.said.append("No run has a table of scores by field: how sure this is cannot be said.")
+        return found
+    entrants = rows[~rows["baseline"]]
+    _samples(found, samples)
+    known = [metric for metric in equivalence if metric in rows]
+    for metric in known:
+        cube = cube_of(entrants, metric)
+        if cube is None:
+            found.said.append(_too_little(entrants, metric))
+            continue
+        _attribution(found, rows, cube, metric, losses, seed)
+        _compare(found, cube, metric, equivalence[metric], seed)
+    _hybrids(found, rows, known, seed)
+    selection = cross_fit(entrants, seed, order)
+    if selection is not None:
+        found.said.append(str(selection))
+        found.tables["selection"] = selection.won.to_frame()
+        found.tables["regret"] = selection.regret
+    _agreement(found, entrants, known)
+    return found
+
+
+def _left_out(losses: Sequence[str]) -> str:
+    """What it means that subsets were not to be trained; nothing where all were."""
+    every = 2 ** len({part for name in losses for part in name.split("+")}) - 1
+    if not losses or len(losses) == every:
+        return ""
+    return (
+        f"{every - len(losses):,} of {every:,} subsets were left out on purpose: what each loss "
+        f"adds is a mean over the pairs of subsets that are there, without Shapley values."
+    )
+
+
+def _compare(found: Found, cube: Cube, metric: str, equivalence: float, seed: int) -> None:
+    label = title_of(metric)
+    if len(cube.names) > MOST:
+        found.said.append(f"{label}: the first {MOST} of {len(cube.names):,} are compared.")
+        cube = cube.best(MOST)
+    table, tests, chances = intervals(cube, equivalence, seed), compared(cube), beats(cube, seed)
+    found.tables |= {
+        f"intervals-{metric}": table,
+        f"beats-{metric}": chances,
+        f"nemenyi-{metric}": tests.nemenyi,
+        f"wilcoxon-{metric}": tests.wilcoxon,
+    }
+    found.said.append(f"{sentence(metric, cube, equivalence, seed)} {tests}")
+    found.plots[f"{label}: scores, {cube.title}"] = interval_plot(table, label)
+    found.plots[f"{label}: ranks, {cube.title}"] = rank_plot(table, label)
+    found.plots[f"{label}: chance of being the better one, {cube.title}"] = chance_plot(
+        chances.loc[table.index, table.index]
+    )
+    if len(cube.names) > 2:
+        found.plots[f"{label}: critical differences"] = critical_difference_plot(tests, label)
+
+
+def _too_little(entrants: pd.DataFrame, metric: str) -> str:
+    places = entrants["place"].nunique()
+    return (
+        f"{title_of(metric, unit=False)}: {places} places that {entrants['name'].nunique()} "
+        f"entrants were all scored at are too few to say how sure this is; 2 entrants with "
+        f"finite scores at {LEAST_PLACES} places are needed at least."
+    )
+
+
+def _samples(found: Found, samples: Mapping[str, Ranking]) -> None:
+    for sample, own in samples.items():
+        name = "".join(c if c.isalnum() or c in "-_ " else "-" for c in sample)
+        found.tables[f"samples/{name}"] = tables(own)["leaderboard"].rename_axis("losses")
+    champions = (f"{sample}: {own.champion or 'none'}" for sample, own in samples.items())
+    if samples:
+        found.said.append(f"Champions by sample group: {listed(champions)}.")
+
+
+def _attribution(
+    found: Found, rows: pd.DataFrame, cube: Cube, metric: str, losses: Sequence[str], seed: int
+) -> None:
+    label, noises, whole = title_of(metric), len(noises_in(cube.names)), balanced(cube)
+    kept = set() if whole is None else set(map(losses_of, whole.names))
+    gone = [name for name in losses if name not in kept]
+    effects = attributions(whole or cube, noisy_scores(rows, cube, metric), seed)
+    if whole is None or effects.empty:
+        if noises and gone:
+            found.said.append(
+                f"{label}: what each loss adds cannot be said: on some noise {listed(gone)} "
+                f"failed, collapsed or lack scores, and what is left has no pairs without "
+                f"and with a loss."
+            )
+        return
+    if gone:
+        found.said.append(
+            f"{label}: what each loss adds is without {listed(gone)}, which failed, collapsed or "
+            f"lack scores{' on some noise' * bool(noises)}: mean effects over the pairs that are "
+            f"left, no Shapley values."
+        )
+    found.tables[f"attribution-{metric}"] = effects.set_index(["kind", "losses"])
+    over = f"mean over {noises} noises, " if noises else ""
+    caption = f"{label}: what each loss adds, {over}{cube.title}"
+    found.plots[caption] = attribution_plot(effects, label)
+
+
+def noisy_scores(rows: pd.DataFrame, cube: Cube, metric: str) -> NDArray[np.float64] | None:
+    """Of the noisy input, (places, 1); None where it was not scored at all of them."""
+    noisy = rows[rows["name"] == NOISY].groupby("place", sort=False)[metric].mean()
+    values = noisy.reindex(list(cube.places)).to_numpy(float)[:, None]
+    return values if np.isfinite(values).all() else None
+
+
+def _hybrids(found: Found, rows: pd.DataFrame, metrics: Sequence[str], seed: int) -> None:
+    entrants, speeds = over_noises(rows[~rows["baseline"]]), _noisiest_first(rows)
+    said = []
+    for metric in metrics:
+        advantage = hybrid_advantage(entrants, metric, speeds, seed)
+        if advantage is not None:
+            found.tables[f"hybrids-{metric}"] = advantage.table.rename_axis("speed")
+            said.append(f"In {title_of(metric)} {advantage}.")
+    if said:
+        found.said.append(f"Do noisier scans want hybrid losses? {' '.join(said)}")
+
+
+def _noisiest_first(rows: pd.DataFrame) -> list[str]:
+    """By the noisy input's PSNR; where it was not scored, the fastest first."""
+    noisy = rows[rows["name"] == NOISY]
+    speeds = sorted(map(str, rows["speed"].unique()), key=speed_key)
+    if "psnr" not in rows or noisy.empty:
+        return speeds
+    psnr = noisy.groupby("speed")["psnr"].mean().to_dict()
+    return sorted(speeds, key=lambda speed: psnr.get(speed, np.inf))
+
+
+def _agreement(found: Found, entrants: pd.DataFrame, known: Sequence[str]) -> None:
+    metrics = [name for name in dict.fromkeys([*known, "keypoints"]) if name in entrants]
+    if entrants["name"].nunique() < 2 or len(metrics) < 2:
+        return
+    tau, w = agreement(entrants, metrics)
+    found.tables["agreement"] = tau
+    found.said.extend(_agreed(front(entrants, metrics), w))
+
+
+def _agreed(best: Sequence[str], w: Mapping[str, float]) -> Iterator[str]:
+    yield f"Not beaten in every criterion at once (Pareto front): {listed(best)}."
+    if w:
+        speeds = ", ".join(f"{metric} {value:.2f}" for metric, value in w.items())
+        yield f"Kendall's W of the scan speeds (1: all rank alike): {speeds}."

@@ -1,0 +1,95 @@
+"""What a power set over losses and noises tells of the noises: sentences, tables and plots."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from lfranker.noise.components import components_of, same_noise
+from lfranker.ranking.entrant import noise_of, noises_in
+from lfranker.ranking.noise_effects import (
+    balanced,
+    best_by_noise,
+    interaction_sentence,
+    noise_means,
+    noise_sentence,
+)
+from lfranker.ranking.remarks import listed
+from lfranker.ranking.top_set import attributions
+from lfranker.report.findings import Found, noisy_scores
+from lfranker.report.plots import attribution_plot, interval_plot
+from lfranker.report.tables import title_of
+from lfranker.statistics.score_array import Cube, cube_of
+
+
+def report_noises(
+    found: Found,
+    rows: pd.DataFrame,
+    equivalence: Mapping[str, float],
+    names: Sequence[str],
+    seed: int,
+) -> None:
+    """Add what is found; nothing where all entrants were trained on one noise.
+
+    ``rows`` as of `field_scores`; ``names`` are those of all entrants that were to be trained.
+    """
+    noises = noises_in(names)
+    if not noises or rows.empty:
+        return
+    entrants, before = rows[~rows["baseline"]], len(found.said)
+    for metric in (metric for metric in equivalence if metric in rows):
+        whole = cube_of(entrants, metric)
+        if whole is None:  # that there is too little is said of the entrants
+            continue
+        cube = balanced(whole)
+        left = [] if cube is None else noises_in(cube.names)
+        if gone := [noise for noise in noises if noise not in left]:
+            found.said.append(
+                f"{title_of(metric, unit=False)}: noises are compared without {listed(gone)}, "
+                f"where no loss subset has all scores."
+            )
+        if cube is not None and len(left) > 1:
+            _compare(found, cube, metric, equivalence[metric], seed)
+            _components(found, rows, cube, metric, seed)
+    found.noises += found.said[before:]
+
+
+def _compare(found: Found, cube: Cube, metric: str, equivalence: float, seed: int) -> None:
+    means, best = noise_means(cube, equivalence, seed), best_by_noise(cube, seed)
+    found.tables[f"noises-{metric}"] = means
+    found.tables[f"noises-best-{metric}"] = best.set_index("noise")
+    found.said.append(noise_sentence(metric, means, equivalence, cube))
+    if len(cube.names) > len(means):  # more than one loss subset
+        found.said.append(interaction_sentence(metric, best, cube, seed))
+    label = title_of(metric)
+    caption = f"{label}: noises, mean over the losses, {cube.title}"
+    found.plots[caption] = interval_plot(means, label)
+
+
+def _components(found: Found, rows: pd.DataFrame, cube: Cube, metric: str, seed: int) -> None:
+    """What each component of the noise adds, where noises are subsets of components.
+
+    A network that is trained on no noise learns to leave an image as it is: the value of no
+    component is that of the noisy input, and so is that of a correlation that filters nothing.
+    """
+    names = [name for name in cube.names if components_of(noise_of(name))]
+    if len(noises_in(names)) < 2:
+        return
+    own = Cube(tuple(names), cube.places, cube.scores[[cube.names.index(n) for n in names]])
+    noisy = noisy_scores(rows, own, metric)
+    effects = attributions(own, noisy, seed, named=noise_of, same=same_noise)
+    if effects.empty:
+        return
+    label = title_of(metric)
+    table = effects.rename(columns={"losses": "components"})
+    found.tables[f"noise-components-{metric}"] = table.set_index(["kind", "components"])
+    caption = f"{label}: what each component of the noise adds, mean over the losses, {own.title}"
+    found.plots[caption] = attribution_plot(effects, label, "a component of the training's noise")
+    mean = effects[effects["kind"] == "mean effect"]
+    each = (
+        f"{row.losses} {row.value:+.2g} ({row.low:.2g} to {row.high:.2g})"
+        for row in mean.itertuples()
+    )
+    found.said.append(
+        f"What a component of the noise adds to the others in {label}, mean over the losses: "
+        f"{listed(each, 400)} ({own.title})."
+    )

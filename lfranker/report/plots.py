@@ -1,0 +1,201 @@
+"""Plots of a ranking as SVG text: legible in print, told apart by the colour-blind.
+
+Okabe & Ito's colours and cividis; what a colour says, a label or a marker says too.
+"""
+
+import io
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scikit_posthocs import critical_difference_diagram
+
+from lfranker.noise.fit import Fit
+from lfranker.statistics.rank_tests import Significance
+
+TOP, REST, BASELINE = "#0072B2", "#999999", "#E69F00"
+SHADES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
+HATCHES = ("", "//", "..", "xx", "\\\\", "oo", "--", "++")
+LABELLED = 0.18  # of the width: a share with room for its name
+ROW = 0.26  # inches of height for each entrant
+WIDTH = 7.5  # inches
+MOST = 16  # entrants in a plot of each against each
+
+
+def interval_plot(table: pd.DataFrame, label: str) -> str:
+    """Means and 95 % intervals of `evidence.intervals`, the top set in blue with filled dots."""
+    figure, axes = _rows(list(map(str, table.index)))
+    for at, (low, mean, high, top) in enumerate(_numbers(table, "low", "mean", "high", "top")):
+        colour = TOP if top else REST
+        axes.plot([low, high], [at, at], color=colour, linewidth=2)
+        axes.plot(mean, at, "o", color=colour, fillstyle="full" if top else "none")
+    axes.set_xlabel(f"{label}: mean and 95 % interval (filled: the top set)")
+    return _svg(figure)
+
+
+def rank_plot(table: pd.DataFrame, label: str) -> str:
+    """The ranks that each entrant may have, all at once with 95 % confidence."""
+    figure, axes = _rows(list(map(str, table.index)))
+    for at, ends in enumerate(_numbers(table, "best_rank", "worst_rank")):
+        axes.plot(ends, [at, at], color=TOP, linewidth=4)
+        axes.plot(ends, [at, at], "|", color=TOP, markersize=9)
+    axes.set_xlim(0.5, len(table) + 0.5)
+    axes.set_xlabel(f"{label}: ranks that cannot be excluded (1 is best)")
+    return _svg(figure)
+
+
+def heat_map(ranks: pd.DataFrame) -> str:
+    """Ranks (1 is best) of entrants (rows) by criterion (columns), in the cells; NaN where none."""
+    figure, axes = _rows(list(map(str, ranks.index)))
+    values = ranks.to_numpy(np.float64)
+    axes.imshow(values, aspect="auto", cmap="cividis_r")
+    middle = (np.nanmin(values) + np.nanmax(values)) / 2
+    for (row, column), value in np.ndenumerate(values):
+        colour = "white" if value > middle else "black"
+        words = "-" if np.isnan(value) else f"{value:g}"
+        axes.text(column, row, words, ha="center", va="center", color=colour, fontsize=8)
+    axes.set_xticks(range(ranks.shape[1]), list(map(str, ranks.columns)), rotation=30, ha="right")
+    axes.grid(visible=False)
+    return _svg(figure)
+
+
+def chance_plot(chances: pd.DataFrame) -> str:
+    """Chances (%) that the row's entrant is truly better than the column's, of the first MOST."""
+    shown = 100 * chances.iloc[:MOST, :MOST]
+    figure, axes = _rows(list(map(str, shown.index)))
+    axes.imshow(shown.to_numpy(), aspect="auto", cmap="cividis", vmin=0, vmax=100)
+    for (row, column), value in np.ndenumerate(shown.to_numpy()):
+        colour = "white" if value < 50 else "black"
+        words = "" if row == column else f"{value:.0f}"
+        axes.text(column, row, words, ha="center", va="center", color=colour, fontsize=7)
+    names = list(map(str, shown.columns))
+    axes.set_xticks(range(len(names)), names, rotation=30, ha="right", fontsize=7)
+    axes.set_xlabel("chance in % that the row is better than the column")
+    axes.grid(visible=False)
+    return _svg(figure)
+
+
+def pareto_plot(
+    board: pd.DataFrame, across: str, up: str, front: Sequence[str], labels: tuple[str, str]
+) -> str:
+    """Two criteria against each other: entrants, those on the Pareto front named, baselines."""
+    figure = Figure(figsize=(WIDTH, 4.5), layout="constrained")
+    axes = figure.subplots()
+    entrants, baselines = (board[board["baseline"] == side] for side in (False, True))
+    axes.plot(baselines[across], baselines[up], "^", color=BASELINE, label="baselines")
+    axes.plot(entrants[across], entrants[up], "o", color=REST, fillstyle="none", label="subsets")
+    best = entrants.loc[[name for name in entrants.index if name in front]].sort_values(across)
+    axes.plot(best[across], best[up], "o-", color=TOP, label="not beaten in both")
+    for at, (name, row) in enumerate(best.iterrows()):
+        place = (float(row[across]), float(row[up]))
+        offset = (12, 14 - 12 * at)  # names of neighbours below each other
+        axes.annotate(
+            str(name), place, xytext=offset, textcoords="offset points", fontsize=7,
+            arrowprops={"arrowstyle": "-", "linewidth": 0.4},
+        )  # fmt: skip
+    axes.set(xlabel=labels[0], ylabel=labels[1])
+    axes.legend(fontsize=8)
+    axes.grid(alpha=0.3)
+    return _svg(figure)
+
+
+def attribution_plot(table: pd.DataFrame, label: str, what: str = "the loss") -> str:
+    """What adding a loss, or ``what`` else it is, brings: mean effects with intervals."""
+    effects = table[table["kind"] == "mean effect"]
+    figure, axes = _rows(list(map(str, effects["losses"])))
+    for at, (low, value, high) in enumerate(_numbers(effects, "low", "value", "high")):
+        axes.barh(at, value, color=TOP, height=0.6)
+        axes.plot([low, high], [at, at], "|-", color="black", markersize=8)
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_xlabel(f"{label}: mean effect of adding {what} to others, 95 % interval")
+    return _svg(figure)
+
+
+def share_plot(shares: pd.DataFrame) -> str:
+    """Shares that sum to 1 of losses (columns) in hybrids (rows), stacked; NaN where not part.
+
+    Each loss has a colour and a hatching of its own, and its share is written where it has room.
+    """
+    figure, axes = _rows(list(map(str, shares.index)))
+    left = np.zeros(len(shares))
+    for at, name in enumerate(map(str, shares.columns)):
+        values = shares[name].fillna(0.0).to_numpy(np.float64)
+        bars = axes.barh(range(len(shares)), values, 0.75, left, label=name, edgecolor="black")
+        for bar in bars:
+            bar.set_facecolor(SHADES[at % len(SHADES)])
+            # a step on from one round of colours to the next, so that no pair comes twice
+            bar.set_hatch(HATCHES[(at + at // len(SHADES)) % len(HATCHES)])
+        for row, value in enumerate(values):
+            if value < LABELLED:
+                continue
+            axes.text(
+                left[row] + value / 2, row, f"{name} {value:.0%}",
+                ha="center", va="center", fontsize=7,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
+            )  # fmt: skip
+        left = left + values
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("share of the weighted terms' gradient norms, with respect to the output")
+    axes.set_axisbelow(True)
+    figure.legend(loc="outside upper center", ncols=4, fontsize=8)
+    return _svg(figure)
+
+
+def critical_difference_plot(found: Significance, label: str) -> str:
+    """Mean ranks over the fields; bars join what the Nemenyi test cannot tell apart."""
+    figure = Figure(figsize=(WIDTH, 1.5 + 0.5 * ROW * len(found.mean_ranks)), layout="constrained")
+    axes = figure.subplots()
+    critical_difference_diagram(
+        found.mean_ranks,
+        found.nemenyi,
+        ax=axes,
+        label_props={"fontsize": 7},
+        color_palette=dict.fromkeys(found.mean_ranks.index, "black"),
+    )
+    axes.set_title(f"{label}: mean rank over {found.blocks} places", fontsize=9)
+    return _svg(figure)
+
+
+def noise_level_plot(fit: Fit, made: Fit | None, label: str) -> str:
+    """Variance against brightness, measured with its interval; the fit; noise made from it."""
+    figure = Figure(figsize=(WIDTH, 4.0), layout="constrained")
+    axes = figure.subplots()
+    axes.errorbar(
+        fit.signal, fit.variance, fit.half, fmt="o", color=TOP, label="scans, 95 % interval"
+    )
+    values = {name: estimate.value for name, estimate in fit.estimates.items()}
+    ends = np.array([min(values["black"], fit.signal[0]), fit.signal[-1]])
+    line = values["gamma"] * (ends - values["black"]) + values["sigma"] ** 2
+    axes.plot(ends, line, color="black", label=f"fit, peak {1 / values['gamma']:.3g} counts")
+    if made is not None:
+        axes.plot(made.signal, made.variance, "^", color=BASELINE, label="noise made from the fit")
+    axes.set(xlabel="brightness, of full scale", ylabel="variance of the noise", title=label)
+    axes.legend(fontsize=8)
+    axes.grid(alpha=0.3)
+    return _svg(figure)
+
+
+def _numbers(table: pd.DataFrame, *columns: str) -> list[list[float]]:
+    rows: list[list[float]] = table[list(columns)].to_numpy(np.float64).tolist()
+    return rows
+
+
+def _rows(names: Sequence[str]) -> tuple[Figure, Axes]:
+    """A plot with a row for each name, the first on top."""
+    figure = Figure(figsize=(WIDTH, 1.0 + ROW * len(names)), layout="constrained")
+    axes = figure.subplots()
+    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.grid(axis="x", alpha=0.3)
+    return figure, axes
+
+
+def _svg(figure: Figure) -> str:
+    """The same text for the same figure: no date, and identifiers that do not change."""
+    with mpl.rc_context({"svg.hashsalt": "lfranker", "svg.fonttype": "none"}), io.StringIO() as out:
+        figure.savefig(out, format="svg", metadata={"Date": None})
+        text = out.getvalue()
+    return text[text.index("<svg") :]

@@ -1,0 +1,171 @@
+"""A ranking as tables: the paper's Tables II to V, and a leaderboard.
+
+Every table has a row per entrant, then the baselines, and a column `outcome` ("baseline" for those)
+that `to_markdown` writes behind the name. Tables hold full precision; digits are cut in Markdown.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from lfranker.evaluation.metrics import METRICS
+from lfranker.ranking.leaderboard import DIRECTIONS, VISUAL, Ranking, criteria_of, tie_key
+from lfranker.report.html_page import Grid
+
+TITLES: Mapping[str, str] = {
+    **{name: metric.title for name, metric in METRICS.items()},
+    VISUAL: "Visual rating",
+    "mean_rank": "Mean rank",
+    "weighted": "Weighted score",
+    "seconds_per_step": "Cost per step",
+    "seconds_per_megapixel": "Denoising",
+    "worse_than_noisy": "Worse than noisy in",
+    "wins": "Wins",
+}
+UNITS: Mapping[str, str] = {
+    **{name: metric.unit for name, metric in METRICS.items() if metric.unit},
+    "seconds_per_step": "s",
+    "seconds_per_megapixel": "s/MP",
+}
+DIGITS: Mapping[str, int] = {
+    **{name: metric.digits for name, metric in METRICS.items()},
+    VISUAL: 2,
+    "mean_rank": 2,
+    "weighted": 3,
+}
+REPORTED = [name for name, metric in METRICS.items() if not metric.ranked]
+COSTS = ("mean_rank", "seconds_per_step")  # lower is better
+
+
+def tables(ranking: Ranking) -> dict[str, pd.DataFrame]:
+    """The leaderboard, and the tables of the paper by its numbering, in the order of the subsets.
+
+    table2: PSNR and SSIM over all speeds; table3: at each speed; table4: keypoints at each speed;
+    table5: the entrants that win a column, and what they win.
+    """
+    board = ranking.leaderboard
+    criteria = criteria_of(board, ranking.directions)
+    overall = [metric for metric in ranking.directions if metric in criteria]
+    speeds = {m: [c for c in criteria if c.startswith(f"{m}/")] for m in ranking.directions}
+    quality = [metric for metric in ("psnr", "ssim") if metric in overall]
+    by_subset = board.loc[_by_subset(board, ranking.order)]
+    winning = by_subset.assign(wins=[_won(ranking, str(name)) for name in by_subset.index])
+    winning = winning[winning["baseline"] | winning["wins"].ne("")]
+    cost = ["seconds_per_step", "seconds_per_megapixel"]
+    columns = ["mean_rank", "weighted", *overall, *REPORTED, *cost, "worse_than_noisy"]
+    return {
+        "leaderboard": _table(board, columns),
+        "table2": _table(by_subset, quality),
+        "table3": _table(by_subset, [column for m in quality for column in speeds[m]]),
+        "table4": _table(by_subset, speeds.get("keypoints") or ["keypoints"]),
+        "table5": _table(winning, [*criteria, "wins"]),
+    }
+
+
+def to_markdown(
+    table: pd.DataFrame,
+    caption: str,
+    *,
+    simulated: bool = False,
+    directions: Mapping[str, bool] = DIRECTIONS,
+    rows: Sequence[str] | None = None,
+    links: Mapping[str, str] | None = None,
+) -> str:
+    """A caption and a table, the best entrants of each column (all of equals) in bold.
+
+    `simulated` scans put "Synthetic" in front of the caption. `rows` shows these alone, without
+    making any of them the best. Columns without any value are left out, and only entrants whose
+    outcome is "ok" are ever bold. `links` are addresses by name.
+    """
+    grid, columns = formatted(table, directions, rows)
+    shown = [str(name) for name in table.index if rows is None or name in rows]
+    links = links or {}
+    named = [
+        f"[{row[0]}]({links[n]})" if n in links else row[0]
+        for n, row in zip(shown, grid.rows, strict=True)
+    ]
+    sides = ["---", *("---:" if table[c].dtype.kind == "f" else "---" for c in columns)]
+    title = f"**{'Synthetic scans: ' * simulated}{caption}**"
+    lines = (line([name, *row[1:]]) for name, row in zip(named, grid.rows, strict=True))
+    return "\n".join([title, "", line(grid.heads), f"|{'|'.join(sides)}|", *lines, ""])
+
+
+def formatted(
+    table: pd.DataFrame,
+    directions: Mapping[str, bool] = DIRECTIONS,
+    rows: Sequence[str] | None = None,
+) -> tuple[Grid, list[str]]:
+    """The cells of `to_markdown` as text, and the columns that they stand for."""
+    columns = [str(c) for c in table if c != "outcome" and any(map(_given, table[c]))]
+    cells = {column: _column(table, column, directions) for column in columns}
+    shown = set(table.index if rows is None else rows)
+    lines = [
+        [_named(str(name), table["outcome"].iloc[at]), *(cells[c][at] for c in columns)]
+        for at, name in enumerate(table.index)
+        if name in shown
+    ]
+    return Grid(["Losses", *map(title_of, columns)], lines), columns
+
+
+def to_csv(table: pd.DataFrame) -> str:
+    return str(table.to_csv(index_label="losses", lineterminator="\n"))
+
+
+def _by_subset(board: pd.DataFrame, order: Sequence[str]) -> list[str]:
+    names = board.index[~board["baseline"]]
+    return [*sorted(names, key=lambda name: tie_key(name, order)), *board.index[board["baseline"]]]
+
+
+def _table(board: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    table = board[[column for column in columns if column in board]].copy()
+    table["outcome"] = board["outcome"].where(~board["baseline"], "baseline")
+    return table
+
+
+def _won(ranking: Ranking, name: str) -> str:
+    return ", ".join(criterion for criterion, winner in ranking.winners.items() if winner == name)
+
+
+def _column(table: pd.DataFrame, column: str, directions: Mapping[str, bool]) -> list[str]:
+    values = table[column]
+    write = writer(column, values)
+    texts = [write(value) if _given(value) else "-" for value in values]
+    metric = column.partition("/")[0]
+    if column not in (*COSTS, "weighted") and metric not in directions:
+        return texts
+    higher = column == "weighted" or directions.get(metric, False)
+    able = values.where(table["outcome"].eq("ok") & np.isfinite(values))
+    best = able.max() if higher else able.min()
+    return [f"**{t}**" if value == best else t for t, value in zip(texts, able, strict=True)]
+
+
+def writer(column: str, values: pd.Series) -> Callable[[float | str], str]:
+    if values.dtype.kind != "f":
+        return str
+    metric = column.partition("/")[0]
+    if metric == "keypoints":
+        whole = all(float(value).is_integer() for value in values if _given(value))
+        return lambda value: f"{value:.{0 if whole else 1}f}"
+    return lambda value: f"{value:.{DIGITS[metric]}f}" if metric in DIGITS else f"{value:.3g}"
+
+
+def _given(value: float | str) -> bool:
+    return math.isfinite(value) if isinstance(value, float) else value != ""
+
+
+def title_of(column: str, *, unit: bool = True) -> str:
+    """A heading: "psnr/spd2" -> "PSNR spd2 (dB)"."""
+    metric, _, speed = column.partition("/")
+    title = f"{TITLES.get(metric, metric)} {speed}".strip()
+    return f"{title} ({UNITS[metric]})" if unit and metric in UNITS else title
+
+
+def _named(name: str, outcome: str) -> str:
+    return name if outcome == "ok" else f"{name} ({outcome})"
+
+
+def line(cells: Sequence[str]) -> str:
+    escaped = [" ".join(cell.replace("|", r"\|").split()) for cell in cells]
+    return "| " + " | ".join(escaped) + " |"

@@ -1,0 +1,129 @@
+"""Drift along the slow axis: displacements as a smooth function of the row.
+
+A frame is scanned line by line, so whatever moves while it is taken (stage, specimen, beam)
+displaces whole lines. It is measured in horizontal bands and smoothed by a penalised cubic
+spline, whose stiffness is the one that predicts each band best from the others; that may be a
+straight line. (Generalised cross-validation, SciPy's default, follows the noise of so few bands.)
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.interpolate import CubicSpline, make_smoothing_spline
+from scipy.stats import trim_mean
+
+from lfranker.scans.block_matching import (
+    CAUCHY,
+    Floats,
+    Image,
+    cauchy_weights,
+    match_blocks,
+    robust_deviation,
+    robust_lines,
+    spread,
+    transformable,
+)
+
+BAND = 32  # px; rows
+BLOCKS = 5  # to a band, each a third as wide as the frame
+TRIMMED = 0.2  # of the blocks on either side: one without structure counts for nothing
+ENOUGH = 6  # bands; make_smoothing_spline needs 5, one is left out; fewer get a line
+PENALTIES = (1e9, *np.logspace(4, -1, 11))  # of the curvature, in bands^3; the first is a line
+
+Knots = tuple[tuple[float, float, float], ...]  # row from the centre, drift along y and x; px
+
+
+@dataclass(frozen=True)
+class Bands:
+    """Displacements in blocks of horizontal bands that do not overlap."""
+
+    rows: Floats  # (bands,): px from the centre of the frame
+    moved: Floats  # (bands, blocks, 2): y, x in px
+
+    @property
+    def middles(self) -> Floats:
+        """(bands, 2): trimmed means of the blocks."""
+        return np.asarray(trim_mean(self.moved, TRIMMED, axis=1))
+
+    def __getitem__(self, chosen: slice) -> "Bands":
+        return Bands(self.rows[chosen], self.moved[chosen])
+
+
+def measure_bands(steady: Image, moving: Image, known: Knots = ()) -> Bands:
+    """Of ``moving``, which was warped by the ``known`` drift and is nearly registered already.
+
+    A frame under 64 px has one band.
+    """
+    height, width = steady.shape
+    size = min(BAND, height), transformable(-(-width // 3))
+    starts = spread(height, size[0], height // size[0]), spread(width, size[1], BLOCKS)
+    at, moved = match_blocks(steady, moving, size, starts)
+    rows = at[:, 0, 0]
+    return Bands(rows, moved + drift_at(known, rows)[:, None])
+
+
+def fit_drift(bands: Bands) -> Knots:
+    """The smooth drift about which the bands lie, at the bands; those far from it weigh little.
+
+    A single band has none: what moves it moves the whole frame.
+    """
+    if len(bands.rows) < 2:
+        return ()
+    along_y, along_x = (_smooth(bands.rows, bands.middles[:, axis]) for axis in range(2))
+    return tuple((float(row), along_y(row), along_x(row)) for row in bands.rows)
+
+
+def drift_at(knots: Knots, rows: Floats) -> Floats:
+    """Drift (n, 2) along y and x, px, of rows counted from the centre; 0 without knots.
+
+    The natural cubic spline through the knots, straight beyond them.
+    """
+    if not knots:
+        return np.zeros((len(rows), 2))
+    table = np.array(knots)
+    spline = CubicSpline(table[:, 0], table[:, 1:], bc_type="natural")
+    within = np.clip(rows, table[0, 0], table[-1, 0])
+    return np.asarray(spline(within) + spline(within, 1) * (rows - within)[:, None])
+
+
+def held_out_residual(bands: Bands) -> float:
+    """RMS, px, of odd bands' middle displacements about the drift fitted to even ones alone.
+
+    The first band is even. NaN for fewer than 4 bands, two of either kind.
+    """
+    if len(bands.rows) < 4:
+        return float("nan")
+    odd = bands[1::2]
+    off = odd.middles - drift_at(fit_drift(bands[::2]), odd.rows)
+    return float(np.sqrt(np.mean(np.sum(off**2, axis=-1))))
+
+
+def _smooth(rows: Floats, values: Floats) -> Callable[[float], float]:
+    if len(rows) < ENOUGH:
+        terms = np.stack([np.ones(len(rows)), rows], axis=1)
+        line = robust_lines(terms, values)
+        return lambda row: float(line[0] + line[1] * row)
+    at = rows / BAND
+    weights = np.ones(len(rows))
+    for _ in range(2):  # once to see which bands are off, once without them
+        off = np.array([_predicted(at, values, weights, p) - values for p in PENALTIES])
+        penalty, weights = _choose(off)
+    spline = make_smoothing_spline(at, values, weights, penalty)
+    return lambda row: float(spline(row / BAND))
+
+
+def _predicted(at: Floats, values: Floats, weights: Floats, penalty: float) -> Floats:
+    """Each band as predicted by the others."""
+    others = ~np.eye(len(at), dtype=bool)
+    return np.array(
+        [make_smoothing_spline(at[o], values[o], weights[o], penalty)(at[~o])[0] for o in others]
+    )
+
+
+def _choose(off: Floats) -> tuple[float, Floats]:
+    """The penalty by the errors of prediction (penalties, bands), and Cauchy's weights of bands."""
+    deviation = min(robust_deviation(errors) for errors in off)
+    losses = np.log1p((off / (CAUCHY * deviation)) ** 2)
+    best = int(np.argmin(losses.mean(axis=1)))
+    return PENALTIES[best], cauchy_weights(off[best])

@@ -1,0 +1,92 @@
+"""Which file in a folder of scans shows which field at which speed.
+
+The folder holds one sub-folder per scan speed or dwell time ("100ns", "spd2"); files that are
+called alike in two of them, suffix aside, show the same field of view. One sub-folder, the target,
+is taken as clean.
+"""
+
+import re
+from pathlib import Path
+
+from lfranker.images.image_file import image_files
+from lfranker.microscopes.scan_speed import by_speed, known_order
+from lfranker.scans.flat_folder import ScanPlan, group_scans, order_by_exposure
+from lfranker.scans.scan_set import Exclusion
+
+Files = dict[str, dict[str, Path]]  # speed, fast to slow -> field -> file
+
+NAME = re.compile(r"[\w.\-: ]+")  # of a speed: scores are logged as psnr/NAME
+
+
+def scan_plan(folder: Path) -> ScanPlan:
+    """All scans of ``folder``: by its sub-folders, or a flat folder by what the files say."""
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: not a folder of scans")
+    files = _by_folder(folder)
+    if not files and (flat := [path for path in image_files(folder) if path.parent == folder]):
+        return group_scans(flat)
+    if len(files) < 2:
+        raise ValueError(
+            f"{folder}: found images in the sub-folders {list(files)}; at least two are needed, "
+            "one per scan speed"
+        )
+    order = None if known_order(list(files)) else order_by_exposure(files)
+    return ScanPlan({speed: files[speed] for speed in order or files}, ())
+
+
+def _by_folder(folder: Path) -> Files:
+    """A field is called by its path below the speed, without suffix."""
+    names = [p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
+    files: Files = {}
+    for speed in by_speed(names):
+        fields: dict[str, Path] = {}
+        for path in image_files(folder / speed):
+            field = path.relative_to(folder / speed).with_suffix("").as_posix()
+            if field in fields:
+                raise ValueError(f"{path} and {fields[field].name}: two scans of one field")
+            fields[field] = path
+        if fields and not NAME.fullmatch(speed):
+            raise ValueError(
+                f"{folder / speed}: a scan speed cannot be called {speed!r}; allowed are letters, "
+                "digits, space and _ - . : (scores are kept by this name)"
+            )
+        if fields:
+            files[speed] = fields
+    return files
+
+
+def choose_target(files: Files, target: str | None) -> str:
+    """``target`` if there is such a speed; for None the slowest, where names or files tell."""
+    if target is None and known_order(list(files)):
+        return list(files)[-1]
+    if target is None and (order := order_by_exposure(files)):
+        return order[-1]
+    if target is None or target not in files:
+        raise ValueError(f"target {target!r} is not one of the scan speeds {list(files)}")
+    return target
+
+
+def match_fields(files: Files, target: str) -> tuple[Files, tuple[Exclusion, ...]]:
+    """The fields that have a clean and a noisy scan; and the scans that have no counterpart."""
+    fields = sorted({field for scans in files.values() for field in scans})
+    common = [
+        field
+        for field in fields
+        if field in files[target] and sum(field in scans for scans in files.values()) > 1
+    ]
+    if not common:
+        others = [speed for speed in files if speed != target]
+        raise ValueError(f"no file in {others} is called like one in the target {target!r}")
+    noisy = " or ".join(speed for speed in files if speed != target)
+    alone = tuple(
+        Exclusion(field, speed, f"no scan at {noisy if speed == target else target}")
+        for field in fields
+        if field not in common
+        for speed, scans in files.items()
+        if field in scans
+    )
+    matched = {
+        speed: {field: scans[field] for field in common if field in scans}
+        for speed, scans in files.items()
+    }
+    return matched, alone

@@ -1,0 +1,173 @@
+"""Scans of the same fields at several speeds: a folder in, registered pairs out.
+
+`scan_folders` says what such a folder looks like, `prepared_scans` what becomes of it. Pairs are
+registered once and read from the disk by everyone after that.
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from lfranker.images.image_file import read_image
+from lfranker.scans.folder_layout import Files, choose_target, match_fields, scan_plan
+from lfranker.scans.registration import register, warp
+from lfranker.scans.scan_quality import defocus, saturation
+from lfranker.scans.scan_set import (
+    MANIFEST,
+    Exclusion,
+    Pair,
+    Record,
+    ScanSet,
+    pair_files,
+    read_scans,
+    write_manifest,
+)
+from lfranker.scans.sites import places, read_all, samples
+
+__all__ = ["Pair", "ScanSet", "prepare_scans", "read_scans"]
+
+PREPARATION = 4  # raised whenever the stored pairs would differ: older sets are made again
+SIMULATED = "simulated.json"  # a file in the folder: nothing in it comes from a microscope
+
+
+def prepare_scans(folder: Path, target: str | None, cache: Path) -> ScanSet:
+    """Register all pairs of ``folder`` and store them in ``cache``; or reuse those that are there.
+
+    A set lies in a sub-folder called by its digest: sets never replace each other. ``target`` is
+    the sub-folder of clean scans; None is the slowest, where the names tell. What has no
+    counterpart, or does not match it, is left out with a notice. Raises ValueError when nothing is
+    left, and on files that cannot be read.
+    """
+    plan = scan_plan(folder)
+    files = plan.files
+    target = choose_target(files, target)
+    files, alone = match_fields(files, target)
+    simulated = (folder / SIMULATED).is_file()
+    digest, warnings = _examine(files, target, simulated)
+    metadata = read_all(files[target])
+    groups = places(metadata), samples(metadata)
+    known = json.dumps([digest, groups, plan.table, [str(item) for item in alone]])
+    digest = hashlib.sha256(known.encode()).hexdigest()
+    out = cache / digest[:16]
+    if _digest_of(out) == digest:
+        return read_scans(out)
+    _check_replaceable(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        records, refused = _store(files, target, groups, draft)
+        if not records:
+            reasons = "; ".join(map(str, refused))
+            raise ValueError(f"{folder}: no pair of scans is left: {reasons}")
+        used = {record.speed for record in records}
+        scans = ScanSet(
+            folder=draft,
+            target=target,
+            speeds=tuple(speed for speed in files if speed in used),
+            fields=tuple(dict.fromkeys(record.field for record in records)),
+            simulated=simulated,
+            digest=digest,
+            plan=plan.table,
+            warnings=warnings,
+            excluded=(*alone, *refused),
+            records=tuple(records),
+        )
+        write_manifest(scans)
+        _replace(out, draft)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return read_scans(out)
+
+
+def _examine(files: Files, target: str, simulated: bool) -> tuple[str, tuple[str, ...]]:
+    """Digest of the scans; and what was converted in reading them, and which are saturated.
+
+    A saturated scan is scored all the same: what it has lost, it has lost for all entrants.
+    """
+    digest = hashlib.sha256(json.dumps([PREPARATION, target, simulated]).encode())
+    conversions: Counter[str] = Counter()
+    saturated: list[str] = []
+    for speed, scans in sorted(files.items()):
+        for field, path in sorted(scans.items()):
+            scan = read_image(path)
+            image = scan.image
+            digest.update(json.dumps([speed, field, image.shape]).encode())
+            digest.update(image.tobytes())
+            conversions.update(text.removeprefix(f"{path.name}: ") for text in scan.notices)
+            if reason := saturation(image):
+                saturated.append(f"{field} at {speed}: {reason}")
+    converted = (f"{n} scans: {text}" for text, n in conversions.items())
+    return digest.hexdigest(), (*converted, *saturated)
+
+
+def _store(
+    files: Files, target: str, groups: tuple[dict[str, str], dict[str, str]], folder: Path
+) -> tuple[list[Record], list[Exclusion]]:
+    """Register and save every pair; and the noisy scans whose pair does not match.
+
+    `groups`: place and sample of every field.
+    """
+    records, refused = [], list[Exclusion]()
+    place, sample = groups
+    for number, field in enumerate(tqdm(files[target], "registering scans", disable=None)):
+        original = read_image(files[target][field]).image
+        original_file = f"{number:04d}-original.npy"
+        _save(folder / original_file, original)
+        for order, (speed, scans) in enumerate(files.items()):
+            if speed == target or field not in scans:
+                continue
+            noisy = read_image(scans[field]).image
+            try:
+                transform = register(noisy, original)
+            except ValueError as error:
+                refused.append(Exclusion(field, speed, str(error)))
+                continue
+            clean, mask = warp(original, transform, noisy.shape)
+            if reason := defocus(noisy, clean, mask):
+                refused.append(Exclusion(field, speed, reason))
+                continue
+            name = f"{number:04d}-{order}"
+            for file, array in zip(pair_files(name), (noisy, clean, mask), strict=True):
+                _save(folder / file, array)
+            where = place[field], sample[field]
+            records.append(Record(field, speed, transform, name, original_file, *where))
+    return records, refused
+
+
+def _save(path: Path, array: NDArray[np.generic]) -> None:
+    np.save(path, array, allow_pickle=False)
+
+
+def _digest_of(prepared: Path) -> str | None:
+    """None where there is no complete set."""
+    try:
+        return read_scans(prepared).digest
+    except ValueError:
+        return None
+
+
+def _check_replaceable(out: Path) -> None:
+    """Refuse to write over anything but an empty folder or an incomplete set."""
+    if not out.exists():
+        return
+    foreign = [
+        path
+        for path in (out.iterdir() if out.is_dir() else [out])
+        if path.name != MANIFEST and path.suffix != ".npy"
+    ]
+    if foreign:
+        raise ValueError(f"{out}: would be replaced by prepared scans, but holds {foreign[0].name}")
+
+
+def _replace(out: Path, draft: Path) -> None:
+    draft.chmod(0o755)  # mkdtemp keeps its folders from other users
+    if out.exists():
+        shutil.rmtree(out)
+    draft.replace(out)

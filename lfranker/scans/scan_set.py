@@ -1,0 +1,174 @@
+"""Registered pairs of noisy and clean scans, stored once and read one at a time.
+
+A folder holds the pairs as float32 arrays that can be memory-mapped, and a manifest.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lfranker.images.image_file import Image
+from lfranker.scans.registration import Transform
+
+MANIFEST = "scans.json"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One field at one speed. All but ``original`` lie on the grid of the noisy scan."""
+
+    field: str
+    speed: str
+    noisy: Image
+    clean: Image  # registered onto the noisy grid
+    mask: NDArray[np.bool_]  # where the clean scan covers the noisy one
+    original: Image  # the clean scan as it was taken
+    transform: Transform
+    place: str = ""  # fields of one place overlap
+    sample: str = ""  # group of fields
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the manifest knows of a pair."""
+
+    field: str
+    speed: str
+    transform: Transform
+    files: str  # NAME of NAME-noisy.npy, NAME-clean.npy, NAME-mask.npy
+    original: str  # file name
+    place: str = ""
+    sample: str = ""
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """A scan that is not scored."""
+
+    field: str
+    speed: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.field} at {self.speed}: left out, {self.reason}"
+
+
+@dataclass(frozen=True)
+class ScanSet:
+    """Prepared pairs. Iterating reads one pair at a time, by field and then by speed."""
+
+    folder: Path  # of the prepared pairs
+    target: str
+    speeds: tuple[str, ...]  # without the target, fast to slow
+    fields: tuple[str, ...]
+    simulated: bool
+    digest: str  # sha256 of pixels, names, target and the way of preparing
+    plan: tuple[str, ...]  # a table in words: how the scans of a flat folder were grouped
+    warnings: tuple[str, ...]  # what was converted, and what is doubtful but scored
+    excluded: tuple[Exclusion, ...]
+    records: tuple[Record, ...]
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """All that the user should know before scoring."""
+        return (*self.plan, *self.warnings, *map(str, self.excluded))
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __iter__(self) -> Iterator[Pair]:
+        return map(self.read, self.records)
+
+    def read(self, record: Record) -> Pair:
+        names = (*pair_files(record.files), record.original)
+        noisy, clean, mask, original = (
+            np.load(self.folder / name, allow_pickle=False) for name in names
+        )
+        return Pair(
+            record.field, record.speed, noisy, clean, mask, original, record.transform,
+            record.place, record.sample,
+        )  # fmt: skip
+
+    def fields_among(self, images: Collection[str]) -> list[str]:
+        """Fields whose clean scan has the pixels of one of ``images`` (sha256, as clean images)."""
+        clean = {record.field: record.original for record in self.records}
+        return [
+            field
+            for field, name in clean.items()
+            if hashlib.sha256(np.load(self.folder / name).tobytes()).hexdigest() in images
+        ]
+
+    def table(self) -> pd.DataFrame:
+        """A row per pair: how its clean scan was put onto the noisy one, and how well; px.
+
+        `drift` is the largest displacement by drift that bends.
+        """
+        return pd.DataFrame(
+            {
+                "field": record.field,
+                "speed": record.speed,
+                "place": record.place,
+                "sample": record.sample,
+                "shift_y": record.transform.shift[0],
+                "shift_x": record.transform.shift[1],
+                "scale_y": record.transform.scale[0],
+                "scale_x": record.transform.scale[1],
+                "shear": record.transform.shear,
+                "drift": max((abs(v) for k in record.transform.drift for v in k[1:]), default=0.0),
+                "residual": record.transform.residual,
+                "held_out": record.transform.held_out,
+            }
+            for record in self.records
+        )
+
+    def exclusions(self) -> pd.DataFrame:
+        """A row per scan that is left out, with the reason."""
+        columns = [item.name for item in fields(Exclusion)]
+        return pd.DataFrame([asdict(item) for item in self.excluded], columns=columns)
+
+
+def pair_files(name: str) -> tuple[str, str, str]:
+    """Files of the noisy scan, the registered clean scan and the mask."""
+    return f"{name}-noisy.npy", f"{name}-clean.npy", f"{name}-mask.npy"
+
+
+def write_manifest(scans: ScanSet) -> None:
+    """Into the set's folder, which is expected to be renamed afterwards."""
+    manifest = {name: value for name, value in vars(scans).items() if name != "folder"}
+    for name in ("records", "excluded"):
+        manifest[name] = [asdict(item) for item in manifest[name]]
+    (scans.folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+
+
+def read_scans(prepared: Path) -> ScanSet:
+    """The scan set that ``prepare_scans`` stored. Raises ValueError where that is not one."""
+    try:
+        manifest = json.loads((prepared / MANIFEST).read_text(encoding="utf-8"))
+        manifest["records"] = [_record(record) for record in manifest["records"]]
+        manifest["excluded"] = [Exclusion(**item) for item in manifest["excluded"]]
+        scans = ScanSet(folder=prepared, **_with_tuples(manifest))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{prepared}: not a folder of prepared scans ({error})") from error
+    for record in scans.records:
+        for name in (*pair_files(record.files), record.original):
+            if not (prepared / name).is_file():
+                raise ValueError(f"{prepared}: incomplete, {name} of {MANIFEST} is missing")
+    return scans
+
+
+def _record(stored: dict[str, Any]) -> Record:
+    transform = _with_tuples(stored["transform"])
+    transform["drift"] = tuple(map(tuple, transform["drift"]))
+    return Record(**{**stored, "transform": Transform(**transform)})
+
+
+def _with_tuples(stored: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows lists only."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}

@@ -1,0 +1,1 @@
+"""Scenes and scans made without a microscope."""

@@ -1,0 +1,1 @@
+"""One training: settings, steps, curves and checkpoints."""

@@ -1,0 +1,65 @@
+"""What a training shows of itself: points of its curves, and its validation."""
+
+from collections import defaultdict
+from statistics import fmean
+
+import numpy as np
+import torch
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torch import nn
+
+from lfranker.datasets.synthesis import Dataset
+from lfranker.training.trainer import Step, to_batch
+
+VALIDATION_PATCHES = 64  # at most, the same ones at every point of every run
+BATCH = 16
+SHARE = "share/"  # of a term in the gradient at the output, along training
+
+
+class Curves:
+    """Means of the steps since the last point."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, list[float]] = defaultdict(list)
+
+    def add(self, step: Step) -> None:
+        values = {"loss": step.loss, "gradient_norm": step.gradient_norm, **step.terms}
+        values |= {"clipped": float(step.clipped), "seconds_per_step": step.seconds}
+        for name, value in values.items():
+            self._values[f"train/{name}"].append(value)
+        for name, value in step.shares.items():
+            self._values[f"{SHARE}{name}"].append(value)
+
+    def point(self) -> dict[str, float]:
+        """Means by metric name, `train/loss`, `share/mae` and so on; starts anew."""
+        means = {name: fmean(values) for name, values in self._values.items()}
+        self._values.clear()
+        return means
+
+
+def validate(network: nn.Module, data: Dataset, device: torch.device) -> dict[str, float]:
+    """`val/psnr` (dB) and `val/ssim` of `network`, means over validation patches; {} without any.
+
+    SSIM as everywhere: Gaussian window, sigma 1.5, population covariance (Wang et al. 2004).
+    """
+    indices = data.validation[:VALIDATION_PATCHES]
+    if not len(indices):
+        return {}
+    psnr, ssim = [], []
+    with torch.inference_mode():
+        for start in range(0, len(indices), BATCH):
+            chosen = np.sort(indices[start : start + BATCH])
+            outputs = network(to_batch(data.noisy[chosen]).to(device)).clamp(0, 1)
+            cleans = to_batch(data.clean[chosen])
+            for output, clean in zip(
+                outputs.cpu().numpy()[:, 0], cleans.numpy()[:, 0], strict=True
+            ):
+                psnr.append(float(peak_signal_noise_ratio(clean, output, data_range=1)))
+                ssim.append(float(_ssim(output, clean)))
+    return {"val/psnr": fmean(psnr), "val/ssim": fmean(ssim)}
+
+
+def _ssim(output: np.ndarray, clean: np.ndarray) -> float:
+    return structural_similarity(
+        output, clean, data_range=1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+    )

@@ -1,0 +1,238 @@
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lfranker.datasets import synthesis as dataset
+from lfranker.datasets.clean_images import CleanImage, simulated_clean
+from lfranker.datasets.synthesis import SynthConfig, read_dataset, synthesise
+from lfranker.experiment.plan import fingerprint
+from lfranker.simulation.scenes import scene
+
+CONFIG = SynthConfig(patch=32, patches=70, seed=4)
+IMAGES = simulated_clean(2, 96, seed=0)
+RAMP = np.tile(np.linspace(0, 1, 256, dtype=np.float32), (64, 1))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return synthesise(IMAGES, tmp_path_factory.mktemp("data") / "set", CONFIG)
+
+
+def quantised(image: np.ndarray) -> np.ndarray:
+    return np.rint(image * 255).astype(np.uint8)
+
+
+def holds(image: np.ndarray, patch: np.ndarray) -> bool:
+    windows = np.lib.stride_tricks.sliding_window_view(image, patch.shape)
+    rows = (windows[:, :, 0] == patch[0]).all(axis=-1)
+    return any(np.array_equal(windows[y, x], patch) for y, x in np.argwhere(rows))
+
+
+def test_shapes_counts_and_indices(made):
+    assert made.noisy.shape == made.clean.shape == (70, 32, 32)
+    assert made.noisy.dtype == made.clean.dtype == np.uint8
+    assert isinstance(made.noisy, np.memmap)
+    np.testing.assert_array_equal(made.train, np.arange(60))  # 15 % of 70 rounds to 10
+    np.testing.assert_array_equal(made.validation, np.arange(60, 70))
+    assert made.manifest["counts"] == {"training": 60, "validation": 10}
+    assert sorted(path.name for path in made.folder.parent.iterdir()) == ["set"]
+
+
+def test_all_pairs_differ(made):
+    assert len({patch.tobytes() for patch in made.noisy}) == 70
+    assert len({patch.tobytes() for patch in made.clean}) > 60
+
+
+def test_no_image_is_on_both_sides(made):
+    sides = {source["name"]: source["side"] for source in made.manifest["request"]["sources"]}
+    assert set(sides.values()) == {"training", "validation"}
+    pixels = {image.name: quantised(image.image) for image in IMAGES}
+    for indices, side in ((made.train[:12], "training"), (made.validation, "validation")):
+        for index in indices:
+            found = {name for name, image in pixels.items() if holds(image, made.clean[index])}
+            assert {sides[name] for name in found} == {side}
+
+
+def test_the_manifest_tells_how_to_make_it_again(made, tmp_path):
+    manifest = json.loads((made.folder / "manifest.json").read_text())
+    assert manifest == made.manifest
+    assert manifest["request"]["parameters"]["peak"] == [20.0, 200.0]
+    assert manifest["request"]["parameters"]["seed"] == 4
+    source = manifest["request"]["sources"][0]
+    assert (source["name"], source["group"], source["size"]) == ("cells-0", "cells", [96, 96])
+    again = synthesise(simulated_clean(2, 96, seed=0), tmp_path / "again", CONFIG)
+    assert again.digest == made.digest
+    np.testing.assert_array_equal(again.noisy, made.noisy)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2, 5])
+def test_bits_do_not_depend_on_the_number_of_workers(made, tmp_path, workers):
+    other = synthesise(IMAGES, tmp_path / "set", CONFIG, workers=workers)
+    assert other.digest == made.digest
+    np.testing.assert_array_equal(other.clean, made.clean)
+    np.testing.assert_array_equal(other.noisy, made.noisy)
+
+
+def test_a_patch_does_not_depend_on_how_many_are_made(made, tmp_path):
+    more = synthesise(IMAGES, tmp_path / "set", replace(CONFIG, patches=140))
+    np.testing.assert_array_equal(more.noisy[:60], made.noisy[:60])
+
+
+def test_seed_and_parameters_change_the_digest(tmp_path):
+    base = replace(CONFIG, validation=0.0)  # which images are held out depends on the seed, too
+    made = synthesise(IMAGES, tmp_path / "base", base)
+    for number, change in enumerate(({"seed": 5}, {"peak": (50.0, 50.0)})):
+        other = synthesise(IMAGES, tmp_path / str(number), replace(base, **change))
+        assert other.digest != made.digest
+        assert not np.array_equal(other.noisy, made.noisy)
+
+
+def test_the_same_request_is_answered_from_disk_and_another_is_refused(made):
+    before = (made.folder / "noisy.npy").stat().st_mtime_ns
+    assert synthesise(IMAGES, made.folder, CONFIG).digest == made.digest
+    assert (made.folder / "noisy.npy").stat().st_mtime_ns == before
+    with pytest.raises(ValueError, match="holds a dataset of another request"):
+        synthesise(IMAGES, made.folder, replace(CONFIG, seed=5))
+    with pytest.raises(ValueError, match="holds a dataset of another request"):
+        synthesise(IMAGES[1:], made.folder, CONFIG)
+
+
+def test_a_folder_with_something_else_is_not_touched(tmp_path):
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(ValueError, match="not a dataset that synth made"):
+        synthesise(IMAGES, tmp_path, CONFIG)
+    assert os.listdir(tmp_path) == ["thesis.tex"]  # noqa: PTH208
+
+
+def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
+    def fail(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lfranker.datasets.synthesis.draw_pair", fail)
+    with pytest.raises(KeyboardInterrupt):
+        synthesise(IMAGES, tmp_path / "set", CONFIG, workers=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damage_is_found(tmp_path):
+    made = synthesise(IMAGES, tmp_path / "set", CONFIG)
+    assert read_dataset(made.folder, verify=True).digest == made.digest
+    with (made.folder / "noisy.npy").open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(bytes([int(made.noisy[-1, -1, -1]) ^ 1]))
+    with pytest.raises(ValueError, match="not those of its manifest's digest"):
+        read_dataset(made.folder, verify=True)
+    np.save(made.folder / "noisy.npy", np.zeros((69, 32, 32), np.uint8))
+    with pytest.raises(ValueError, match=r"noisy\.npy: uint8 \(69, 32, 32\), .* \(70, 32, 32\)"):
+        read_dataset(made.folder)
+    (made.folder / "manifest.json").write_text("{}")
+    with pytest.raises(ValueError, match="not a dataset"):
+        read_dataset(made.folder)
+
+
+def test_flat_and_small_images_are_left_out_by_name(tmp_path):
+    flat = CleanImage("flat", "x", np.full((64, 64), 0.5, np.float32), "")
+    small = CleanImage("small", "x", RAMP[:31], "")
+    made = synthesise([*IMAGES, flat, small], tmp_path / "a", CONFIG)
+    notices = " ".join(made.manifest["notices"])
+    assert "flat: left out, no patch has the contrast 0.02" in notices
+    assert "small: left out, 256 x 31 px is smaller than the patch of 32" in notices
+    with pytest.raises(ValueError, match=r"is left for training: .*flat: left out"):
+        synthesise([flat, replace(flat, name="even")], tmp_path / "b", CONFIG)
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_single_image_serves_both_sides_by_parts(tmp_path):
+    single = [CleanImage("a", ".", scene("powder", (96, 400), 0), "simulated")]
+    made = synthesise(single, tmp_path / "a", CONFIG)
+    pixels = quantised(single[0].image)
+    assert all(holds(pixels[:, :340], made.clean[i]) for i in made.train[:8])
+    assert all(holds(pixels[:, 340:], made.clean[i]) for i in made.validation)
+    assert made.manifest["request"]["sources"][0]["side"] == "both"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"patch": 4},
+        {"patches": 1},
+        {"validation": 1.0},
+        {"peak": (200.0, 20.0)},
+        {"peak": (0.0, 20.0)},
+        {"correlation": (0.0, 0.9)},
+        {"noise": "white"},
+        {"kernel": (0.5,)},
+        {"sigma": (0.0, 2.0)},
+        {"saturation": (0.0, 1.0)},
+        {"alpha": (-1.0, 1.0)},
+        {"seed": -1},
+    ],
+)
+def test_impossible_settings_are_named(change):
+    (name,) = change
+    with pytest.raises(ValueError, match=f"^{name} is .*allowed (is|are)"):
+        SynthConfig(**change)
+
+
+def test_datasets_from_before_there_were_modes_keep_their_name_and_their_request():
+    """The fingerprint was taken before `noise` and its parameters were settings."""
+    assert fingerprint({**SynthConfig().determining(), "sources": ["a"]}) == "5c04607ef35a3012"
+    assert set(SynthConfig().determining()) == {
+        "patch", "patches", "validation", "max_noise", "minimum_contrast", "alpha", "beta", "peak",
+        "speckle_variance", "correlation", "seed",
+    }  # fmt: skip
+
+
+def test_another_mode_makes_other_patches_and_is_read_back(made, tmp_path):
+    config = replace(CONFIG, noise="microscope", kernel=(1.0, 0.2), correlation=(0.4, 0.5))
+    other = synthesise(IMAGES, tmp_path / "set", config)
+    assert other.config == config
+    np.testing.assert_array_equal(other.clean, made.clean)
+    assert not np.array_equal(other.noisy, made.noisy)
+    again = replace(config, line_offset=(0.0, 0.1))
+    assert again.determining() != config.determining()
+
+
+def test_without_validation_all_pairs_are_for_training(tmp_path: Path):
+    made = synthesise(IMAGES, tmp_path / "set", replace(CONFIG, validation=0.0, patches=9))
+    assert (len(made.train), len(made.validation)) == (9, 0)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_dataset_that_another_process_has_just_put_there_is_taken_if_it_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+):
+    images, config = simulated_clean(1, 128, 0), SynthConfig(patches=8, patch=32)
+    out, elsewhere = tmp_path / "data", tmp_path / "other"
+    other = synthesise(images, elsewhere, replace(config, seed=seed))
+    put = dataset._put
+
+    def late(made: Path, place: Path) -> None:
+        shutil.copytree(elsewhere, place)  # between our look and our rename
+        put(made, place)
+
+    monkeypatch.setattr(dataset, "_put", late)
+    if seed == config.seed:
+        assert synthesise(images, out, config).digest == other.digest
+    else:
+        with pytest.raises(OSError, match="not empty"):
+            synthesise(images, out, config)
+    assert {path.name for path in tmp_path.iterdir()} == {"data", "other"}
+
+
+def test_augmented_patches_share_their_place_and_get_their_noise_afterwards(tmp_path: Path):
+    images = simulated_clean(1, 128, 0)
+    config = SynthConfig(patches=8, patch=32, peak=(1e6, 1e6), speckle_variance=(0.0, 0.0))
+    plain = synthesise(images, tmp_path / "plain", config)
+    changed = synthesise(images, tmp_path / "dim", replace(config, contrast=(0.5, 0.5)))
+    means = plain.clean.mean(axis=(1, 2)), changed.clean.mean(axis=(1, 2))
+    assert np.abs(means[0] - means[1]).max() < 0.5  # the same places, rounded otherwise
+    ratio = changed.clean.std(axis=(1, 2)) / plain.clean.std(axis=(1, 2))
+    assert np.abs(ratio - 0.5).max() < 0.02
+    # at 1e6 counts the noise is below a level of 8 bits
+    assert np.abs(changed.noisy.astype(int) - changed.clean).max() <= 2

@@ -1,0 +1,164 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from PIL import Image as Pillow
+from torch import nn
+
+from lfranker.denoiser.denoise_files import Work, denoise_file, denoise_files
+from lfranker.denoiser.tiling import denoise
+from lfranker.images.image_file import read_image
+from lfranker.images.tiff_copy import PROVENANCE, read_provenance
+
+DATA = os.environ.get("LFRANKER_SEM_DATA")
+
+
+class Blur(nn.Module):
+    def forward(self, x):
+        return nn.functional.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+
+
+def work(before, after):
+    return Work(before, after, Blur(), "by a blur")
+
+
+def gray(shape=(40, 50), dtype=np.uint8):
+    return np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape).astype(dtype)
+
+
+@pytest.mark.parametrize(("suffix", "dtype"), [(".png", np.uint8), (".png", np.uint16)])
+def test_other_formats_keep_their_depth(tmp_path, suffix, dtype):
+    before, after = tmp_path / f"in{suffix}", tmp_path / f"out/in{suffix}"
+    Pillow.fromarray(gray(dtype=dtype)).save(before)
+    assert denoise_file(work(before, after)) == ()
+    got = read_image(after)
+    assert got.dtype == dtype
+    expected = denoise(Blur(), read_image(before).image)
+    assert np.abs(got.image - expected).max() <= 0.5 / np.iinfo(dtype).max + 1e-7
+
+
+def test_a_tiff_keeps_its_tags_and_is_marked(tmp_path):
+    before, after = tmp_path / "in.tif", tmp_path / "out.tif"
+    secret = (65000, "s", 0, "vendor's own\n", True)
+    tifffile.imwrite(
+        before, gray(dtype=np.uint16), extratags=[secret], software="maker", metadata=None
+    )
+    denoise_file(work(before, after))
+    with tifffile.TiffFile(before) as old, tifffile.TiffFile(after) as new:
+        for tag in old.pages[0].tags:
+            assert new.pages[0].tags[tag.code].value == tag.value
+        assert {t.code for t in new.pages[0].tags} - {t.code for t in old.pages[0].tags} == {
+            PROVENANCE
+        }
+    assert read_provenance(after) == "by a blur"
+    expected = denoise(Blur(), read_image(before).image)
+    assert np.abs(read_image(after).image - expected).max() <= 0.5 / 65535 + 1e-7
+
+
+def test_a_tiff_whose_colours_cannot_be_kept_is_written_gray_with_a_notice(tmp_path):
+    before, after = tmp_path / "in.tif", tmp_path / "out.tif"
+    colours = gray((3, 256), np.uint16)
+    tifffile.imwrite(before, gray(), photometric="palette", colormap=colours)
+    notices = denoise_file(work(before, after))
+    assert any("in.tif: its tags are lost" in notice for notice in notices)
+    assert read_image(after).image.shape == (40, 50)
+
+
+def test_the_scan_itself_is_never_written_over(tmp_path):
+    for name in ("in.tif", "in.png"):
+        path = tmp_path / name
+        Pillow.fromarray(gray()).save(path)
+        content = path.read_bytes()
+        with pytest.raises(ValueError, match="not written over"):
+            denoise_file(work(path, tmp_path / "." / name))
+        assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".png"])
+def test_an_output_that_is_not_finite_is_an_error(tmp_path, suffix):
+    class Broken(nn.Module):
+        def forward(self, x):
+            return x / 0 * 0
+
+    Pillow.fromarray(gray()).save(tmp_path / f"in{suffix}")
+    item = Work(tmp_path / f"in{suffix}", tmp_path / f"out{suffix}", Broken(), "")
+    with pytest.raises(ValueError, match="not finite"):
+        denoise_file(item)
+    assert not item.after.exists()
+
+
+def test_large_outputs_go_through_a_file(tmp_path, monkeypatch):
+    Pillow.fromarray(gray()).save(tmp_path / "in.png")
+    denoise_file(work(tmp_path / "in.png", tmp_path / "small.png"))
+    monkeypatch.setattr("lfranker.denoiser.denoise_files.LARGE", 100)
+    denoise_file(work(tmp_path / "in.png", tmp_path / "large.png"))
+    small, large = (read_image(tmp_path / f"{n}.png").image for n in ("small", "large"))
+    assert np.array_equal(small, large)
+
+
+def test_a_corrupt_file_is_reported_and_the_others_are_done(tmp_path):
+    files = [tmp_path / f"{n}.png" for n in range(5)]
+    for path in files:
+        Pillow.fromarray(gray()).save(path)
+    files[2].write_bytes(b"not an image")
+    done = list(denoise_files([work(p, tmp_path / "out" / p.name) for p in files], jobs=2))
+    failed = [item for item in done if item.error is not None]
+    assert [item.work.before for item in failed] == [files[2]]
+    assert "2.png" in str(failed[0].error)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "0.png", "1.png", "3.png", "4.png"
+    ]  # fmt: skip
+
+
+def test_any_other_error_stops_all(tmp_path):
+    class Broken(nn.Module):
+        def forward(self, x):
+            raise RuntimeError("out of memory")
+
+    Pillow.fromarray(gray()).save(tmp_path / "a.png")
+    item = Work(tmp_path / "a.png", tmp_path / "b.png", Broken(), "")
+    with pytest.raises(RuntimeError, match="out of memory"):
+        list(denoise_files([item], jobs=1))
+    assert not (tmp_path / "b.png").exists()
+
+
+def test_files_at_a_time_give_what_one_at_a_time_gives(tmp_path):
+    threads = torch.get_num_threads()
+    files = [tmp_path / f"{n}.png" for n in range(6)]
+    for number, path in enumerate(files):
+        Pillow.fromarray(np.roll(gray(), number, axis=1)).save(path)
+    for jobs in (1, 3):
+        out = tmp_path / str(jobs)
+        assert all(
+            d.error is None for d in denoise_files([work(p, out / p.name) for p in files], jobs)
+        )
+    for path in files:
+        one, three = (read_image(tmp_path / jobs / path.name).image for jobs in ("1", "3"))
+        assert np.array_equal(one, three)
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.skipif(DATA is None, reason="LFRANKER_SEM_DATA is not set")
+def test_vendor_tiffs_keep_every_tag_byte_for_byte(tmp_path):
+    """Of Zeiss, TESCAN, Fibics and FEI files; only where pixels lie may differ, by need."""
+    places = {273, 278, 279, PROVENANCE}
+    files = sorted(Path(str(DATA), "vendor").glob("*.tif*"))
+    assert len(files) >= 4
+    for before in files:
+        after = tmp_path / before.name
+        assert not any("lost" in notice for notice in denoise_file(work(before, after)))
+        with tifffile.TiffFile(before) as old, tifffile.TiffFile(after) as new:
+            for tag in old.pages[0].tags:
+                if tag.code in places:
+                    continue
+                twin = new.pages[0].tags[tag.code]
+                assert (twin.dtype, twin.count) == (tag.dtype, tag.count), (before, tag.code)
+                assert _raw(new, twin) == _raw(old, tag), (before, tag.code)
+
+
+def _raw(tiff, tag):
+    tiff.filehandle.seek(tag.valueoffset)
+    return tiff.filehandle.read(tag.valuebytecount)

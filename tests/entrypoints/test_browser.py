@@ -1,0 +1,162 @@
+"""What a user sees of a ranking in MLflow's pages, in a real browser."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from project import Project
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+from lfranker.ranking.leaderboard import NOISY
+from lfranker.tracking.power_set import key_of
+from lfranker.tracking.runs import TAG
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+PATIENCE = 120  # s: the first page of a server that has just started takes long
+FLAGS = """
+    --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync
+    --disable-background-networking --disable-component-update --disable-dev-shm-usage
+    --window-size=1600,1200
+"""
+
+pytestmark = pytest.mark.usefixtures("its_store")
+
+
+@pytest.fixture(scope="module")
+def address(project: Project) -> Iterator[str]:
+    """Of a real `mlflow server` over the store of the power set."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
+         "--workers", "1", "--backend-store-uri", project.uri],
+        env=project.environment, cwd=project.folder, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        uri = f"http://127.0.0.1:{port}"
+        wait_for(lambda: server.poll() is not None or answers(f"{uri}/health"), server)
+        assert server.poll() is None, "the server did not start"
+        yield uri
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(30)
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    driver = shutil.which("chromedriver")
+    if program is None or driver is None:
+        pytest.skip(f"one of {', '.join(BROWSERS)} and chromedriver are needed on the path")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for flag in [*FLAGS.split(), f"--user-data-dir={tmp_path / 'profile'}"]:
+        options.add_argument(flag)
+    found = webdriver.Chrome(options, Service(driver))
+    try:
+        yield found
+    finally:
+        found.quit()
+
+
+def wait_for(find: Callable[[], Any], subject: object) -> Any:
+    """What is found as soon as it is true; fails after PATIENCE."""
+    return WebDriverWait(subject, PATIENCE).until(lambda _: find())
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+def seen(browser: webdriver.Chrome) -> str:
+    return browser.find_element(By.TAG_NAME, "body").text
+
+
+def open_note(browser: webdriver.Chrome, address: str, project: Project) -> None:
+    """The page of the power set, its note unfolded."""
+    info = project.parent().info
+    browser.get(f"{address}/#/experiments/{info.experiment_id}/runs/{info.run_id}")
+    more = "//button[normalize-space()='Show more'] | //*[text()='Show more']"
+    wait_for(lambda: browser.find_elements(By.XPATH, more), browser)[0].click()
+
+
+def follow(browser: webdriver.Chrome, words: str) -> None:
+    """Click on a link that opens a page of its own, and go there."""
+    before = set(browser.window_handles)
+    links = wait_for(lambda: browser.find_elements(By.LINK_TEXT, words), browser)
+    links[0].click()
+    (opened,) = wait_for(lambda: set(browser.window_handles) - before, browser)
+    browser.switch_to.window(opened)
+
+
+def test_the_note_answers_and_leads_to_the_champion(
+    browser: webdriver.Chrome, address: str, project: Project
+) -> None:
+    champion = project.parent().data.tags[TAG + "champion"]
+    open_note(browser, address, project)
+    assert f"Train on {champion}: of 3 loss subsets it has the best mean rank" in seen(browser)
+    assert "demonstrates the machinery" in seen(browser)
+    table = browser.find_element(By.XPATH, "//table[.//th[text()='Mean rank']]")
+    assert champion in table.find_element(By.XPATH, ".//tbody/tr[1]").text
+    assert f"{NOISY} (baseline)" in table.text
+    assert table.size["width"] <= table.find_element(By.XPATH, "..").size["width"], "cut off"
+    follow(browser, champion)
+    run_id = project.children()[champion].info.run_id
+    wait_for(lambda: "Parent run" in seen(browser), browser)
+    assert run_id in browser.current_url
+    assert run_id in seen(browser)
+
+
+def test_the_note_leads_to_the_report_which_is_rendered(
+    browser: webdriver.Chrome, address: str, project: Project
+) -> None:
+    champion = project.parent().data.tags[TAG + "champion"]
+    open_note(browser, address, project)
+    follow(browser, "The whole report")
+    frames = wait_for(lambda: browser.find_elements(By.TAG_NAME, "iframe"), browser)
+    browser.switch_to.frame(frames[0])
+    answer = wait_for(lambda: browser.find_elements(By.CLASS_NAME, "answer"), browser)[0]
+    assert answer.is_displayed()
+    assert answer.text.startswith(f"Train on {champion}: of 3 loss subsets")
+    headings = [item.text for item in browser.find_elements(By.TAG_NAME, "h2")]
+    assert headings[:2] == ["Leaderboard", "How sure this is"]
+    plots = browser.find_elements(By.TAG_NAME, "svg")
+    assert plots, "no plot"
+    assert all(plot.size["width"] > 200 and plot.size["height"] > 50 for plot in plots)
+    widths = "return [...document.images].map(image => image.naturalWidth)"
+    assert browser.execute_script(widths), "no picture"
+    assert all(width > 0 for width in browser.execute_script(widths)), "a picture is not shown"
+    sideways = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert browser.execute_script(sideways) == 0
+
+
+def test_the_note_leads_to_the_runs_compared_best_first(
+    browser: webdriver.Chrome, address: str, project: Project
+) -> None:
+    champion = project.parent().data.tags[TAG + "champion"]
+    open_note(browser, address, project)
+    follow(browser, "The runs compared")
+    wait_for(lambda: "3 matching runs" in seen(browser), browser)
+    names = [item.text for item in browser.find_elements(By.XPATH, "//a[contains(@href,'/runs/')]")]
+    entrants = [name for name in names if name in project.children()]
+    assert entrants[0] == champion
+    assert len(entrants) == 3
+    assert "psnr" in seen(browser)
+    assert key_of(project.parent()) in browser.current_url

@@ -1,0 +1,111 @@
+"""What the power set asks and refuses before anything is prepared or trained."""
+
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+from mlflow import MlflowClient
+
+from entrypoints.powerset import _go_ahead, main
+from entrypoints.train import main as train
+from lfranker.experiment import inputs as preparation
+from lfranker.experiment.time_estimate import LONG, Costs, Estimate
+
+
+def lasting(seconds: float) -> Estimate:
+    return Estimate(Costs({("mae",): seconds}, 0.0, 1), 1, 1, 1, 0.0)
+
+
+def test_a_day_is_not_asked_about_and_yes_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(click, "confirm", pytest.fail)
+    assert _go_ahead(lasting(LONG), yes=False)
+    assert _go_ahead(lasting(9 * LONG), yes=True)
+
+
+def test_more_than_a_day_needs_a_yes_where_nobody_can_be_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(ValueError, match=r"about 2 d 0:00:00, more than a day.*yes=true"):
+        _go_ahead(lasting(2 * LONG), yes=False)
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_more_than_a_day_is_asked_about_at_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, answer: bool
+) -> None:
+    class Terminal:
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    monkeypatch.setattr(click, "confirm", lambda _: answer)
+    assert _go_ahead(lasting(2 * LONG), yes=False) is answer
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--include", "perceptual"], "include: perceptual not in the set"),
+        (["--exclude", "mae+mse"], "exclude: mse not in the set; allowed are mae, ssim"),
+        (["--exclude", "mae,ssim"], "no subset of mae, ssim is left with exclude=mae,ssim"),
+        (["--min-size", "2", "--max-size", "1"], "max_size is 1, below min_size, 2"),
+        (["--max-size", "0"], "must be at least 1; allowed too: all"),
+        (["--loss-weights", "mse=2"], "loss weights for mse: allowed are the losses trained on"),
+        (["--loss-weights", "equal"], "allowed are unit, value, gradnorm"),
+    ],
+)
+def test_bad_plans_are_refused_before_data_are_made(
+    store: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], message: str
+) -> None:
+    monkeypatch.setattr(preparation, "dataset", lambda *_: pytest.fail("data were made"))
+    done = CliRunner().invoke(main, ["--preset", "smoke", *options])
+    assert done.exit_code == 2
+    assert message in " ".join(done.output.split())
+
+
+def test_a_training_alone_finds_the_weights_that_its_power_set_would(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {
+        "preset": "smoke", "seed": 0, "data": None, "clean": None, "scans": None, "target": None,
+        "perceptual": "random", "init": None, "device": "cpu", "cache": store / "cache",
+        "loss_weights": "gradnorm", "patches": 24, "patch": 32,
+    }  # fmt: skip
+    monkeypatch.setattr(preparation, "scans", lambda *_: NoScans())
+    whole = preparation.inputs(("mae", "mse", "ssim"), asked)
+    assert whole.facts["loss_weights"] == "gradnorm"
+    assert whole.objective(("mse", "ssim")).weights == {
+        name: whole.loss_weights[name] for name in ("mse", "ssim")
+    }
+    (told,) = [notice for notice in whole.notices if notice.startswith("weights of the losses")]
+    assert told.startswith("weights of the losses: mae 1, mse ")
+    alone = preparation.inputs(("ssim",), asked)
+    assert alone.loss_weights == {"ssim": whole.loss_weights["ssim"]}
+    unit = preparation.inputs(("ssim",), {**asked, "loss_weights": {"ssim": 1.0}})
+    assert (unit.facts["loss_weights"], unit.loss_weights) == ("unit", {"ssim": 1.0})
+    assert not any("weights" in notice for notice in unit.notices)
+    assert 0 < alone.loss_weights["ssim"] < 1
+    monkeypatch.setattr("entrypoints.train.TrainingRun", Untrained)
+    flags = ["--cache", str(store / "cache"), "--losses", "ssim", "--loss-weights", "gradnorm"]
+    flags += ["--preset", "smoke", "--patches", "24", "--patch", "32", "--device", "cpu"]
+    assert CliRunner().invoke(train, flags).exit_code == 0
+    (run,) = MlflowClient().search_runs(["0"])
+    assert float(run.data.params["weight/ssim"]) == alone.loss_weights["ssim"]
+    assert run.data.params["loss_weights"] == "gradnorm"
+
+
+class NoScans:
+    digest, notices = "none", ()
+
+    def fields_among(self, _: object) -> list[str]:
+        return []
+
+
+class Untrained:
+    def __init__(self, *_: object) -> None: ...
+
+    def train(self, _: object) -> str:
+        return "diverged"

@@ -1,0 +1,95 @@
+"""What is left to do for the trainings of a power set, and how they end."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from tracked import SCANS, make_child, make_parent
+
+from lfranker.experiment.child_runs import Child, _close, adopt
+from lfranker.experiment.inputs import Inputs
+from lfranker.experiment.plan import tasks
+from lfranker.processes import Job
+from lfranker.tracking.runs import TAG, set_tags
+from lfranker.training.trainer import TrainConfig
+
+PLAN = tasks(["mae"], 1, TrainConfig())
+SCORED = {f"outcome.{SCANS[:8]}": "ok"}
+
+
+def inputs() -> Inputs:
+    scans = SimpleNamespace(digest=SCANS)
+    return cast("Inputs", SimpleNamespace(scans=scans, facts={"perceptual": "none"}, noise=""))
+
+
+def adopted(parent: Run, take_over: bool = False) -> Child:
+    (child,) = adopt(parent, PLAN, inputs(), take_over)
+    return child
+
+
+def status(run: Run) -> str:
+    return str(MlflowClient().get_run(run.info.run_id).info.status)
+
+
+@pytest.mark.parametrize(
+    ("ended", "tags", "todo", "becomes"),
+    [
+        ("FINISHED", {"model": "m", **SCORED}, "", "FINISHED"),
+        ("FINISHED", {"model": "m"}, "evaluate", "FINISHED"),
+        ("KILLED", {"model": "m"}, "evaluate", "FINISHED"),  # stopped while it was scored
+        ("FAILED", {"model": "m"}, "evaluate", "FINISHED"),  # scoring failed
+        ("KILLED", {"model": "m", **SCORED}, "", "FINISHED"),
+        ("KILLED", {}, "train", "SCHEDULED"),
+        ("FAILED", {}, "train", "SCHEDULED"),
+        ("FINISHED", {"outcome": "diverged"}, "", "FINISHED"),
+    ],
+)
+def test_a_run_with_a_model_is_never_trained_again(
+    store: Path, ended: str, tags: dict[str, str], todo: str, becomes: str
+) -> None:
+    parent = make_parent("mae")
+    run = make_child(parent, "mae", {}, **tags)
+    MlflowClient().set_terminated(run.info.run_id, ended)
+    child = adopted(parent)
+    assert child.run.info.run_id == run.info.run_id
+    assert child.todo == todo
+    assert status(run) == becomes
+
+
+def test_a_new_training_is_owned_by_who_makes_it(store: Path) -> None:
+    child = adopted(make_parent("mae"))
+    assert child.todo == "train"
+    assert status(child.run) == "SCHEDULED"
+    assert TAG + "owner" in MlflowClient().get_run(child.run.info.run_id).data.tags
+
+
+def test_what_another_machine_left_open_is_taken_over_only_on_demand(store: Path) -> None:
+    parent = make_parent("mae")
+    run = make_child(parent, "mae", {})
+    MlflowClient().update_run(run.info.run_id, status="RUNNING")
+    set_tags(run.info.run_id, {TAG + "owner": "elsewhere:7"})
+    with pytest.raises(ValueError, match="elsewhere:7"):
+        adopted(parent)
+    assert adopted(parent, take_over=True).todo == "train"
+
+
+def test_a_scoring_that_fails_leaves_the_training_finished(store: Path, tmp_path: Path) -> None:
+    parent = make_parent("mae")
+    run = make_child(parent, "mae", {}, model="m")
+    log = tmp_path / "log.txt"
+    log.write_text("no space left\n")
+    said = _close(adopted(parent), Job("mae", [], log), 1)
+    assert "no space left" in said
+    assert status(run) == "FINISHED"
+    assert "no space left" in MlflowClient().get_run(run.info.run_id).data.tags[TAG + "reason"]
+
+
+def test_a_training_that_fails_says_why(store: Path, tmp_path: Path) -> None:
+    child = adopted(make_parent("mae"))
+    log = tmp_path / "log.txt"
+    log.write_text("first\nout of memory\n")
+    assert "FAILED with exit code 3: out of memory" in _close(child, Job("mae", [], log), 3)
+    assert status(child.run) == "FAILED"

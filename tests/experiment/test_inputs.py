@@ -1,0 +1,141 @@
+"""What the commands prepare before they train."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lfranker.datasets.clean_images import simulated_clean
+from lfranker.datasets.synthesis import SynthConfig, synthesise
+from lfranker.experiment import inputs as preparation
+from lfranker.experiment.inputs import Settings, settings, with_stored
+from lfranker.images.image_file import read_image, write_image
+from lfranker.noise.parsing import parse_noise
+
+CONFIG = SynthConfig(patch=32, patches=40, peak=(50.0, 60.0), seed=3)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("data") / "set"
+    synthesise(simulated_clean(2, 96, seed=0), out, CONFIG)
+    return out
+
+
+def write_clean(folder: Path, count: int, size: int = 160) -> Path:
+    for image in simulated_clean(1, size, seed=1)[:count]:
+        pixels = np.clip(image.image, 0, 1)
+        write_image(folder / f"{image.name}.png", pixels, np.dtype(np.uint8), 255)
+    return folder
+
+
+def smoke(**changes: Any) -> Settings:
+    return settings("smoke", 0, changes)
+
+
+def test_settings_of_a_stored_dataset_are_the_ones_used(data: Path) -> None:
+    chosen = with_stored(smoke(steps=7), data, {"steps": 7, "peak": (50.0, 60.0)})
+    assert chosen.synth == CONFIG
+    assert chosen.train.steps == 7
+    assert chosen.train.seed == 0, "the training's seed is the one asked for"
+
+
+def test_contradicting_a_stored_dataset_is_an_error(data: Path) -> None:
+    with pytest.raises(ValueError, match=r"--peak \(1.0, 2.0\).*\(50.0, 60.0\)"):
+        with_stored(smoke(), data, {"peak": (1.0, 2.0)})
+
+
+def test_a_noise_is_spread_into_settings_and_what_is_given_beside_it_stays() -> None:
+    chosen = smoke(noise=parse_noise("microscope@100ns"), sigma=(0.1, 0.1)).synth
+    assert (chosen.noise, chosen.sigma) == ("microscope", (0.1, 0.1))
+    assert chosen.peak == pytest.approx((76 / 1.25, 76 * 1.25))
+
+
+def test_the_noise_of_a_stored_dataset_may_be_named_again(tmp_path: Path) -> None:
+    config = SynthConfig(patch=32, patches=10, **parse_noise("microscope@100ns"))
+    synthesise(simulated_clean(2, 96, seed=0), tmp_path / "set", config)
+    asked = {"data": tmp_path / "set", "noise": parse_noise("microscope@100ns")}
+    assert with_stored(smoke(**asked), tmp_path / "set", asked).synth == config
+
+
+def test_an_option_without_effect_on_the_noise_is_an_error(data: Path) -> None:
+    with pytest.raises(ValueError, match="--sigma has no effect on noise 'eq1'"):
+        smoke(sigma=(0.1, 0.1))
+    with pytest.raises(ValueError, match="--alpha has no effect on noise 'gamma'"):
+        smoke(noise={"noise": "gamma"}, alpha=(1.0, 1.0))
+    with pytest.raises(ValueError, match=r"--noise gamma: the dataset in --data .* with eq1"):
+        with_stored(smoke(), data, {"noise": {"noise": "gamma"}})
+
+
+def test_scans_are_never_simulated_from_images_that_were_trained_on(tmp_path: Path) -> None:
+    clean = write_clean(tmp_path / "clean", 6)
+    chosen = smoke(patch=32, validation=0.34, max_noise=1.0)
+    made, _ = preparation.dataset(chosen, clean, None, tmp_path / "cache")
+    # the same images for another request, whose split is another
+    other = replace(chosen, synth=replace(chosen.synth, seed=5))
+    scans = preparation.scans(other, None, None, tmp_path / "cache", clean, made.trained_on)
+    sides = {s["name"]: s["side"] for s in made.manifest["request"]["sources"]}
+    assert {sides[field] for field in scans.fields} == {"validation"}
+    everything = frozenset(s["sha256"] for s in made.manifest["request"]["sources"])
+    with pytest.raises(ValueError, match="all were trained on"):
+        preparation.scans(other, None, None, tmp_path / "cache", clean, everything)
+
+
+def test_a_field_that_was_trained_on_is_not_scored(tmp_path: Path) -> None:
+    clean = write_clean(tmp_path / "clean", 4)
+    chosen = smoke(patch=32, validation=0.25, max_noise=1.0)
+    made, _ = preparation.dataset(chosen, clean, None, tmp_path / "cache")
+    trained = [
+        Path(s["name"]).stem for s in made.manifest["request"]["sources"] if s["side"] == "training"
+    ]
+    for path in clean.iterdir():  # the clean image itself as the slow scan, a noisy one beside it
+        image = read_image(path).image
+        for speed, noise in (("fast", 0.05), ("slow", 0.0)):
+            drawn = np.random.default_rng(0).normal(0, noise, image.shape)
+            scan = np.clip(image + drawn, 0, 1).astype(np.float32)
+            write_image(tmp_path / "scans" / speed / path.name, scan, np.dtype(np.uint8), 255)
+    scans = preparation.scans(chosen, tmp_path / "scans", "slow", tmp_path / "cache")
+    assert len(trained) == 3
+    assert set(scans.fields_among(made.trained_on)) == set(trained) & set(scans.fields) != set()
+    asked = dict.fromkeys(("init", "clean"), None) | {
+        "preset": "smoke", "seed": 0, "data": made.folder, "scans": tmp_path / "scans",
+        "target": "slow", "cache": tmp_path / "cache", "perceptual": "auto", "device": "cpu",
+        "loss_weights": "unit",
+    }  # fmt: skip
+    with pytest.raises(ValueError, match=f"--scans: the clean scan of .*{trained[0]}"):
+        preparation.inputs(("mae",), asked)
+
+
+def test_the_same_images_in_other_folders_make_another_dataset(tmp_path: Path) -> None:
+    clean, chosen = write_clean(tmp_path / "clean", 4), smoke(patch=32, max_noise=1.0)
+    first, _ = preparation.dataset(chosen, clean, None, tmp_path / "cache")
+    (clean / "own").mkdir()
+    for path in list(clean.glob("*.png"))[:2]:
+        path.rename(clean / "own" / path.name)
+    second, _ = preparation.dataset(chosen, clean, None, tmp_path / "cache")
+    assert first.folder != second.folder
+    groups = {s["name"]: s["group"] for s in second.manifest["request"]["sources"]}
+    assert sorted(groups.values()) == [".", ".", "own", "own"]
+    again, _ = preparation.dataset(chosen, clean, None, tmp_path / "cache")
+    assert again.folder == second.folder
+
+
+def test_a_single_clean_image_is_cut_and_its_unseen_part_scanned(tmp_path: Path) -> None:
+    clean = write_clean(tmp_path / "clean", 1, size=400)
+    chosen = smoke(patch=32, validation=0.45, max_noise=1.0)
+    made, _ = preparation.dataset(chosen, clean, None, tmp_path / "cache")
+    scans = preparation.scans(chosen, None, None, tmp_path / "cache", clean, made.trained_on)
+    (pair, *_) = scans
+    whole = read_image(next(clean.iterdir())).image
+    assert min(pair.original.shape) <= round(400 * 0.45) < min(whole.shape)
+
+
+def test_images_without_usable_patches_are_named(tmp_path: Path) -> None:
+    clean = write_clean(tmp_path / "clean", 4)
+    flat = np.full((160, 160), 0.5, np.float32)
+    write_image(clean / "blank.png", flat, np.dtype(np.uint8), 255)
+    chosen = smoke(patch=32, validation=0.5, max_noise=1.0)
+    _, notices = preparation.dataset(chosen, clean, None, tmp_path / "cache")
+    assert any("blank.png" in notice for notice in notices)

@@ -1,0 +1,191 @@
+"""Power sets over noises against a real tracking store: whose trainings they are, and who wins."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from tracked import SCANS, give_model, make_child, make_parent
+
+from lfranker.experiment.child_runs import adopt
+from lfranker.experiment.inputs import Inputs
+from lfranker.experiment.noise_comparison import keys_of, settings_logged
+from lfranker.experiment.plan import powerset_key, tasks
+from lfranker.experiment.settings import settings
+from lfranker.microscopes.reading import ScanMetadata
+from lfranker.publishing.ranking_run import rank_power_set
+from lfranker.tracking.model_choice import choose_model
+from lfranker.tracking.power_set import NOISES, expected, find_run, gather, trainings
+from lfranker.tracking.runs import NOTE, TAG, create_child, log_metrics, set_tags
+from lfranker.training.trainer import TrainConfig
+
+KEYS = {"gamma": "key-g", "eq1": "key-e"}
+WORTH = {  # psnr; mae+ssim is the best on eq1, mae on gamma
+    ("mae", "gamma"): 23.0, ("mae", "eq1"): 20.0, ("ssim", "gamma"): 21.0, ("ssim", "eq1"): 20.0,
+    ("mae+ssim", "gamma"): 22.0, ("mae+ssim", "eq1"): 22.0,
+}  # fmt: skip
+
+
+def make_joint(losses: str = "mae,ssim") -> Run:
+    parent = make_parent(losses)
+    set_tags(parent.info.run_id, {NOISES: json.dumps(KEYS)})
+    return find_run(parent.info.run_id)
+
+
+def log_fields(run: Run, psnr: float) -> None:
+    places = [f"p{place}" for place in range(6)]
+    values = [psnr + place + 0.01 * (place % 2) for place in range(6)]
+    table = pd.DataFrame({"field": places, "speed": "s", "place": places, "sample": ""})
+    table = table.assign(psnr=values, ssim=[value / 100 for value in values])
+    path = f"scores/scans-{SCANS[:8]}.csv"
+    MlflowClient().log_text(run.info.run_id, table.to_csv(index=False), path)
+
+
+def train(parent: Run, losses: str, noise: str, psnr: float, **tags: str) -> Run:
+    metrics = {"psnr/s": psnr + 2.5, "ssim/s": (psnr + 2.5) / 100}
+    run = make_child(parent, losses, metrics, powerset=KEYS[noise], **tags)
+    log_fields(run, psnr)
+    return run
+
+
+@pytest.fixture
+def joint(store: Path) -> Run:
+    parent = make_joint()
+    for (losses, noise), psnr in WORTH.items():
+        train(parent, losses, noise, psnr)
+    noisy = create_child(parent, "noisy", {TAG + "powerset": "key", TAG + "baseline": "noisy"})
+    log_metrics(noisy.info.run_id, {"psnr/s": 15.0, "ssim/s": 0.15})
+    log_fields(noisy, 15.0)
+    MlflowClient().set_terminated(noisy.info.run_id, "FINISHED")
+    return parent
+
+
+def test_entrants_are_losses_with_noises_and_none_is_missing(joint: Run) -> None:
+    assert expected(joint) == [
+        "mae @ gamma", "mae @ eq1", "ssim @ gamma", "ssim @ eq1", "mae+ssim @ gamma",
+        "mae+ssim @ eq1",
+    ]  # fmt: skip
+    assert {name for name, _ in trainings(gather(joint))} == set(expected(joint))
+    # under the key of one noise they are what they would be in a power set of that noise alone
+    assert {name for name, _ in trainings(gather(joint, "key-g"))} == {"mae", "ssim", "mae+ssim"}
+
+
+def test_the_ranking_names_the_best_pair_the_best_noise_and_the_interaction(joint: Run) -> None:
+    report = rank_power_set(joint.info.run_id, "lfranker")
+    assert report.ranking.champion == "mae @ gamma"
+    assert list(report.ranking.leaderboard.index) == [
+        "mae @ gamma", "mae+ssim @ gamma", "mae+ssim @ eq1", "ssim @ gamma", "mae @ eq1",
+        "ssim @ eq1", "noisy",
+    ]  # fmt: skip
+    assert report.ranking.missing == ()
+    said = "\n".join(report.notices)
+    assert "trained on each of 2 noises, 1 of them are not worse than the best by more" in said
+    assert "gamma is ahead of eq1 by 1.3 (" in said  # (3 + 1 + 0) / 3
+    assert "the best by noise: gamma mae, eq1 mae+ssim. mae is further ahead of mae+ssim on" in said
+    assert "gamma than on eq1, by 3 (" in said  # 1 ahead and 2 behind
+    assert "left out on purpose" not in said
+    effects = report.found.tables["attribution-psnr"]["value"]
+    assert effects["mean effect", "mae"] == pytest.approx(22 - 20.5)
+    assert effects["mean effect", "ssim"] == pytest.approx(22 - 21.5)
+    tags = find_run(joint.info.run_id).data.tags
+    answer = tags[NOTE].splitlines()[0]
+    assert "Train on **mae @ gamma**: of 6 pairs of losses and noise" in answer
+    _, _, which = tags[NOTE].partition("**Which noise**")
+    assert "gamma is ahead of eq1 by 1.3 (" in which.partition("**How sure this is**")[0]
+    assert f"parentRunId%60%20%3D%20%27{joint.info.run_id}%27" in answer
+    names = {f.path for f in MlflowClient().list_artifacts(joint.info.run_id, "ranking")}
+    assert {"ranking/noises-psnr.csv", "ranking/noises-best-ssim.csv"} < names
+    page = Path(MlflowClient().download_artifacts(joint.info.run_id, "ranking/ranking.html"))
+    text = page.read_text()
+    assert "<td>noises</td><td>gamma, eq1</td>" in text
+    assert "<td>subsets</td><td>3 of 3</td>" in text
+    assert "check_learning_rate" not in text, "what cannot be had is not advised"
+
+
+def test_of_equals_the_first_noise_wins(store: Path) -> None:
+    parent = make_joint("mae")
+    for noise in ("eq1", "gamma"):
+        train(parent, "mae", noise, 20.0)
+    assert rank_power_set(parent.info.run_id, "lfranker").ranking.champion == "mae @ gamma"
+
+
+def test_missing_and_failed_pairs_are_named(store: Path) -> None:
+    parent = make_joint()
+    for losses, noise in WORTH:
+        if (losses, noise) != ("ssim", "eq1"):
+            outcome = "collapsed" if (losses, noise) == ("mae", "gamma") else "ok"
+            train(parent, losses, noise, WORTH[losses, noise], outcome=outcome)
+    report = rank_power_set(parent.info.run_id, "lfranker")
+    assert report.ranking.missing == ("ssim @ eq1",)
+    assert report.ranking.champion == "mae+ssim @ gamma"
+    said = "\n".join(report.notices)
+    assert "what each loss adds cannot be said: on some noise mae, ssim failed" in said
+    assert "In PSNR, mae+ssim trained on each of 2 noises" in said
+
+
+def test_a_winner_is_registered_with_losses_and_noise_apart(store: Path) -> None:
+    parent = make_joint("mae")
+    train(parent, "mae", "eq1", 20.0)
+    give_model(train(parent, "mae", "gamma", 22.0))
+    rank_power_set(parent.info.run_id, "lfranker")
+    version = MlflowClient().get_model_version_by_alias("lfranker", "champion")
+    assert (version.tags[TAG + "losses"], version.tags[TAG + "noise"]) == ("mae", "gamma")
+    chosen = choose_model("lfranker", "psnr", ScanMetadata())
+    assert "losses mae, noise gamma, run" in chosen.model
+
+
+def inputs_on(noise: str) -> Inputs:
+    chosen = settings("smoke", 0, {"noise": {"noise": noise}})
+    facts = {"data": noise, "perceptual": "none", "init": "none", "device": "cpu"}
+    made = SimpleNamespace(
+        settings=chosen, facts=facts, noise=noise, scans=SimpleNamespace(digest=SCANS),
+        weights_logged=lambda: {"weight/mae": 1.0},
+    )  # fmt: skip
+    return cast("Inputs", made)
+
+
+def test_trainings_of_one_noise_alone_are_taken_over_and_stay_its_own(store: Path) -> None:
+    every = [inputs_on("eq1"), inputs_on("gamma")]
+    key, tags = keys_of(every)
+    keys = json.loads(tags[NOISES])
+    config = every[0].settings.train
+    assert keys == {own.noise: powerset_key(config, own.facts) for own in every}
+    assert key not in keys.values()
+    assert keys_of(every[:1]) == (keys["eq1"], {})
+
+    alone = make_parent("mae")
+    set_tags(alone.info.run_id, {TAG + "powerset": keys["eq1"]})
+    done = make_child(alone, "mae", {"psnr/s": 20.0}, powerset=keys["eq1"], model="m")
+    set_tags(done.info.run_id, {f"{TAG}outcome.{SCANS[:8]}": "ok"})
+
+    parent = make_parent("mae")
+    set_tags(parent.info.run_id, {TAG + "powerset": key, **tags})
+    parent = find_run(parent.info.run_id)
+    plan = tasks(["mae"], 1, config)
+    (old,), (new,) = (adopt(parent, plan, own, False, keys[own.noise]) for own in every)
+    assert (old.run.info.run_id, old.todo, new.todo) == (done.info.run_id, "", "train")
+    assert (old.title, new.title) == ("mae @ eq1 (repeat 0)", "mae @ gamma (repeat 0)")
+    assert new.run.info.run_name == "mae @ gamma"
+    for child, noise in ((old, "eq1"), (new, "gamma")):
+        data = find_run(child.run.info.run_id).data
+        assert (data.tags[TAG + "noise"], data.tags[TAG + "losses"]) == (noise, "mae")
+        assert data.params["noise"] == noise
+        assert data.params["speckle_variance"] == "(0.01, 0.01)"
+    assert ("alpha" in find_run(new.run.info.run_id).data.params) is False, "gamma has none"
+    assert set(trainings(gather(parent))) == {("mae @ eq1", 0), ("mae @ gamma", 0)}
+    assert set(trainings(gather(find_run(alone.info.run_id)))) == {("mae", 0)}
+
+
+def test_the_parent_logs_what_its_trainings_have_in_common() -> None:
+    every = [inputs_on("eq1"), inputs_on("gamma")]
+    logged = settings_logged(every)
+    assert logged["noises"] == "eq1,gamma"
+    assert not {"noise", "peak", "alpha", "data"} & set(logged)
+    assert (logged["weight/mae"], logged["patch"], logged["steps"]) == (1.0, 48, 5)
+    alone = settings_logged(every[:1])
+    assert (alone["noise"], alone["data"], "noises" in alone) == ("eq1", "eq1", False)
+    assert TrainConfig().steps != alone["steps"]

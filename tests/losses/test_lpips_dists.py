@@ -1,0 +1,117 @@
+"""LPIPS and DISTS against piq's, with random weights in both; and the files they need."""
+
+import sys
+from pathlib import Path
+
+import huggingface_hub
+import piq
+import piq.perceptual
+import pytest
+import torch
+from huggingface_hub import constants
+from torch import Tensor, nn
+from torchvision.models.vgg import cfgs, make_layers
+
+from lfranker.losses import LOSSES, files_digest
+from lfranker.perceptual.vgg import VGG16
+from lfranker.perceptual.weights import random_state
+from tests.fitted import dists_weights, fitted, lpips_weights
+
+KIND = torch.float64
+
+
+class Features(nn.Module):
+    """As torchvision's VGG16, without the classifier that weighs 480 MB."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = make_layers(cfgs["D"])
+        self.load_state_dict(random_state(VGG16, 0))
+        self.to(KIND)
+
+
+@pytest.fixture
+def theirs(monkeypatch: pytest.MonkeyPatch) -> dict[str, nn.Module]:
+    alpha, beta = dists_weights(KIND)
+    total = alpha.sum() + beta.sum()
+    shaped = {
+        name: (w / total)[None, :, None, None] for name, w in (("alpha", alpha), ("beta", beta))
+    }
+    monkeypatch.setattr(piq.perceptual, "vgg16", lambda **_: Features())
+    load = "load_state_dict_from_url"
+    monkeypatch.setattr(torch.hub, load, lambda *_, **__: shaped)
+    dists = piq.DISTS()
+    lpips = [w[None, :, None, None] for w in lpips_weights(KIND)]
+    monkeypatch.setattr(torch.hub, load, lambda *_, **__: lpips)
+    return {"lpips": piq.LPIPS(), "dists": dists}
+
+
+def pair() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(5)
+    output, target = torch.rand(2, 2, 1, 32, 40, generator=generator, dtype=KIND)
+    return output, target
+
+
+def test_distances_are_those_of_piq(theirs: dict[str, nn.Module]) -> None:
+    output, target = pair()
+    colour = output.expand(-1, 3, -1, -1), target.expand(-1, 3, -1, -1)
+    for loss, name in zip(fitted(KIND), theirs, strict=True):
+        wanted = theirs[name](*colour).item()
+        # piq's pooling window has float32's rounding
+        assert loss(output, target).item() == pytest.approx(wanted, rel=1e-6), name
+
+
+@pytest.fixture
+def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Empty caches and a folder for packages; no download."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", None)
+    for name in ("lpips", "DISTS_pytorch"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr(
+        sys, "path", [str(tmp_path), *(p for p in sys.path if "site-packages" not in p)]
+    )
+    return tmp_path
+
+
+def put_package(folder: Path, name: str, file: str, state: dict[str, Tensor]) -> None:
+    path = folder / name / file
+    path.parent.mkdir(parents=True)
+    (folder / name / "__init__.py").write_text("raise RuntimeError('must not be imported')")
+    torch.save(state, path)
+
+
+def put_vgg16(folder: Path) -> None:
+    path = folder / "torch" / "hub" / "checkpoints" / "vgg16-397923af.pth"
+    path.parent.mkdir(parents=True)
+    torch.save(random_state(VGG16, 0), path)
+
+
+@pytest.mark.parametrize(("name", "package"), [("lpips", "lpips"), ("dists", "DISTS_pytorch")])
+def test_what_is_missing_is_said_and_not_downloaded(caches: Path, name: str, package: str) -> None:
+    says = rf"{name}: needs VGG16's ImageNet weights .*vgg16-397923af.pth in .*torch"
+    with pytest.raises(ValueError, match=says) as error:
+        LOSSES[name].build(None)
+    assert f"pip install --no-deps {package}" in str(error.value)
+    assert "nothing is downloaded" in str(error.value)
+    with pytest.raises(ValueError, match=says):
+        files_digest([name])
+
+
+def test_distances_are_read_from_the_files(caches: Path) -> None:
+    put_vgg16(caches)
+    shaped = [w[None, :, None, None] for w in lpips_weights(torch.float32)]
+    lpips = {f"lin{block}.model.1.weight": w for block, w in enumerate(shaped)}
+    put_package(caches, "lpips", "weights/v0.1/vgg.pth", lpips)
+    alpha, beta = dists_weights(torch.float32)
+    dists = {"alpha": alpha[None, :, None, None], "beta": beta[None, :, None, None]}
+    put_package(caches, "DISTS_pytorch", "weights.pt", dists)
+    output, target = (image.float() for image in pair())
+    for name, wanted in zip(("lpips", "dists"), fitted(torch.float32), strict=True):
+        assert torch.equal(LOSSES[name].build(None)(output, target), wanted(output, target)), name
+    both = files_digest(["mae", "lpips"]), files_digest(["dists"])
+    assert len(set(both)) == 2
+    torch.save({"alpha": alpha[:-1], "beta": beta}, caches / "DISTS_pytorch" / "weights.pt")
+    with pytest.raises(ValueError, match=r"weights\.pt: expected alpha, beta of \[1475, 1475\]"):
+        LOSSES["dists"].build(None)

@@ -1,0 +1,269 @@
+import itertools
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import rankdata
+
+from lfranker.ranking.leaderboard import Ranking, criteria_of, rank, tie_key
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "paper_tables.csv"
+PAPER = pd.read_csv(GOLDEN, index_col="losses")
+PAPER_SPEEDS = ("spd2", "spd3", "spd5")
+SUBSETS = [
+    "+".join(subset)
+    for size in range(1, 5)
+    for subset in itertools.combinations(("mae", "mse", "ssim", "perceptual"), size)
+]
+
+
+def board(rows: dict[str, dict[str, object]]) -> pd.DataFrame:
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def said(ranking: Ranking, start: str) -> str:
+    return next(note for note in ranking.notes if note.startswith(start))
+
+
+def test_the_papers_winners_and_champion():
+    ranking = rank(PAPER, expected=SUBSETS)
+
+    assert ranking.winners == {
+        "psnr": "ssim+perceptual",
+        "psnr/spd2": "ssim+perceptual",
+        "psnr/spd3": "ssim+perceptual",
+        "psnr/spd5": "ssim+perceptual",
+        "ssim": "mae+ssim",
+        "ssim/spd2": "mae+ssim",
+        "ssim/spd3": "mae+ssim",
+        "ssim/spd5": "mae+ssim",
+        "keypoints": "mse",
+        "keypoints/spd2": "mae+mse+ssim+perceptual",
+        "keypoints/spd3": "mse",
+        "keypoints/spd5": "mse",
+    }
+    assert ranking.leaderboard.loc["mae+mse+ssim+perceptual", "keypoints/spd2"] == 498
+    assert ranking.champion == "ssim+perceptual" == ranking.leaderboard.index[0]
+    assert ranking.champion_mean_rank == 2.5
+    assert ranking.judged == tuple(f"{m}/{s}" for m in ("psnr", "ssim") for s in PAPER_SPEEDS)
+    assert ranking.missing == ranking.notes == ()
+
+
+def test_ranks_and_mean_ranks_agree_with_scipy():
+    ranking = rank(PAPER)
+    expected = {c: rankdata(-PAPER[c], method="average") for c in ranking.judged}
+    for criterion, ranks in expected.items():
+        got = ranking.leaderboard.loc[PAPER.index, f"rank/{criterion}"]
+        np.testing.assert_array_equal(got, ranks)
+    mean = np.mean(list(expected.values()), axis=0)
+    np.testing.assert_allclose(ranking.leaderboard.loc[PAPER.index, "mean_rank"], mean, rtol=1e-12)
+    assert ranking.leaderboard["mean_rank"].is_monotonic_increasing
+
+
+def test_the_order_of_the_rows_given_does_not_matter():
+    first, second = rank(PAPER), rank(PAPER.sample(frac=1, random_state=0))
+    pd.testing.assert_frame_equal(first.leaderboard, second.leaderboard)
+    assert first.winners == second.winners
+
+
+def test_ties_go_to_fewer_losses_then_to_their_order():
+    names = ["mse+perceptual-random", "mae+perceptual-random", "mse+ssim", "mae+mse+ssim"]
+    for present, winner in [
+        (names, "mae+perceptual-random"),
+        ([*names, "ssim", "perceptual"], "ssim"),
+        (["zebra", "apple", "perceptual-random"], "perceptual-random"),
+        (["zebra", "apple"], "apple"),
+    ]:
+        ranking = rank(board({name: {"psnr": 20.0, "ssim": 0.5} for name in present}))
+        assert ranking.champion == winner
+        assert set(ranking.winners.values()) == {winner}
+        assert ranking.champion_mean_rank == (1 + len(present)) / 2  # the average of 1..n
+        assert said(ranking, f"{winner} is the champion by its losses alone")
+
+
+def test_the_subsets_sort_by_size_and_then_by_order():
+    assert sorted(SUBSETS[5:] + SUBSETS[:5], key=tie_key) == SUBSETS
+    assert sorted(["mae", "ssim"], key=lambda name: tie_key(name, ("ssim", "mae"))) == [
+        "ssim",
+        "mae",
+    ]
+    every = ["a:own", "mae+ssim", "anscombe", "huber", "perceptual-random"]
+    assert sorted(every, key=tie_key) == [
+        "perceptual-random", "huber", "anscombe", "a:own", "mae+ssim",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("outcome", ["failed", "collapsed", "diverged"])
+def test_only_a_run_that_went_well_wins(outcome):
+    ranking = rank(
+        board(
+            {
+                "mae": {"psnr": 99.0, "ssim": 0.99, "outcome": outcome},
+                "mse": {"psnr": 20.0, "ssim": 0.5, "outcome": "ok"},
+                "ssim": {"psnr": 19.0, "ssim": 0.6, "outcome": "ok"},
+            }
+        )
+    )
+    assert ranking.winners == {"psnr": "mse", "ssim": "ssim"}
+    assert list(ranking.leaderboard.index) == ["mse", "ssim", "mae"]
+    assert ranking.leaderboard.loc["mae", ["rank/psnr", "rank/ssim"]].tolist() == [3, 3]
+    assert ranking.notes == (
+        f"{outcome} (1), cannot win: mae",
+        "mse is the champion by its losses alone; tied: ssim",
+    )
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_never_wins(value):
+    rows = {
+        "mae": {"psnr": value, "ssim": 0.9, "keypoints": 9.0},
+        "mse": {"psnr": 20.0, "ssim": 0.5, "keypoints": value},
+    }
+    ranking = rank(board(rows))
+    assert ranking.winners == {"psnr": "mse", "ssim": "mae", "keypoints": "mae"}
+    assert ranking.champion == "mse"  # mean ranks are equal and mae comes before mse
+    assert ranking.leaderboard.index[0] == "mse"
+    assert said(ranking, "without a finite score (2): mse (keypoints), mae (psnr)")
+
+
+def test_nobody_wins_where_nobody_can():
+    for scores in (
+        board(
+            {"mae": {"psnr": math.nan, "outcome": "ok"}, "mse": {"psnr": 20, "outcome": "failed"}}
+        ),
+        board({"mae": {"outcome": "failed"}}),
+        board({"noisy": {"psnr": 20.0, "ssim": 0.5, "baseline": True}}),
+        pd.DataFrame(),
+    ):
+        ranking = rank(scores)
+        assert ranking.champion is None
+        assert ranking.winners == {}
+        assert math.isnan(ranking.champion_mean_rank)
+        assert list(ranking.leaderboard.index) == list(scores.index)
+        assert said(ranking, "no champion")
+
+
+def test_keypoints_alone_make_a_winner_but_no_champion():
+    ranking = rank(board({"mae": {"keypoints": 5.0}, "mse": {"keypoints": 6.0}}))
+    assert ranking.winners == {"keypoints": "mse"}
+    assert ranking.champion is None
+    assert ranking.judged == ()
+
+
+def test_baselines_come_last_as_given_and_neither_win_nor_take_a_rank():
+    rows = {
+        "noisy": {"psnr": 20.0, "ssim": 0.5, "baseline": True},
+        "median-5": {"psnr": 40.0, "ssim": 0.4, "baseline": True},
+        "gaussian-1": {"psnr": 30.0, "ssim": 0.4, "baseline": True},
+        "mse": {"psnr": 25.0, "ssim": 0.6, "baseline": False},
+        "mae": {"psnr": 24.0, "ssim": 0.7, "baseline": math.nan},
+    }
+    ranking = rank(board(rows))
+    assert list(ranking.leaderboard.index) == ["mae", "mse", "noisy", "median-5", "gaussian-1"]
+    assert ranking.winners == {"psnr": "mse", "ssim": "mae"}
+    assert ranking.leaderboard["rank/psnr"].tolist()[:2] == [2, 1]
+    assert ranking.leaderboard["rank/psnr"].isna().tolist() == [False, False, True, True, True]
+    assert said(ranking, "better than mae in psnr: baseline median-5, gaussian-1")
+
+
+def test_the_champion_is_judged_without_keypoints_and_with_repeatability():
+    rows = {
+        "mae": {"psnr": 20.0, "ssim": 0.5, "keypoints": 999.0, "repeatability": 0.5},
+        "mse": {"psnr": 21.0, "ssim": 0.6, "keypoints": 1.0, "repeatability": 0.4},
+        "ssim": {"psnr": 20.5, "ssim": 0.55, "keypoints": 2.0, "repeatability": 0.6},
+    }
+    without = rank(board(rows).drop(columns="repeatability"))
+    assert (without.champion, without.champion_mean_rank) == ("mse", 1)
+    assert without.judged == ("psnr", "ssim")
+    ranking = rank(board(rows))  # mse ranks 1 1 3, ssim 2 2 1, mae 3 3 2
+    assert (ranking.champion, ranking.champion_mean_rank) == ("mse", 5 / 3)
+    assert ranking.judged == ("psnr", "ssim", "repeatability")
+    assert said(ranking, "mse is the champion by its losses alone; tied: ssim")
+
+
+def test_the_champion_is_judged_per_speed_where_speeds_are_told_apart():
+    # mae wins two of three speeds, mse the mean over them
+    rows = {
+        "mae": {"psnr/a": 21.0, "psnr/b": 21.0, "psnr/c": 10.0, "ssim": 0.5},
+        "mse": {"psnr/a": 20.0, "psnr/b": 20.0, "psnr/c": 20.0, "ssim": 0.5},
+    }
+    ranking = rank(board(rows))
+    assert ranking.judged == ("psnr/a", "psnr/b", "psnr/c", "ssim")
+    assert ranking.champion == "mae"
+    assert ranking.winners["psnr"] == "mse"
+    assert ranking.leaderboard.loc["mae", "psnr"] == pytest.approx(52 / 3, rel=1e-15)
+
+
+def test_a_direction_turns_a_metric_round():
+    rows = {"mae": {"psnr": 20.0, "ssim": 0.5}, "mse": {"psnr": 19.0, "ssim": 0.4}}
+    directions = {"psnr": True, "ssim": False}
+    assert rank(board(rows), directions=directions).winners == {"psnr": "mae", "ssim": "mse"}
+
+
+def test_a_mean_that_is_there_is_kept_and_a_missing_one_is_computed():
+    rows = {
+        "mae": {"psnr/a": 20.0, "psnr/b": 22.0, "psnr": 25.0},
+        "mse": {"psnr/a": 20.0, "psnr/b": 22.0},
+        "ssim": {"psnr/a": 20.0},
+    }
+    psnr = rank(board(rows)).leaderboard["psnr"]
+    assert (psnr["mae"], psnr["mse"]) == (25, 21)
+    assert math.isnan(psnr["ssim"])
+
+
+def test_worse_than_the_noisy_input_is_marked():
+    rows = {
+        "mae": {"psnr": 21.0, "ssim": 0.6},
+        "mse": {"psnr": 19.0, "ssim": 0.6},
+        "ssim": {"psnr": 20.0, "ssim": 0.4},
+        "perceptual": {"psnr": 19.0, "ssim": 0.4},
+        "noisy": {"psnr": 20.0, "ssim": 0.5, "baseline": True},
+        "median-5": {"psnr": 10.0, "ssim": 0.1, "baseline": True},
+    }
+    ranking = rank(board(rows))
+    assert ranking.leaderboard["worse_than_noisy"].to_dict() == {
+        "mae": "",
+        "mse": "psnr",
+        "ssim": "ssim",
+        "perceptual": "psnr, ssim",
+        "noisy": "",
+        "median-5": "",
+    }
+    assert said(ranking, "worse than the noisy input in psnr (2): ").endswith("mse, perceptual")
+    assert said(ranking, "worse than the noisy input in ssim (2): ").endswith("ssim, perceptual")
+    assert not rank(board(rows).drop("noisy")).leaderboard["worse_than_noisy"].any()
+
+
+def test_criteria_come_metric_by_metric_and_from_fast_to_slow():
+    given = ["ssim", "psnr/30us", "psnr/500ns", "cost", "psnr/2us", "keypoints/x", "psnr"]
+    table = pd.DataFrame([[1.0] * 7], columns=given, index=["mae"])
+    dwell = ["psnr/500ns", "psnr/2us", "psnr/30us"]
+    assert criteria_of(table) == ["psnr", *dwell, "ssim", "keypoints/x"]
+    names = ["psnr/spd10", "psnr/slow", "psnr/spd2.5", "psnr/spd2"]
+    table = pd.DataFrame([[1.0] * 4], columns=names)
+    assert criteria_of(table) == ["psnr/slow", "psnr/spd2", "psnr/spd2.5", "psnr/spd10"]
+
+
+def test_the_missing_are_named():
+    ranking = rank(PAPER.drop(["mae", "mse+ssim"]), expected=SUBSETS)
+    assert ranking.missing == ("mae", "mse+ssim")
+    assert said(ranking, "missing (2): mae, mse+ssim")
+
+
+def test_perceptual_networks_are_not_mixed_silently():
+    rows = {"perceptual": {"psnr": 20.0}, "mae+perceptual-random": {"psnr": 21.0}}
+    assert said(rank(board(rows)), "ranked together though their weights differ: perceptual, perc")
+    assert rank(board(rows).drop("perceptual")).notes == ()
+
+
+def test_two_rows_of_one_name_are_refused():
+    with pytest.raises(ValueError, match=r"one row per entrant.*mae"):
+        rank(pd.concat([PAPER, PAPER.loc[["mae"]]]))
+
+
+def test_the_scores_given_are_left_alone():
+    before = PAPER.copy(deep=True)
+    rank(PAPER)
+    pd.testing.assert_frame_equal(PAPER, before)

@@ -1,0 +1,131 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from lfranker.ranking.top_set import (
+    agreement,
+    attributions,
+    beats,
+    front,
+    intervals,
+    sentence,
+)
+from lfranker.statistics.score_array import ONE_REPEAT, cube_of
+
+WORTH = {"mae": 1.0, "mse": 0.4, "mae+mse": 1.5}
+
+
+def rows(places=12, repeats=1, noise=0.02, worth=WORTH, speeds=("s", "t")):
+    """Psnr is 20 + worth (+ 1 at t) and some luck; ssim reverses it."""
+    rng = np.random.default_rng(0)
+    made = []
+    for name, value in worth.items():
+        for place in range(places):
+            for repeat in range(repeats):
+                for speed in speeds:
+                    psnr = 20 + value + (speed == "t") + noise * rng.normal()
+                    made.append((name, f"f{place}", f"p{place}", repeat, speed, psnr, -value))
+    columns = ["name", "field", "place", "repeat", "speed", "psnr", "ssim"]
+    return pd.DataFrame(made, columns=columns)
+
+
+def test_a_cube_is_the_mean_over_speeds_of_every_place_and_repeat():
+    table = rows(places=4, repeats=2)
+    cube = cube_of(table, "psnr")
+    assert cube.names == tuple(WORTH)
+    assert cube.scores.shape == (3, 4, 2)
+    own = table[(table["name"] == "mse") & (table["place"] == "p2") & (table["repeat"] == 1)]
+    assert cube.scores[1, 2, 1] == pytest.approx(own["psnr"].mean())
+
+
+def test_the_best_of_a_cube_are_those_with_the_highest_means():
+    cube = cube_of(rows(), "psnr")
+    best = cube.best(2)
+    assert best.names == ("mae+mse", "mae")
+    assert np.array_equal(best.scores, cube.scores[[2, 0]])
+    assert cube.best(9).names == ("mae+mse", "mae", "mse")
+
+
+def test_fields_of_one_place_are_one():
+    table = rows(places=6)
+    table["place"] = table["place"].replace({"p1": "p0", "p2": "p0"})
+    cube = cube_of(table, "psnr")
+    assert cube.scores.shape == (3, 4, 1)
+    together = table[(table["name"] == "mae") & (table["place"] == "p0")]
+    assert cube.scores[0, 0, 0] == pytest.approx(together["psnr"].mean())
+
+
+def test_gaps_leave_out_the_entrant_and_too_little_gives_nothing():
+    table = rows()
+    table.loc[(table["name"] == "mse") & (table["field"] == "f3"), "psnr"] = np.inf
+    assert cube_of(table, "psnr").names == ("mae", "mae+mse")
+    assert cube_of(rows(places=2), "psnr") is None
+    assert cube_of(rows(worth={"mae": 1.0}), "psnr") is None
+
+
+def test_intervals_hold_the_truth_and_the_best_comes_first():
+    found = intervals(cube_of(rows(repeats=3), "psnr"), equivalence=0.1, seed=0)
+    assert list(found.index) == ["mae+mse", "mae", "mse"]
+    assert found["low"]["mae"] < 21.5 < found["high"]["mae"]
+    assert found["below_low"]["mae"] < 0.5 < found["below_high"]["mae"]
+    assert found["below_high"]["mae+mse"] == 0
+    assert found[["best_rank", "worst_rank"]].to_numpy().tolist() == [[1, 1], [2, 2], [3, 3]]
+    assert found["top"].tolist() == [True, False, False]
+    assert found["chance_of_best"].tolist() == [1, 0, 0]
+
+
+def test_sentences_say_what_the_intervals_are_about_and_what_is_missing():
+    once, more = (cube_of(rows(repeats=r), "psnr") for r in (1, 3))
+    assert ONE_REPEAT in sentence("psnr", once, 0.1, seed=0)
+    assert ONE_REPEAT not in sentence("psnr", more, 0.1, seed=0)
+    assert "fields" not in sentence("psnr", more, 0.1, seed=0)
+    close = cube_of(rows(worth={"mae": 1.0, "mse": 0.99}, noise=0.2), "psnr")
+    said = sentence("psnr", close, 0.1, seed=0)
+    assert "takes about" in said
+    assert "mae" in said
+    assert "mse" in said
+
+
+def test_agreement_and_front():
+    tau, w = agreement(rows(noise=0), ["psnr", "ssim"])
+    assert tau.loc["psnr", "ssim"] == -1
+    assert w == {"psnr": 1, "ssim": 1}
+    assert agreement(rows(speeds=("s",)), ["psnr"])[1] == {}
+    assert front(rows(), ["psnr", "ssim"]) == sorted(WORTH)
+    assert front(rows(), ["psnr"]) == ["mae+mse"]
+
+
+def test_attributions_have_intervals_about_the_truth():
+    """v: none 15, mae 21.5, mse 20.9, both 22 (means over the two speeds)."""
+    cube = cube_of(rows(repeats=3), "psnr")
+    table = attributions(cube, np.full((12, 3), 15.0), seed=0)
+    truth = {
+        ("mean effect", "mae"): 1.1, ("mean effect", "mse"): 0.5,
+        ("Shapley value", "mae"): (6.5 + 1.1) / 2, ("Shapley value", "mse"): (5.9 + 0.5) / 2,
+        ("interaction", "mae and mse"): 22 - 21.5 - 20.9 + 15,
+    }  # fmt: skip
+    assert [(row.kind, row.losses) for row in table.itertuples()] == list(truth)
+    for row, expected in zip(table.itertuples(), truth.values(), strict=True):
+        assert row.low < expected < row.high
+        assert row.high - row.low < 0.1
+    assert table["pairs"].dropna().tolist() == [1, 1]
+
+
+def test_without_a_subset_or_the_noisy_input_only_mean_effects_are_left():
+    whole, gap = cube_of(rows(), "psnr"), cube_of(rows(worth={"mae": 1.0, "mae+mse": 1.5}), "psnr")
+    assert attributions(whole, None, 0)[["kind", "losses"]].to_numpy().tolist() == [
+        ["mean effect", "mae"],
+        ["mean effect", "mse"],
+    ]
+    left = attributions(gap, np.zeros((12, 1)), 0)
+    assert left[["losses", "pairs"]].to_numpy().tolist() == [["mse", 1]]
+    assert left["value"].item() == pytest.approx(0.5, abs=0.05)
+    assert attributions(cube_of(rows(worth={"mae": 1.0, "mse": 0.4}), "psnr"), None, 0).empty
+
+
+def test_chances_of_beating_are_one_for_the_far_better_and_add_up():
+    table = beats(cube_of(rows(), "psnr"), seed=0)
+    assert table.loc["mae", "mse"] == 1
+    assert table.loc["mse", "mae+mse"] == 0
+    assert np.allclose(table + table.T, 1)
+    assert np.allclose(np.diag(table), 0.5)

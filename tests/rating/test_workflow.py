@@ -1,0 +1,247 @@
+"""Sheets of a power set, rated by what they show, and ranked: through the store."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import PIL.Image
+import pytest
+from click.testing import CliRunner
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from numpy.typing import NDArray
+from tracked import SCANS, give_model, make_child, make_parent
+
+from entrypoints.rank import main
+from lfranker.denoiser.tiling import denoise
+from lfranker.evaluation.baselines import BASELINES
+from lfranker.images.image_strips import GAP, TITLE, strip
+from lfranker.publishing.ranking_run import rank_power_set
+from lfranker.rating.sheets import SheetConfig
+from lfranker.rating.workflow import make_sheets, take_ratings
+from lfranker.scans.registration import Transform
+from lfranker.scans.scan_set import Record, ScanSet, pair_files, write_manifest
+from lfranker.tracking.models import load_network
+from lfranker.tracking.power_set import SCAN_SET, find_parent
+from lfranker.tracking.runs import TAG, set_tags
+
+SPEEDS = ("spd2", "spd5")
+GRADES = {"mae": {"spd2": 3, "spd5": 5}, "mse": {"spd2": 2, "spd5": 2}}
+GRADES |= {"noisy": {"spd2": 1, "spd5": 1}, "gaussian-1": {"spd2": 4, "spd5": 4}}
+CONFIG = SheetConfig(sheets=6, shown=2, repeated=1)
+
+
+def make_scans(cache: Path, digest: str = SCANS) -> ScanSet:
+    """Three fields of 48 x 48 px at two speeds, as if they had been registered."""
+    folder, rng = cache / "scans" / digest[:16], np.random.default_rng(0)
+    folder.mkdir(parents=True)
+    records = []
+    for field in ("f", "g", "h"):
+        clean = rng.random((48, 48), dtype=np.float32)
+        for speed in SPEEDS:
+            name = f"{field}-{speed}"
+            noisy = clean + rng.normal(0, 0.1, clean.shape).astype(np.float32)
+            arrays = (noisy, clean, np.ones(clean.shape, bool))
+            for file, array in zip(pair_files(name), arrays, strict=True):
+                np.save(folder / file, array)
+            np.save(folder / f"{field}.npy", clean)
+            records.append(Record(field, speed, Transform(), name, f"{field}.npy", field))
+    scans = ScanSet(
+        folder=folder, target="spd8", speeds=SPEEDS, fields=("f", "g", "h"), simulated=False,
+        digest=digest, plan=(), warnings=(), excluded=(), records=tuple(records),
+    )  # fmt: skip
+    write_manifest(scans)
+    return scans
+
+
+def make_power_set() -> tuple[Run, dict[str, Run]]:
+    """Two subsets with models of their own, one without, one collapsed, and three baselines."""
+    parent = make_parent("mae,mse,ssim")
+    runs = {
+        name: make_child(parent, name, {"psnr": psnr, "ssim": 0.5}, **tags)
+        for name, psnr, tags in (
+            ("mae", 20.0, {}),
+            ("mse", 21.0, {}),
+            ("ssim", 30.0, {}),
+            ("mae+mse", 31.0, {"outcome": "collapsed"}),
+        )
+    }
+    for name in ("mae", "mse", "mae+mse"):
+        give_model(runs[name])
+    for name, psnr in (("noisy", 15.0), ("gaussian-1", 18.0), ("gaussian-2", 17.0)):
+        runs[name] = make_child(parent, "", {"psnr": psnr}, baseline=name)
+        MlflowClient().delete_tag(runs[name].info.run_id, TAG + "losses")
+    return parent, runs
+
+
+def metrics_of(run: Run) -> dict[str, float]:
+    found = MlflowClient().get_run(run.info.run_id).data.metrics
+    return {name: value for name, value in found.items() if "visual" in name}
+
+
+def panels_of(file: Path, count: int) -> list[NDArray[np.uint8]]:
+    """What is drawn as A, B, ... of a sheet with one row."""
+    picture = np.asarray(PIL.Image.open(file))[TITLE + TITLE :, :, 0]
+    return [picture[:384, GAP + at * (384 + GAP) :][:, :384] for at in range(1, count + 1)]
+
+
+def rate_by_eye(folder: Path, scans: ScanSet, runs: dict[str, Run]) -> pd.DataFrame:
+    """The table filled in with GRADES by looking which output the panel is; and at which speed."""
+    networks, seen = {}, {}
+    for name in ("mae", "mse"):
+        model = MlflowClient().get_run(runs[name].info.run_id).data.tags[TAG + "model"]
+        networks[name] = load_network(f"models:/{model}")
+    for pair in scans:
+        outputs = {name: denoise(network, pair.noisy) for name, network in networks.items()}
+        outputs |= {name: BASELINES[name](pair.noisy) for name in ("noisy", "gaussian-1")}
+        for name, output in outputs.items():
+            drawn = np.asarray(strip({"a": output, "clean": pair.clean}))[TITLE:, GAP:, 0]
+            seen[drawn[:384, :384].tobytes()] = name, pair.field, pair.speed
+    table = pd.read_csv(folder / "ratings.csv", dtype=str, keep_default_na=False)
+    for sheet, rows in table.groupby("sheet"):
+        panels = panels_of(folder / f"{sheet}.png", len(rows))
+        for at, panel in zip(rows.index, panels, strict=True):
+            name, field, speed = seen[panel.tobytes()]
+            table.loc[at, ["name", "field", "speed"]] = name, field, speed
+            table.loc[at, "rating"] = str(GRADES[name][speed])
+    return table
+
+
+def save(table: pd.DataFrame, file: Path, rater: str) -> Path:
+    table.assign(rater=rater)[["sheet", "panel", "rater", "rating"]].to_csv(file, index=False)
+    return file
+
+
+def command(*words: object, exit_code: int = 0) -> str:
+    done = CliRunner().invoke(main, list(map(str, words)))
+    assert done.exit_code == exit_code, done.output
+    return done.output
+
+
+def test_what_cannot_be_asked_for_is_refused(store: Path) -> None:
+    both = command("--contact-sheet", "new", "--ratings", store, exit_code=2)
+    assert "give --contact-sheet first" in both
+    assert "shown is 1" in command("--contact-sheet", "new", "--shown", 1, exit_code=2)
+    assert "nowhere" in command("--ratings", "nowhere", exit_code=2)
+
+
+def test_panels_rated_by_what_they_show_give_each_subset_its_own_rating(store: Path) -> None:
+    scans = make_scans(store / "cache")
+    parent, runs = make_power_set()
+    folder = store / "sheets"
+    command("--contact-sheet", folder, "--cache", "cache", "--sheets", 6, "--shown", 2)
+
+    texts = (folder / "ratings.csv").read_text() + (folder / "INSTRUCTIONS.txt").read_text()
+    texts += "".join(file.name for file in folder.iterdir())
+    assert not any(name in texts for name in ("mae", "mse", "gaussian", *SPEEDS, "key"))
+    assert all(PIL.Image.open(file).info == {} for file in folder.glob("*.png")), "no metadata"
+    assert {file.suffix for file in folder.iterdir()} == {".png", ".csv", ".txt"}
+
+    table = rate_by_eye(folder, scans, runs)
+    assert sorted(table["name"].unique()) == sorted(GRADES), "no collapsed one, none without model"
+    assert len(table) == 7 * 4
+    assert set(table.groupby("sheet")["field"].nunique()) == {1}
+    assert len(table[["field", "speed"]].drop_duplicates()) == 6
+    orders = table.groupby("sheet")["name"].agg(tuple)
+    assert orders.nunique() > 1
+
+    anna = save(table, store / "anna.csv", "anna")
+    assert "28 ratings read, 28 of them new" in command("--ratings", anna)
+    assert metrics_of(runs["mae"]) == {"visual": 4.0, "visual/spd2": 3.0, "visual/spd5": 5.0}
+    assert metrics_of(runs["mse"])["visual"] == 2.0
+    assert metrics_of(runs["gaussian-1"])["visual"] == 4.0
+    assert metrics_of(runs["noisy"])["visual"] == 1.0
+    assert metrics_of(runs["ssim"]) == metrics_of(runs["gaussian-2"]) == {}
+
+    report = rank_power_set(None, "m")
+    assert report.ranking.winners["visual"] == report.ranking.winners["visual/spd2"] == "mae"
+    assert report.ranking.champion == "ssim", "the eye does not choose the champion"
+    assert pd.isna(report.ranking.leaderboard.loc["ssim", "rank/visual"]), "it was not shown"
+    assert any("One rater" in said for said in report.notices)
+    assert not any("visual" in note for note in report.ranking.notes)
+
+    check_another_rater(store, parent, runs, table)
+
+
+def check_another_rater(
+    store: Path, parent: Run, runs: dict[str, Run], table: pd.DataFrame
+) -> None:
+    client, run_id = MlflowClient(), parent.info.run_id
+    before = len(client.get_metric_history(runs["mae"].info.run_id, "visual"))
+    again = take_ratings(run_id, None, store / "anna.csv")
+    assert again[0].endswith("28 ratings read, 0 of them new")
+    assert len(client.get_metric_history(runs["mae"].info.run_id, "visual")) == before
+
+    both = store / "both"
+    both.mkdir()
+    table.loc[table["name"] == "mae", "rating"] = "1"
+    save(table, both / "ben.csv", "ben")
+    assert take_ratings(run_id, None, both)[0].endswith("28 of them new")
+    assert metrics_of(runs["mae"]) == {"visual": 2.5, "visual/spd2": 2.0, "visual/spd5": 3.0}
+    report = rank_power_set(run_id, "m")
+    assert any("Krippendorff's alpha of 2 raters" in said for said in report.notices)
+    written = json.loads(
+        Path(client.download_artifacts(run_id, "ranking/ranking.json")).read_text()
+    )
+    assert any("Krippendorff" in said for said in written["evidence"])
+    assert [row["rater"] for row in written["tables"]["visual-raters"]] == ["anna", "ben"]
+    page = Path(client.download_artifacts(run_id, "ranking/ranking.html")).read_text()
+    assert "Krippendorff" in page
+    assert "people&#x27;s eyes" not in page
+
+
+def test_ratings_that_do_not_belong_here_are_refused_and_nothing_is_kept(store: Path) -> None:
+    make_scans(store / "cache")
+    parent, runs = make_power_set()
+    key = make_sheets(None, None, store / "cache", store / "sheets", CONFIG)
+    table = pd.read_csv(store / "sheets" / "ratings.csv", dtype=str).assign(rating="3")
+    foreign = table.assign(sheet=table["sheet"].str.replace(key.id, "00000000"))
+    with pytest.raises(ValueError, match=r"foreign\.csv, line 2: sheet-00000000-01 is no sheet of"):
+        take_ratings(None, None, save(foreign, store / "foreign.csv", "anna"))
+    with pytest.raises(ValueError, match=r"part\.csv: 'anna' has not rated 1 of 28"):
+        take_ratings(None, None, save(table.iloc[1:], store / "part.csv", "anna"))
+    set_tags(parent.info.run_id, {SCAN_SET + "fedcba98": "real"})
+    with pytest.raises(ValueError, match=r"shows scans 01234567, not fedcba98"):
+        take_ratings(None, "fedc", save(table, store / "whole.csv", "anna"))
+    assert metrics_of(runs["mae"]) == {}
+    kept = MlflowClient().list_artifacts(parent.info.run_id, f"visual/{key.id}")
+    assert [item.path for item in kept] == [f"visual/{key.id}/key.json"]
+    report = rank_power_set(None, "m")
+    assert "visual" not in report.ranking.leaderboard
+    html = MlflowClient().download_artifacts(parent.info.run_id, "ranking/ranking.html")
+    assert "<code>rank -P contact_sheet=FOLDER</code>" in Path(html).read_text()
+
+
+def test_ratings_on_other_scans_have_other_names(store: Path) -> None:
+    other = "fedcba9876543210"
+    scans = make_scans(store / "cache", other)
+    parent, runs = make_power_set()
+    set_tags(parent.info.run_id, {SCAN_SET + other: "real"})
+    for name, psnr in (("mae", 9.0), ("mse", 8.0), ("noisy", 5.0), ("gaussian-1", 6.0)):
+        MlflowClient().log_metric(runs[name].info.run_id, "fedcba98.psnr", psnr)
+    make_sheets(None, "fedc", store / "cache", store / "sheets", CONFIG)
+    table = rate_by_eye(store / "sheets", scans, runs)
+    take_ratings(None, "fedc", save(table, store / "anna.csv", "anna"))
+    assert metrics_of(runs["mae"])["fedcba98.visual"] == 4.0
+    assert "visual" not in metrics_of(runs["mae"])
+    assert rank_power_set(None, "m", "fedc").ranking.winners["visual"] == "mae"
+    assert "visual" not in rank_power_set(None, "m").ranking.winners
+
+
+def test_what_sheets_need_and_is_not_there_is_said_before_anything_is_written(store: Path) -> None:
+    parent, _ = make_power_set()
+    with pytest.raises(ValueError, match=r"--cache .*01234567.* evaluate -P parent="):
+        make_sheets(None, None, store / "cache", store / "sheets", CONFIG)
+    make_scans(store / "cache")
+    (store / "full").mkdir()
+    (store / "full" / "mine").write_text("")
+    with pytest.raises(ValueError, match="full is there already"):
+        make_sheets(None, None, store / "cache", store / "full", CONFIG)
+    alone = make_parent("mse")
+    set_tags(alone.info.run_id, {TAG + "powerset": "alone"})
+    make_child(find_parent(alone.info.run_id), "mse", {"psnr": 1.0}, powerset="alone")
+    with pytest.raises(ValueError, match="has 0 subsets that are ok and have a logged model"):
+        make_sheets(alone.info.run_id, None, store / "cache", store / "sheets", CONFIG)
+    assert not (store / "sheets").exists()
+    assert MlflowClient().list_artifacts(parent.info.run_id, "visual") == []

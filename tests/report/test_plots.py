@@ -1,0 +1,89 @@
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from svg import texts
+
+from lfranker.noise.fit import Fit
+from lfranker.noise.profile import Estimate
+from lfranker.report.plots import (
+    REST,
+    TOP,
+    attribution_plot,
+    critical_difference_plot,
+    heat_map,
+    interval_plot,
+    noise_level_plot,
+    pareto_plot,
+    rank_plot,
+)
+from lfranker.statistics.rank_tests import significance
+
+NAMES = ["mae+mse", "mae", "mse"]
+TABLE = pd.DataFrame(
+    {"low": [29.0, 28, 20], "mean": [30.0, 29, 21], "high": [31.0, 30, 22],
+     "best_rank": [1, 1, 3], "worst_rank": [2, 2, 3], "top": [True, True, False]},
+    index=NAMES,
+)  # fmt: skip
+BOARD = pd.DataFrame(
+    {"psnr": [30.0, 29, 28, 22], "ssim": [0.8, 0.9, 0.7, 0.4], "baseline": [False] * 3 + [True]},
+    index=[*NAMES, "noisy"],
+)
+EFFECTS = pd.DataFrame(
+    {"kind": ["mean effect", "mean effect", "Shapley value"], "losses": ["mae", "mse", "mae"],
+     "value": [0.5, -0.2, 9.0], "low": [0.4, -0.3, 8.0], "high": [0.6, -0.1, 10.0]}
+)  # fmt: skip
+
+
+TESTS = significance(NAMES, np.array([[30.0, 29, 31], [29, 28, 30.5], [20, 21, 22]]))
+PLOTS = {
+    "differences": lambda: critical_difference_plot(TESTS, "PSNR (dB)"),
+    "intervals": lambda: interval_plot(TABLE, "PSNR (dB)"),
+    "ranks": lambda: rank_plot(TABLE, "PSNR (dB)"),
+    "heat": lambda: heat_map(pd.DataFrame(np.eye(3) + 1, NAMES, ["PSNR", "SSIM", "x"])),
+    "pareto": lambda: pareto_plot(BOARD, "psnr", "ssim", NAMES[:2], ("PSNR", "SSIM")),
+    "effects": lambda: attribution_plot(EFFECTS, "PSNR (dB)"),
+}
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_a_plot_is_svg_with_words_and_the_same_twice(name):
+    svg = PLOTS[name]()
+    assert svg == PLOTS[name]()
+    expected = NAMES if name != "effects" else ["mae", "mse"]
+    words = {word for text in texts(svg) for word in text.split()}
+    assert set(expected[:2]) <= words
+
+
+def test_the_top_set_has_a_colour_of_its_own():
+    svg = PLOTS["intervals"]()
+    assert len(re.findall(TOP.lower(), svg)) > len(re.findall(REST.lower(), svg)) > 0
+    alone = interval_plot(TABLE.assign(top=False), "PSNR (dB)")
+    assert TOP.lower() not in alone
+
+
+def test_ranks_stand_in_the_cells():
+    ranks = pd.DataFrame({"PSNR": [1, 2.5, 2.5], "SSIM": [np.nan, 1, 2]}, index=NAMES)
+    found = texts(heat_map(ranks))
+    assert found.count("2.5") == 2
+    assert "-" in found
+
+
+def test_only_the_front_is_named_and_only_mean_effects_are_bars():
+    assert "mse" not in texts(PLOTS["pareto"]())
+    assert len([t for t in texts(PLOTS["effects"]()) if t in ("mae", "mse")]) == 2
+
+
+def test_noise_levels_show_scans_fit_and_made_noise() -> None:
+    levels = np.array([0.1, 0.4, 0.7])
+    estimates = {"gamma": 0.02, "sigma": 0.01, "black": 0.05}
+    fit = Fit(
+        {name: Estimate(value, value, value) for name, value in estimates.items()},
+        levels, 0.02 * (levels - 0.05) + 1e-4, np.full(3, 1e-4), 9, 5000,
+    )  # fmt: skip
+    alone, both = noise_level_plot(fit, None, "spd2"), noise_level_plot(fit, fit, "spd2")
+    for text in ("spd2", "fit, peak 50 counts", "scans, 95 % interval"):
+        assert text in alone
+    assert "noise made from the fit" in both
+    assert "noise made from the fit" not in alone

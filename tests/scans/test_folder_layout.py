@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+from mlflow.utils.validation import _validate_metric_name
+
+from lfranker.images.image_file import write_image
+from lfranker.microscopes.scan_speed import by_speed
+from lfranker.scans.folder_layout import choose_target, match_fields, scan_plan
+
+
+def folder(path, names):
+    for name in names:
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        write_image(path / name, np.zeros((4, 4), np.float32), np.dtype(np.uint8), 255)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["30us", "1ms", "100ns", "2 µs"], ["100ns", "2 µs", "30us", "1ms"]),
+        (["2 μs", "0,5us", "1s", "900 ns"], ["0,5us", "900 ns", "2 μs", "1s"]),
+        (["spd10", "spd8", "spd2"], ["spd2", "spd8", "spd10"]),
+        (["spd10", "spd8", "slow"], ["slow", "spd10", "spd8"]),
+        (["100ns", "30us", "spd2"], ["100ns", "30us", "spd2"]),
+    ],
+)
+def test_speeds_go_from_fast_to_slow(names, expected):
+    assert by_speed(names) == expected
+
+
+def test_fields_are_called_by_their_path_below_the_speed(tmp_path):
+    made = folder(tmp_path, ["spd8/b/x.png", "spd8/a.png", "spd2/a.tif", "spd2/.hidden.png"])
+    (tmp_path / "notes").mkdir()
+    (tmp_path / ".cache").mkdir()
+    files = scan_plan(made).files
+    assert list(files) == ["spd2", "spd8"]
+    assert set(files["spd8"]) == {"a", "b/x"}
+    assert files["spd2"] == {"a": tmp_path / "spd2" / "a.tif"}
+
+
+def test_two_files_of_one_field_and_lone_speeds_are_errors(tmp_path):
+    with pytest.raises(ValueError, match=r"at least two.*"):
+        scan_plan(folder(tmp_path, ["spd2/a.png"]))
+    with pytest.raises(ValueError, match="missing"):
+        scan_plan(tmp_path / "missing")
+    with pytest.raises(ValueError, match=r"a\.tif.*a\.png"):
+        scan_plan(folder(tmp_path, ["spd3/a.png", "spd3/a.tif"]))
+
+
+@pytest.mark.parametrize("name", ["0,5us", "100ns (fast)", "a#1"])
+def test_speeds_that_scores_cannot_be_kept_by_are_refused_before_any_work(tmp_path, name):
+    with pytest.raises(ValueError, match=r"letters, digits"):
+        scan_plan(folder(tmp_path, [f"{name}/a.png", "spd8/a.png"]))
+
+
+def test_speeds_that_mlflow_takes_are_taken(tmp_path):
+    names = ["0.5us", "2 µs", "spd_2-b:c", "spd8"]
+    assert set(scan_plan(folder(tmp_path, [f"{name}/a.png" for name in names])).files) == set(names)
+    for name in names:
+        _validate_metric_name(f"psnr/{name}")  # MLflow's own check raises
+
+
+def test_the_target_is_given_or_the_slowest():
+    files = {"100ns": {}, "30us": {}}
+    assert choose_target(files, "100ns") == "100ns"
+    assert choose_target(files, None) == "30us"
+    with pytest.raises(ValueError, match=r"'40us'.*100ns.*30us"):
+        choose_target(files, "40us")
+    with pytest.raises(ValueError, match=r"None.*'fast', 'slow'"):
+        choose_target({"fast": {}, "slow": {}}, None)
+
+
+def test_what_has_no_counterpart_is_left_out_by_name(tmp_path):
+    path = tmp_path / "any"
+    names = {"spd2": "abd", "spd3": "a", "spd8": "abc"}
+    files = {speed: dict.fromkeys(fields, path) for speed, fields in names.items()}
+    matched, alone = match_fields(files, "spd8")
+    assert {speed: "".join(fields) for speed, fields in matched.items()} == {
+        "spd2": "ab",
+        "spd3": "a",
+        "spd8": "ab",
+    }
+    assert [str(exclusion) for exclusion in alone] == [
+        "c at spd8: left out, no scan at spd2 or spd3",
+        "d at spd2: left out, no scan at spd8",
+    ]
+    with pytest.raises(ValueError, match=r"spd2.*spd8"):
+        match_fields({"spd2": {"a": path}, "spd8": {"b": path}}, "spd8")

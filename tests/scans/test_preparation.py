@@ -1,0 +1,222 @@
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from lfranker.evaluation.scoring import of_noisy, score, summarise
+from lfranker.images.image_file import read_image, write_image
+from lfranker.scans.preparation import prepare_scans, read_scans
+from lfranker.scans.registration import register, warp
+from lfranker.scans.scan_set import MANIFEST
+
+BYTE = np.dtype(np.uint8)
+SHIFT = {"spd2": (3, -2), "spd3": (1, 4)}  # whole px, by which the noisy scans are cut elsewhere
+
+
+def specimen(seed):
+    blurred = gaussian_filter(np.random.default_rng(seed).normal(size=(180, 220)), 3)
+    return np.clip(0.5 + 0.15 * blurred / blurred.std(), 0, 1)
+
+
+def write_scans(folder, seeds, changed=None):
+    """Two noisy speeds and the clean spd8 of a field per seed; ``changed`` shows another field."""
+    for seed in seeds:
+        scans = {"spd8": specimen(seed)[10:-10, 10:-10]}
+        for speed, (down, right) in SHIFT.items():
+            shown = specimen(99 if (seed, speed) == changed else seed)
+            rng = np.random.default_rng([seed, down])
+            cut = shown[10 + down : 170 + down, 10 + right : 210 + right]
+            scans[speed] = cut + rng.normal(0, 0.05, cut.shape)
+        for speed, image in scans.items():
+            write_image(folder / speed / f"f{seed}.png", image.astype(np.float32), BYTE, 255)
+    return folder
+
+
+@pytest.fixture
+def source(tmp_path):
+    return write_scans(tmp_path / "source", [0, 1])
+
+
+@pytest.fixture
+def prepared(source, tmp_path):
+    return prepare_scans(source, "spd8", tmp_path / "cache")
+
+
+def test_pairs_hold_the_files_pixels_registered(prepared, source):
+    assert (prepared.target, prepared.speeds) == ("spd8", ("spd2", "spd3"))
+    assert (prepared.fields, len(prepared)) == (("f0", "f1"), 4)
+    assert not prepared.simulated
+    assert not prepared.notices
+    pairs = list(prepared)
+    assert [(p.field, p.speed) for p in pairs] == [
+        ("f0", "spd2"),
+        ("f0", "spd3"),
+        ("f1", "spd2"),
+        ("f1", "spd3"),
+    ]
+    for pair in pairs:
+        noisy, original = (
+            read_image(source / speed / f"{pair.field}.png").image for speed in (pair.speed, "spd8")
+        )
+        clean, mask = warp(original, register(noisy, original), noisy.shape)
+        for stored, expected in zip(
+            (pair.noisy, pair.clean, pair.mask, pair.original),
+            (noisy, clean, mask, original),
+            strict=True,
+        ):
+            assert stored.dtype == expected.dtype
+            assert np.array_equal(stored, expected)
+        assert pair.transform.shift == pytest.approx(SHIFT[pair.speed], abs=0.1)
+        truth = specimen(int(pair.field[1:]))[
+            10 + SHIFT[pair.speed][0] :, 10 + SHIFT[pair.speed][1] :
+        ][:160, :200]
+        assert np.abs(pair.clean - truth)[pair.mask].mean() < 0.01
+
+
+def test_the_table_has_a_row_per_pair(prepared):
+    table = prepared.table()
+    assert table[["field", "speed"]].to_numpy().tolist() == [[p.field, p.speed] for p in prepared]
+    assert table["shift_y"].tolist() == [p.transform.shift[0] for p in prepared]
+    assert table["scale_x"].tolist() == [p.transform.scale[1] for p in prepared]
+    assert table["residual"].tolist() == [p.transform.residual for p in prepared]
+
+
+def test_a_set_reads_back_as_it_was_wherever_it_is_moved(prepared, tmp_path):
+    moved = shutil.copytree(prepared.folder, tmp_path / "elsewhere")
+    again = read_scans(moved)
+    assert again.folder == moved
+    assert {**vars(again), "folder": 0} == {**vars(prepared), "folder": 0}
+    assert len(list(again)) == 4
+
+
+def test_a_set_is_reused_while_the_scans_are_the_same(prepared, source, tmp_path):
+    stamp = prepared.folder / MANIFEST
+    before = stamp.stat().st_mtime_ns
+    renamed = source.rename(tmp_path / "renamed")
+    assert prepare_scans(renamed, "spd8", prepared.folder.parent) == prepared
+    assert stamp.stat().st_mtime_ns == before
+    (prepared.folder / "0000-0-noisy.npy").unlink()
+    assert prepare_scans(renamed, "spd8", prepared.folder.parent) == prepared
+    assert stamp.stat().st_mtime_ns != before
+
+
+def test_other_scans_names_targets_or_markers_have_another_digest(prepared, source, tmp_path):
+    digests = {prepared.digest, prepare_scans(source, "spd3", prepared.folder.parent).digest}
+    (source / "simulated.json").write_text("{}")
+    simulated = prepare_scans(source, "spd8", prepared.folder.parent)
+    assert simulated.simulated
+    digests.add(simulated.digest)
+    (source / "simulated.json").unlink()
+    pixels = read_image(source / "spd2" / "f1.png").pixels
+    pixels[5, 5] = 1 - pixels[5, 5]
+    write_image(source / "spd2" / "f1.png", pixels, BYTE, 255)
+    digests.add(prepare_scans(source, "spd8", prepared.folder.parent).digest)
+    for speed in ("spd2", "spd3", "spd8"):
+        (source / speed / "f1.png").rename(source / speed / "g1.png")
+    digests.add(prepare_scans(source, "spd8", prepared.folder.parent).digest)
+    assert len(digests) == 5
+    assert len(list(prepared.folder.parent.iterdir())) == 5, "none replaces another"
+    assert read_scans(prepared.folder) == prepared
+    assert prepare_scans(source, "spd8", prepared.folder.parent).fields == ("f0", "g1")
+
+
+def test_a_pair_that_does_not_match_is_left_out_by_name(tmp_path):
+    source = write_scans(tmp_path / "source", [0, 1], changed=(1, "spd3"))
+    scans = prepare_scans(source, "spd8", tmp_path / "cache")
+    assert len(scans) == 3
+    (notice,) = scans.notices
+    assert "f1 at spd3" in notice
+    assert read_scans(scans.folder).notices == scans.notices
+
+
+def test_a_pair_of_which_one_is_out_of_focus_is_left_out_and_a_saturated_one_named(tmp_path):
+    source = write_scans(tmp_path / "source", [0, 1])
+    sharp = read_image(source / "spd3" / "f1.png").pixels
+    write_image(source / "spd3" / "f1.png", gaussian_filter(sharp, 4), BYTE, 255)
+    bright = read_image(source / "spd2" / "f0.png").pixels
+    bright[::4, ::4] = 1
+    write_image(source / "spd2" / "f0.png", bright, BYTE, 255)
+    scans = prepare_scans(source, "spd8", tmp_path / "cache")
+    assert len(scans) == 3
+    table = scans.exclusions()
+    assert table[["field", "speed"]].to_numpy().tolist() == [["f1", "spd3"]]
+    assert "out of focus" in table["reason"][0]
+    assert any("f0 at spd2: saturated" in warning for warning in scans.warnings)
+
+
+def test_a_flat_folder_is_grouped_by_its_names_and_the_plan_is_told(tmp_path):
+    source = write_scans(tmp_path / "source", [0, 1])
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for path in source.rglob("*.png"):
+        path.rename(flat / f"{path.stem}_{path.parent.name}.png")
+    scans = prepare_scans(flat, None, tmp_path / "cache")
+    assert (scans.target, scans.speeds, len(scans)) == ("spd8", ("spd2", "spd3"), 4)
+    assert len(scans.plan) == 3  # heading and a line per field
+    assert "f1_spd2.png" in scans.notices[2]
+
+
+def test_an_error_only_when_no_pair_is_left_and_then_nothing_stays(tmp_path):
+    source = write_scans(tmp_path / "source", [0], changed=(0, "spd3"))
+    shutil.rmtree(source / "spd2")
+    with pytest.raises(ValueError, match=r"no pair.*f0 at spd3"):
+        prepare_scans(source, "spd8", tmp_path / "cache")
+    assert not list((tmp_path / "cache").iterdir())
+
+
+def test_conversions_are_told_once_for_each_kind(source, tmp_path):
+    import cv2
+
+    for name in ("spd2/f0.png", "spd3/f1.png"):
+        gray = cv2.imread(str(source / name), cv2.IMREAD_GRAYSCALE)
+        gray[3, 3] ^= 1  # so that no other set is reused
+        cv2.imwrite(str(source / name), cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR))
+    (notice,) = prepare_scans(source, "spd8", tmp_path / "cache").notices
+    assert notice.startswith("2 scans: RGB")
+
+
+def test_somebody_elses_folder_is_not_replaced(prepared, source):
+    (prepared.folder / MANIFEST).unlink()
+    (prepared.folder / "thesis.tex").write_text("precious")
+    with pytest.raises(ValueError, match=rf"{prepared.folder}.*thesis\.tex"):
+        prepare_scans(source, "spd8", prepared.folder.parent)
+    assert (prepared.folder / "thesis.tex").exists()
+
+
+@pytest.mark.parametrize("broken", ["nothing", "json", "other json", "missing array"])
+def test_read_scans_refuses_what_is_not_a_set(prepared, broken):
+    if broken == "nothing":
+        (prepared.folder / MANIFEST).unlink()
+    elif broken == "missing array":
+        (prepared.folder / "0001-original.npy").unlink()
+    else:
+        text = "{" if broken == "json" else json.dumps({"records": [], "answer": 42})
+        (prepared.folder / MANIFEST).write_text(text)
+    with pytest.raises(ValueError, match=str(prepared.folder)):
+        read_scans(prepared.folder)
+
+
+@pytest.mark.skipif("LFRANKER_SEM_DATA" not in os.environ, reason="LFRANKER_SEM_DATA is not set")
+def test_raw_microscope_files_are_prepared_and_scored(tmp_path):
+    """Four of the fields as the microscope wrote them, data bar and green frame included."""
+    data = Path(os.environ["LFRANKER_SEM_DATA"]) / "scans"
+    for speed in ("100ns", "30us"):
+        (tmp_path / "in" / speed).mkdir(parents=True)
+        for number in (4, 9, 19, 21):
+            name = f"field_{number:03d}.tif"
+            shutil.copy(data / speed / name, tmp_path / "in" / speed / name)
+    scans = prepare_scans(tmp_path / "in", None, tmp_path / "cache")
+    assert (scans.target, scans.speeds, len(scans)) == ("30us", ("100ns",), 4)
+    assert scans.table()["residual"].max() < 0.5
+    assert all(min(pair.noisy.shape) > 430 for pair in scans)
+    noisy, blurred = (
+        summarise(score(of_noisy(denoiser), scans))
+        for denoiser in (lambda image: image, lambda image: gaussian_filter(image, 1.0))
+    )
+    assert 22 < noisy["psnr/100ns"] < 24
+    assert blurred["psnr"] > noisy["psnr"] + 5
+    assert blurred["keypoints"] < noisy["keypoints"]

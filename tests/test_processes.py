@@ -1,0 +1,146 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lfranker.processes import (
+    END_SIGNALS,
+    Job,
+    alive,
+    last_words,
+    run_jobs,
+    stop_between_steps,
+    terminate_as_interrupt,
+)
+
+
+def python(name: str, code: str, folder: Path) -> Job:
+    return Job(name, [sys.executable, "-c", code], folder / f"{name}.txt")
+
+
+def test_exit_codes_and_output_come_back(tmp_path: Path) -> None:
+    jobs = [
+        python("good", "print('fine')", tmp_path),
+        python("bad", "import sys; print('first'); sys.exit('the reason')", tmp_path),
+    ]
+    codes = {job.name: code for job, code in run_jobs(jobs, 2)}
+    assert codes == {"good": 0, "bad": 1}
+    assert last_words(tmp_path / "good.txt") == "fine"
+    assert last_words(tmp_path / "bad.txt") == "the reason"
+
+
+def test_no_more_than_asked_run_at_once(tmp_path: Path) -> None:
+    # each job counts the marks of the jobs that run beside it
+    code = (
+        f"import os, pathlib, time; p = pathlib.Path(r'{tmp_path}');"
+        "m = p / f'{os.getpid()}.mark'; m.touch(); time.sleep(.3);"
+        "print(len(list(p.glob('*.mark')))); m.unlink()"
+    )
+    list(run_jobs([python(str(n), code, tmp_path) for n in range(5)], 2))
+    seen = [int(last_words(tmp_path / f"{n}.txt")) for n in range(5)]
+    assert max(seen) == 2
+
+
+def test_leaving_the_loop_ends_the_processes(tmp_path: Path) -> None:
+    code = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    jobs = [python("quick", "pass", tmp_path), python("slow", code, tmp_path)]
+    running = run_jobs(jobs, 2)
+    next(running)
+    deadline = time.monotonic() + 20
+    while last_words(tmp_path / "slow.txt") == "no output" and time.monotonic() < deadline:
+        time.sleep(0.05)
+    pid = int(last_words(tmp_path / "slow.txt"))
+    assert alive(pid)
+    running.close()
+    assert not alive(pid)
+
+
+ORPHAN = """
+import os, sys, time
+sys.path.insert(0, {root!r})
+from lfranker.processes import orphaned
+print(orphaned(), flush=True)
+while not orphaned():
+    time.sleep(.05)
+print("orphan", flush=True)
+"""
+PARENT = """
+import pathlib, sys
+sys.path.insert(0, {root!r})
+from lfranker.processes import Job, run_jobs
+list(run_jobs([Job("o", [sys.executable, "-c", {code!r}], pathlib.Path({log!r}))], 1))
+"""
+
+
+def test_a_process_notices_that_its_parent_was_killed(tmp_path: Path) -> None:
+    root, log = str(Path(__file__).parents[1]), tmp_path / "log.txt"
+    code = PARENT.format(root=root, code=ORPHAN.format(root=root), log=str(log))
+    parent = subprocess.Popen([sys.executable, "-c", code])
+    wait_for(log, "False")
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    wait_for(log, "orphan")
+
+
+def wait_for(log: Path, word: str) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if last_words(log) == word:
+            return
+        time.sleep(0.05)
+    pytest.fail(f"{log} never said {word!r}, but {last_words(log)!r}")
+
+
+def test_ctrl_c_kill_and_a_closed_terminal_are_meant() -> None:
+    assert {signal.SIGINT, signal.SIGTERM, signal.SIGHUP} == set(END_SIGNALS)
+
+
+@pytest.mark.parametrize("number", END_SIGNALS)
+def test_a_signal_interrupts_inside_the_block_only(number: int) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), terminate_as_interrupt():
+        signal.raise_signal(number)
+    assert signal.getsignal(number) is before
+
+
+def interrupted(patience: float, cleanup: Callable[[], None]) -> None:
+    with terminate_as_interrupt(patience):
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            cleanup()
+
+
+def test_another_signal_does_not_tear_the_cleanup_until_patience_ends() -> None:
+    done: list[str] = []
+
+    def cleanup() -> None:
+        for number in END_SIGNALS:
+            signal.raise_signal(number)
+        done.append("cleaned")
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(60.0, cleanup)
+    assert done == ["cleaned"]
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(0.0, cleanup)
+    assert done == ["cleaned"], "out of patience, the second signal counts"
+
+
+@pytest.mark.parametrize("number", END_SIGNALS)
+def test_a_signal_between_steps_only_asks_until_patience_ends(number: int) -> None:
+    with stop_between_steps() as asked:
+        assert not asked()
+        os.kill(os.getpid(), number)
+        assert asked()
+        os.kill(os.getpid(), number)
+    with stop_between_steps(patience=0) as asked:
+        os.kill(os.getpid(), number)
+        assert asked()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)

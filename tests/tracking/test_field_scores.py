@@ -1,0 +1,143 @@
+"""What the scores of single fields tell beside their means."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from tracked import SCANS, make_child, make_parent
+
+from lfranker.publishing.ranking_run import rank_power_set
+from lfranker.tracking.field_scores import by_sample, field_scores
+from lfranker.tracking.power_set import gather
+from lfranker.tracking.runs import NOTE, TAG, create_child, log_metrics
+from lfranker.tracking.scores import scores
+
+
+def log_table(run: Run, psnr: list[float], samples: list[str]) -> None:
+    table = pd.DataFrame({"psnr": psnr, "ssim": [p / 100 for p in psnr], "sample": samples})
+    table = table.assign(field=[f"00{n}" for n in table.index], speed="100ns")
+    table["place"] = table["field"]
+    path = f"scores/scans-{SCANS[:8]}.csv"
+    MlflowClient().log_text(run.info.run_id, table.to_csv(index=False), path)
+
+
+@pytest.fixture
+def parent(store: Path) -> Run:
+    """Mae is better on gold and on the whole, mse on tin; tin has the fewer fields."""
+    parent = make_parent("mae,mse")
+    samples = ["gold"] * 4 + ["tin"] * 2
+    for name, psnr in {"mae": [24.0] * 4 + [20.0] * 2, "mse": [22.0] * 4 + [21.0] * 2}.items():
+        mean = sum(psnr) / 6
+        run = make_child(parent, name, {"psnr/100ns": mean, "ssim/100ns": mean / 100})
+        log_table(run, psnr, samples)
+    tags = {TAG + "powerset": "key", TAG + "baseline": "noisy"}
+    noisy = create_child(parent, "noisy", tags)
+    log_metrics(noisy.info.run_id, {"psnr/100ns": 19.0, "ssim/100ns": 0.19})
+    log_table(noisy, [19.0] * 6, samples)
+    MlflowClient().set_terminated(noisy.info.run_id, "FINISHED")
+    return MlflowClient().get_run(parent.info.run_id)
+
+
+def test_tables_of_all_runs_are_read_back(parent: Run) -> None:
+    rows = field_scores(gather(parent), SCANS, simulated=False)
+    assert len(rows) == 3 * 6
+    assert set(rows.loc[rows["baseline"], "name"]) == {"noisy"}
+    assert rows["field"].tolist()[:2] == ["000", "001"]  # names, not numbers
+    own = rows[(rows["name"] == "mae") & (rows["sample"] == "tin")]
+    assert own["psnr"].tolist() == [20, 20]
+    assert field_scores(
+        gather(parent), SCANS, simulated=True
+    ).empty  # they have tables of other names
+
+
+def test_repeats_are_told_apart(store: Path) -> None:
+    parent = make_parent("mae")
+    for repeat in (0, 1):
+        run = make_child(parent, "mae", {"psnr": 1.0}, repeat=str(repeat))
+        log_table(run, [20.0 + 2 * repeat, 30.0], ["", ""])
+    rows = field_scores(gather(parent), SCANS, simulated=False)
+    repeats = rows.groupby("repeat")["psnr"].apply(list).to_dict()
+    assert repeats == {0: [20, 30], 1: [22, 30]}
+
+
+def test_each_sample_group_has_a_leaderboard_with_baselines(parent: Run) -> None:
+    samples = by_sample(field_scores(gather(parent), SCANS, simulated=False))
+    assert {name: own.champion for name, own in samples.items()} == {"gold": "mae", "tin": "mse"}
+    assert samples["tin"].leaderboard["psnr/100ns"].to_dict() == {"mse": 21, "mae": 20, "noisy": 19}
+    rows = field_scores(gather(parent), SCANS, simulated=False)
+    assert by_sample(rows[rows["sample"] == "tin"]) == {}
+
+
+def test_rank_tells_of_samples_and_of_luck(parent: Run) -> None:
+    report = rank_power_set(parent.info.run_id, "lfranker")
+    assert report.ranking.champion == "mae"
+    said = "\n".join(report.notices)
+    assert "Champions by sample group: gold: mae, tin: mse." in said
+    assert "Chosen on random halves of the 6 places: mae " in said
+    assert "Sample group tin" in report.markdown
+    client, run_id = MlflowClient(), parent.info.run_id
+    for folder, names in {
+        "ranking/samples": {"gold.csv", "tin.csv"},
+        "ranking": {
+            "selection.csv",
+            "regret.csv",
+            "leaderboard.csv",
+            "agreement.csv",
+            "intervals-psnr.csv",
+            "intervals-ssim.csv",
+        },
+    }.items():
+        found = {Path(item.path).name for item in client.list_artifacts(run_id, folder)}
+        assert names <= found
+    note = client.get_run(run_id).data.tags[NOTE]
+    assert "Champions by sample group" in note
+    assert "Chosen on random halves" in note
+    assert "of these trained models, not of the losses" in note
+    assert "Pareto front" in note
+
+
+def test_what_cannot_win_the_ranking_wins_no_sample_either(parent: Run) -> None:
+    """A collapsed run with high scores, one that nobody asked for, and a gap in one field."""
+    for name, tags in (("mse", {"outcome": "collapsed"}), ("ssim", {})):
+        run = make_child(parent, name, {"psnr/100ns": 99.0, "ssim/100ns": 0.99}, **tags)
+        log_table(run, [99.0] * 6, ["gold"] * 4 + ["tin"] * 2)
+    rows = field_scores(gather(parent), SCANS, simulated=False)
+    assert set(rows["name"]) == {"mae", "noisy"}
+    report = rank_power_set(parent.info.run_id, "lfranker")
+    assert "gold: mae, tin: mae" in "\n".join(report.notices)
+
+
+def test_a_gap_in_one_field_is_not_averaged_over(parent: Run) -> None:
+    rows = field_scores(gather(parent), SCANS, simulated=False)
+    rows.loc[(rows["name"] == "mse") & (rows["field"] == "005"), "psnr"] = float("nan")
+    assert by_sample(rows)["tin"].champion == "mae"
+
+
+def test_a_sample_may_be_called_na(store: Path) -> None:
+    parent = make_parent("mae")
+    run = make_child(parent, "mae", {"psnr": 1.0})
+    log_table(run, [20.0, float("nan")], ["NA", "None"])
+    rows = field_scores(gather(parent), SCANS, simulated=False)
+    assert rows["sample"].tolist() == ["NA", "None"]
+    assert rows["psnr"].isna().tolist() == [False, True]
+
+
+def test_a_killed_baseline_is_none(parent: Run) -> None:
+    tags = {TAG + "powerset": "key", TAG + "baseline": "noisy"}
+    killed = create_child(parent, "noisy", tags)
+    log_metrics(killed.info.run_id, {"psnr/100ns": 99.0})
+    MlflowClient().set_terminated(killed.info.run_id, "KILLED")
+    board = scores(gather(parent), SCANS)
+    assert board.loc["noisy", "psnr/100ns"] == 19
+    assert board.loc["noisy", "outcome"] == "ok"
+
+
+def test_metrics_alone_are_ranked_without_fields(store: Path) -> None:
+    parent = make_parent("mae,mse")
+    for name, psnr in (("mae", 20.0), ("mse", 21.0)):
+        make_child(parent, name, {"psnr/100ns": psnr, "ssim/100ns": psnr / 100})
+    report = rank_power_set(parent.info.run_id, "lfranker")
+    assert report.ranking.champion == "mse"
+    assert not any("halves" in notice for notice in report.notices)

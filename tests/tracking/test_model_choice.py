@@ -1,0 +1,88 @@
+"""Which registered model is taken for a scan."""
+
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from tracked import give_model, make_child, make_parent
+
+from lfranker.microscopes.reading import ScanMetadata
+from lfranker.publishing.ranking_run import rank_power_set
+from lfranker.tracking.model_choice import choose_model, named_model
+
+
+def exposed(seconds):
+    return ScanMetadata(dwell_time=1e-9, exposure=seconds)  # it is the exposure that counts
+
+
+@pytest.fixture
+def registered(store: Path) -> dict[str, str]:
+    """Version by speed: mae wins at 100 ns and over all, mse at 1.5 us and at spd5."""
+    parent = make_parent("mae,mse")
+    scores = {"mae": (30, 20, 20), "mse": (20, 22, 22)}
+    for name, (fast, slow, zeiss) in scores.items():
+        metrics = {"psnr/100ns": fast, "psnr/1.5us": slow, "psnr/spd5": zeiss, "psnr": fast}
+        run = make_child(parent, name, {**metrics, "ssim": fast / 100})
+        give_model(run)
+    rank_power_set(parent.info.run_id, "lfranker")
+    client = MlflowClient()
+    aliases = ("best-psnr-100ns", "best-psnr-1-5us", "best-psnr-spd5", "champion")
+    return {a: client.get_model_version_by_alias("lfranker", a).version for a in aliases}
+
+
+def test_the_winner_at_the_scans_own_or_nearest_speed(registered: dict[str, str]) -> None:
+    cases = [
+        (exposed(100e-9), "best-psnr-100ns", "scanned at 100ns"),
+        (exposed(300e-9), "best-psnr-100ns", "scanned at 300ns, nearest to 100ns"),
+        (exposed(500e-9), "best-psnr-1-5us", "scanned at 500ns, nearest to 1.5us"),
+        (exposed(1.5e-6), "best-psnr-1-5us", "scanned at 1.5us"),
+        (ScanMetadata(scan_speed="7"), "best-psnr-spd5", "scanned at spd7, nearest to spd5"),
+    ]
+    for scan, alias, reason in cases:
+        choice = choose_model("lfranker", "psnr", scan)
+        assert choice.uri == f"models:/lfranker/{registered[alias]}", scan
+        assert choice.reason == reason
+        assert alias in choice.model
+    assert registered["best-psnr-100ns"] != registered["best-psnr-1-5us"]
+
+
+def test_the_champion_where_speeds_say_nothing(registered: dict[str, str]) -> None:
+    champion = f"models:/lfranker/{registered['champion']}"
+    silent = choose_model("lfranker", "psnr", ScanMetadata())
+    assert (silent.uri, silent.reason) == (champion, "the file does not say its scan speed")
+    other = choose_model("lfranker", "ssim", exposed(100e-9))
+    assert (other.uri, other.reason) == (
+        champion, "scanned at 100ns, winners are known at none"
+    )  # fmt: skip
+    word = choose_model("lfranker", "psnr", ScanMetadata(scan_speed="Slow3"))
+    assert word.uri == champion
+    assert word.reason == "scanned at Slow3, winners are known at 1.5us, 100ns, spd5"
+
+
+def test_winners_on_simulated_scans_step_back_behind_a_real_champion(store: Path) -> None:
+    """The demo leaves a winner at spd3; then a power set on real scans at 100 ns is ranked."""
+    for losses, kind, speed in (("mae", "simulated", "spd3"), ("mse", "real", "100ns")):
+        parent = make_parent(losses, kind)
+        run = make_child(parent, losses, {f"psnr/{speed}": 20.0, f"ssim/{speed}": 0.2})
+        give_model(run)
+        rank_power_set(parent.info.run_id, "lfranker")
+        zeiss = choose_model("lfranker", "psnr", ScanMetadata(scan_speed="3"))
+        own = MlflowClient().search_model_versions(f"run_id = '{run.info.run_id}'")
+        assert zeiss.uri == f"models:/lfranker/{own[0].version}"
+    assert zeiss.reason == "scanned at spd3, winners are known at 100ns"
+
+
+def test_a_named_model_is_told_by_its_version(registered: dict[str, str]) -> None:
+    choice = named_model("models:/lfranker@champion")
+    assert choice.uri == f"models:/lfranker/{registered['champion']}"
+    assert "alias champion, losses mae, run " in choice.model
+    assert named_model(choice.uri).uri == choice.uri
+    assert named_model("some/folder").model == "some/folder"
+
+
+def test_nothing_registered_says_what_to_do(store: Path) -> None:
+    with pytest.raises(ValueError, match="'lfranker': rank a power set first"):
+        choose_model("lfranker", "psnr", ScanMetadata())
+    for uri in ("models:/lfranker@champion", "models:/lfranker/3"):
+        with pytest.raises(ValueError, match="no model at 'models:/lfranker"):
+            named_model(uri)

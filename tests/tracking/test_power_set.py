@@ -1,0 +1,204 @@
+"""Queries and rankings against a real tracking store."""
+
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from tracked import SCANS, make_child, make_parent
+
+from lfranker.losses.subsets import SubsetRule
+from lfranker.publishing import note_and_marks as marks
+from lfranker.publishing.ranking_run import rank_power_set
+from lfranker.tracking.power_set import SCAN_SET, SUBSETS, expected, find_parent, find_run, gather
+from lfranker.tracking.runs import NOTE, TAG, log_metrics, set_tags
+from lfranker.tracking.scores import scores
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+def make_paper(parent: Run) -> None:
+    table = pd.read_csv(GOLDEN / "paper_tables.csv", index_col="losses")
+    for losses, row in table.iterrows():
+        make_child(parent, str(losses), {str(name): float(v) for name, v in row.items()})
+
+
+def test_the_papers_tables_logged_as_runs_give_the_papers_winners(store: Path) -> None:
+    parent = make_parent()
+    make_paper(parent)
+    report = rank_power_set(None, "lfranker")
+    ranking = report.ranking
+
+    assert ranking.champion == "ssim+perceptual"
+    assert ranking.champion_mean_rank == 2.5
+    assert ranking.winners["psnr"] == "ssim+perceptual"
+    assert ranking.winners["ssim"] == "mae+ssim"
+    assert ranking.winners["keypoints/spd2"] == "mae+mse+ssim+perceptual"
+    assert ranking.winners["keypoints/spd3"] == ranking.winners["keypoints/spd5"] == "mse"
+    assert ranking.missing == ()
+    # without logged models nothing is registered, and that is said
+    assert MlflowClient().search_registered_models() == []
+    assert any("ssim+perceptual" in notice for notice in report.notices)
+
+    tags = MlflowClient().get_run(parent.info.run_id).data.tags
+    assert tags[TAG + "champion"] == "ssim+perceptual"
+    assert "**ssim+perceptual**" in tags[NOTE].splitlines()[0]
+    files = {f.path for f in MlflowClient().list_artifacts(parent.info.run_id, "ranking")}
+    assert {f"ranking/table{n}.csv" for n in (2, 3, 4, 5)} < files
+
+
+def test_missing_and_failed_children_are_named_and_never_win(store: Path) -> None:
+    parent = make_parent("mae,mse")
+    make_child(parent, "mae", {"psnr": 20.0, "ssim": 0.5})
+    failed = make_child(parent, "mse", {"psnr": 99.0, "ssim": 0.9})
+    MlflowClient().set_terminated(failed.info.run_id, "FAILED")
+    ranking = rank_power_set(parent.info.run_id, "lfranker").ranking
+    assert ranking.champion == "mae"
+    assert ranking.missing == ("mae+mse",)
+    assert ranking.leaderboard.loc["mse", "outcome"] == "failed"
+
+
+def test_other_scans_have_other_names_and_are_ranked_apart(store: Path) -> None:
+    parent, other = make_parent("mae,mse"), "fedcba9876543210"
+    set_tags(parent.info.run_id, {SCAN_SET + other: "real"})
+    make_child(
+        parent, "mae", {"psnr": 20.0, "fedcba98.psnr": 10.0, "ssim": 0.5, "fedcba98.ssim": 0.1}
+    )
+    make_child(
+        parent, "mse", {"psnr": 19.0, "fedcba98.psnr": 11.0, "ssim": 0.4, "fedcba98.ssim": 0.2}
+    )
+    parent = find_parent(parent.info.run_id)
+    assert scores(gather(parent), SCANS).loc["mae", "psnr"] == 20.0
+    assert scores(gather(parent), other).loc["mae", "psnr"] == 10.0
+    assert rank_power_set(parent.info.run_id, "m").ranking.champion == "mae"
+    assert rank_power_set(parent.info.run_id, "m", "fedc").ranking.champion == "mse"
+    note = MlflowClient().get_run(parent.info.run_id).data.tags[NOTE]
+    assert "**mae**" in note.splitlines()[0], "another scan set must not overwrite the note"
+    with pytest.raises(ValueError, match="01234567"):
+        rank_power_set(parent.info.run_id, "m", "77")
+
+
+def test_repeats_are_averaged_and_a_missing_score_is_missing(store: Path) -> None:
+    parent = make_parent("mae,mse")
+    make_child(parent, "mae", {"psnr": 20.0}, repeat="0")
+    make_child(parent, "mae", {"psnr": 24.0}, repeat="1")
+    make_child(parent, "mse", {"psnr": 30.0}, repeat="0")
+    make_child(parent, "mse", {}, repeat="1", outcome="diverged")
+    table = scores(gather(find_parent(parent.info.run_id)), SCANS)
+    assert table.loc["mae", "psnr"] == 22.0
+    assert pd.isna(table.loc["mse", "psnr"])
+    assert table.loc["mse", "outcome"] == "diverged"
+
+
+def test_repeats_of_another_command_do_not_enter_and_missing_ones_are_said(store: Path) -> None:
+    parent = make_parent("mae,mse")
+    set_tags(parent.info.run_id, {TAG + "repeats": "2"})
+    for repeat, psnr in (("0", 20.0), ("1", 22.0), ("2", 60.0)):
+        make_child(parent, "mae", {"psnr": psnr, "ssim": 0.5}, repeat=repeat)
+    make_child(parent, "mse", {"psnr": 30.0, "ssim": 0.9}, repeat="0")
+    ranking = rank_power_set(parent.info.run_id, "m").ranking
+    assert ranking.leaderboard.loc["mae", "psnr"] == 21.0
+    assert ranking.leaderboard.loc["mse", "outcome"] == "incomplete"
+    assert ranking.champion == "mae"
+    assert ranking.missing == ("mae+mse",)
+    assert any("incomplete" in note and "mse" in note for note in ranking.notes)
+
+
+def test_what_collapses_on_some_scans_may_win_on_others(store: Path) -> None:
+    parent, other = make_parent("mae"), "fedcba9876543210"
+    set_tags(parent.info.run_id, {SCAN_SET + other: "real"})
+    run = make_child(parent, "mae", {"psnr": 20.0, "fedcba98.psnr": 10.0})
+    set_tags(run.info.run_id, {TAG + "outcome.fedcba98": "collapsed"})
+    parent = find_parent(parent.info.run_id)
+    assert scores(gather(parent), SCANS).loc["mae", "outcome"] == "ok"
+    assert scores(gather(parent), other).loc["mae", "outcome"] == "collapsed"
+    set_tags(run.info.run_id, {TAG + "outcome": "diverged"})
+    assert scores(gather(parent), other).loc["mae", "outcome"] == "diverged"
+
+
+def test_different_perceptual_networks_are_not_ranked_together(store: Path) -> None:
+    parent = make_parent("perceptual")
+    make_child(parent, "perceptual", {"psnr": 20.0}, perceptual="aaa")
+    make_child(parent, "mae+perceptual", {"psnr": 21.0}, perceptual="bbb")
+    set_tags(parent.info.run_id, {TAG + "loss-set": ""})
+    with pytest.raises(ValueError, match=r"aaa, bbb"):
+        rank_power_set(parent.info.run_id, "m")
+
+
+def test_expected_subsets_carry_the_shown_name(store: Path) -> None:
+    parent = make_parent("mae,perceptual-random")
+    assert expected(parent) == ["mae", "perceptual-random", "mae+perceptual-random"]
+
+
+def test_expected_subsets_are_those_that_are_trained(store: Path) -> None:
+    assert expected(make_parent("ssim,tv,own:loss")) == [
+        "ssim", "own:loss", "ssim+tv", "ssim+own:loss", "tv+own:loss", "ssim+tv+own:loss",
+    ]  # fmt: skip
+
+
+def test_subsets_left_out_on_purpose_are_neither_expected_nor_missing(store: Path) -> None:
+    parent = make_parent("mae,mse,perceptual-random")
+    rule = SubsetRule(max_size=2, exclude=(("mse", "perceptual"),)).shown("perceptual-random")
+    set_tags(parent.info.run_id, {SUBSETS: rule.to_text()})
+    wanted = ["mae", "mse", "perceptual-random", "mae+mse", "mae+perceptual-random"]
+    assert expected(find_parent(None)) == wanted
+    every = [*wanted[:4], "mae+mse+perceptual-random"]  # the last is another command's
+    for place, name in enumerate(every):
+        make_child(parent, name, {"psnr": 20.0 + place, "ssim": 0.5})
+    report = rank_power_set(parent.info.run_id, "m")
+    assert report.ranking.missing == ("mae+perceptual-random",)
+    assert report.ranking.champion == "mae+mse"
+    assert "2 of 7 subsets were left out on purpose" in report.found.said[0]
+    page = Path(MlflowClient().download_artifacts(parent.info.run_id, "ranking/ranking.html"))
+    assert "5 of 7, max_size=2 exclude=mse+perceptual-random" in page.read_text()
+
+
+def test_what_is_not_a_power_set_is_refused(store: Path) -> None:
+    with pytest.raises(ValueError, match="no power set found"):
+        find_parent(None)
+    with mlflow.start_run() as run:
+        pass
+    with pytest.raises(ValueError, match="not a power set"):
+        find_parent(run.info.run_id)
+    with pytest.raises(ValueError, match="no run 'nosuch'"):
+        find_parent("nosuch")
+
+
+def test_losses_that_are_not_ours_are_ranked_by_their_tags_and_metrics(store: Path) -> None:
+    parent = make_parent("acme,zeta")
+    make_child(parent, "acme", {"psnr": 20.0, "ssim": 0.5})
+    make_child(parent, "zeta", {"psnr": 21.0, "ssim": 0.6})
+    make_child(parent, "acme+zeta", {"psnr": 22.0, "ssim": 0.7})
+    ranking = rank_power_set(parent.info.run_id, "lfranker").ranking
+    assert list(ranking.leaderboard.index) == ["acme+zeta", "zeta", "acme"]
+    assert ranking.missing == ()
+
+
+def test_the_note_links_to_the_report_and_to_the_ranked_runs(store: Path) -> None:
+    parent = make_parent("mae")
+    make_child(parent, "mae", {"psnr": 20.0, "ssim": 0.5})
+    rank_power_set(parent.info.run_id, "lfranker")
+    answer = MlflowClient().get_run(parent.info.run_id).data.tags[NOTE].splitlines()[0]
+    own = f"#/experiments/{parent.info.experiment_id}/runs"
+    assert f"({own}/{parent.info.run_id}/artifacts/ranking/ranking.html)" in answer
+    assert f"({own}?searchFilter=tags.%60lfranker.powerset%60%20%3D%20%27key%27" in answer
+
+
+def test_of_many_subsets_the_best_and_those_marked_before_are_marked(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(marks, "MARKED", 1)
+    parent = make_parent("mae,mse,ssim")
+    runs = {
+        name: make_child(parent, name, {"psnr": psnr, "ssim": psnr / 100})
+        for name, psnr in (("mae", 22.0), ("mse", 21.0), ("ssim", 20.0))
+    }
+    log_metrics(runs["ssim"].info.run_id, {"mean_rank": 1.0})
+    rank_power_set(parent.info.run_id, "lfranker")
+    found = {name: find_run(run.info.run_id).data for name, run in runs.items()}
+    assert found["mae"].metrics["mean_rank"] == 1
+    assert "champion" in found["mae"].tags["winner"]
+    assert "mean_rank" not in found["mse"].metrics
+    assert found["ssim"].metrics["mean_rank"] == 3

@@ -1,0 +1,68 @@
+"""Winners in the Model Registry."""
+
+from pathlib import Path
+
+from mlflow import MlflowClient
+from tracked import give_model, make_child, make_parent
+
+from lfranker.publishing.ranking_run import rank_power_set
+from lfranker.tracking.power_set import SCAN_SET
+from lfranker.tracking.runs import TAG, own_run, set_tags
+
+
+def test_winners_are_registered_once_with_aliases_and_tags(store: Path) -> None:
+    parent = make_parent("mae,mse")
+    winner = make_child(parent, "mae", {"psnr/100ns": 22.0, "ssim/100ns": 0.5})
+    make_child(parent, "mse", {"psnr/100ns": 21.0, "ssim/100ns": 0.4})
+    give_model(winner)
+    for _ in range(2):
+        report = rank_power_set(parent.info.run_id, "denoiser")
+    client = MlflowClient()
+    versions = client.search_model_versions("name = 'denoiser'")
+    assert [version.run_id for version in versions] == [winner.info.run_id]
+    assert set(report.versions) == {
+        "champion", "best-psnr", "best-ssim", "best-psnr-100ns", "best-ssim-100ns"
+    }  # fmt: skip
+    version = client.get_model_version_by_alias("denoiser", "best-psnr-100ns")
+    assert version.tags["psnr.100ns"] == "22"
+    assert version.tags[TAG + "simulated"] == "false"
+    assert "mae" in version.description
+    assert client.get_run(winner.info.run_id).data.tags["winner"].startswith("champion")
+
+
+def test_simulated_scans_never_take_an_alias_from_real_ones(store: Path) -> None:
+    real = make_parent("mae")
+    first = make_child(real, "mae", {"psnr": 22.0, "ssim": 0.5})
+    give_model(first)
+    rank_power_set(real.info.run_id, "lfranker")
+    with own_run("powerset", "powerset") as run:
+        set_tags(
+            run.info.run_id,
+            {TAG + "powerset": "other", TAG + "scans": "sim", SCAN_SET + "sim": "simulated"},
+        )
+    simulated = MlflowClient().get_run(run.info.run_id)
+    second = make_child(
+        simulated, "mse", {"psnr": 30.0, "ssim": 0.9}, powerset="other", scoring="sim"
+    )
+    give_model(second)
+    report = rank_power_set(None, "lfranker")  # the newest is the simulated one
+    assert report.ranking.champion == "mse"
+    champion = MlflowClient().get_model_version_by_alias("lfranker", "champion")
+    assert champion.run_id == first.info.run_id
+    assert any("stays with version 1" in notice for notice in report.notices)
+
+
+def test_a_ranking_on_simulated_scans_leaves_the_version_of_the_real_one(store: Path) -> None:
+    parent, other = make_parent("mae"), "fedcba9876543210"
+    set_tags(parent.info.run_id, {SCAN_SET + other: "simulated"})
+    both = {"psnr": 22.0, "ssim": 0.5, "fedcba98.psnr": 35.0, "fedcba98.ssim": 0.95}
+    give_model(make_child(parent, "mae", both))
+    rank_power_set(parent.info.run_id, "m")
+    before = MlflowClient().get_model_version_by_alias("m", "champion")
+    report = rank_power_set(parent.info.run_id, "m", "fedc")
+    after = MlflowClient().get_model_version_by_alias("m", "champion")
+    assert report.simulated
+    assert (after.tags, after.description) == (before.tags, before.description)
+    assert after.tags["psnr"] == "22"
+    assert any("changes nothing" in notice for notice in report.notices)
+    assert report.versions == {}, "this ranking gave no alias"

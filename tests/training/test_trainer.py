@@ -1,0 +1,267 @@
+from copy import deepcopy
+from dataclasses import asdict, replace
+from math import nan
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from trained import CPU, TINY, make_data, make_trainer
+
+from lfranker.denoiser.scunet import ConvTransBlock
+from lfranker.experiment.costs import seconds_per_step
+from lfranker.losses import Objective, build_objective
+from lfranker.training.checkpoints import newest_checkpoint, save_checkpoint
+from lfranker.training.config import parse_depth
+from lfranker.training.curves import validate
+from lfranker.training.trainer import (
+    DivergedError,
+    TrainConfig,
+    Trainer,
+    build_network,
+    draw_batch,
+    learning_rate_factor,
+    load_initial,
+)
+
+
+def test_depth_is_one_for_all_stages_or_one_of_each() -> None:
+    assert parse_depth("4") == 4
+    assert replace(TINY, depth=parse_depth("0, 1,1,2,1,1,0")).blocks == (0, 1, 1, 2, 1, 1, 0)
+    assert TINY.blocks == (1,) * 7
+    network = build_network(replace(TINY, depth="0,0,0,2,0,0,0"))
+    assert sum(isinstance(part, ConvTransBlock) for part in network.modules()) == 2
+
+
+@pytest.mark.parametrize("depth", ["", "1,2", "-1", "1,1,1,x,1,1,1", "0", "0,0,0,0,0,0,0"])
+def test_impossible_depths_are_named(depth: str) -> None:
+    with pytest.raises(ValueError, match="depth is"):
+        replace(TINY, depth=depth)
+
+
+def test_noises_of_components_see_the_same_clean_patches() -> None:
+    names = ("poisson", "lines", "poisson+correlation")
+    ranges = {"line_offset": (0.0, 0.1), "correlation": (0.0, 0.0)}
+    batches = []
+    for name in names:
+        own = ranges | ({"correlation": (0.0, 0.5)} if "correlation" in name else {})
+        batches.append(draw_batch(make_data(noise=name, **own), replace(TINY, batch=16), 3)[1])
+    assert torch.equal(batches[0], batches[1])
+    assert torch.equal(batches[0], batches[2])
+
+
+def test_learning_rate_by_hand() -> None:
+    config = TrainConfig(steps=14, warmup=4)
+    factors = [learning_rate_factor(step, config) for step in (0, 3, 4, 9, 14)]
+    # linear 1/4 .. 4/4; cosine over ten steps: 1 at its start, 1/2 half way, 0 at the end
+    assert factors == pytest.approx([0.25, 1.0, 1.0, 0.5, 0.0], abs=1e-12)
+
+
+def test_initial_weights_depend_on_seed_and_repeat_alone_and_leave_the_global_generator() -> None:
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first = build_network(TINY).state_dict()
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    again = build_network(TINY).state_dict()
+    other = build_network(replace(TINY, repeat=1)).state_dict()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["m_head.0.weight"], other["m_head.0.weight"])
+
+
+def test_patch_k_is_the_same_whatever_the_batch_size() -> None:
+    data = make_data()
+    small, _ = draw_batch(data, replace(TINY, batch=2), step=5)
+    large, _ = draw_batch(data, replace(TINY, batch=6), step=5)
+    assert torch.equal(large[:2], small)
+    assert len({patch.numpy().tobytes() for patch in large}) > 1
+
+
+def test_noisy_and_clean_are_the_same_patch_turned_the_same_way_and_never_validation() -> None:
+    data, seen = make_data(), set()
+    allowed = {
+        np.rot90(data.clean[i], turns)[:, ::order].tobytes()
+        for i in data.train for turns in range(4) for order in (1, -1)
+    }  # fmt: skip
+    for step in range(40):
+        noisy, clean = draw_batch(data, TINY, step)
+        torch.testing.assert_close(noisy, 1 - clean)  # as make_data pairs them
+        seen |= {np.round(patch.numpy()[0] * 255).astype(np.uint8).tobytes() for patch in clean}
+    assert seen <= allowed
+    assert len(seen) > 40  # of 80 draws among 10 patches in 8 orientations
+
+
+def test_noise_that_is_correlated_along_x_stays_so() -> None:
+    plain, correlated = make_data(), make_data(correlation=(0.0, 0.5))
+    turned = {
+        data.clean[i][:: y, ::x].tobytes(): (y, x)
+        for data in (correlated,) for i in data.train for y in (1, -1) for x in (1, -1)
+    }  # fmt: skip
+    orientations = set()
+    for step in range(40):
+        _, clean = draw_batch(correlated, TINY, step)
+        patches = [np.round(patch.numpy()[0] * 255).astype(np.uint8) for patch in clean]
+        orientations |= {turned[patch.tobytes()] for patch in patches}  # KeyError: a quarter turn
+        _, other = draw_batch(plain, TINY, step)
+        assert sorted(clean.flatten().tolist()) == sorted(other.flatten().tolist())
+    assert len(orientations) == 4
+
+
+def test_a_short_training_warms_up_for_half_of_it() -> None:
+    config = TrainConfig(steps=20, warmup=100)
+    factors = [learning_rate_factor(step, config) for step in (0, 9, 10, 15)]
+    assert factors == pytest.approx([0.1, 1.0, 1.0, 0.5], abs=1e-12)
+
+
+def test_one_step_can_be_timed_and_no_validation_patches_give_no_validation() -> None:
+    config = replace(TINY, steps=1)
+    assert seconds_per_step(build_objective(("mae",), None), make_data(), config, CPU) > 0
+    data = replace(make_data(), validation=np.arange(0))
+    assert validate(build_network(TINY), data, CPU) == {}
+
+
+def test_ema_follows_its_formula() -> None:
+    trainer = make_trainer()
+    name = "m_tail.0.weight"
+    expected = trainer.network.state_dict()[name].clone()
+    for step in trainer.steps():
+        decay = min(0.999, (1 + step.index) / (10 + step.index))
+        expected = decay * expected + (1 - decay) * trainer.network.state_dict()[name]
+        torch.testing.assert_close(trainer.ema.state_dict()[name], expected)
+
+
+def test_training_lowers_the_loss() -> None:
+    config = replace(TINY, steps=40, learning_rate=3e-3, warmup=5)
+    losses = [step.loss for step in make_trainer(config).steps()]
+    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
+
+
+def test_clipping_is_indifferent_to_the_scale_of_the_loss() -> None:
+    def scaled(factor: float) -> list[bool]:
+        objective = Objective({"mae": lambda x, y: factor * (x - y).abs().mean()})
+        config = replace(TINY, steps=25, clip_factor=1.05)
+        trainer = Trainer(build_network(config), objective, make_data(), config, CPU)
+        return [step.clipped for step in trainer.steps()]
+
+    small, large = scaled(1.0), scaled(1024.0)
+    assert small == large
+    assert any(small)
+    assert not any(small[:10])
+
+
+def test_a_network_that_blows_up_goes_back_to_its_average_without_momentum() -> None:
+    factors = iter([*[1.0] * 104, 1000.0, *[1.0] * 5])
+
+    def jumping(output: Tensor, target: Tensor) -> Tensor:
+        return next(factors) * (output - target).abs().mean()
+
+    config = replace(TINY, steps=110)
+    trainer = Trainer(build_network(config), Objective({"mae": jumping}), make_data(), config, CPU)
+    steps = trainer.steps()
+    for _ in range(104):
+        next(steps)
+    kept, norms = deepcopy(trainer.ema.state_dict()), list(trainer.norms)
+    assert trainer.restored == 0
+    next(steps)
+    assert (trainer.restored, trainer.done, list(trainer.norms)) == (1, 105, norms)
+    after = trainer.network.state_dict()
+    assert all(torch.equal(kept[name], after[name]) for name in kept)
+    momenta = [state["exp_avg"].abs().max() for state in trainer.optimizer.state.values()]
+    squares = [state["exp_avg_sq"].max() for state in trainer.optimizer.state.values()]
+    assert max(momenta) == 0 < max(squares)
+    assert len(list(steps)) == 5
+    assert trainer.restored == 1
+    resumed = make_trainer()
+    resumed.load_state_dict(trainer.state_dict())
+    assert resumed.restored == 1
+
+
+def test_a_gradient_that_is_only_large_is_clipped_and_used() -> None:
+    factors = iter([*[1.0] * 104, 8.0, *[1.0] * 5])
+    objective = Objective({"mae": lambda x, y: next(factors) * (x - y).abs().mean()})
+    config = replace(TINY, steps=110)
+    trainer = Trainer(build_network(config), objective, make_data(), config, CPU)
+    clipped = [step.clipped for step in trainer.steps()]
+    assert clipped[104]
+    assert trainer.restored == 0
+
+
+def test_a_loss_that_is_not_finite_stops_the_training() -> None:
+    def broken(output: Tensor, target: Tensor) -> Tensor:
+        return (output - target).abs().mean() * float("nan")
+
+    trainer = Trainer(build_network(TINY), Objective({"mae": broken}), make_data(), TINY, CPU)
+    before = {k: v.clone() for k, v in trainer.network.state_dict().items()}
+    with pytest.raises(DivergedError, match="step 1"):
+        next(trainer.steps())
+    after = trainer.network.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("stop", [1, 3, 5])
+def test_resuming_goes_on_to_the_bit(tmp_path: Path, stop: int) -> None:
+    whole = make_trainer(losses=("mae", "ssim"))
+    straight = [step.loss for step in whole.steps()]
+
+    first = make_trainer(losses=("mae", "ssim"))
+    losses = [step.loss for _, step in zip(range(stop), first.steps(), strict=False)]
+    save_checkpoint(first.state_dict(), tmp_path, 0)
+    second = make_trainer(losses=("mae", "ssim"))
+    state = newest_checkpoint(tmp_path, pytest.fail)
+    assert state is not None
+    second.load_state_dict(state)
+    losses += [step.loss for step in second.steps()]
+
+    assert losses == straight
+    for name, value in whole.ema.state_dict().items():
+        assert torch.equal(value, second.ema.state_dict()[name]), name
+
+
+def test_a_damaged_checkpoint_is_named_and_the_other_used(tmp_path: Path) -> None:
+    trainer, notices = make_trainer(), list[str]()
+    steps = trainer.steps()
+    for slot in range(2):
+        next(steps)
+        save_checkpoint(trainer.state_dict(), tmp_path, slot)
+    newest = tmp_path / "checkpoint-1.pt"
+    newest.write_bytes(newest.read_bytes()[:1000])
+    state = newest_checkpoint(tmp_path, notices.append)
+    assert state is not None
+    assert state["done"] == 1
+    assert len(notices) == 1
+    assert "checkpoint-1.pt" in notices[0]
+
+
+def test_initial_weights_from_a_file_and_of_another_shape(tmp_path: Path) -> None:
+    source = build_network(replace(TINY, seed=9))
+    torch.save(source.state_dict(), tmp_path / "weights.pth")
+    network = build_network(TINY)
+    load_initial(network, tmp_path / "weights.pth")
+    assert torch.equal(network.m_head[0].weight, source.m_head[0].weight)
+    with pytest.raises(ValueError, match=r"weights\.pth"):
+        load_initial(build_network(replace(TINY, dim=32)), tmp_path / "weights.pth")
+
+
+def test_logging_settings_do_not_determine_the_weights() -> None:
+    settings = TINY.determining()
+    assert set(asdict(TINY)) - set(settings) == {"log_every", "checkpoint_seconds"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("steps", 0),
+        ("learning_rate", 0.0),
+        ("threads", 0),
+        ("clip_factor", 0.0),
+        ("ema_decay", 1.0),
+        ("warmup", -1),
+        ("weight_decay", -1e-4),
+        ("checkpoint_seconds", -1.0),
+        ("clip_factor", nan),
+    ],
+)
+def test_impossible_settings_are_named(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=name):
+        replace(TINY, **{name: value})
