@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from lfranker.images.image_file import read_image
 from lfranker.losses import LOSSES
-from lfranker.losses.page import page
+from lfranker.losses.documentation import page
 from lfranker.losses.registry import Loss
 from lfranker.perceptual.weights import load_features, resolve_weights
 from tests.fitted import fitted

@@ -29,11 +29,11 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from lfranker.arrays import Image
 from lfranker.denoiser.tiling import denoise
 from lfranker.evaluation.baseline_tuning import best_value, spread
 from lfranker.evaluation.baselines import Family, families
 from lfranker.evaluation.scoring import of_noisy, score
-from lfranker.images.image_file import Image
 from lfranker.images.image_strips import strip
 from lfranker.scans.preparation import ScanSet, prepare_scans
 from lfranker.statistics.intervals import Chance, difference_interval, mean_squares

@@ -16,7 +16,6 @@ from entrypoints.rank import report
 from lfranker.datasets.synthesis import SynthConfig
 from lfranker.experiment import inputs as preparation
 from lfranker.experiment.child_runs import Child, Means, adopt, closing
-from lfranker.experiment.costs import STARTING, as_clock, scoring_seconds, seconds_per_step
 from lfranker.experiment.learning_rate_check import check_learning_rate
 from lfranker.experiment.noise_comparison import (
     inputs_on_each,
@@ -24,20 +23,28 @@ from lfranker.experiment.noise_comparison import (
     settings_logged,
 )
 from lfranker.experiment.plan import Task, tasks
-from lfranker.experiment.time_estimate import LONG, Estimate, costs, to_time
+from lfranker.experiment.time_estimate import (
+    LONG,
+    STARTING,
+    Estimate,
+    as_clock,
+    costs,
+    scoring_seconds,
+    seconds_per_step,
+    to_time,
+)
 from lfranker.experiment.weight_search import refine
 from lfranker.losses import parse_losses, subset_name
 from lfranker.losses.subsets import SubsetRule
 from lfranker.processes import available_cores, terminate_as_interrupt
 from lfranker.publishing.pictures import log_pictures
-from lfranker.publishing.rescoring import score_version
+from lfranker.publishing.promotion import score_version
 from lfranker.ranking.config import RankConfig
 from lfranker.ranking.learning_rate_check import FACTORS, MOST
 from lfranker.ranking.weight_search import halves
-from lfranker.tracking.datasets import log_dataset
 from lfranker.tracking.power_set import SUBSETS, noises_of
 from lfranker.tracking.runs import TAG, log_settings, own_run, set_tags
-from lfranker.tracking.score_logging import log_scans, score_baselines
+from lfranker.tracking.score_logging import log_dataset, log_scans, score_baselines
 from lfranker.tracking.stale_runs import sweep
 from lfranker.training.presets import PRESETS
 from lfranker.training.trainer import TrainConfig

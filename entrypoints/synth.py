@@ -11,8 +11,8 @@ from entrypoints import options as o
 from lfranker.datasets.synthesis import SynthConfig, synthesise
 from lfranker.experiment import inputs as preparation
 from lfranker.experiment.settings import settings
-from lfranker.tracking.datasets import log_dataset
 from lfranker.tracking.runs import log_settings, own_run
+from lfranker.tracking.score_logging import log_dataset
 
 
 @click.command()

@@ -12,16 +12,15 @@ from mlflow.entities import Run
 from tqdm import tqdm
 
 from entrypoints import options as o
+from lfranker.arrays import Image
 from lfranker.datasets.synthesis import SynthConfig
 from lfranker.denoiser.tiling import denoise
 from lfranker.experiment import inputs as preparation
-from lfranker.images.image_file import Image
 from lfranker.losses import parse_subset, subset_name
 from lfranker.processes import orphaned, stop_between_steps
 from lfranker.scans.preparation import Pair
-from lfranker.tracking.datasets import log_dataset
 from lfranker.tracking.runs import TAG, log_settings, own_run, set_tags
-from lfranker.tracking.score_logging import log_scans, score_run
+from lfranker.tracking.score_logging import log_dataset, log_scans, score_run
 from lfranker.tracking.training_run import TrainingRun, report_progress
 from lfranker.training.trainer import TrainConfig, Trainer, build_network, load_initial
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lfranker.images.image_file import Image
+from lfranker.arrays import Image
 from lfranker.noise.models import Range
 
 

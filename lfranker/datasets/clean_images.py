@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lfranker.images.image_file import Image, image_files, read_image
+from lfranker.arrays import Image
+from lfranker.images.image_file import image_files, read_image
 from lfranker.noise.models import estimate_noise
 from lfranker.simulation.scenes import KINDS, scene
 

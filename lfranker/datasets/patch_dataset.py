@@ -38,11 +38,11 @@ class SynthConfig:
     validation: float = 0.15  # share of the patches, and about that of the images
     max_noise: float = 0.05  # of full scale: clean images with more are left out
     minimum_contrast: float = 0.02  # of full scale: patches with less are not used
-    alpha: Range = (1.0, 1.0)  # weight of the Poisson part in Eq. 1
-    beta: Range = (1.0, 1.0)  # weight of the speckle part
-    peak: Range = (20.0, 200.0)  # counts of a fully bright pixel, drawn log-uniformly
-    speckle_variance: Range = (0.01, 0.01)  # relative
-    correlation: Range = (0.0, 0.0)  # lag-1 autocorrelation of the noise along the fast axis
+    alpha: Range = NoiseRanges.alpha  # weight of the Poisson part in Eq. 1
+    beta: Range = NoiseRanges.beta  # weight of the speckle part
+    peak: Range = NoiseRanges.peak  # counts of a fully bright pixel, drawn log-uniformly
+    speckle_variance: Range = NoiseRanges.speckle_variance  # relative
+    correlation: Range = NoiseRanges.correlation  # lag 1, along the fast axis
     noise: str = "eq1"  # one of MODES, or components joined by +
     sigma: Range = NoiseRanges.sigma  # read-out noise, of full scale
     black: Range = NoiseRanges.black  # brightness without signal, of full scale

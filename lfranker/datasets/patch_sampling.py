@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lfranker.arrays import Image
 from lfranker.datasets.augmentation import Augmentation, augment, shrink, side_of
 from lfranker.datasets.clean_images import CleanImage
-from lfranker.images.image_file import Image
 from lfranker.noise.noise_config import NoiseRanges, add_noise
 
 Patch = NDArray[np.uint8]

@@ -10,9 +10,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from torch import nn
 
+from lfranker.arrays import Image
 from lfranker.denoiser.tiling import denoise
-from lfranker.images.decoding import TIFF_SUFFIXES
-from lfranker.images.image_file import Image, Micrograph, read_image, write_image
+from lfranker.files import TIFF_SUFFIXES
+from lfranker.images.image_file import Micrograph, read_image, write_image
 from lfranker.images.tiff_copy import TagsLost, stored_pixels, write_copy
 
 LARGE = 2**26  # px: outputs above 256 MiB go through a file

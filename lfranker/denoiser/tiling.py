@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-Image = NDArray[np.float32]
+from lfranker.arrays import Image
+
 Span = tuple[slice, Image]  # of one axis: where a tile lies, and its weight at each pixel
 
 PHASE = 64  # px; SCUNet's windows repeat with it, so a tile that starts elsewhere sees others

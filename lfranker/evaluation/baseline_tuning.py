@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
+from lfranker.arrays import Image
 from lfranker.evaluation.baselines import Family
 from lfranker.evaluation.metrics import psnr
-from lfranker.images.image_file import Image
 from lfranker.scans.scan_set import Pair, Record, ScanSet
 
 PAIRS = 4  # of each half and speed on which every value is tried

@@ -6,14 +6,14 @@ from functools import partial
 from importlib.util import find_spec
 
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 from scipy.ndimage import gaussian_filter, median_filter
 from skimage.restoration import denoise_nl_means, denoise_tv_chambolle
 
+from lfranker.arrays import Image
 from lfranker.evaluation.bm3d import stabilised_bm3d
+from lfranker.evaluation.criteria import NOISY
 from lfranker.noise.models import estimate_noise
-
-Image = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,9 @@ def non_local_means(image: Image, strength: float) -> Image:
     return np.asarray(filtered, np.float32)
 
 
-BASELINES: dict[str, Callable[[Image], Image]] = {
+Function = Callable[[Image], Image]
+
+BASELINES: dict[str, Function] = {
     "noisy": unchanged,
     "gaussian-1": partial(gaussian, sigma=1.0),
     "gaussian-1.5": partial(gaussian, sigma=1.5),
@@ -74,3 +76,10 @@ BM3D = Family(stabilised_bm3d, "sigma, of the noise found", (1.0, 1.5, 2.25, 3.4
 def families() -> dict[str, Family]:
     """All of which the packages are there: BM3D comes with the extra of that name."""
     return FAMILIES | ({"bm3d-tuned": BM3D} if find_spec("bm3d") else {})
+
+
+def best_filter(board: pd.DataFrame) -> dict[str, Function]:
+    """The one with the highest PSNR; none where none was scored."""
+    names = [name for name in BASELINES if name != NOISY and name in board.index]
+    known = board.loc[names, "psnr"].astype(float).dropna() if "psnr" in board else pd.Series()
+    return {} if known.empty else {str(known.idxmax()): BASELINES[str(known.idxmax())]}

@@ -1,13 +1,10 @@
 """BM3D behind a transform that makes Poisson-Gaussian noise the same everywhere."""
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import convolve
 
+from lfranker.arrays import Floats, Image
 from lfranker.scans.block_matching import robust_lines
-
-Image = NDArray[np.float32]
-Floats = NDArray[np.float64]
 
 BLOCK = 8  # px
 LEVELS = 12  # of brightness, each with as many blocks

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from lfranker.images.image_file import Image
+from lfranker.arrays import Image
 
 
 def fit_brightness(output: Image, clean: Image, mask: NDArray[np.bool_]) -> tuple[float, float]:

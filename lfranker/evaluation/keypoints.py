@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-from lfranker.images.image_file import Image
+from lfranker.arrays import Image
 from lfranker.scans.registration import Transform, positions
 
 LEAST_RATIO = 0.5  # of the nearest to the second nearest descriptor: the paper's "threshold"

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
 from skimage.metrics import structural_similarity
 
+from lfranker.arrays import Image
 from lfranker.evaluation.brightness import fit_brightness
 from lfranker.evaluation.keypoints import Shared, keypoints, shared
 from lfranker.evaluation.ms_ssim import ms_ssim
 from lfranker.evaluation.resolution import frc, high_frequency_ratio
-from lfranker.images.image_file import Image
 from lfranker.scans.scan_set import Pair
 
 WINDOW_RADIUS = 5  # px, of SSIM's window: 3.5 sigma of 1.5 px

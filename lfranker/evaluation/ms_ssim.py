@@ -4,14 +4,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, gaussian_filter
 
-from lfranker.images.image_file import Image
+from lfranker.arrays import Floats, Image
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, finest first; their sum is 1
 SIGMA = 1.5  # px
 RADIUS = 5  # px, of the window: 3.5 sigma
 C1, C2 = 0.01**2, 0.03**2  # for a data range of 1
-
-Floats = NDArray[np.float64]
 
 
 def ms_ssim(output: Image, clean: Image, mask: NDArray[np.bool_]) -> float:

@@ -7,7 +7,7 @@ with the mean removed and under a Hann window, which keeps the frame's edges out
 import numpy as np
 from numpy.typing import NDArray
 
-from lfranker.images.image_file import Image
+from lfranker.arrays import Image
 
 FINE = 0.25  # cycles per px: half of what pixels can show
 THRESHOLD = 1 / 7  # of the ring correlation

@@ -6,8 +6,8 @@ from time import perf_counter
 import numpy as np
 import pandas as pd
 
+from lfranker.arrays import Image
 from lfranker.evaluation.metrics import METRICS, Metric
-from lfranker.images.image_file import Image
 from lfranker.scans.scan_set import Pair
 
 BLACK = 0.5 / 255  # a mean below it rounds to 0 in the 8 bits that microscopes write

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lfranker.arrays import Image
 from lfranker.datasets.synthesis import (
     CleanImage,
     Dataset,
@@ -27,7 +28,6 @@ from lfranker.datasets.synthesis import (
 from lfranker.denoiser.tiling import denoise
 from lfranker.experiment.plan import fingerprint
 from lfranker.experiment.settings import Settings, settings, with_stored
-from lfranker.images.image_file import Image
 from lfranker.losses import (
     Features,
     Objective,

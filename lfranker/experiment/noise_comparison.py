@@ -11,8 +11,7 @@ from lfranker.experiment.inputs import Inputs
 from lfranker.experiment.plan import fingerprint, powerset_key
 from lfranker.experiment.settings import Settings, settings
 from lfranker.noise.noise_config import NoiseRanges
-from lfranker.noise.noise_list import Noises, all_noises
-from lfranker.noise.parsing import unused
+from lfranker.noise.parsing import Noises, all_noises, unused
 from lfranker.tracking.power_set import NOISES
 from lfranker.training.loss_balancing import loss_weights
 

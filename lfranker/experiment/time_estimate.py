@@ -1,13 +1,20 @@
 """How long a power set will take: of many subsets a few are timed, the others follow from them."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+from time import perf_counter
 
 import numpy as np
+import torch
 from scipy.optimize import nnls
 
-from lfranker.experiment.costs import as_clock
+from lfranker.datasets.synthesis import Dataset
+from lfranker.denoiser.tiling import denoise
+from lfranker.losses import Objective
+from lfranker.scans.preparation import ScanSet
+from lfranker.training.trainer import TrainConfig, Trainer, build_network
 
 ALL_TIMED = 15  # subsets, those of the paper's four losses: up to so many, each is timed
 BETWEEN = 4  # of more, this many are timed beside the single losses and the largest
@@ -115,3 +122,40 @@ class Estimate:
             f"  ({self.found.timed} subsets timed; the others add up from them, which for those "
             f"timed is off by {self.found.off:.0%} at most)",
         ]
+
+
+TIMED_STEPS = 2  # after one that warms up
+
+
+STARTING = 12.0  # s that a process needs to import torch and mlflow, and to log its model
+
+
+def seconds_per_step(
+    objective: Objective, data: Dataset, config: TrainConfig, device: torch.device
+) -> float:
+    """Median duration of optimiser steps on this objective, s."""
+    timed = replace(config, steps=1 + TIMED_STEPS)
+    steps = Trainer(build_network(timed), objective, data, timed, device).steps()
+    next(steps)
+    return median(_seconds(lambda: next(steps).loss) for _ in range(TIMED_STEPS))
+
+
+def scoring_seconds(config: TrainConfig, scans: ScanSet, device: torch.device) -> float:
+    """Time to denoise every pair of `scans` once, s, judged by the first."""
+    network = build_network(config).to(device)
+    first = next(iter(scans))
+    return len(scans) * _seconds(lambda: denoise(network, first.noisy))
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = perf_counter()
+    work()
+    return perf_counter() - start
+
+
+def as_clock(seconds: float) -> str:
+    """`93784` -> `1 d 2:03:04`."""
+    minutes, s = divmod(round(seconds), 60)
+    hours, m = divmod(minutes, 60)
+    days, h = divmod(hours, 24)
+    return f"{days} d " * (days > 0) + f"{h}:{m:02d}:{s:02d}"

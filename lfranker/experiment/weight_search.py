@@ -12,8 +12,8 @@ from lfranker.experiment.plan import Task, powerset_key
 from lfranker.ranking.entrant import is_hybrid
 from lfranker.ranking.leaderboard import Ranking
 from lfranker.ranking.weight_search import Weights, best, propose
-from lfranker.tracking.field_scores import field_scores
 from lfranker.tracking.power_set import find_run, gather
+from lfranker.tracking.scores import field_scores
 from lfranker.tracking.weight_search import (
     Plan,
     Search,

@@ -16,8 +16,9 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from lfranker.files import TIFF_SUFFIXES
+
 ALLOWED = "one 8- or 16-bit gray, gray + alpha, RGB, RGBA or palette image"
-TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 MAX_SAMPLE_VALUE = 281  # baseline TIFF tag: the largest value a sample can take
 PILLOW_MODES = {"L", "LA", "P", "RGB", "RGBA", "I;16", "I;16B", "I;16L"}
 

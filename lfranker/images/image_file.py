@@ -13,10 +13,11 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from lfranker.arrays import Image
+from lfranker.files import TIFF_SUFFIXES
 from lfranker.images.data_bar import content_of
-from lfranker.images.decoding import MAX_SAMPLE_VALUE, TIFF_SUFFIXES, decode, unsupported
+from lfranker.images.decoding import MAX_SAMPLE_VALUE, decode, unsupported
 
-Image = NDArray[np.float32]
 """(h, w), values in [0, 1]."""
 
 SUFFIXES = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp"})

@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 from PIL import ImageDraw, ImageFont
 
-from lfranker.images.image_file import Image
+from lfranker.arrays import Image
 
 PANEL = 384  # px: the longer side of a panel; three side by side fit a page
 ENLARGE = 8  # the most that a small image is enlarged

@@ -22,8 +22,9 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from lfranker.arrays import Image
 from lfranker.images.decoding import decode
-from lfranker.images.image_file import Image, Micrograph
+from lfranker.images.image_file import Micrograph
 from lfranker.images.tiff_directory import Entry, append_entries, append_value, end_of, read_entries
 
 PROVENANCE = (

@@ -14,10 +14,10 @@ from lfranker.losses.names import (
     tells_enough,
     trained,
 )
-from lfranker.losses.objective import Objective, build_objective
-from lfranker.losses.pull import gradient_norms, shares
-from lfranker.losses.registry import LOSSES, PERCEPTUAL_RANDOM, LossSpec
+from lfranker.losses.objective import Objective, build_objective, gradient_norms, shares
+from lfranker.losses.registry import LOSSES, LossSpec
 from lfranker.perceptual.vgg import LAYERS, Features, PerceptualLoss, VGGFeatures
+from lfranker.perceptual.weights import PERCEPTUAL_RANDOM
 
 __all__ = [
     "LAYERS",

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
-from lfranker.losses.sizes import require_side
+from lfranker.losses.structure import require_side
 
 SOBEL = (1, 2, 1)
 SCHARR = (3, 10, 3)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from einops import einsum, rearrange, reduce
 from torch import Tensor, nn
 
-from lfranker.losses.sizes import require_side
+from lfranker.losses.structure import require_side
 from lfranker.perceptual.vgg import VGG16, VGGFeatures, last_layers, shapes
 from lfranker.perceptual.weight_files import IMAGENET, find_imagenet, read_network, read_tensors
 

@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import combinations
 
-from lfranker.losses.registry import LOSSES, PERCEPTUAL_RANDOM
+from lfranker.losses.registry import LOSSES
+from lfranker.perceptual.weights import PERCEPTUAL_RANDOM
 
 CUSTOM = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", re.ASCII)
 
@@ -79,3 +80,33 @@ def trained(names: Sequence[str]) -> list[tuple[str, ...]]:
 def tells_enough(subset: Iterable[str]) -> bool:
     """Whether a loss that may stand alone is among them; losses not in LOSSES may."""
     return any(name not in LOSSES or LOSSES[name].alone for name in subset)
+
+
+PAPER = ("mae", "mse", "ssim", "perceptual")  # the set that the paper compares, in its order
+
+
+LOSS_ORDER = (
+    *PAPER,
+    "huber",
+    "charbonnier",
+    "mape",
+    "msle",
+    "psnr",
+    "dssim",
+    "ms_ssim",
+    "fft",
+    "focal_frequency",
+    "wavelet",
+    "wavelet_db2",
+    "histogram",
+    "wasserstein",
+    "gradient",
+    "gradient_scharr",
+    "gmsd",
+    "ncc",
+    "tv",
+    "lpips",
+    "dists",
+    "poisson_nll",
+    "anscombe",
+)

@@ -15,14 +15,12 @@ from lfranker.losses import (
     pixel,
     poisson,
     structure,
-    wavelets,
 )
 from lfranker.perceptual.vgg import LAYERS, Features, PerceptualLoss, convolutions_for
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Build = Callable[[Features | None], Loss]
 
-PERCEPTUAL_RANDOM = "perceptual-random"  # the shown name of ``perceptual`` with random weights
 
 # Laws that hold of every loss which does not declare that it breaks them.
 MINIMUM = "minimum at the target"  # ``LossSpec.minimum`` for every target, and nothing below it
@@ -94,8 +92,8 @@ LOSSES: dict[str, LossSpec] = {
     "fft": _plain(frequency.fft),
     # Its weights are functions of the output, too, but constants to the gradient.
     "focal_frequency": _plain(frequency.focal_frequency, breaks=(DERIVATIVE,)),
-    "wavelet": _plain(wavelets.wavelet, smallest=wavelets.SMALLEST),
-    "wavelet_db2": _plain(wavelets.wavelet_db2, "flip", "rotate", smallest=wavelets.SMALLEST),
+    "wavelet": _plain(frequency.wavelet, smallest=frequency.SMALLEST),
+    "wavelet_db2": _plain(frequency.wavelet_db2, "flip", "rotate", smallest=frequency.SMALLEST),
     # Pixels may change places freely; on the way from there to the target it even rises.
     "histogram": _plain(
         distribution.histogram, "offset", "sign", alone=False, breaks=(DECREASING,)

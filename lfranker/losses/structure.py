@@ -6,7 +6,6 @@ from einops import rearrange
 from torch import Tensor
 
 from lfranker.evaluation.ms_ssim import WEIGHTS
-from lfranker.losses.sizes import require_side
 
 SIDE = 11  # px, of the Gaussian window (Wang 2004)
 SIGMA = 1.5  # px (Wang 2004)
@@ -93,3 +92,10 @@ def _similarity(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     luminance = (2 * product + C1) / (means + C1)
     structure = (2 * (mean_product - product) + C2) / (mean_squares - means + C2)
     return luminance, structure
+
+
+def require_side(loss: str, image: Tensor, smallest: int) -> None:
+    """ValueError naming the loss where a side of (b, 1, h, w) is below ``smallest`` px."""
+    if min(image.shape[-2:]) < smallest:
+        size = "x".join(map(str, image.shape[-2:]))
+        raise ValueError(f"{loss}: image of {size} px, it needs {smallest} a side")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import tifffile
 
-from lfranker.images.decoding import TIFF_SUFFIXES
+from lfranker.files import TIFF_SUFFIXES
 from lfranker.microscopes.metadata import ScanMetadata
 from lfranker.microscopes.vendor_sidecars import read_sidecar
 from lfranker.microscopes.vendor_tags import READERS

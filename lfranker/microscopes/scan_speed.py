@@ -82,3 +82,13 @@ def _slowness(name: str) -> tuple[float, str]:
     if time := TIME.fullmatch(name.lower()):
         return float(time[1].replace(",", ".")) * UNITS[time[2]], name
     return float(name.lower().removeprefix("spd")), name
+
+
+def speed_key(speed: str) -> tuple[str, float, str]:
+    """Sorts "spd2" before "spd10", and a dwell time such as "500ns" before "2us"."""
+    found = re.fullmatch(r"(\D*)(\d+(?:\.\d+)?) ?(.*)", speed)
+    if not found:
+        return speed, 0.0, ""
+    words, number, unit = found.groups()
+    scale = UNITS.get(unit)
+    return words, float(number) * (scale or 1.0), "" if scale else unit

@@ -10,7 +10,7 @@ from itertools import combinations
 
 import numpy as np
 
-from lfranker.images.image_file import Image
+from lfranker.arrays import Image
 from lfranker.noise.models import (
     Range,
     line_offsets,

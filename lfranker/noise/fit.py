@@ -12,16 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
-from lfranker.images.image_file import Image
+from lfranker.arrays import Floats, Image
 from lfranker.noise.profile import LAGS, Estimate
-from lfranker.noise.residuals import (
-    Floats,
-    Sums,
-    blind_residuals,
-    pair_residuals,
-    pooled,
-    sums_of,
-)
+from lfranker.noise.residuals import Sums, blind_residuals, pair_residuals, pooled, sums_of
 from lfranker.scans.scan_set import Pair
 
 DRAWS = 400  # of the bootstrap: standard errors to 4 %

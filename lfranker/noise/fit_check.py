@@ -9,9 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from lfranker.datasets.synthesis import SynthConfig
 from lfranker.noise.fit import Fit
-from lfranker.noise.noise_config import add_noise
+from lfranker.noise.noise_config import NoiseRanges, add_noise
 from lfranker.noise.profile import LAGS, SpeedNoise
 from lfranker.scans.scan_set import Pair
 
@@ -20,7 +19,7 @@ TOLERANCE = 0.05  # of the real value, where its interval is narrower
 
 def synthetic(pairs: Iterable[Pair], noise: SpeedNoise, seed: int = 0) -> Iterator[Pair]:
     """The pairs with made noise: on gain x clean + offset, rounded as 8-bit scans are."""
-    ranges = SynthConfig(**noise.fixed()).ranges
+    ranges = NoiseRanges(**noise.fixed())
     gain, offset = (noise[name] for name in ("gain", "offset"))
     for number, pair in enumerate(pairs):
         signal = np.clip(gain * pair.clean + offset, 0, 1).astype(np.float32)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from lfranker.images.image_file import Image, image_files, read_image
+from lfranker.arrays import Image
+from lfranker.images.image_file import image_files, read_image
 from lfranker.microscopes.reading import read_metadata
 from lfranker.microscopes.scan_speed import by_speed, exposure_name, seconds_of
 from lfranker.noise.fit import Fit, fit_noise, measure_pairs, measure_scans

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from lfranker.images.image_file import Image
+from lfranker.arrays import Image
 from lfranker.noise.scan_correlation import Kernel, correlate_fast_axis, filter_fast_axis, taps_for
 
 Range = tuple[float, float]

@@ -6,7 +6,7 @@ from functools import cache, partial
 
 import numpy as np
 
-from lfranker.images.image_file import Image
+from lfranker.arrays import Image
 from lfranker.noise.components import COMPONENTS, canonical, components_of, composed_noise
 from lfranker.noise.models import (
     Range,
@@ -24,11 +24,11 @@ from lfranker.noise.scan_correlation import Kernel
 class NoiseRanges:
     """Mode and parameters; each patch draws its own of those that the mode uses."""
 
-    alpha: Range  # weight of the Poisson part in Eq. 1
-    beta: Range  # weight of the speckle part
-    peak: Range  # counts at full scale, drawn log-uniformly
-    speckle_variance: Range  # relative
-    correlation: Range  # lag 1 along x
+    alpha: Range = (1.0, 1.0)  # weight of the Poisson part in Eq. 1
+    beta: Range = (1.0, 1.0)  # weight of the speckle part
+    peak: Range = (20.0, 200.0)  # counts at full scale, drawn log-uniformly
+    speckle_variance: Range = (0.01, 0.01)  # relative
+    correlation: Range = (0.0, 0.0)  # lag 1 along x
     noise: str = "eq1"  # one of MODES, or components joined by +
     sigma: Range = (0.0, 0.03)  # read-out noise, of full scale; 0.016 in one instrument at 100 ns
     black: Range = (0.0, 0.0)  # brightness without signal, of full scale

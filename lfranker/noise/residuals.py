@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, gaussian_filter
 
-from lfranker.images.image_file import Image
+from lfranker.arrays import Floats, Image
 from lfranker.scans.scan_set import Pair
 
-Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 SMOOTHING = 2.0  # px, of the clean scan where it stands for the signal

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
-from lfranker.images.image_file import Image
+from lfranker.arrays import Image
 
 Kernel = tuple[float, ...]
 """Side taps of a symmetric filter along x, from the centre outwards, relative to the first one."""

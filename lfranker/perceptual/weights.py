@@ -9,7 +9,6 @@ import huggingface_hub
 import torch
 from torch import Tensor, nn
 
-from lfranker.losses.registry import PERCEPTUAL_RANDOM
 from lfranker.perceptual import timm_backbones
 from lfranker.perceptual.vgg import (
     NETWORKS,
@@ -22,6 +21,7 @@ from lfranker.perceptual.vgg import (
 )
 from lfranker.perceptual.weight_files import IMAGENET, Published, find_published, read_network
 
+PERCEPTUAL_RANDOM = "perceptual-random"  # the shown name of ``perceptual`` with random weights
 DEFAULT = "vgg19"
 SUFFIXES = (".safetensors", ".pth", ".pt")
 PROBE_TIMEOUT = 5.0  # s

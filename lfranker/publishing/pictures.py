@@ -1,7 +1,6 @@
 """Pictures of the best models beside each other, logged with their power set."""
 
 import io
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,11 +12,10 @@ from mlflow.entities import Run
 from tqdm import tqdm
 
 from lfranker.denoiser.tiling import denoise
-from lfranker.evaluation.baselines import BASELINES
+from lfranker.evaluation.baselines import Function, best_filter
 from lfranker.evaluation.keypoints import shared
-from lfranker.images.image_file import Image
 from lfranker.images.image_strips import comparison
-from lfranker.ranking.leaderboard import NOISY, rank
+from lfranker.ranking.leaderboard import rank
 from lfranker.report.keypoint_figure import match_figure
 from lfranker.scans.preparation import Pair, ScanSet
 from lfranker.tracking.models import load_network
@@ -27,8 +25,6 @@ from lfranker.tracking.scores import scores
 TOP = 3  # models in a strip
 SHOWN = 3  # strips on the page of the ranking
 MOST = 40  # about as many pairs are pictured, of fields evenly chosen: a second or two each
-
-Function = Callable[[Image], Image]
 
 
 def log_pictures(parent: Run, scans: ScanSet) -> int:
@@ -62,13 +58,6 @@ def logged_pictures(parent: Run, digest: str) -> dict[str, bytes]:
                 picture.convert("RGB").save(out, "JPEG", quality=85)
                 pictures[f"Pictures: {Path(file).stem}"] = out.getvalue()
     return pictures
-
-
-def best_filter(board: pd.DataFrame) -> dict[str, Function]:
-    """The one with the highest PSNR; none where none was scored."""
-    names = [name for name in BASELINES if name != NOISY and name in board.index]
-    known = board.loc[names, "psnr"].astype(float).dropna() if "psnr" in board else pd.Series()
-    return {} if known.empty else {str(known.idxmax()): BASELINES[str(known.idxmax())]}
 
 
 def _top(board: pd.DataFrame, parent: Run) -> dict[str, Function]:

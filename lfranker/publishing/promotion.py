@@ -2,15 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 from mlflow.entities.model_registry import ModelVersion
 
-from lfranker.ranking.leaderboard import CHAMPION_METRICS
+from lfranker.denoiser.tiling import denoise
+from lfranker.evaluation.criteria import CHAMPION_METRICS
+from lfranker.evaluation.scoring import of_noisy
+from lfranker.scans.preparation import ScanSet
 from lfranker.statistics.superiority import judge
-from lfranker.tracking.field_scores import read_table
+from lfranker.tracking.models import load_network
 from lfranker.tracking.power_set import PowerSet, find_run
 from lfranker.tracking.registry import CHAMPION, Winner, ranked_on_real_scans
+from lfranker.tracking.score_logging import score_run
+from lfranker.tracking.scores import read_table
 
 Rescore = Callable[[ModelVersion], None]  # a version's model on the scans that are ranked on
 
@@ -75,3 +81,9 @@ class Gate:
             f"that version was not scored on these scans: `mlflow run . -e evaluate -P "
             f"run={holder.run_id} -P scans=FOLDER` does it"
         )  # fmt: skip
+
+
+def score_version(version: ModelVersion, scans: ScanSet) -> None:
+    """Score a version's model on the scans; the scores are kept with the run that trained it."""
+    network = load_network(f"models:/{version.name}/{version.version}")
+    score_run(str(version.run_id), of_noisy(partial(denoise, network)), scans)

@@ -6,19 +6,22 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from lfranker.publishing.findings import add_findings, add_refinement
+from lfranker.evaluation.criteria import VISUAL
 from lfranker.publishing.note_and_marks import mark_children, write_note
 from lfranker.publishing.promotion import Gate, Rescore
 from lfranker.publishing.report_page import Results, page_of
 from lfranker.publishing.winners import register_winners
 from lfranker.ranking.config import RankConfig
-from lfranker.ranking.leaderboard import VISUAL, Ranking, rank
+from lfranker.ranking.leaderboard import Ranking, rank
+from lfranker.rating.analysis import report_ratings
+from lfranker.rating.workflow import ratings_of
 from lfranker.report.caveats import caveats
 from lfranker.report.findings import Found, report_fields
+from lfranker.report.gradient_shares import report_shares
 from lfranker.report.latex import to_latex
 from lfranker.report.noise_findings import report_noises
 from lfranker.report.tables import formatted, tables, to_csv, to_markdown
-from lfranker.tracking.field_scores import by_sample, field_scores
+from lfranker.tracking.learning_rate_check import checked
 from lfranker.tracking.power_set import (
     SCAN_SET,
     PowerSet,
@@ -31,7 +34,8 @@ from lfranker.tracking.power_set import (
 )
 from lfranker.tracking.runs import TAG
 from lfranker.tracking.score_logging import log_texts
-from lfranker.tracking.scores import scores
+from lfranker.tracking.scores import by_sample, field_scores, hybrid_shares, scores
+from lfranker.tracking.weight_search import refined
 
 CAPTIONS = {
     "leaderboard": "Leaderboard: mean rank over PSNR, SSIM and repeatability at every scan speed",
@@ -163,3 +167,43 @@ def _by_name(table: pd.DataFrame) -> object:
 
 def _records(table: pd.DataFrame) -> object:
     return json.loads(table.to_json(orient="records", double_precision=15))
+
+
+def add_findings(
+    found: Found,
+    power_set: PowerSet,
+    board: pd.DataFrame,
+    ranking: Ranking,
+    scans: tuple[str, bool],
+    equivalence: float,
+) -> None:
+    """Shares of the gradient, the check of the learning rate, and people's ratings.
+
+    scans: the digest, and whether they are simulated; equivalence: a difference of mean ratings
+    that does not matter.
+    """
+    digest, seed = scans[0], _seed(power_set)
+    report_shares(found, hybrid_shares(power_set, list(map(str, ranking.leaderboard.index))))
+    if check := checked(power_set, *scans, seed):
+        found.said.append(check[0])
+        found.tables["learning-rate"] = check[1]
+    rated = ratings_of(power_set.parent, digest, board["run_id"])
+    report_ratings(found, rated, equivalence, seed)
+
+
+def add_refinement(
+    found: Found, power_set: PowerSet, rows: pd.DataFrame, scans: tuple[str, bool]
+) -> None:
+    """What the newest search for weights came to; ``rows`` are the `field_scores`.
+
+    scans: the digest, and whether they are simulated.
+    """
+    search = refined(power_set, rows, scans)
+    if search is not None:
+        said, comparison, trials = search.result(_seed(power_set))
+        found.said.append(said)
+        found.tables |= {"refine": comparison, "refine-trials": trials}
+
+
+def _seed(power_set: PowerSet) -> int:
+    return int(settings_of(power_set.parent).get("seed", 0))

@@ -7,16 +7,16 @@ from importlib.metadata import version
 import numpy as np
 import pandas as pd
 
+from lfranker.evaluation.criteria import NOISY, VISUAL
 from lfranker.losses import PERCEPTUAL_RANDOM
 from lfranker.publishing.pictures import logged_pictures
 from lfranker.ranking.entrant import counted, losses_of
-from lfranker.ranking.leaderboard import NOISY, VISUAL, Ranking
+from lfranker.ranking.leaderboard import Ranking
 from lfranker.report.findings import Found
 from lfranker.report.html_page import Page, to_html
 from lfranker.report.note import answer
 from lfranker.report.plots import heat_map, pareto_plot
-from lfranker.report.standings import MOST, shortened, standings
-from lfranker.report.tables import title_of
+from lfranker.report.tables import MOST, shortened, standings, title_of
 from lfranker.statistics.concordance import pareto_front
 from lfranker.statistics.score_array import about
 from lfranker.tracking.power_set import (

@@ -3,7 +3,9 @@
 `mae+ssim`, or `mae+ssim @ poisson+speckle`. Neither part has a blank in it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+from lfranker.losses.names import LOSS_ORDER
 
 MARK = " @ "
 
@@ -40,3 +42,20 @@ def counted(names: Iterable[object], subsets: str = "loss subsets") -> str:
 def placed(noise: str) -> str:
     """A noise among the names whose order decides ties, where no loss is called so."""
     return f"@ {noise}"
+
+
+def tie_key(name: str, order: Sequence[str] = LOSS_ORDER) -> tuple[int, list[int], int, str]:
+    """Sorts subsets by number of losses, then by `order`; losses it does not name come last.
+
+    A variant counts as the loss before the hyphen: "perceptual-random" as "perceptual". The same
+    losses on several noises are sorted by the place of `placed` noises in `order`.
+    """
+    places = {loss: place for place, loss in enumerate(order)}
+    parts, last = losses_of(name).split("+"), len(places)
+    found = [places.get(loss_of(part, order), last) for part in parts]
+    return len(parts), found, places.get(placed(noise_of(name)), last), name
+
+
+def loss_of(part: str, order: Sequence[str]) -> str:
+    """The loss that a part of a name stands for: "perceptual" of "perceptual-random"."""
+    return next((loss for loss in order if part == loss or part.startswith(f"{loss}-")), part)

@@ -6,7 +6,6 @@ speeds' means) or at one speed ("psnr/spd2"). Directions are normalised in one p
 what failed, collapsed, diverged or is not a finite number comes last and never wins.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -14,21 +13,11 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
-from lfranker.evaluation.metrics import METRICS
-from lfranker.losses.loss_names import LOSS_ORDER
-from lfranker.ranking.entrant import losses_of, noise_of, placed
-from lfranker.ranking.remarks import listed, loss_of, notes
-from lfranker.ranking.weighted import weighted_score
-
-VISUAL = "visual"  # what people see: the mean rating of blinded pictures, 1 to 5
-DIRECTIONS: Mapping[str, bool] = {  # True: higher is better
-    **{name: bool(metric.higher_is_better) for name, metric in METRICS.items() if metric.ranked},
-    VISUAL: True,
-}
-# Raw keypoint counts are left out: leftover noise raises them as well as detail does.
-CHAMPION_METRICS = ("psnr", "ssim", "repeatability")
-SECONDS: Mapping[str, float] = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0}
-NOISY = "noisy"  # the baseline that does nothing
+from lfranker.evaluation.criteria import CHAMPION_METRICS, DIRECTIONS, NOISY, VISUAL, criteria_of
+from lfranker.losses.names import LOSS_ORDER
+from lfranker.ranking.entrant import tie_key
+from lfranker.ranking.remarks import notes
+from lfranker.text import listed
 
 
 @dataclass(frozen=True)
@@ -104,40 +93,6 @@ def rank(
     )
 
 
-def tie_key(name: str, order: Sequence[str] = LOSS_ORDER) -> tuple[int, list[int], int, str]:
-    """Sorts subsets by number of losses, then by `order`; losses it does not name come last.
-
-    A variant counts as the loss before the hyphen: "perceptual-random" as "perceptual". The same
-    losses on several noises are sorted by the place of `entrants.placed` noises in `order`.
-    """
-    places = {loss: place for place, loss in enumerate(order)}
-    parts, last = losses_of(name).split("+"), len(places)
-    found = [places.get(loss_of(part, order), last) for part in parts]
-    return len(parts), found, places.get(placed(noise_of(name)), last), name
-
-
-def criteria_of(board: pd.DataFrame, directions: Mapping[str, bool] = DIRECTIONS) -> list[str]:
-    """The columns that are criteria, by metric: over all speeds, then the fastest speed first."""
-    columns = [str(column) for column in board if str(column).partition("/")[0] in directions]
-    metrics = list(directions)
-
-    def place(column: str) -> tuple[int, str, float, str]:
-        metric, _, speed = column.partition("/")
-        return metrics.index(metric), *speed_key(speed)
-
-    return sorted(columns, key=place)
-
-
-def speed_key(speed: str) -> tuple[str, float, str]:
-    """Sorts "spd2" before "spd10", and a dwell time such as "500ns" before "2us"."""
-    found = re.fullmatch(r"(\D*)(\d+(?:\.\d+)?) ?(.*)", speed)
-    if not found:
-        return speed, 0.0, ""
-    words, number, unit = found.groups()
-    scale = SECONDS.get(unit)
-    return words, float(number) * (scale or 1.0), "" if scale else unit
-
-
 def _complete(scores: pd.DataFrame, directions: Mapping[str, bool]) -> pd.DataFrame:
     """The scores with numbers as floats, `outcome`, `baseline` and every mean over speeds."""
     twice = scores.index[scores.index.duplicated()].unique()
@@ -201,3 +156,21 @@ def _worse_than_noisy(usable: pd.DataFrame, entrants: list[str]) -> pd.Series:
             for name in worse.index[worse]:
                 marks[name] = f"{marks[name]}, {metric}".strip(", ")
     return marks
+
+
+def weighted_score(scores: pd.DataFrame, weights: Mapping[str, float]) -> pd.Series:
+    """For each row the weighted mean of its criteria, each scaled to 0 (worst row) to 1 (best).
+
+    ``scores`` are better when higher; ``weights`` name columns, and those that are not there do
+    not count. NaN for a row with a gap, and for all where no weight is left; a column without
+    differences counts as 1. Unlike the mean rank it knows how far apart rows are, and depends on
+    how bad the worst of them is.
+    """
+    used = {name: weight for name, weight in weights.items() if weight and name in scores}
+    columns = scores[list(used)]
+    spread = columns.max() - columns.min()
+    scaled = (columns - columns.min()) / spread.where(spread > 0)
+    scaled.loc[:, ~(spread > 0)] = 1.0
+    parts = scaled.where(columns.notna()).mul(pd.Series(used, dtype=float))
+    total = sum(used.values()) or float("nan")
+    return parts.sum(axis=1, skipna=False) / total

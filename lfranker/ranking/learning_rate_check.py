@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from lfranker.evaluation.criteria import CHAMPION_METRICS
 from lfranker.ranking.entrant import is_hybrid
-from lfranker.ranking.leaderboard import CHAMPION_METRICS, Ranking, rank
+from lfranker.ranking.leaderboard import Ranking, rank
 from lfranker.statistics.superiority import judge
 
 FACTORS = (0.5, 2.0)

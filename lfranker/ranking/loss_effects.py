@@ -7,12 +7,18 @@ both without and with it. The Shapley value
 spreads the gain of denoising at all, of which any loss brings nearly everything.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
 from math import comb, factorial
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+
+from lfranker.ranking.entrant import losses_of
+from lfranker.ranking.top_set import _asked, _attributed
+from lfranker.statistics.intervals import Chance, contrast_interval, mean_squares, score_interval
+from lfranker.statistics.score_array import Cube
 
 Subset = frozenset[str]
 Values = Mapping[Subset, NDArray[np.float64] | float]
@@ -109,3 +115,62 @@ def _mean(parts: list[NDArray[np.float64]]) -> NDArray[np.float64]:
 
 def _sum(parts: list[NDArray[np.float64]]) -> NDArray[np.float64]:
     return np.asarray(np.sum(parts, axis=0))
+
+
+def attributions(
+    cube: Cube,
+    noisy: NDArray[np.float64] | None,
+    seed: int,
+    named: Callable[[str], str] = losses_of,
+    same: Callable[[Subset], Subset] | None = None,
+) -> pd.DataFrame:
+    """Mean effect, Shapley value and interactions with intervals; a row for each.
+
+    ``noisy`` (places, repeats) are the scores of the noisy input, the value of no loss at all;
+    None where they are not known. Without them, or where a subset is missing, there are only the
+    mean effects, over the pairs of subsets that there are; `pairs` says of how many.
+
+    ``named``: what of an entrant's name is a subset, joined by +. Entrants of the same subset (its
+    losses on several noises, say) count as their mean: the company must be the same for every
+    subset, as in `noise_effects.balanced`. ``same``: for a subset that was not trained one that is
+    the same thing, so that Shapley values know it too.
+    """
+    subsets: dict[Subset, list[int]] = {}
+    for at, name in enumerate(cube.names):
+        subsets.setdefault(frozenset(named(name).split("+")), []).append(at)
+    rows = list(_mean_effects(subsets, cube, seed))
+    losses = frozenset[str]().union(*subsets)
+    values = {subset: cube.scores[at].mean(axis=0) for subset, at in subsets.items()}
+    if noisy is not None:
+        values[frozenset()] = np.broadcast_to(noisy, cube.scores.shape[1:])
+    if same is not None:
+        every = (frozenset(s) for n in range(len(losses) + 1) for s in combinations(losses, n))
+        values |= {s: values[same(s)] for s in every if s not in values and same(s) in values}
+    if len(losses) > 1 and len(values) == 2 ** len(losses):
+        single = {(loss,): v for loss, v in shapley(values).items()}
+        rows += [_alone("Shapley value", names, v, seed) for names, v in single.items()]
+        rows += [_alone("interaction", n, v, seed) for n, v in interactions(values).items()]
+    return pd.DataFrame(rows, columns=["kind", "losses", "value", "low", "high", "pairs"])
+
+
+def _mean_effects(
+    subsets: Mapping[Subset, Sequence[int]], cube: Cube, seed: int
+) -> Iterator[dict[str, str | float]]:
+    """As contrasts of the entrants, whose repeats tell of each other's luck."""
+    squares, chance = _asked(cube, seed)
+    unit = np.eye(len(cube.names))
+    units = {subset: unit[list(at)].mean(axis=0) for subset, at in subsets.items()}
+    counts = {loss: len(found) for loss, found in pairs(units).items()}
+    for loss, coefficients in mean_effects(units).items():
+        interval = contrast_interval(coefficients, squares, chance)
+        value = float(coefficients @ squares.mean)
+        yield _attributed("mean effect", (loss,), value, interval) | {"pairs": counts[loss]}
+
+
+def _alone(
+    kind: str, losses: Sequence[str], cells: NDArray[np.float64], seed: int
+) -> dict[str, str | float]:
+    """From scores (places, repeats) that hold what all entrants share, and so are not moderated."""
+    squares = mean_squares(cells[None])
+    interval = score_interval(0, squares, Chance(squares, seed))
+    return _attributed(kind, losses, float(squares.mean[0]), interval)

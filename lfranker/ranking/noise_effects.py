@@ -9,11 +9,10 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from lfranker.arrays import Floats
 from lfranker.evaluation.metrics import METRICS
 from lfranker.ranking.entrant import losses_of, noise_of, noises_in
-from lfranker.ranking.remarks import listed
 from lfranker.statistics.intervals import (
     Chance,
     MeanSquares,
@@ -23,8 +22,7 @@ from lfranker.statistics.intervals import (
 )
 from lfranker.statistics.multiple_comparisons import separated
 from lfranker.statistics.score_array import Cube
-
-Floats = NDArray[np.float64]
+from lfranker.text import listed
 
 
 def on_every_noise(names: Sequence[str]) -> list[str]:

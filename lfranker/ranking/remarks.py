@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 
-from lfranker.ranking.entrant import losses_of
+from lfranker.ranking.entrant import loss_of, losses_of
+from lfranker.text import listed
 
 
 def notes(
@@ -34,23 +35,6 @@ def notes(
     yield from _mixed_weights(entrants.index, order)
     if rivals:
         yield from _doubts(usable.loc[board.index[board["baseline"]]], usable.loc[rivals])
-
-
-def listed(names: Iterable[str], room: int = 200) -> str:
-    """Names joined by commas, as many as fit into `room` characters: "a, b and 3 more"."""
-    shown: list[str] = []
-    left = list(names)
-    for name in left:
-        if shown and len(", ".join([*shown, name])) > room:
-            break
-        shown.append(name)
-    more = len(left) - len(shown)
-    return ", ".join(shown) + (f" and {more:,} more" if more else "")
-
-
-def loss_of(part: str, order: Sequence[str]) -> str:
-    """The loss that a part of a name stands for: "perceptual" of "perceptual-random"."""
-    return next((loss for loss in order if part == loss or part.startswith(f"{loss}-")), part)
 
 
 def _gaps(usable: pd.DataFrame) -> Iterator[str]:

@@ -13,7 +13,7 @@ import pandas as pd
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.samplers import TPESampler
 
-from lfranker.ranking.leaderboard import CHAMPION_METRICS
+from lfranker.evaluation.criteria import CHAMPION_METRICS
 from lfranker.statistics.intervals import Chance, difference_interval, mean_squares
 from lfranker.statistics.score_array import LEAST_PLACES, cube_of
 

@@ -10,18 +10,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from lfranker.losses.loss_names import LOSS_ORDER
-from lfranker.ranking.leaderboard import CHAMPION_METRICS, tie_key
-from lfranker.ranking.remarks import listed
+from lfranker.arrays import Floats
+from lfranker.evaluation.criteria import CHAMPION_METRICS
+from lfranker.losses.names import LOSS_ORDER
+from lfranker.ranking.entrant import tie_key
+from lfranker.text import listed
 
 SPLITS = 500  # each used both ways round
 LEAST_PLACES = 4  # two in each half
 MOST_MISSING = 0.1  # of the places; more, and the entrant is the odd one out, not the places
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

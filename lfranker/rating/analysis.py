@@ -9,14 +9,14 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from lfranker.ranking.leaderboard import VISUAL
-from lfranker.ranking.remarks import listed
+from lfranker.evaluation.criteria import VISUAL
 from lfranker.ranking.top_set import intervals
 from lfranker.report.findings import Found
 from lfranker.report.plots import interval_plot
 from lfranker.report.tables import title_of
 from lfranker.statistics.concordance import krippendorff_alpha
 from lfranker.statistics.score_array import LEAST_PLACES, cube_of
+from lfranker.text import listed
 
 WEAK, STRONG = 0.667, 0.8  # Krippendorff's customs, Content Analysis (2004), chapter 11
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lfranker.ranking.leaderboard import VISUAL
-from lfranker.ranking.remarks import listed
+from lfranker.evaluation.criteria import VISUAL
 from lfranker.rating.sheet_files import COLUMNS, SCALE
 from lfranker.rating.sheets import LETTERS, Key
+from lfranker.text import listed
 
 UNBLINDED = (
     "name", "run", "baseline", "field", "speed", "place", "again", "set", "rater", VISUAL,

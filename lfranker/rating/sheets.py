@@ -16,7 +16,7 @@ import numpy as np
 import PIL.Image
 from PIL import ImageDraw, ImageFont
 
-from lfranker.images.image_file import Image
+from lfranker.arrays import Image
 from lfranker.images.image_strips import GAP, TITLE, strip
 from lfranker.scans.scan_set import Pair, Record
 

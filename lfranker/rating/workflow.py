@@ -10,11 +10,11 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from tqdm import tqdm
 
+from lfranker.arrays import Image
 from lfranker.denoiser.tiling import denoise
-from lfranker.evaluation.baselines import BASELINES
-from lfranker.images.image_file import Image
-from lfranker.publishing.pictures import Function, best_filter
-from lfranker.ranking.leaderboard import NOISY, rank
+from lfranker.evaluation.baselines import BASELINES, Function, best_filter
+from lfranker.evaluation.criteria import NOISY
+from lfranker.ranking.leaderboard import rank
 from lfranker.rating.ratings import (
     UNBLINDED,
     Rating,
@@ -29,7 +29,6 @@ from lfranker.rating.ratings import (
 from lfranker.rating.sheet_files import RATINGS, check_folder, write_sheets
 from lfranker.rating.sheets import Key, SheetConfig, Shown, draw, plan_sheets, read_key
 from lfranker.scans.preparation import ScanSet, read_scans
-from lfranker.tracking.fetching import read_texts
 from lfranker.tracking.models import load_network
 from lfranker.tracking.power_set import (
     PowerSet,
@@ -41,7 +40,7 @@ from lfranker.tracking.power_set import (
     prefix_in,
     settings_of,
 )
-from lfranker.tracking.runs import log_metrics
+from lfranker.tracking.runs import log_metrics, read_texts
 from lfranker.tracking.score_logging import log_texts
 from lfranker.tracking.scores import scores
 

@@ -7,21 +7,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lfranker.losses.loss_names import LOSS_ORDER
+from lfranker.evaluation.criteria import NOISY
+from lfranker.losses.names import LOSS_ORDER
+from lfranker.microscopes.scan_speed import speed_key
 from lfranker.ranking.entrant import losses_of, noises_in
 from lfranker.ranking.hybrid_advantage import hybrid_advantage
-from lfranker.ranking.leaderboard import NOISY, Ranking, speed_key
+from lfranker.ranking.leaderboard import Ranking
+from lfranker.ranking.loss_effects import attributions
 from lfranker.ranking.noise_effects import balanced, over_noises
-from lfranker.ranking.remarks import listed
-from lfranker.ranking.top_set import (
-    agreement,
-    attributions,
-    beats,
-    compared,
-    front,
-    intervals,
-    sentence,
-)
+from lfranker.ranking.top_set import agreement, beats, compared, front, intervals, sentence
 from lfranker.ranking.winner_stability import cross_fit
 from lfranker.report.plots import (
     attribution_plot,
@@ -32,6 +26,7 @@ from lfranker.report.plots import (
 )
 from lfranker.report.tables import tables, title_of
 from lfranker.statistics.score_array import LEAST_PLACES, Cube, cube_of
+from lfranker.text import listed
 
 MOST = 32  # entrants that are compared each with each
 

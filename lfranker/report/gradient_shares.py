@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from lfranker.ranking.remarks import listed
 from lfranker.report.findings import Found
 from lfranker.report.plots import share_plot
+from lfranker.text import listed
 
 ALONE = 0.9  # of the gradient: a loss with more leaves the others little to say
 MOST = 40  # hybrids in the plot

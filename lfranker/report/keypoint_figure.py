@@ -4,8 +4,8 @@ import numpy as np
 import PIL.Image
 from PIL import ImageDraw, ImageFont
 
+from lfranker.arrays import Image
 from lfranker.evaluation.keypoints import Points, Shared
-from lfranker.images.image_file import Image
 
 LINES = 60  # of the matches; more hide the images
 GAP = 8  # px

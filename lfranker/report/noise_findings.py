@@ -6,6 +6,7 @@ import pandas as pd
 
 from lfranker.noise.components import components_of, same_noise
 from lfranker.ranking.entrant import noise_of, noises_in
+from lfranker.ranking.loss_effects import attributions
 from lfranker.ranking.noise_effects import (
     balanced,
     best_by_noise,
@@ -13,12 +14,11 @@ from lfranker.ranking.noise_effects import (
     noise_means,
     noise_sentence,
 )
-from lfranker.ranking.remarks import listed
-from lfranker.ranking.top_set import attributions
 from lfranker.report.findings import Found, noisy_scores
 from lfranker.report.plots import attribution_plot, interval_plot
 from lfranker.report.tables import title_of
 from lfranker.statistics.score_array import Cube, cube_of
+from lfranker.text import listed
 
 
 def report_noises(

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
+from lfranker.evaluation.criteria import NOISY
 from lfranker.ranking.entrant import counted
-from lfranker.ranking.leaderboard import NOISY, Ranking
-from lfranker.ranking.remarks import listed
+from lfranker.ranking.leaderboard import Ranking
 from lfranker.report.tables import line, tables, title_of, to_markdown, writer
+from lfranker.text import listed
 
 NOTE_LIMIT = 7_500  # characters; MLflow cuts a tag at 8,000
 NOISES_LIMIT = 1_200  # of them on noises

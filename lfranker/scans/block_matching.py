@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from skimage.registration import phase_cross_correlation
 
-Image = NDArray[np.float32]
-Floats = NDArray[np.float64]
+from lfranker.arrays import Floats, Image
 
 UPSAMPLING = 20  # 1/20 px steps of the correlation peak
 CAUCHY = 2.385  # robust standard deviations; 95 % efficient where all is normal

@@ -13,10 +13,9 @@ import numpy as np
 from scipy.interpolate import CubicSpline, make_smoothing_spline
 from scipy.stats import trim_mean
 
+from lfranker.arrays import Floats, Image
 from lfranker.scans.block_matching import (
     CAUCHY,
-    Floats,
-    Image,
     cauchy_weights,
     match_blocks,
     robust_deviation,

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from skimage.transform import downscale_local_mean
 
-from lfranker.images.image_file import Image, read_image
+from lfranker.arrays import Image
+from lfranker.images.image_file import read_image
 from lfranker.microscopes.reading import ScanMetadata
 
 # Of the width of the field. On 24 real fields the stage was reported alike in both scans, in steps

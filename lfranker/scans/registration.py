@@ -21,9 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
+from lfranker.arrays import Floats, Image
 from lfranker.scans.block_matching import (
-    Floats,
-    Image,
     displacement,
     match_blocks,
     robust_lines,

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lfranker.images.image_file import Image
+from lfranker.arrays import Image
 from lfranker.scans.registration import Transform
 
 MANIFEST = "scans.json"

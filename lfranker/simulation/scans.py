@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import affine_transform
 
-from lfranker.images.image_file import Image, write_image
+from lfranker.arrays import Image
+from lfranker.images.image_file import write_image
 from lfranker.noise.models import shot_noise
 from lfranker.noise.scan_correlation import correlate_fast_axis
 from lfranker.simulation.scenes import KINDS, scene

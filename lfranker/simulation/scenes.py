@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lfranker.images.image_file import Image
+from lfranker.arrays import Image
 from lfranker.simulation import solids
 from lfranker.simulation.solids import Surface
 from lfranker.simulation.textures import Shape, band_noise, roughness, scattered

@@ -19,16 +19,14 @@ what the repeats of all models show: see `moderation`.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import ndtr
 
+from lfranker.arrays import Floats
 from lfranker.statistics.variance_shrinkage import Prior, prior_of
 
 DRAWS = 4000
 CONFIDENCE = 0.95
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -18,14 +18,13 @@ where all models' luck has one size, and 92 to 96 % where it differs ninefold.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import digamma, polygamma
 
+from lfranker.arrays import Floats
+
 LEAST_MODELS = 4  # fewer tell nothing of how much their luck differs
 MOST_FREEDOM = 8.0
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

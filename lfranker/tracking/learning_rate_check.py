@@ -6,7 +6,6 @@ import pandas as pd
 from mlflow.entities import Run
 
 from lfranker.ranking.learning_rate_check import check_winner
-from lfranker.tracking.field_scores import read_table
 from lfranker.tracking.power_set import (
     LEARNING_RATES,
     PowerSet,
@@ -15,7 +14,7 @@ from lfranker.tracking.power_set import (
     trainings,
 )
 from lfranker.tracking.runs import set_tags
-from lfranker.tracking.scores import row_of
+from lfranker.tracking.scores import read_table, row_of
 
 
 def note_keys(parent_id: str, keys: Mapping[float, str]) -> None:

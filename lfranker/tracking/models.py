@@ -19,7 +19,7 @@ import lfranker
 from lfranker.tracking.runs import TAG, set_tags
 
 # what the served model imports, and nothing else, travels with a model
-SHIPPED = ("denoiser/scunet.py", "denoiser/tiling.py", "denoiser/served_model.py")
+SHIPPED = ("arrays.py", "denoiser/scunet.py", "denoiser/tiling.py", "denoiser/served_model.py")
 REQUIREMENTS = ("mlflow", "torch", "numpy", "einops", "safetensors")
 ARTIFACTS = {"weights": "weights.safetensors", "network": "network.json"}
 SIGNATURE = ModelSignature(

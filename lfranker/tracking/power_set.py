@@ -9,11 +9,11 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
+from lfranker.evaluation.criteria import VISUAL
 from lfranker.evaluation.metrics import METRICS
-from lfranker.losses.loss_names import LOSS_ORDER
+from lfranker.losses.names import LOSS_ORDER
 from lfranker.losses.subsets import ALL, SubsetRule, from_text
 from lfranker.ranking.entrant import entrant, placed
-from lfranker.ranking.leaderboard import VISUAL
 from lfranker.tracking.runs import TAG
 
 PAGE = 1000

@@ -1,19 +1,23 @@
 """Scores and pictures of one run, kept by the digest of the scans that they were measured on."""
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import mlflow
 import pandas as pd
 from mlflow import MlflowClient
+from mlflow.data.numpy_dataset import from_numpy
 from mlflow.entities import Run
 from tqdm import tqdm
 
+from lfranker.arrays import Image
+from lfranker.datasets.synthesis import Dataset
 from lfranker.evaluation.baseline_tuning import Tuned, tune
 from lfranker.evaluation.baselines import BASELINES, families
 from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.evaluation.scoring import Denoiser, of_noisy, outcome, score, summarise
-from lfranker.images.image_file import Image
 from lfranker.images.image_strips import strip
 from lfranker.scans.preparation import Pair, ScanSet
 from lfranker.tracking.power_set import OUTCOME, SCAN_SET, gather, key_of, prefix_in
@@ -166,3 +170,15 @@ def log_texts(run_id: str, texts: dict[str, str]) -> None:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
         MlflowClient().log_artifacts(run_id, name)
+
+
+def log_dataset(data: Dataset, context: str) -> None:
+    """Add the dataset to the active run's inputs."""
+    source = (data.folder / "manifest.json").resolve().as_uri()
+    with warnings.catch_warnings():
+        # a file on this disk is one in two of MLflow's kinds of sources, which are the same
+        warnings.filterwarnings("ignore", "The specified dataset source can be interpreted")
+        described = from_numpy(
+            data.noisy, targets=data.clean, source=source, name="patches", digest=data.digest[:32]
+        )
+    mlflow.log_input(described, context=context)

@@ -1,9 +1,16 @@
 """The scores of a power set as one table, with what came of every training."""
 
+import io
+from collections.abc import Iterator, Sequence
+
 import pandas as pd
 from mlflow.entities import Run
 
-from lfranker.ranking.leaderboard import VISUAL
+from lfranker.evaluation.criteria import VISUAL
+from lfranker.evaluation.metrics import METRICS
+from lfranker.losses.names import LOSS_ORDER
+from lfranker.ranking.entrant import is_hybrid, tie_key
+from lfranker.ranking.leaderboard import Ranking, rank
 from lfranker.tracking.power_set import (
     OUTCOME,
     SCORE,
@@ -13,7 +20,8 @@ from lfranker.tracking.power_set import (
     repeats_of,
     trainings,
 )
-from lfranker.tracking.runs import TAG
+from lfranker.tracking.runs import TAG, read_texts
+from lfranker.tracking.training_run import MEAN_SHARE
 
 COSTS = ("seconds_per_step", "seconds_per_megapixel")
 WORST_FIRST = ("failed", "incomplete", "diverged", "collapsed", "ok")
@@ -92,3 +100,104 @@ def _over_repeats(rows: pd.DataFrame) -> pd.DataFrame:
         table[column] = grouped[column].mean(skipna=rated)
     table["outcome"] = grouped["outcome"].agg(lambda column: min(column, key=WORST_FIRST.index))
     return table
+
+
+WORDS = ("field", "speed", "place", "sample")
+
+
+def field_scores(power_set: PowerSet, digest: str, simulated: bool) -> pd.DataFrame:
+    """A row per entrant or baseline, repeat, field and speed: scores, `baseline`, groups.
+
+    Entrants are those that may win the ranking: expected, with all repeats, none of them failed,
+    diverged or collapsed. Runs without a table of their own (logged by metrics alone) are
+    missing; so may be all.
+    """
+    entrants = list(_entrants(power_set, digest))
+    texts = read_texts([(run, _path(digest, simulated)) for _, _, run, _ in entrants])
+    read = {at: _table(text) for at, text in enumerate(texts) if text is not None}
+    if not read:
+        return pd.DataFrame()
+    rows = pd.concat(read, names=["entrant"]).reset_index("entrant")
+    whose = pd.DataFrame(entrants, columns=["name", "repeat", "run", "baseline"])
+    rows = rows.join(whose[["name", "repeat", "baseline"]], "entrant").reset_index(drop=True)
+    metrics = [metric for metric in METRICS if metric in rows]
+    return rows[["name", "repeat", "baseline", *WORDS, *metrics]]
+
+
+def by_sample(rows: pd.DataFrame, order: Sequence[str] = LOSS_ORDER) -> dict[str, Ranking]:
+    """A ranking for each sample group; none where there are not at least two.
+
+    ``order`` decides ties.
+    """
+    if rows.empty or rows["sample"].nunique() < 2:
+        return {}
+    groups = rows.groupby("sample")
+    return {str(sample): rank(_scores(group), order=order) for sample, group in groups}
+
+
+def _entrants(power_set: PowerSet, digest: str) -> Iterator[tuple[str, int, Run, bool]]:
+    board = scores(power_set, digest)
+    fit = set(board.index[board["outcome"].eq("ok") & ~board["baseline"].eq(True)])
+    repeats = repeats_of(power_set.parent)
+    for (name, repeat), run in trainings(power_set).items():
+        if name in fit and (not repeats or repeat < repeats):
+            yield name, repeat, run, False
+    for name, run in baselines(power_set, digest).items():
+        yield name, 0, run, True
+
+
+def read_table(run: Run, digest: str, simulated: bool) -> pd.DataFrame | None:
+    """The run's scores on these scans, a row per field and speed; None where it has none."""
+    (text,) = read_texts([(run, _path(digest, simulated))])
+    return None if text is None else _table(text)
+
+
+def _path(digest: str, simulated: bool) -> str:
+    return f"scores/{'synthetic' if simulated else 'scans'}-{digest[:8]}.csv"
+
+
+def _table(text: str) -> pd.DataFrame:
+    table = pd.read_csv(
+        io.StringIO(text),
+        dtype=dict.fromkeys(WORDS, str),
+        keep_default_na=False,
+        na_values={metric: ["", "nan", "NaN"] for metric in METRICS},
+    )
+    return table.assign(**{name: "" for name in WORDS if name not in table})
+
+
+def _scores(rows: pd.DataFrame) -> pd.DataFrame:
+    """Means over fields per speed, as `ranking.rank` takes them."""
+    metrics = [metric for metric in METRICS if metric in rows]
+    long = rows.melt(["name", "speed"], metrics, "metric").groupby(["name", "metric", "speed"])
+    means = pd.DataFrame({"mean": long["value"].agg(_whole_mean)})["mean"].unstack([1, 2])
+    means.columns = pd.Index(["/".join(map(str, column)) for column in means.columns])
+    return means.assign(baseline=rows.groupby("name")["baseline"].first())
+
+
+def _whole_mean(values: pd.Series) -> float:
+    """NaN where one is: a mean over the others would not compare."""
+    return float(values.mean(skipna=False))
+
+
+def hybrid_shares(power_set: PowerSet, names: Sequence[str]) -> pd.DataFrame:
+    """As `gradient_shares.report_shares` takes them: those of ``names`` that are hybrids.
+
+    Means over the repeats that logged them; runs of earlier versions did not.
+    """
+    hybrids = [name for name in names if is_hybrid(name)]
+    repeats = repeats_of(power_set.parent)
+    rows = [
+        {"name": name, **_shares(run.data.metrics)}
+        for (name, repeat), run in trainings(power_set).items()
+        if name in hybrids and (not repeats or repeat < repeats)
+    ]
+    if not rows:
+        return pd.DataFrame(index=pd.Index(hybrids, dtype=str))
+    table = pd.DataFrame(rows).groupby("name").mean().reindex(hybrids)
+    losses = sorted((str(name) for name in table.columns), key=tie_key)
+    return table[losses]
+
+
+def _shares(metrics: dict[str, float]) -> dict[str, float]:
+    return {k.removeprefix(MEAN_SHARE): v for k, v in metrics.items() if k.startswith(MEAN_SHARE)}

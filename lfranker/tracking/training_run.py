@@ -17,9 +17,10 @@ from lfranker.images.image_strips import strip
 from lfranker.processes import orphaned
 from lfranker.tracking.models import log_network
 from lfranker.tracking.runs import TAG, log_metrics, set_tags
+from lfranker.training.batches import to_batch
 from lfranker.training.checkpoints import newest_checkpoint, save_checkpoint
 from lfranker.training.curves import SHARE, Curves, validate
-from lfranker.training.trainer import DivergedError, Trainer, to_batch
+from lfranker.training.trainer import DivergedError, Trainer
 
 CHECKPOINTS = "checkpoints"
 MEAN_SHARE = "mean_share/"  # of a term in the gradient, the mean of its curve

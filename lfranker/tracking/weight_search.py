@@ -14,10 +14,9 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from lfranker.ranking.weight_search import Trial, Weights, best, compare, halves, means, verdict
-from lfranker.tracking.fetching import read_texts
-from lfranker.tracking.field_scores import read_table
 from lfranker.tracking.power_set import PowerSet, find_run, gather, key_of, search, trainings
-from lfranker.tracking.runs import PARENT, TAG, create_child, end_run, owner, set_tags
+from lfranker.tracking.runs import PARENT, TAG, create_child, end_run, owner, read_texts, set_tags
+from lfranker.tracking.scores import read_table
 
 SEARCH = TAG + "refined"  # of a power set: the run of its newest search
 OF = TAG + "refines"  # of a search: its power set's key, the subset and the scans

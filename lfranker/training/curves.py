@@ -9,7 +9,8 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import nn
 
 from lfranker.datasets.synthesis import Dataset
-from lfranker.training.trainer import Step, to_batch
+from lfranker.training.batches import to_batch
+from lfranker.training.trainer import Step
 
 VALIDATION_PATCHES = 64  # at most, the same ones at every point of every run
 BATCH = 16

@@ -24,8 +24,9 @@ from lfranker.losses import (
     build_objective,
     gradient_norms,
 )
-from lfranker.ranking.config import parse_values
-from lfranker.training.trainer import TrainConfig, draw_batch
+from lfranker.text import parse_values
+from lfranker.training.batches import draw_batch
+from lfranker.training.trainer import TrainConfig
 
 UNIT = "unit"
 BALANCES = ("value", "gradnorm")
@@ -44,7 +45,7 @@ def parse_loss_weights(text: str) -> Choice:
     if "=" not in text:
         allowed = ", ".join((UNIT, *BALANCES))
         raise ValueError(f"loss weights {text!r}: allowed are {allowed}, or e.g. mae=1,ssim=0.1")
-    weights = parse_values(text, None)
+    weights = parse_values(text)
     for name, weight in weights.items():
         if weight == 0:
             raise ValueError(f"loss weights {text!r}: that of {name} must be above 0")

@@ -6,7 +6,7 @@ A preset is complete: network, training, data and perceptual settings.
 from dataclasses import dataclass
 
 from lfranker.datasets.synthesis import SynthConfig
-from lfranker.losses.loss_names import PAPER
+from lfranker.losses.names import PAPER
 from lfranker.training.trainer import TrainConfig
 
 # what docs/experiments.md found: blocks at full resolution cost most and give least

@@ -18,13 +18,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lfranker.datasets.synthesis import Dataset
 from lfranker.denoiser.scunet import SCUNet
 from lfranker.losses import Objective, gradient_norms, shares
-from lfranker.noise.components import components_of
+from lfranker.training.batches import draw_batch, to_batch
 from lfranker.training.checkpoints import read_weights
 from lfranker.training.config import TrainConfig, learning_rate_factor
 
@@ -44,8 +43,6 @@ MEDIAN_WINDOW = 200  # gradient norms that the running median of the clipping lo
 MEDIAN_MINIMUM = 10  # no clipping before this many norms are known
 BLOWN = 20.0  # times the median norm: clipping no longer helps, the network has gone wrong
 BLOWN_MINIMUM = 100  # norms; a network that has not learned anything yet may jump
-
-Patches = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
@@ -90,37 +87,6 @@ def load_initial(network: SCUNet, path: Path) -> None:
             f"{path} holds weights of another network than the one asked for (set depth, dim "
             f"and head_dim; the published ones are 4, 64, 32): {str(error)[:500]}"
         ) from error
-
-
-def draw_batch(data: Dataset, config: TrainConfig, step: int) -> tuple[Tensor, Tensor]:
-    """Noisy and clean batch `(b, 1, p, p)` in [0, 1] of one step.
-
-    Patch k has a generator of its own, keyed by (seed, repeat, step, k): it is the same
-    whatever the batch size, the loss or the step that a resumed run starts at. Patches are
-    mirrored and turned; by half turns only where the noise knows the fast axis, which is x in the
-    scans too: where it is correlated, and in all noises of components, so that those with and
-    without correlation or line offsets see the same patches.
-    """
-    noisy: list[Patches] = []
-    clean: list[Patches] = []
-    noise = data.config
-    half = noise.correlation != (0.0, 0.0) or bool(components_of(noise.noise))
-    for k in range(config.batch):
-        rng = np.random.default_rng((config.seed, config.repeat, step, k))
-        index = data.train[rng.integers(len(data.train))]
-        turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
-        if half:
-            turns = 2 * (turns // 2)
-        for source, batch in ((data.noisy, noisy), (data.clean, clean)):
-            patch = np.rot90(source[index], turns)
-            batch.append(patch[:, ::-1] if mirrored else patch)
-    return to_batch(np.stack(noisy)), to_batch(np.stack(clean))
-
-
-def to_batch(patches: Patches) -> Tensor:
-    """Stored integers `(b, p, p)` -> float32 `(b, 1, p, p)` in [0, 1]."""
-    scale = 1.0 / np.iinfo(patches.dtype).max
-    return torch.from_numpy(patches.astype(np.float32) * np.float32(scale)).unsqueeze(1)
 
 
 class Trainer:

@@ -18,7 +18,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-from lfranker.ranking.leaderboard import NOISY
+from lfranker.evaluation.criteria import NOISY
 from lfranker.tracking.power_set import key_of
 from lfranker.tracking.runs import TAG
 

@@ -5,8 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from lfranker.experiment.costs import as_clock
-from lfranker.experiment.time_estimate import ALL_TIMED, Costs, Estimate, costs, to_time
+from lfranker.experiment.time_estimate import ALL_TIMED, Costs, Estimate, as_clock, costs, to_time
 
 LOSSES = [f"l{n}" for n in range(6)]
 SUBSETS = [s for size in range(1, 7) for s in combinations(LOSSES, size)]

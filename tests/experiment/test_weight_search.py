@@ -20,9 +20,9 @@ from lfranker.experiment.weight_search import refine, winning_hybrid
 from lfranker.publishing.ranking_run import rank_power_set
 from lfranker.ranking.leaderboard import rank
 from lfranker.ranking.weight_search import halves
-from lfranker.tracking.field_scores import field_scores
 from lfranker.tracking.power_set import find_run, gather, search
 from lfranker.tracking.runs import PARENT, TAG, set_tags
+from lfranker.tracking.scores import field_scores
 from lfranker.tracking.weight_search import SEARCH, read_plan, searched
 from lfranker.training.trainer import TrainConfig
 

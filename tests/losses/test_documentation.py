@@ -2,8 +2,7 @@ import json
 from pathlib import Path
 
 from lfranker.losses import LOSSES
-from lfranker.losses.documentation import NOTES
-from lfranker.losses.page import page
+from lfranker.losses.documentation import NOTES, page
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -1,7 +1,7 @@
 import pytest
 
 from lfranker.losses import parse_losses, parse_subset, subset_name, subsets, trained
-from lfranker.losses.loss_names import PAPER
+from lfranker.losses.names import PAPER
 
 
 def test_the_papers_power_set() -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lfranker.losses import LOSSES, VGGFeatures
-from lfranker.losses.loss_names import LOSS_ORDER, PAPER
+from lfranker.losses.names import LOSS_ORDER, PAPER
 from lfranker.losses.registry import DECREASING, DERIVATIVE, FINITE, LAWS, MINIMUM, Loss
 from lfranker.perceptual.vgg import VGG19
 from lfranker.perceptual.weights import random_state

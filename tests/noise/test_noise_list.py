@@ -7,8 +7,7 @@ import pytest
 from lfranker.datasets.clean_images import simulated_clean
 from lfranker.datasets.synthesis import SynthConfig, synthesise
 from lfranker.experiment.settings import settings
-from lfranker.noise.noise_list import all_noises, label_of, parse_noises
-from lfranker.noise.parsing import fei_profile, parse_noise
+from lfranker.noise.parsing import all_noises, fei_profile, label_of, parse_noise, parse_noises
 from lfranker.noise.profile import write_profile
 
 

@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 from scipy.stats import rankdata
 
-from lfranker.ranking.leaderboard import Ranking, criteria_of, rank, tie_key
+from lfranker.evaluation.criteria import criteria_of
+from lfranker.ranking.entrant import tie_key
+from lfranker.ranking.leaderboard import Ranking, rank
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "paper_tables.csv"
 PAPER = pd.read_csv(GOLDEN, index_col="losses")

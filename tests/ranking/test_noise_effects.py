@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lfranker.losses.loss_names import LOSS_ORDER
+from lfranker.losses.names import LOSS_ORDER
 from lfranker.noise.components import same_noise
 from lfranker.ranking.entrant import (
     counted,
@@ -16,8 +16,10 @@ from lfranker.ranking.entrant import (
     noise_of,
     noises_in,
     placed,
+    tie_key,
 )
-from lfranker.ranking.leaderboard import rank, tie_key
+from lfranker.ranking.leaderboard import rank
+from lfranker.ranking.loss_effects import attributions
 from lfranker.ranking.noise_effects import (
     balanced,
     best_by_noise,
@@ -26,7 +28,6 @@ from lfranker.ranking.noise_effects import (
     noise_sentence,
     over_noises,
 )
-from lfranker.ranking.top_set import attributions
 from lfranker.report.findings import report_fields
 from lfranker.report.noise_findings import report_noises
 from lfranker.report.note import note

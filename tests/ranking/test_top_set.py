@@ -2,14 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lfranker.ranking.top_set import (
-    agreement,
-    attributions,
-    beats,
-    front,
-    intervals,
-    sentence,
-)
+from lfranker.ranking.loss_effects import attributions
+from lfranker.ranking.top_set import agreement, beats, front, intervals, sentence
 from lfranker.statistics.score_array import ONE_REPEAT, cube_of
 
 WORTH = {"mae": 1.0, "mse": 0.4, "mae+mse": 1.5}

@@ -2,8 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lfranker.ranking.config import RankConfig, as_text, parse_values, parse_weights
-from lfranker.ranking.weighted import weighted_score
+from lfranker.evaluation.criteria import DIRECTIONS
+from lfranker.ranking.config import RankConfig, parse_weights
+from lfranker.ranking.leaderboard import weighted_score
+from lfranker.text import as_text, parse_values
 
 SCORES = pd.DataFrame(
     {"psnr": [20.0, 22.0, 24.0], "ssim": [0.9, 0.5, 0.7]}, index=["mae", "mse", "ssim"]
@@ -39,7 +41,7 @@ def test_texts_and_numbers_are_each_others_inverse():
 )  # fmt: skip
 def test_what_cannot_be_read_is_named(text, match):
     with pytest.raises(ValueError, match=match):
-        parse_values(text)
+        parse_values(text, DIRECTIONS)
 
 
 def test_weights_of_nothing_are_refused():

@@ -22,7 +22,7 @@ from lfranker.report.gradient_shares import MOST, report_shares
 from lfranker.report.plots import HATCHES, SHADES, share_plot
 from lfranker.tracking.power_set import find_parent, gather
 from lfranker.tracking.runs import TAG, own_run, set_tags
-from lfranker.tracking.shares import hybrid_shares
+from lfranker.tracking.scores import hybrid_shares
 from lfranker.tracking.training_run import TrainingRun
 from lfranker.training.curves import Curves
 from lfranker.training.trainer import Trainer, build_network

@@ -3,8 +3,7 @@ import itertools
 import pandas as pd
 
 from lfranker.ranking.leaderboard import rank
-from lfranker.report.standings import FIRST, MOST, shortened, standings
-from lfranker.report.tables import tables
+from lfranker.report.tables import FIRST, MOST, shortened, standings, tables
 
 SCORES = pd.DataFrame(
     {"psnr": [30.0, 29.0, 22.0], "ssim": [0.9, 0.8, 0.4], "baseline": [False, False, True]},

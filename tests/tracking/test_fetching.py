@@ -3,7 +3,7 @@ from pathlib import Path
 from mlflow import MlflowClient
 from tracked import make_child, make_parent
 
-from lfranker.tracking.fetching import read_texts
+from lfranker.tracking.runs import read_texts
 
 
 def test_texts_come_in_the_order_asked_and_none_for_what_is_not_there(store: Path) -> None:

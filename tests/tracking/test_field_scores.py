@@ -9,10 +9,9 @@ from mlflow.entities import Run
 from tracked import SCANS, make_child, make_parent
 
 from lfranker.publishing.ranking_run import rank_power_set
-from lfranker.tracking.field_scores import by_sample, field_scores
 from lfranker.tracking.power_set import gather
 from lfranker.tracking.runs import NOTE, TAG, create_child, log_metrics
-from lfranker.tracking.scores import scores
+from lfranker.tracking.scores import by_sample, field_scores, scores
 
 
 def log_table(run: Run, psnr: list[float], samples: list[str]) -> None:

@@ -10,8 +10,9 @@ from torch import Tensor
 from trained import CPU, TINY, make_data, make_trainer
 
 from lfranker.denoiser.scunet import ConvTransBlock
-from lfranker.experiment.costs import seconds_per_step
+from lfranker.experiment.time_estimate import seconds_per_step
 from lfranker.losses import Objective, build_objective
+from lfranker.training.batches import draw_batch
 from lfranker.training.checkpoints import newest_checkpoint, save_checkpoint
 from lfranker.training.config import parse_depth
 from lfranker.training.curves import validate
@@ -20,7 +21,6 @@ from lfranker.training.trainer import (
     TrainConfig,
     Trainer,
     build_network,
-    draw_batch,
     learning_rate_factor,
     load_initial,
 )

@@ -1,0 +1,3 @@
+"""Files of every kind: their suffixes."""
+
+TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
