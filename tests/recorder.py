@@ -25,35 +25,35 @@ import yaml
 from click.testing import CliRunner, Result
 from mlflow import MlflowClient
 
-from lfranker.clean import CleanImage, load_clean, simulated_clean
-from lfranker.contact_sheet import Key
-from lfranker.costs import scoring_seconds, seconds_per_step
-from lfranker.dataset import Dataset, SynthConfig, read_dataset, synthesise
-from lfranker.denoised_files import denoise_files
-from lfranker.experiment import fingerprint
-from lfranker.launchers import Job, run_jobs
+from lfranker.datasets.clean_images import CleanImage, load_clean, simulated_clean
+from lfranker.datasets.patch_dataset import Dataset, SynthConfig, read_dataset
+from lfranker.datasets.synthesis import synthesise
+from lfranker.denoiser.denoise_files import denoise_files
+from lfranker.experiment.plan import fingerprint
+from lfranker.experiment.time_estimate import scoring_seconds, seconds_per_step
 from lfranker.losses import build_objective, try_losses
-from lfranker.noise_choice import fei_profile
-from lfranker.noise_profile import write_profile
-from lfranker.noise_scans import exposures_of, fit_pairs, fit_singles
-from lfranker.prepared_scans import Record
-from lfranker.ranking import rank
-from lfranker.registration import Transform
-from lfranker.scans import ScanSet, prepare_scans, read_scans
-from lfranker.simulated_scans import simulate_scans, simulated_fields
-from lfranker.tracking.choice import Choice, choose_model, named_model
-from lfranker.tracking.datasets import log_dataset
+from lfranker.noise.measurement import exposures_of, fit_pairs, fit_singles
+from lfranker.noise.parsing import fei_profile
+from lfranker.noise.profile import write_profile
+from lfranker.perceptual.weights import load_levels, resolve_weights
+from lfranker.processes import Job, run_jobs
+from lfranker.publishing.pictures import log_pictures
+from lfranker.publishing.promotion import score_version
+from lfranker.publishing.ranking_run import Report, rank_power_set
+from lfranker.ranking.leaderboard import rank
+from lfranker.rating.sheets import Key
+from lfranker.rating.workflow import make_sheets, take_ratings
+from lfranker.scans.preparation import prepare_scans
+from lfranker.scans.registration import Transform
+from lfranker.scans.scan_set import Record, ScanSet, read_scans
+from lfranker.simulation.scans import simulate_scans, simulated_fields
+from lfranker.tracking.model_choice import Choice, choose_model, named_model
 from lfranker.tracking.models import load_network
-from lfranker.tracking.ownership import refuse_if_busy
-from lfranker.tracking.pictures import log_pictures
-from lfranker.tracking.ranker import Report, rank_power_set
-from lfranker.tracking.rescoring import score_version
 from lfranker.tracking.runs import TAG, set_tags
-from lfranker.tracking.scoring import score_baselines, score_run
+from lfranker.tracking.score_logging import log_dataset, score_baselines, score_run
+from lfranker.tracking.stale_runs import refuse_if_busy
 from lfranker.tracking.training_run import TrainingRun
-from lfranker.tracking.visual import make_sheets, take_ratings
-from lfranker.training import Trainer, build_network, load_initial
-from lfranker.weights import load_levels, resolve_weights
+from lfranker.training.trainer import Trainer, build_network, load_initial
 
 ROOT = Path(__file__).parents[1]
 ENTRY_POINTS = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]

@@ -15,17 +15,17 @@ from click.testing import Result
 from recorder import COMMANDS, Recorder, record_all
 from tracked import make_child, make_parent
 
-from lfranker.field_report import Found, report_fields
-from lfranker.images import write_image
-from lfranker.noise_report import report_noises
-from lfranker.presets import PRESETS
-from lfranker.rank_config import RankConfig
-from lfranker.ranking import rank
-from lfranker.tracking.marks import mark_children, write_note
-from lfranker.tracking.page import page_of
-from lfranker.tracking.ranker import rank_power_set
-from lfranker.tracking.winners import register_winners
-from lfranker.visual import report_ratings
+from lfranker.images.image_file import write_image
+from lfranker.publishing.note_and_marks import mark_children, write_note
+from lfranker.publishing.ranking_run import rank_power_set
+from lfranker.publishing.report_page import page_of
+from lfranker.publishing.winners import register_winners
+from lfranker.ranking.config import RankConfig
+from lfranker.ranking.leaderboard import rank
+from lfranker.rating.analysis import report_ratings
+from lfranker.report.findings import Found, report_fields
+from lfranker.report.noise_findings import report_noises
+from lfranker.training.presets import PRESETS
 
 Read = Callable[[Recorder], object]
 
