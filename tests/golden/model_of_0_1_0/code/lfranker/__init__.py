@@ -1,0 +1,1 @@
+"""The part of lfranker that a model needs."""
