@@ -80,7 +80,7 @@ def rank_power_set(
     board, ranking = ranked(power_set, digest, config)
     rows = field_scores(power_set, digest, simulated)
     names, order = expected(parent), order_of(parent)
-    samples = by_sample(rows, order)
+    samples = by_sample(rows, config.weights, order)
     seed = int(settings_of(parent).get("seed", 0))
     own = digest == choose_scans(parent, None)
     found = report_fields(rows, samples, config.equivalence, names, seed, order)

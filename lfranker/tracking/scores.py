@@ -1,7 +1,7 @@
 """The scores of a power set as one table, with what came of every training."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 from mlflow.entities import Run
@@ -124,15 +124,19 @@ def field_scores(power_set: PowerSet, digest: str, simulated: bool) -> pd.DataFr
     return rows[["name", "repeat", "baseline", *WORDS, *metrics]]
 
 
-def by_sample(rows: pd.DataFrame, order: Sequence[str] = LOSS_ORDER) -> dict[str, Ranking]:
-    """A ranking for each sample group; none where there are not at least two.
+def by_sample(
+    rows: pd.DataFrame, weights: Mapping[str, float], order: Sequence[str] = LOSS_ORDER
+) -> dict[str, Ranking]:
+    """Rank each sample group for itself; no ranking where there are not at least two groups.
 
-    ``order`` decides ties.
+    ``weights`` are those of the weighted score, ``order`` decides ties.
     """
     if rows.empty or rows["sample"].nunique() < 2:
         return {}
-    groups = rows.groupby("sample")
-    return {str(sample): rank(_scores(group), order=order) for sample, group in groups}
+    return {
+        str(sample): rank(_scores(group), order=order, weights=weights)
+        for sample, group in rows.groupby("sample")
+    }
 
 
 def _entrants(power_set: PowerSet, digest: str) -> Iterator[tuple[str, int, Run, bool]]:

@@ -1,7 +1,9 @@
 """What the scores of single fields tell beside their means."""
 
+import io
 from pathlib import Path
 
+import mlflow
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
@@ -9,13 +11,18 @@ from mlflow.entities import Run
 from tracked import SCANS, make_child, make_parent
 
 from lfranker.publishing.ranking_run import rank_power_set
+from lfranker.ranking.config import RankConfig
 from lfranker.tracking.power_set import gather
 from lfranker.tracking.runs import NOTE, TAG, create_child, log_metrics
 from lfranker.tracking.scores import by_sample, field_scores, scores
 
+EVEN = RankConfig().weights
 
-def log_table(run: Run, psnr: list[float], samples: list[str]) -> None:
-    table = pd.DataFrame({"psnr": psnr, "ssim": [p / 100 for p in psnr], "sample": samples})
+
+def log_table(run: Run, psnr: list[float], samples: list[str], ssim: float | None = None) -> None:
+    """Of a field each; SSIM is a hundredth of PSNR unless given."""
+    similar = [p / 100 if ssim is None else ssim for p in psnr]
+    table = pd.DataFrame({"psnr": psnr, "ssim": similar, "sample": samples})
     table = table.assign(field=[f"00{n}" for n in table.index], speed="100ns")
     table["place"] = table["field"]
     path = f"scores/scans-{SCANS[:8]}.csv"
@@ -62,11 +69,24 @@ def test_repeats_are_told_apart(store: Path) -> None:
 
 
 def test_each_sample_group_has_a_leaderboard_with_baselines(parent: Run) -> None:
-    samples = by_sample(field_scores(gather(parent), SCANS, simulated=False))
+    samples = by_sample(field_scores(gather(parent), SCANS, simulated=False), EVEN)
     assert {name: own.champion for name, own in samples.items()} == {"gold": "mae", "tin": "mse"}
     assert samples["tin"].leaderboard["psnr/100ns"].to_dict() == {"mse": 21, "mae": 20, "noisy": 19}
     rows = field_scores(gather(parent), SCANS, simulated=False)
-    assert by_sample(rows[rows["sample"] == "tin"]) == {}
+    assert by_sample(rows[rows["sample"] == "tin"], EVEN) == {}
+
+
+def test_leaderboards_of_sample_groups_weigh_the_criteria_as_asked(parent: Run) -> None:
+    """On gold mae has the better PSNR, and here the worse SSIM."""
+    for run in gather(parent).children:
+        if run.data.tags.get(TAG + "losses") == "mae":
+            log_table(run, [24.0] * 4 + [20.0] * 2, ["gold"] * 4 + ["tin"] * 2, ssim=0.2)
+    for weights, best in (({"psnr": 3.0, "ssim": 1.0}, 0.75), ({"ssim": 1.0}, 0.0)):
+        config = RankConfig(weights=weights)
+        rank_power_set(parent.info.run_id, "lfranker", config=config)
+        text = mlflow.artifacts.load_text(f"{parent.info.artifact_uri}/ranking/samples/gold.csv")
+        own = pd.read_csv(io.StringIO(text), index_col="losses")
+        assert own.loc["mae", "weighted"] == pytest.approx(best), weights
 
 
 def test_rank_tells_of_samples_and_of_luck(parent: Run) -> None:
@@ -111,7 +131,7 @@ def test_what_cannot_win_the_ranking_wins_no_sample_either(parent: Run) -> None:
 def test_a_gap_in_one_field_is_not_averaged_over(parent: Run) -> None:
     rows = field_scores(gather(parent), SCANS, simulated=False)
     rows.loc[(rows["name"] == "mse") & (rows["field"] == "005"), "psnr"] = float("nan")
-    assert by_sample(rows)["tin"].champion == "mae"
+    assert by_sample(rows, EVEN)["tin"].champion == "mae"
 
 
 def test_a_sample_may_be_called_na(store: Path) -> None:
