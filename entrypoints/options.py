@@ -6,21 +6,19 @@ MLproject always passes every flag, so an option that may be left out has a word
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from entrypoints.help_texts import HELP
-from lfranker.evaluation.criteria import DIRECTIONS
 from lfranker.losses import parse_names
 from lfranker.losses.subsets import parse_groups
 from lfranker.noise.models import parse_range
 from lfranker.noise.parsing import parse_component_set, parse_noise, parse_noises
 from lfranker.noise.scan_correlation import parse_kernel
-from lfranker.ranking.config import PROMOTIONS, RankConfig, parse_weights
-from lfranker.text import as_text, parse_values
+from lfranker.ranking.config import PROMOTIONS, RankConfig, parse_equivalence, parse_weights
+from lfranker.text import as_text
 from lfranker.training.config import parse_depth
 from lfranker.training.loss_balancing import UNIT, parse_loss_weights
 from lfranker.training.presets import PRESETS
@@ -187,17 +185,19 @@ model_name_option = click.option(
 )
 equivalence_option = click.option(
     "--equivalence",
-    type=Parsed(partial(parse_values, allowed=tuple(DIRECTIONS))),
+    type=Parsed(parse_equivalence),
     default=as_text(RankConfig().equivalence),
     show_default=True,
-    help="Differences that do not matter, by criterion; how sure a ranking is, is said of these.",
+    help="Differences that do not matter, by criterion; how sure a ranking is, is said of these. "
+    "Criteria that are not named keep their default.",
 )
 weights_option = click.option(
     "--weights",
     type=Parsed(parse_weights),
     default=as_text(RankConfig().weights),
     show_default=True,
-    help="Of the criteria in the weighted score, which stands beside the mean rank.",
+    help="Of the criteria in the weighted score, which stands beside the mean rank; those that are "
+    "not named do not count.",
 )
 loss_weights_option = click.option(
     "--loss-weights",

@@ -262,7 +262,10 @@ OWN = {  # a power set with options of nearly all kinds
     "model_name": asked("other", (at("rank_power_set", "model"), "other")),
     "equivalence": asked(
         "psnr=0.2,ssim=0.03",
-        (at("rank_power_set", "config.equivalence"), {"psnr": 0.2, "ssim": 0.03}),
+        (
+            at("rank_power_set", "config.equivalence"),
+            {"psnr": 0.2, "ssim": 0.03, "repeatability": 0.01},
+        ),
     ),
     "weights": asked(
         "psnr=3,ssim=0.5", (at("rank_power_set", "config.weights"), {"psnr": 3.0, "ssim": 0.5})

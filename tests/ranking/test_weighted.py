@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from lfranker.evaluation.criteria import DIRECTIONS
-from lfranker.ranking.config import RankConfig, parse_weights
+from lfranker.ranking.config import RankConfig, parse_equivalence, parse_weights
 from lfranker.ranking.leaderboard import weighted_score
 from lfranker.text import as_text, parse_values
 
@@ -47,3 +47,12 @@ def test_what_cannot_be_read_is_named(text, match):
 def test_weights_of_nothing_are_refused():
     with pytest.raises(ValueError, match="above 0"):
         parse_weights("psnr=0,ssim=0")
+
+
+def test_metrics_whose_equivalence_is_not_given_keep_the_default():
+    assert parse_equivalence("psnr=0.2") == {"psnr": 0.2, "ssim": 0.005, "repeatability": 0.01}
+    assert parse_equivalence("keypoints=9") == {**RankConfig().equivalence, "keypoints": 9}
+
+
+def test_criteria_whose_weight_is_not_given_do_not_count():
+    assert parse_weights("psnr=2") == {"psnr": 2}
