@@ -58,7 +58,7 @@ def main(parent: str | None, run: str | None, model: str | None, **asked: Any) -
 def _score_power_set(parent: Run, scans: ScanSet) -> None:
     log_scans(parent.info.run_id, scans)
     for training in trainings(gather(parent)).values():
-        if training.data.tags.get(TAG + "model") and not scored(training, scans):
+        if training.data.tags.get(TAG + "model") and not scored(training, scans.digest):
             _score_training(training, scans)
     _score_baselines(parent, scans)
     log_pictures(MlflowClient().get_run(parent.info.run_id), scans)

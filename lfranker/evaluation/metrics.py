@@ -24,12 +24,19 @@ WINDOW_RADIUS = 5  # px, of SSIM's window: 3.5 sigma of 1.5 px
 
 @dataclass(frozen=True)
 class Metric:
+    """A score of an output against its pair.
+
+    version: to be raised with every change that changes values: models that were scored by another
+        version are then scored again.
+    """
+
     function: Callable[[Image, Pair], float]
     higher_is_better: bool | None  # None: neither, 1 is right
     title: str  # as a heading
     digits: int  # after the point, in tables
     unit: str = ""
     ranked: bool = False  # has leaderboards and winners of its own; the others are reported
+    version: int = 1
 
 
 def psnr(output: Image, clean: Image, mask: NDArray[np.bool_]) -> float:

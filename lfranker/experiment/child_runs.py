@@ -92,7 +92,7 @@ def _todo(run: Run, inputs: Inputs) -> str:
         return ""
     if TAG + "model" not in tags:
         return "train"
-    return "" if scored(run, inputs.scans) else "evaluate"
+    return "" if scored(run, inputs.scans.digest) else "evaluate"
 
 
 def _create(parent: Run, task: Task, inputs: Inputs, key: str, title: str) -> Run:

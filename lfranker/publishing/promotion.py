@@ -1,6 +1,6 @@
 """Whether a winner may take an alias from the version that holds it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,13 +9,14 @@ from mlflow.entities.model_registry import ModelVersion
 
 from lfranker.denoiser.tiling import denoise
 from lfranker.evaluation.criteria import CHAMPION_METRICS
+from lfranker.evaluation.metrics import METRICS
 from lfranker.evaluation.scoring import of_noisy
 from lfranker.scans.preparation import ScanSet
 from lfranker.statistics.superiority import judge
 from lfranker.tracking.models import load_network
 from lfranker.tracking.power_set import PowerSet, find_run
 from lfranker.tracking.registry import CHAMPION, Winner, ranked_on_real_scans
-from lfranker.tracking.score_logging import score_run
+from lfranker.tracking.score_logging import outdated, score_run
 from lfranker.tracking.scores import read_table
 
 Rescore = Callable[[ModelVersion], None]  # a version's model on the scans that are ranked on
@@ -48,12 +49,12 @@ class Gate:
             return ""
         if not self.simulated and not ranked_on_real_scans(holder):
             return ""
-        new = self._rows_of(winner)
-        old, reason = self._rows_of_holder(holder)
-        if new.empty or old is None:
-            return reason or "the winner has no table of scores by field"
         metric, _, speed = criterion.partition("/")
         metrics = CHAMPION_METRICS if criterion == CHAMPION else (metric,)
+        new = self._rows_of(winner)
+        old, reason = self._rows_of_holder(holder, metrics)
+        if new.empty or old is None:
+            return reason or "the winner has no table of scores by field"
         verdict = judge(new, old, metrics, speed or None, self.seed)
         return "" if verdict.better else f"{winner.name} is not the better one; {verdict.why}"
 
@@ -64,23 +65,28 @@ class Gate:
             (self.rows["name"] == winner.name) & (self.rows["repeat"] == winner.repeat)
         ]
 
-    def _rows_of_holder(self, holder: ModelVersion) -> tuple[pd.DataFrame | None, str]:
+    def _rows_of_holder(
+        self, holder: ModelVersion, metrics: Sequence[str]
+    ) -> tuple[pd.DataFrame | None, str]:
+        """Its table of scores by today's versions of these metrics; or None and why."""
         try:
             run = find_run(holder.run_id or "")
         except ValueError as error:
             return None, f"the training run of that version is gone ({error})"
+        compared = {name: METRICS[name] for name in metrics if name in METRICS}
         table = read_table(run, self.digest, self.simulated)
-        if table is None and self.rescore is not None:
-            try:
-                self.rescore(holder)
-            except Exception as error:  # somebody else's model may fail in any way
-                return None, f"that version could not be scored: {type(error).__name__}: {error}"
-            table = read_table(run, self.digest, self.simulated)
-        return table, (
-            "" if table is not None else
-            f"that version was not scored on these scans: `mlflow run . -e evaluate -P "
-            f"run={holder.run_id} -P scans=FOLDER` does it"
-        )  # fmt: skip
+        if table is not None and not outdated(run, self.digest, compared):
+            return table, ""
+        if self.rescore is None:
+            return None, (
+                f"that version was not scored on these scans: `mlflow run . -e evaluate -P "
+                f"run={holder.run_id} -P scans=FOLDER` does it"
+            )
+        try:
+            self.rescore(holder)
+        except Exception as error:  # somebody else's model may fail in any way
+            return None, f"that version could not be scored: {type(error).__name__}: {error}"
+        return read_table(run, self.digest, self.simulated), ""
 
 
 def score_version(version: ModelVersion, scans: ScanSet) -> None:

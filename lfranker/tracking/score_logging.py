@@ -1,5 +1,6 @@
 """Scores and pictures of one run, kept by the digest of the scans that they were measured on."""
 
+import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -35,6 +36,19 @@ PICTURED_FIELDS = 2  # fields of which every speed is kept as a picture
 
 KEYPOINTS = {name: METRICS[name] for name in ("keypoints", "repeatability", "precision")}
 REFERENCE = "clean"  # the clean scan itself: as many keypoints as there are to be found
+VERSIONS = TAG + "metrics"  # VERSIONS.D: {metric: version} of the scores on the scans with digest D
+# What the scores of runs without that tag are: all of them were made by these.
+UNTAGGED = {
+    "psnr": 1,
+    "ssim": 1,
+    "keypoints": 1,
+    "repeatability": 1,
+    "precision": 1,
+    "ms_ssim": 1,
+    "psnr_fitted": 1,
+    "frc": 1,
+    "high_frequency_ratio": 1,
+}
 
 
 def score_run(
@@ -57,16 +71,30 @@ def score_run(
     _log_pictures(run_id, denoiser, scans)
     log_metrics(run_id, {prefix + k: v for k, v in summarise(table, metrics).items()})
     result = outcome(table)
-    tags = {f"{OUTCOME}.{scans.digest[:8]}": result}
+    versions = {name: metric.version for name, metric in metrics.items()}
+    tags = {
+        f"{OUTCOME}.{scans.digest[:8]}": result,
+        f"{VERSIONS}.{scans.digest[:8]}": json.dumps(versions),
+    }
     if not prefix:  # its first
         tags |= {TAG + "scoring": scans.digest, OUTCOME: result}
     set_tags(run_id, tags)
     return result
 
 
-def scored(run: Run, scans: ScanSet) -> bool:
-    """Whether the run already has scores on these scans; the tag is written after them."""
-    return f"{OUTCOME}.{scans.digest[:8]}" in run.data.tags
+def scored(run: Run, digest: str, metrics: Mapping[str, Metric] = METRICS) -> bool:
+    """Whether the run has scores by all of these metrics on the scan set with this digest.
+
+    The tag is written after the scores.
+    """
+    return f"{OUTCOME}.{digest[:8]}" in run.data.tags and not outdated(run, digest, metrics)
+
+
+def outdated(run: Run, digest: str, metrics: Mapping[str, Metric]) -> list[str]:
+    """Metrics by which the run was not scored on these scans, or by another version of them."""
+    text = run.data.tags.get(f"{VERSIONS}.{digest[:8]}")
+    known = UNTAGGED if text is None else json.loads(text)
+    return [name for name, metric in metrics.items() if known.get(name) != metric.version]
 
 
 def log_scans(run_id: str, scans: ScanSet) -> None:
@@ -97,11 +125,11 @@ def score_baselines(
     parameter that is tuned on other fields are left out where there are none.
     """
     done = {
-        run.data.tags[TAG + "baseline"]
+        name
         for run in gather(parent).children
-        if TAG + "baseline" in run.data.tags
+        if (name := run.data.tags.get(TAG + "baseline"))
         and run.info.status == "FINISHED"
-        and scored(run, scans)
+        and scored(run, scans.digest, _metrics_of(name))
     }
     plain = {name: of_noisy(function) for name, function in {**BASELINES, **extra}.items()}
     tuned = list(families())
@@ -135,8 +163,12 @@ def _baseline(name: str, plain: Mapping[str, Denoiser], scans: ScanSet) -> Denoi
 def _score_baseline(run: Run, denoiser: Denoiser, scans: ScanSet) -> None:
     if isinstance(denoiser, Tuned):
         log_settings(run, denoiser.parameters)
-    reference = run.data.tags[TAG + "baseline"] == REFERENCE
-    score_run(run.info.run_id, denoiser, scans, metrics=KEYPOINTS if reference else METRICS)
+    metrics = _metrics_of(run.data.tags[TAG + "baseline"])
+    score_run(run.info.run_id, denoiser, scans, metrics)
+
+
+def _metrics_of(baseline: str) -> Mapping[str, Metric]:
+    return KEYPOINTS if baseline == REFERENCE else METRICS
 
 
 def _log_table(run_id: str, table: pd.DataFrame, scans: ScanSet) -> None:

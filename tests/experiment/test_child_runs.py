@@ -1,5 +1,7 @@
 """What is left to do for the trainings of a power set, and how they end."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -9,6 +11,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from tracked import SCANS, make_child, make_parent
 
+from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.experiment.child_runs import Child, _close, adopt
 from lfranker.experiment.inputs import Inputs
 from lfranker.experiment.plan import tasks
@@ -57,6 +60,43 @@ def test_a_run_with_a_model_is_never_trained_again(
     assert child.run.info.run_id == run.info.run_id
     assert child.todo == todo
     assert status(run) == becomes
+
+
+def noted(**versions: int) -> dict[str, str]:
+    """Tags of a run that was scored by these metrics."""
+    return {"model": "m", **SCORED, f"metrics.{SCANS[:8]}": json.dumps(versions)}
+
+
+@pytest.mark.parametrize(
+    ("tags", "todo"),
+    [
+        ({"model": "m", **SCORED}, ""),  # before metrics were noted, by those of that time
+        (noted(**dict.fromkeys(METRICS, 1)), ""),
+        (noted(**dict.fromkeys(METRICS, 1), gone=3), ""),
+        (noted(**{**dict.fromkeys(METRICS, 1), "ssim": 2}), "evaluate"),
+        (noted(psnr=1, ssim=1), "evaluate"),
+    ],
+)
+def test_runs_are_scored_again_by_metrics_that_they_were_not_scored_by(
+    store: Path, tags: dict[str, str], todo: str
+) -> None:
+    parent = make_parent("mae")
+    make_child(parent, "mae", {}, **tags)
+    assert adopted(parent).todo == todo
+
+
+@pytest.mark.parametrize("tags", [{"model": "m", **SCORED}, noted(**dict.fromkeys(METRICS, 1))])
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [("new", METRICS["ssim"]), ("ssim", replace(METRICS["ssim"], version=2))],
+)
+def test_a_new_metric_or_version_reaches_runs_that_are_scored_already(
+    store: Path, monkeypatch: pytest.MonkeyPatch, tags: dict[str, str], name: str, changed: Metric
+) -> None:
+    parent = make_parent("mae")
+    make_child(parent, "mae", {}, **tags)
+    monkeypatch.setitem(METRICS, name, changed)
+    assert adopted(parent).todo == "evaluate"
 
 
 def test_a_new_training_is_owned_by_who_makes_it(store: Path) -> None:

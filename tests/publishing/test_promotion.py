@@ -1,5 +1,6 @@
 """Aliases are taken from versions of other power sets only for a reason."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from tracked import SCANS, give_model, make_child
 
+from lfranker.evaluation.metrics import METRICS
 from lfranker.publishing.ranking_run import Report, rank_power_set
 from lfranker.ranking.config import RankConfig
 from lfranker.tracking.power_set import SCAN_SET
 from lfranker.tracking.runs import TAG, own_run, set_tags
+from lfranker.tracking.score_logging import VERSIONS
 
 
 def power_set(key: str) -> Run:
@@ -89,6 +92,25 @@ def test_the_one_in_use_is_scored_where_it_was_not(store: Path) -> None:
     rank_one("newer", 21.0, rescore=rescore)
     assert asked == ["1"], "once, whatever the number of aliases"
     assert champion() == "3"
+
+
+def test_scores_by_another_version_of_a_metric_are_not_compared(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The holder was scored by the first version of PSNR, the winner by the second."""
+    rank_one("old", 20.0)
+    monkeypatch.setitem(METRICS, "psnr", replace(METRICS["psnr"], version=2))
+    assert "was not scored on these scans" in " ".join(rank_one("new", 21.0).notices)
+    assert champion() == "1"
+
+    def rescore(version: ModelVersion) -> None:
+        run = MlflowClient().get_run(version.run_id)
+        log_fields(run, 22.0)
+        set_tags(run.info.run_id, {f"{VERSIONS}.{SCANS[:8]}": '{"psnr": 2, "ssim": 1}'})
+
+    report = rank_one("newer", 21.0, rescore=rescore)
+    assert champion() == "1", "by its new scores it is the better one"
+    assert any("differences (95 %): psnr" in notice for notice in report.notices)
 
 
 def test_one_that_cannot_be_scored_stays_and_the_reason_is_told(store: Path) -> None:

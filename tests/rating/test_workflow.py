@@ -11,7 +11,8 @@ from click.testing import CliRunner
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from numpy.typing import NDArray
-from tracked import SCANS, give_model, make_child, make_parent
+from prepared import SPEEDS, make_scans
+from tracked import give_model, make_child, make_parent
 
 from entrypoints.rank import main
 from lfranker.denoiser.tiling import denoise
@@ -20,39 +21,14 @@ from lfranker.images.image_strips import GAP, TITLE, strip
 from lfranker.publishing.ranking_run import rank_power_set
 from lfranker.rating.sheets import SheetConfig
 from lfranker.rating.workflow import make_sheets, take_ratings
-from lfranker.scans.registration import Transform
-from lfranker.scans.scan_set import Record, ScanSet, pair_files, write_manifest
+from lfranker.scans.scan_set import ScanSet
 from lfranker.tracking.models import load_network
 from lfranker.tracking.power_set import SCAN_SET, find_parent
 from lfranker.tracking.runs import TAG, set_tags
 
-SPEEDS = ("spd2", "spd5")
 GRADES = {"mae": {"spd2": 3, "spd5": 5}, "mse": {"spd2": 2, "spd5": 2}}
 GRADES |= {"noisy": {"spd2": 1, "spd5": 1}, "gaussian-1": {"spd2": 4, "spd5": 4}}
 CONFIG = SheetConfig(sheets=6, shown=2, repeated=1)
-
-
-def make_scans(cache: Path, digest: str = SCANS) -> ScanSet:
-    """Three fields of 48 x 48 px at two speeds, as if they had been registered."""
-    folder, rng = cache / "scans" / digest[:16], np.random.default_rng(0)
-    folder.mkdir(parents=True)
-    records = []
-    for field in ("f", "g", "h"):
-        clean = rng.random((48, 48), dtype=np.float32)
-        for speed in SPEEDS:
-            name = f"{field}-{speed}"
-            noisy = clean + rng.normal(0, 0.1, clean.shape).astype(np.float32)
-            arrays = (noisy, clean, np.ones(clean.shape, bool))
-            for file, array in zip(pair_files(name), arrays, strict=True):
-                np.save(folder / file, array)
-            np.save(folder / f"{field}.npy", clean)
-            records.append(Record(field, speed, Transform(), name, f"{field}.npy", field))
-    scans = ScanSet(
-        folder=folder, target="spd8", speeds=SPEEDS, fields=("f", "g", "h"), simulated=False,
-        digest=digest, plan=(), warnings=(), excluded=(), records=tuple(records),
-    )  # fmt: skip
-    write_manifest(scans)
-    return scans
 
 
 def make_power_set() -> tuple[Run, dict[str, Run]]:
