@@ -31,15 +31,15 @@ Read = Callable[[Recorder], object]
 
 
 @dataclass(frozen=True)
-class Asked:
+class Case:
     """An option's text, and what has to be seen for it."""
 
     text: str
     seen: tuple[tuple[Read, object], ...]
 
 
-def asked(text: str, *seen: tuple[Read, object]) -> Asked:
-    return Asked(text, seen)
+def case(text: str, *seen: tuple[Read, object]) -> Case:
+    return Case(text, seen)
 
 
 def at(function: str, path: str, by: str = "") -> Read:
@@ -75,7 +75,7 @@ def succeeded_in(result: Result) -> bool:
     return True
 
 
-def said(words: str) -> Read:
+def printed(words: str) -> Read:
     return lambda recorded: recorded.result is not None and words in recorded.result.output
 
 
@@ -125,23 +125,21 @@ MICROSCOPE: Mapping[str, tuple[str, object]] = {  # what Eq. 1 has no use for
 }
 
 
-def settings(given: Mapping[str, tuple[str, object]], *where: str) -> dict[str, Asked]:
+def settings(given: Mapping[str, tuple[str, object]], *where: str) -> dict[str, Case]:
     """Options that are fields of a `config`, by the functions ("by:function") that have it."""
     places = [place.rpartition(":") for place in where]
     return {
-        name: asked(
+        name: case(
             text, *((at(function, f"config.{name}", by), value) for by, _, function in places)
         )
         for name, (text, value) in given.items()
     }
 
 
-def and_more(
-    options: dict[str, Asked], more: Mapping[str, tuple[Read, object]]
-) -> dict[str, Asked]:
+def and_more(options: dict[str, Case], more: Mapping[str, tuple[Read, object]]) -> dict[str, Case]:
     """The options, of some of which another place has to be seen."""
     return dict(options) | {
-        name: Asked(options[name].text, (*options[name].seen, seen)) for name, seen in more.items()
+        name: Case(options[name].text, (*options[name].seen, seen)) for name, seen in more.items()
     }
 
 
@@ -153,7 +151,7 @@ class Line:
     """A command line: its options off their defaults, and others that are needed to see them."""
 
     command: str
-    options: Mapping[str, Asked]
+    options: Mapping[str, Case]
     others: str = ""
 
 
@@ -190,87 +188,87 @@ SUBSETS = {("mse", "ssim"), ("ssim", "perceptual")}  # that the rule of OWN leav
 CUT = (of_all("build_objective", lambda call: call.losses, "train"), SUBSETS)
 RESCORED = (of_all("rank_power_set", lambda call: call.rescore is None), {False})
 OWN = {  # a power set with options of nearly all kinds
-    "losses": asked("ssim,mse,perceptual,huber", CUT),
-    "min_size": asked("2", CUT),
-    "max_size": asked("2", CUT),
-    "include": asked("ssim", CUT),
-    "exclude": asked("ssim+huber", CUT),
-    "clean": asked("clean", (at("load_clean", "folder.name"), "clean")),
-    "scans": asked(
+    "losses": case("ssim,mse,perceptual,huber", CUT),
+    "min_size": case("2", CUT),
+    "max_size": case("2", CUT),
+    "include": case("ssim", CUT),
+    "exclude": case("ssim+huber", CUT),
+    "clean": case("clean", (at("load_clean", "folder.name"), "clean")),
+    "scans": case(
         "scans",
         (at("prepare_scans", "folder.name"), "scans"),
         (calls("read_scans", "train"), 4),  # those that are prepared
         (calls("prepare_scans", "train"), 0),
     ),
-    "target": asked("spd8", (at("prepare_scans", "target"), "spd8")),
-    "preset": asked(
+    "target": case("spd8", (at("prepare_scans", "target"), "spd8")),
+    "preset": case(
         "small",
         (at("resolve_weights", "random_allowed"), False),
         (at("resolve_weights", "random_allowed", "train"), False),
         (told("preset"), "small"),
     ),
-    "repeats": asked("2", (of_all("Trainer", lambda call: call.config.repeat, "train"), {0, 1})),
-    "jobs": asked("13", (at("run_jobs", "at_once"), 13), (said("13 at once"), True)),
-    "seed": asked(
+    "repeats": case("2", (of_all("Trainer", lambda call: call.config.repeat, "train"), {0, 1})),
+    "jobs": case("13", (at("run_jobs", "at_once"), 13), (printed("13 at once"), True)),
+    "seed": case(
         "7",
         (at("synthesise", "config.seed"), 7),
         (at("seconds_per_step", "config.seed"), 7),
         (at("Trainer", "config.seed", "train"), 7),
         (told("seed"), 7),
     ),
-    "perceptual": asked(
+    "perceptual": case(
         "vgg16:vgg.pth",
         (at("resolve_weights", "choice"), "vgg16:vgg.pth"),
         (at("resolve_weights", "choice", "train"), "vgg16:vgg.pth"),
     ),
-    "init": asked(
+    "init": case(
         "start.pth",
         (at("load_initial", "path.name"), "start.pth"),
         (at("load_initial", "path.name", "train"), "start.pth"),
         (calls("load_initial", "train"), 4),
         (of_all("score_baselines", lambda call: "+".join(call.extra)), {"init start"}),
     ),
-    "device": asked(
+    "device": case(
         "cpu",
         (at("seconds_per_step", "device.type"), "cpu"),
         (at("Trainer", "device.type", "train"), "cpu"),
         (told("device"), "cpu"),
     ),
-    "loss_weights": asked(
+    "loss_weights": case(
         "mse=2,ssim=0.3",
         (merged("build_objective"), {"mse": 2.0, "ssim": 0.3, "perceptual": 1.0}),
         (merged("build_objective", "train"), {"mse": 2.0, "ssim": 0.3, "perceptual": 1.0}),
     ),
-    "check_learning_rate": asked(
+    "check_learning_rate": case(
         "true", (lambda recorded: set(recorded.told("learning_rate")), {0.002, 0.004, 0.008})
     ),
-    "refine": asked("2", (weights_tried, 2), (calls("rank_power_set"), 2)),
-    "yes": asked("true", (succeeded, True)),  # the plan takes days
-    "take_over": asked("true", (calls("refuse_if_busy"), 0)),
-    "keep_checkpoints": asked(
+    "refine": case("2", (weights_tried, 2), (calls("rank_power_set"), 2)),
+    "yes": case("true", (succeeded, True)),  # the plan takes days
+    "take_over": case("true", (calls("refuse_if_busy"), 0)),
+    "keep_checkpoints": case(
         "true",
         (at("TrainingRun", "keep_checkpoints", "train"), True),
         (told("keep_checkpoints"), True),
     ),
-    "cache": asked(
+    "cache": case(
         "kept",
         (at("synthesise", "out.parent.parent.name"), "kept"),
         (at("prepare_scans", "cache.parent.name"), "kept"),
         (lambda recorded: {job.log.parts[-3] for job in recorded.jobs}, {"kept"}),
         (lambda recorded: {path.name for path in recorded.told("cache")}, {"kept"}),
     ),
-    "model_name": asked("other", (at("rank_power_set", "model"), "other")),
-    "equivalence": asked(
+    "model_name": case("other", (at("rank_power_set", "model"), "other")),
+    "equivalence": case(
         "psnr=0.2,ssim=0.03",
         (
             at("rank_power_set", "config.equivalence"),
             {"psnr": 0.2, "ssim": 0.03, "repeatability": 0.01},
         ),
     ),
-    "weights": asked(
+    "weights": case(
         "psnr=3,ssim=0.5", (at("rank_power_set", "config.weights"), {"psnr": 3.0, "ssim": 0.5})
     ),
-    "promote": asked("always", (at("rank_power_set", "config.promote"), "always"), RESCORED),
+    "promote": case("always", (at("rank_power_set", "config.promote"), "always"), RESCORED),
     **and_more(
         settings(TRAINING, "seconds_per_step", "train:Trainer"),
         {
@@ -293,21 +291,21 @@ CARRIED = {"280ns", "2us"}  # dwell times
 NOISES = {"eq1", "gamma", "poisson", "lines", "poisson+lines"}
 ON_EACH = (of_all("Trainer", lambda call: call.data.config.noise, "train"), NOISES)
 ALONE = {  # a training without a power set
-    "losses": asked("mse+perceptual", (at("build_objective", "losses"), ("mse", "perceptual"))),
-    "preset": asked("small", (at("resolve_weights", "random_allowed"), False)),
+    "losses": case("mse+perceptual", (at("build_objective", "losses"), ("mse", "perceptual"))),
+    "preset": case("small", (at("resolve_weights", "random_allowed"), False)),
     "clean": OWN["clean"],
-    "scans": asked("scans", (at("prepare_scans", "folder.name"), "scans")),
+    "scans": case("scans", (at("prepare_scans", "folder.name"), "scans")),
     "target": OWN["target"],
-    "perceptual": asked("random", (at("resolve_weights", "choice"), "random")),
-    "init": asked("start.pth", (at("load_initial", "path.name"), "start.pth")),
-    "device": asked("cpu", (at("Trainer", "device.type"), "cpu")),
-    "seed": asked("7", (at("Trainer", "config.seed"), 7), (at("synthesise", "config.seed"), 7)),
-    "repeat": asked("3", (at("Trainer", "config.repeat"), 3)),
-    "loss_weights": asked(
+    "perceptual": case("random", (at("resolve_weights", "choice"), "random")),
+    "init": case("start.pth", (at("load_initial", "path.name"), "start.pth")),
+    "device": case("cpu", (at("Trainer", "device.type"), "cpu")),
+    "seed": case("7", (at("Trainer", "config.seed"), 7), (at("synthesise", "config.seed"), 7)),
+    "repeat": case("3", (at("Trainer", "config.repeat"), 3)),
+    "loss_weights": case(
         "mse=2", (at("build_objective", "weights"), {"mse": 2.0, "perceptual": 1.0})
     ),
-    "keep_checkpoints": asked("true", (at("TrainingRun", "keep_checkpoints"), True)),
-    "cache": asked(
+    "keep_checkpoints": case("true", (at("TrainingRun", "keep_checkpoints"), True)),
+    "cache": case(
         "kept",
         (at("synthesise", "out.parent.parent.name"), "kept"),
         (at("prepare_scans", "cache.parent.name"), "kept"),
@@ -320,11 +318,11 @@ ALONE = {  # a training without a power set
         settings(PATCHES, "synthesise"), {"max_noise": (at("load_clean", "max_noise"), 0.04)}
     ),
 }
-ALONE["threads"] = asked("5", *ALONE["threads"].seen, (at("set_num_threads", "count"), 5))
+ALONE["threads"] = case("5", *ALONE["threads"].seen, (at("set_num_threads", "count"), 5))
 SCORED = {  # scans that nobody gave: simulated ones
-    "preset": asked("smoke", (at("simulated_fields", "count"), 2)),
-    "seed": asked("7", (at("simulated_fields", "seed"), 7), (at("simulate_scans", "seed"), 7)),
-    "cache": asked(
+    "preset": case("smoke", (at("simulated_fields", "count"), 2)),
+    "seed": case("7", (at("simulated_fields", "seed"), 7), (at("simulate_scans", "seed"), 7)),
+    "cache": case(
         "kept",
         (at("simulate_scans", "out.parent.parent.name"), "kept"),
         (at("prepare_scans", "cache.parent.name"), "kept"),
@@ -332,40 +330,40 @@ SCORED = {  # scans that nobody gave: simulated ones
 }
 RANKING = {
     **{name: OWN[name] for name in ("model_name", "equivalence", "weights")},
-    "promote": asked("never", (at("rank_power_set", "config.promote"), "never")),
+    "promote": case("never", (at("rank_power_set", "config.promote"), "never")),
 }
 
 LINES: Mapping[str, Line] = {
     "powerset": Line("powerset", OWN),
     "powerset of a stored dataset": Line(
         "powerset",
-        {"data": asked("stored", (at("Trainer", "data.folder.name", "train"), "stored"))},
+        {"data": case("stored", (at("Trainer", "data.folder.name", "train"), "stored"))},
         "--losses mae --preset smoke --device cpu --yes",
     ),
     "powerset on several noises": Line(
         "powerset",
         {
-            "noises": asked("eq1,gamma", ON_EACH),
-            "noise_components": asked("poisson,lines", ON_EACH),
+            "noises": case("eq1,gamma", ON_EACH),
+            "noise_components": case("poisson,lines", ON_EACH),
             "take_over": OWN["take_over"],
-            "seed": asked(
+            "seed": case(
                 "7",
                 (of_all("synthesise", lambda call: call.config.seed), {7}),
                 (at("Trainer", "config.seed", "train"), 7),
             ),
             "clean": OWN["clean"],
-            "preset": asked("smoke", (at("Trainer", "data.config.patch", "train"), 48)),
-            "loss_weights": asked("mae=2", (merged("build_objective", "train"), {"mae": 2.0})),
-            "cache": asked("kept", (at("synthesise", "out.parent.parent.name"), "kept")),
+            "preset": case("smoke", (at("Trainer", "data.config.patch", "train"), 48)),
+            "loss_weights": case("mae=2", (merged("build_objective", "train"), {"mae": 2.0})),
+            "cache": case("kept", (at("synthesise", "out.parent.parent.name"), "kept")),
         },
         "--losses mae --device cpu --yes",
     ),
     "plan of a powerset": Line(
         "powerset",
         {
-            "dry_run": asked("true", (calls("run_jobs"), 0), (calls("seconds_per_step"), 3)),
-            "preset": asked("smoke", (at("simulated_clean", "per_kind"), 2)),
-            "device": asked("cuda", (at("seconds_per_step", "device.type"), "cuda")),
+            "dry_run": case("true", (calls("run_jobs"), 0), (calls("seconds_per_step"), 3)),
+            "preset": case("smoke", (at("simulated_clean", "per_kind"), 2)),
+            "device": case("cuda", (at("seconds_per_step", "device.type"), "cuda")),
             **settings(MICROSCOPE, "synthesise"),
         },
     ),
@@ -373,54 +371,54 @@ LINES: Mapping[str, Line] = {
         "synth",
         {
             "clean": OWN["clean"],
-            "out": asked("folder", (at("synthesise", "out.name"), "folder")),
-            "seed": asked("7", (at("synthesise", "config.seed"), 7)),
-            "workers": asked("3", (at("synthesise", "workers"), 3)),
+            "out": case("folder", (at("synthesise", "out.name"), "folder")),
+            "seed": case("7", (at("synthesise", "config.seed"), 7)),
+            "workers": case("3", (at("synthesise", "workers"), 3)),
             **{name: ALONE[name] for name in PATCHES},
         },
     ),
     "synth of simulated scenes": Line(
         "synth",
         {
-            "preset": asked(
+            "preset": case(
                 "smoke",
                 (at("simulated_clean", "per_kind"), 2),
                 (at("simulated_clean", "size"), 160),
                 (at("synthesise", "config.patch"), 48),
             ),
-            "seed": asked("7", (at("simulated_clean", "seed"), 7)),
+            "seed": case("7", (at("simulated_clean", "seed"), 7)),
             **settings(MICROSCOPE, "synthesise"),
         },
     ),
     "train": Line("train", ALONE),
     "train on a stored dataset": Line(
-        "train", {"data": asked("stored", (at("Trainer", "data.folder.name"), "stored"))}
+        "train", {"data": case("stored", (at("Trainer", "data.folder.name"), "stored"))}
     ),
     "train on a microscope's noise": Line("train", settings(MICROSCOPE, "synthesise")),
     "train on clean images and score on others of them": Line(
         "train",
-        {"clean": asked("clean", (fields_simulated, "abc"))},
+        {"clean": case("clean", (fields_simulated, "abc"))},
     ),
     "evaluate a power set": Line(
         "evaluate",
         {
-            "parent": asked(
+            "parent": case(
                 "{older}",
                 (at("score_run", "run_id"), "{model of older}"),
                 (at("score_baselines", "parent.info.run_id"), "{older}"),
             ),
             "scans": ALONE["scans"],
             "target": OWN["target"],
-            "cache": asked("kept", (at("prepare_scans", "cache.parent.name"), "kept")),
+            "cache": case("kept", (at("prepare_scans", "cache.parent.name"), "kept")),
         },
     ),
     "evaluate the newest power set": Line(
-        "evaluate", {"parent": asked("latest", (at("score_run", "run_id"), "{model of newer}"))}
+        "evaluate", {"parent": case("latest", (at("score_run", "run_id"), "{model of newer}"))}
     ),
     "evaluate a training": Line(
         "evaluate",
         {
-            "run": asked(
+            "run": case(
                 "{model of older}",
                 (at("score_run", "run_id"), "{model of older}"),
                 (at("load_network", "uri"), "models:/m-older"),
@@ -430,107 +428,113 @@ LINES: Mapping[str, Line] = {
     ),
     "evaluate a model": Line(
         "evaluate",
-        {"model": asked("models:/other/3", (at("load_network", "uri"), "models:/other/3"))},
+        {"model": case("models:/other/3", (at("load_network", "uri"), "models:/other/3"))},
     ),
     "rank": Line(
         "rank",
         {
-            "parent": asked("1a2b", (at("rank_power_set", "parent_id"), "1a2b")),
-            "scans": asked("3c4d", (at("rank_power_set", "scans"), "3c4d")),
+            "parent": case("1a2b", (at("rank_power_set", "parent_id"), "1a2b")),
+            "scans": case("3c4d", (at("rank_power_set", "scans"), "3c4d")),
             **RANKING,
         },
     ),
     "rank: sheets for people": Line(
         "rank",
         {
-            "parent": asked("1a2b", (at("make_sheets", "parent_id"), "1a2b")),
-            "scans": asked("3c4d", (at("make_sheets", "scans"), "3c4d")),
-            "contact_sheet": asked("sheets", (at("make_sheets", "folder.name"), "sheets")),
-            "sheets": asked("8", (at("make_sheets", "config.sheets"), 8)),
-            "shown": asked("5", (at("make_sheets", "config.shown"), 5)),
-            "repeated": asked("2", (at("make_sheets", "config.repeated"), 2)),
-            "cache": asked("kept", (at("make_sheets", "cache.name"), "kept")),
+            "parent": case("1a2b", (at("make_sheets", "parent_id"), "1a2b")),
+            "scans": case("3c4d", (at("make_sheets", "scans"), "3c4d")),
+            "contact_sheet": case("sheets", (at("make_sheets", "folder.name"), "sheets")),
+            "sheets": case("8", (at("make_sheets", "config.sheets"), 8)),
+            "shown": case("5", (at("make_sheets", "config.shown"), 5)),
+            "repeated": case("2", (at("make_sheets", "config.repeated"), 2)),
+            "cache": case("kept", (at("make_sheets", "cache.name"), "kept")),
         },
     ),
     "rank: people's ratings": Line(
         "rank",
         {
-            "parent": asked("1a2b", (at("take_ratings", "parent_id"), "1a2b")),
-            "scans": asked("3c4d", (at("take_ratings", "scans"), "3c4d")),
-            "ratings": asked("ratings.csv", (at("take_ratings", "path.name"), "ratings.csv")),
+            "parent": case("1a2b", (at("take_ratings", "parent_id"), "1a2b")),
+            "scans": case("3c4d", (at("take_ratings", "scans"), "3c4d")),
+            "ratings": case("ratings.csv", (at("take_ratings", "path.name"), "ratings.csv")),
         },
     ),
     "noise-fit": Line(
         "noise-fit",
         {
-            "scans": asked(
+            "scans": case(
                 "scans",
                 (at("prepare_scans", "folder.name"), "scans"),
                 (at("exposures_of", "folder.name"), "scans"),
             ),
-            "target": asked("spd8", (at("prepare_scans", "target"), "spd8")),
-            "out": asked("mine.json", (at("write_profile", "path.name"), "mine.json")),
-            "carry": asked(
+            "target": case("spd8", (at("prepare_scans", "target"), "spd8")),
+            "out": case("mine.json", (at("write_profile", "path.name"), "mine.json")),
+            "carry": case(
                 "280ns,2us",
                 (
                     of_all("write_profile", lambda call: tuple(sorted(call.profile.speeds))),
                     {("100ns", "280ns", "2us")},
                 ),
             ),
-            "seed": asked("7", (at("fit_pairs", "seed"), 7)),
-            "cache": asked("kept", (at("prepare_scans", "cache.parent.name"), "kept")),
+            "seed": case("7", (at("fit_pairs", "seed"), 7)),
+            "cache": case("kept", (at("prepare_scans", "cache.parent.name"), "kept")),
         },
     ),
     "noise-fit without clean scans": Line(
         "noise-fit",
         {
-            "scans": asked("scans", (at("fit_singles", "scans.name"), "scans")),
-            "target": asked("none", (calls("fit_singles"), 1)),
-            "seed": asked("7", (at("fit_singles", "seed"), 7)),
+            "scans": case("scans", (at("fit_singles", "scans.name"), "scans")),
+            "target": case("none", (calls("fit_singles"), 1)),
+            "seed": case("7", (at("fit_singles", "seed"), 7)),
         },
     ),
     "denoise": Line(
         "denoise",
         {
-            "input": asked("taken", (works("before"), {"taken/a.png", "taken/b.png"})),
-            "output": asked("given", (works("after"), {"given/a.png", "given/b.png"})),
-            "criterion": asked("ssim", (at("choose_model", "criterion"), "ssim")),
-            "model_name": asked("other", (at("choose_model", "name"), "other")),
-            "overwrite": asked("true", (succeeded, True)),
-            "jobs": asked("3", (at("denoise_files", "jobs"), 3)),
+            "input": case("taken", (works("before"), {"taken/a.png", "taken/b.png"})),
+            "output": case("given", (works("after"), {"given/a.png", "given/b.png"})),
+            "criterion": case("ssim", (at("choose_model", "criterion"), "ssim")),
+            "model_name": case("other", (at("choose_model", "name"), "other")),
+            "overwrite": case("true", (succeeded, True)),
+            "jobs": case("3", (at("denoise_files", "jobs"), 3)),
         },
     ),
     "denoise with a model": Line(
         "denoise",
-        {"model": asked("models:/other@best", (at("load_network", "uri"), "models:/other@best"))},
+        {"model": case("models:/other@best", (at("load_network", "uri"), "models:/other@best"))},
         "--input taken --output elsewhere",
     ),
 }
 
 
 @pytest.fixture
-def names(store: Path) -> dict[str, str]:
-    """Files and power sets for command lines to name; {words} in braces stand for IDs."""
-    for folder in ("clean", "scans", "more-scans", "stored", "taken", "given"):
-        (store / folder).mkdir()
-    for file in ("start.pth", "vgg.pth", "ratings.csv"):
-        (store / file).write_text(file)
-    for file in ("taken/a.png", "taken/b.png", "given/a.png"):
-        write_image(store / file, np.zeros((8, 8), np.float32), np.dtype(np.uint8), 255)
-    found = {}
+def folder(store: Path) -> Path:
+    """The folder that a command line is run in, with all that it names."""
+    for name in ("clean", "scans", "more-scans", "stored", "taken", "given"):
+        (store / name).mkdir()
+    for name in ("start.pth", "vgg.pth", "ratings.csv"):
+        (store / name).write_text(name)
+    for name in ("taken/a.png", "taken/b.png", "given/a.png"):
+        write_image(store / name, np.zeros((8, 8), np.float32), np.dtype(np.uint8), 255)
+    return store
+
+
+def power_sets() -> dict[str, str]:
+    """IDs of two power sets and of the training that each has, by what stands for them."""
+    ids = {}
     for name in ("older", "newer"):
         parent = make_parent(key=name)
         child = make_child(parent, "mae", {}, powerset=name, model=f"m-{name}")
-        found |= {name: parent.info.run_id, f"model of {name}": child.info.run_id}
-    return found
+        ids |= {name: parent.info.run_id, f"model of {name}": child.info.run_id}
+    return ids
 
 
 @pytest.mark.parametrize("name", LINES)
-def test_options_arrive(name: str, names: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_arrive(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     line, record = LINES[name], record_all(monkeypatch)
+    ids = power_sets() if line.command == "evaluate" else {}
     words = line.others.split()
     for option, given in line.options.items():
-        words += [flag_of(line.command, option), given.text.format(**names)]
+        words += [flag_of(line.command, option), given.text.format(**ids)]
     assert not at_their_defaults(line.command, words) & set(line.options)
     done = record.run(line.command, words)
     if record.jobs:
@@ -539,7 +543,7 @@ def test_options_arrive(name: str, names: dict[str, str], monkeypatch: pytest.Mo
         f"--{option} {given.text}": (found, value)
         for option, given in line.options.items()
         for read, expected in given.seen
-        if (found := read(record)) != (value := filled(expected, names))
+        if (found := read(record)) != (value := filled(expected, ids))
     }
     assert not missed, f"option: (what was seen, what was asked for)\n{done.output}"
     assert done.exit_code == 0, done.output
@@ -568,8 +572,8 @@ def option_of(parameter: click.Parameter) -> str:
     return parameter.opts[0].removeprefix("--").replace("-", "_")
 
 
-def filled(expected: object, names: Mapping[str, str]) -> object:
-    return expected.format(**names) if isinstance(expected, str) else expected
+def filled(expected: object, ids: Mapping[str, str]) -> object:
+    return expected.format(**ids) if isinstance(expected, str) else expected
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -587,7 +591,7 @@ def test_no_preset_has_the_settings_of_the_lines() -> None:
 
 
 def test_a_scoring_that_is_left_to_do_is_told_the_run_and_the_scans(
-    names: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = record_all(monkeypatch)
     words = ["--preset", "smoke", "--losses", "mae", "--repeats", "2", "--yes", "--scans"]
@@ -604,7 +608,7 @@ def test_a_scoring_that_is_left_to_do_is_told_the_run_and_the_scans(
 
 
 def test_trainings_of_others_are_only_taken_over_when_told(
-    names: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = record_all(monkeypatch)
     words = ["--preset", "smoke", "--losses", "mae,ssim", "--yes", "--check-learning-rate"]
