@@ -199,6 +199,9 @@ NOTES: dict[str, Note] = {
 HEAD = """\
 # The losses
 
+For those who choose losses: what each one measures, what it costs, and what to beware of. How much
+each weighs, and which subsets are trained, is in [Training](training.md).
+
 Any of these may be named wherever a set of losses is: `-P losses=mae,ssim,fft`, or
 `python -m entrypoints.train --losses fft+charbonnier`. A loss of your own is `module:function`, a
 function `(output, target)` of two `(b, 1, h, w)` tensors, the target in [0, 1], that returns a
