@@ -30,7 +30,7 @@ FLAGS = """
     --window-size=1600,1200
 """
 
-pytestmark = pytest.mark.usefixtures("its_store")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("its_store")]
 
 
 @pytest.fixture(scope="module")

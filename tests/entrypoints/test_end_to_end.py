@@ -22,7 +22,7 @@ from lfranker.tracking.runs import TAG
 
 SUBSETS = ["mae", "mae+ssim", "ssim"]
 
-pytestmark = pytest.mark.usefixtures("its_store")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("its_store")]
 
 
 def test_all_subsets_are_trained_scored_ranked_and_registered(project: Project) -> None:

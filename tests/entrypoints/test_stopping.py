@@ -13,7 +13,7 @@ from project import ROOT, Project
 
 from lfranker.tracking.runs import OPEN, TAG
 
-pytestmark = pytest.mark.usefixtures("its_store")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("its_store")]
 
 
 def started(project: Project, steps: int) -> subprocess.Popen[str]:

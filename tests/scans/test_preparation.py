@@ -200,6 +200,7 @@ def test_read_scans_refuses_what_is_not_a_set(prepared, broken):
         read_scans(prepared.folder)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("LFRANKER_SEM_DATA" not in os.environ, reason="LFRANKER_SEM_DATA is not set")
 def test_raw_microscope_files_are_prepared_and_scored(tmp_path):
     """Four of the fields as the microscope wrote them, data bar and green frame included."""

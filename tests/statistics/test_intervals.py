@@ -67,6 +67,7 @@ def test_one_repeat_is_students_t_over_fields():
     assert (found.high + found.low) / 2 == pytest.approx(difference.mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("repeats", [3, 5])
 @pytest.mark.parametrize("ratio", [1 / 3, 1, 3])
 def test_intervals_of_differences_cover_95_percent(repeats, ratio):
@@ -92,6 +93,7 @@ def leaderboards(rng, repeats, repeat_deviations, count):
         yield squares, Chance(squares, seed=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("repeats", [3, 5])
 @pytest.mark.parametrize("ratio", [1 / 3, 1, 3])
 def test_moderated_intervals_of_15_models_cover_95_percent(repeats, ratio):
@@ -104,6 +106,7 @@ def test_moderated_intervals_of_15_models_cover_95_percent(repeats, ratio):
     assert 0.94 - 0.022 <= covered / 400 <= 0.97 + 0.022
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "deviations", [[1 / 3] * 15, [3.0] * 15, np.geomspace(1 / 3, 3, 15), [3.0, *[1 / 3] * 14]]
 )
