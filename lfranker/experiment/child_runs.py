@@ -15,12 +15,13 @@ from lfranker.experiment.plan import Task, training_fingerprint
 from lfranker.noise.noise_config import mode_of
 from lfranker.processes import Job, last_words, run_jobs
 from lfranker.ranking.entrant import entrant
-from lfranker.tracking.power_set import gather, trainings
+from lfranker.tracking.power_set import DIVERGED_WITH, OUTCOME, SUPERSEDED, gather, trainings
 from lfranker.tracking.runs import OPEN, TAG, create_child, end_run, log_settings, set_tags, take_up
 from lfranker.tracking.score_logging import scored
 from lfranker.tracking.stale_runs import refuse_if_busy
 from lfranker.tracking.training_run import PROGRESS_VARIABLE
 from lfranker.training.loss_balancing import described
+from lfranker.training.numerics import SAFEGUARDS
 
 Say = Callable[[str], None]
 
@@ -49,6 +50,7 @@ def adopt(
 ) -> list[Child]:
     """A child run for every task: those of earlier power sets that share the key, else new ones.
 
+    Trainings that diverged with fewer safeguards than there are now are superseded by new runs.
     `key`: another one than the parent's own; its runs have their names by `title`. Raises
     ValueError where another process is still training one of them, unless `take_over`.
     """
@@ -59,9 +61,11 @@ def adopt(
     children = list[Child]()
     for task in tasks:
         run = known.get((task.name, task.repeat))
-        if run is None:
-            key = key or parent.data.tags[TAG + "powerset"]
+        if run is None or _lacked_safeguards(run):
+            key, old = key or parent.data.tags[TAG + "powerset"], run
             run, todo = _create(parent, task, inputs, key, title), "train"
+            if old is not None:
+                set_tags(old.info.run_id, {SUPERSEDED: run.info.run_id})
         else:
             take_up(run, parent)
             todo = _todo(run, inputs)
@@ -85,10 +89,16 @@ def _name_noise(run: Run, inputs: Inputs) -> None:
     log_settings(run, {"noise": synth.noise, **uses})
 
 
+def _lacked_safeguards(run: Run) -> bool:
+    """Whether it diverged where it might not today; runs before the tag had the first ones."""
+    tags = run.data.tags
+    return tags.get(OUTCOME) == "diverged" and int(tags.get(DIVERGED_WITH, 1)) < SAFEGUARDS
+
+
 def _todo(run: Run, inputs: Inputs) -> str:
     """A run that has its model is trained, whatever ended it after that."""
     tags = run.data.tags
-    if tags.get(TAG + "outcome") == "diverged" and run.info.status == "FINISHED":
+    if tags.get(OUTCOME) == "diverged" and run.info.status == "FINISHED":
         return ""
     if TAG + "model" not in tags:
         return "train"

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lfranker import __version__
 from lfranker.losses import subset_name
 from lfranker.losses.subsets import ALL, SubsetRule
 from lfranker.training.loss_balancing import UNIT
+from lfranker.training.numerics import NUMERICS, numerics_text
 from lfranker.training.trainer import TrainConfig
 
 DETERMINING_FACTS = ("data", "perceptual", "init", "device")
@@ -34,7 +34,7 @@ def fingerprint(facts: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def powerset_key(config: TrainConfig, facts: Mapping[str, str]) -> str:
+def powerset_key(config: TrainConfig, facts: Mapping[str, str], numerics: int = NUMERICS) -> str:
     """What all trainings of a power set have in common and what determines their weights.
 
     `facts` are data, perceptual, init, device; `loss_weights` where they are not those of the paper
@@ -42,13 +42,14 @@ def powerset_key(config: TrainConfig, facts: Mapping[str, str]) -> str:
     digest of what files decide, such as losses of the user's own, absent where there is none.
     Neither the set of losses nor the scans enter: new scans reuse what is trained, and so does a
     larger set, unless a loss is added to it that needs such a file or the perceptual network.
+    `numerics` is the number of `training.numerics`; the package's version does not enter.
     """
     common = {k: v for k, v in config.determining().items() if k != "repeat"}
     used = {name: facts[name] for name in DETERMINING_FACTS}
     used |= {name: facts[name] for name in facts if name == "loss_files"}
     if (weights := facts.get("loss_weights", UNIT)) != UNIT:
         used["loss_weights"] = weights
-    return fingerprint({**common, **used, "version": __version__})
+    return fingerprint({**common, **used, "version": numerics_text(numerics)})
 
 
 def training_fingerprint(key: str, task: Task) -> str:

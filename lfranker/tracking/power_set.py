@@ -22,6 +22,8 @@ SCAN_SET = TAG + "scans."
 LEARNING_RATES = TAG + "learning-rates"  # of a parent: see `learning_rates.note_keys`
 SUBSETS = TAG + "subsets"  # the rule, see `subset_rule.SubsetRule.to_text`
 NOISES = TAG + "noises"  # of a parent: see `noises_of`
+DIVERGED_WITH = TAG + "safeguards"  # those that a training diverged with, see `training.numerics`
+SUPERSEDED = TAG + "superseded"  # by the run with this ID, which trains the same again
 OUTCOME = TAG + "outcome"  # "diverged" for good; on the scans with digest D it is OUTCOME.D
 
 
@@ -92,7 +94,9 @@ def gather(parent: Run, key: str | None = None) -> PowerSet:
         for run in search(f"tags.`{TAG}powerset` = '{own}'", [parent.info.experiment_id])
     ]
     kinds = {TAG + "losses", TAG + "baseline"}
-    children = [run for run in found if kinds & set(run.data.tags)]
+    children = [
+        run for run in found if kinds & set(run.data.tags) and SUPERSEDED not in run.data.tags
+    ]
     return PowerSet(parent, children, noises)
 
 

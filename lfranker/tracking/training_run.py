@@ -16,10 +16,12 @@ from lfranker.denoiser.tiling import denoise
 from lfranker.images.image_strips import strip
 from lfranker.processes import orphaned
 from lfranker.tracking.models import log_network
+from lfranker.tracking.power_set import DIVERGED_WITH, OUTCOME
 from lfranker.tracking.runs import TAG, log_metrics, set_tags
 from lfranker.training.batches import to_batch
 from lfranker.training.checkpoints import newest_checkpoint, save_checkpoint
 from lfranker.training.curves import SHARE, Curves, validate
+from lfranker.training.numerics import SAFEGUARDS
 from lfranker.training.trainer import DivergedError, Trainer
 
 CHECKPOINTS = "checkpoints"
@@ -62,7 +64,8 @@ class TrainingRun:
         try:
             self._loop(on_step)
         except DivergedError as error:
-            set_tags(self._id, {TAG + "outcome": "diverged", TAG + "reason": str(error)})
+            tags = {OUTCOME: "diverged", DIVERGED_WITH: str(SAFEGUARDS)}
+            set_tags(self._id, {**tags, TAG + "reason": str(error)})
             self.notice(f"diverged: {error}")
             return "diverged"
         self._finish()

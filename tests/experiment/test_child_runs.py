@@ -16,7 +16,9 @@ from lfranker.experiment.child_runs import Child, _close, adopt
 from lfranker.experiment.inputs import Inputs
 from lfranker.experiment.plan import tasks
 from lfranker.processes import Job
+from lfranker.tracking.power_set import gather
 from lfranker.tracking.runs import TAG, set_tags
+from lfranker.training.numerics import SAFEGUARDS
 from lfranker.training.trainer import TrainConfig
 
 PLAN = tasks(["mae"], 1, TrainConfig())
@@ -47,7 +49,7 @@ def status(run: Run) -> str:
         ("KILLED", {"model": "m", **SCORED}, "", "FINISHED"),
         ("KILLED", {}, "train", "SCHEDULED"),
         ("FAILED", {}, "train", "SCHEDULED"),
-        ("FINISHED", {"outcome": "diverged"}, "", "FINISHED"),
+        ("FINISHED", {"outcome": "diverged", "safeguards": str(SAFEGUARDS)}, "", "FINISHED"),
     ],
 )
 def test_a_run_with_a_model_is_never_trained_again(
@@ -60,6 +62,33 @@ def test_a_run_with_a_model_is_never_trained_again(
     assert child.run.info.run_id == run.info.run_id
     assert child.todo == todo
     assert status(run) == becomes
+
+
+def test_what_diverged_with_fewer_safeguards_is_trained_again_in_a_run_of_its_own(
+    store: Path,
+) -> None:
+    parent = make_parent("mae")
+    old = make_child(parent, "mae", {}, outcome="diverged")
+    new = adopted(parent)
+    assert new.todo == "train"
+    assert new.run.info.run_id != old.info.run_id, "its curves and checkpoints are left behind"
+    MlflowClient().set_terminated(new.run.info.run_id, "KILLED")
+    again = adopted(parent)
+    assert (again.run.info.run_id, again.todo) == (new.run.info.run_id, "train"), "and resumed"
+    tags = {"outcome": "diverged", "safeguards": str(SAFEGUARDS)}
+    set_tags(new.run.info.run_id, {TAG + name: value for name, value in tags.items()})
+    MlflowClient().set_terminated(new.run.info.run_id, "FINISHED")
+    kept = adopted(parent)
+    assert (kept.run.info.run_id, kept.todo) == (new.run.info.run_id, ""), "once is enough"
+    children = [run.info.run_id for run in gather(parent).children]
+    assert children == [new.run.info.run_id], "only the newer one is ranked"
+
+
+def test_what_ended_well_with_fewer_safeguards_is_kept(store: Path) -> None:
+    parent = make_parent("mae")
+    run = make_child(parent, "mae", {}, model="m", **SCORED)
+    kept = adopted(parent)
+    assert (kept.run.info.run_id, kept.todo) == (run.info.run_id, "")
 
 
 def noted(**versions: int) -> dict[str, str]:

@@ -52,6 +52,14 @@ def test_unit_weights_keep_the_keys_of_power_sets_that_knew_no_other() -> None:
     assert len(keys | {key}) == 5
 
 
+def test_the_version_of_the_package_does_not_retrain_but_other_numerics_do() -> None:
+    """The key is that of runs which 0.1.0 made."""
+    assert powerset_key(TrainConfig(steps=300, seed=3), FACTS) == "6bfe1460b1b17b68"
+    assert powerset_key(CONFIG, FACTS) == powerset_key(CONFIG, FACTS, numerics=1)
+    others = {powerset_key(CONFIG, FACTS, numerics=number) for number in (1, 2, 3)}
+    assert len(others) == 3
+
+
 def test_only_the_subsets_of_the_rule_are_planned() -> None:
     rule = SubsetRule(max_size=2, include=("perceptual",))
     plan = tasks(("mae", "mse", "perceptual"), 2, CONFIG, "perceptual-random", rule)
