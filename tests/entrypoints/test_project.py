@@ -1,4 +1,4 @@
-"""MLproject, click, conda.yaml, pyproject.toml, the README and the pages of docs say the same."""
+"""MLproject, click, conda.yaml and pyproject.toml say the same."""
 
 import importlib
 import re
@@ -13,14 +13,11 @@ from mlflow.utils.environment import _PythonEnv
 
 from entrypoints.help_texts import HELP
 from lfranker.datasets.synthesis import SynthConfig
-from lfranker.training.presets import PRESETS
 from lfranker.training.trainer import TrainConfig
 
 ROOT = Path(__file__).parents[2]
 PROJECT = yaml.safe_load((ROOT / "MLproject").read_text())
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-README = ROOT / "README.md"
-PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def command_of(entry_point: str) -> click.Command:
@@ -80,46 +77,6 @@ def test_every_setting_has_an_option_with_help() -> None:
     settings = {item.name for kind in (TrainConfig, SynthConfig) for item in fields(kind)}
     # seed and repeat have options of their own
     assert set(HELP) == settings - {"seed", "repeat"}
-
-
-def options_of(entry_point: str) -> set[str]:
-    """Return their names as MLflow takes them: those of the flags, with underscores."""
-    options = command_of(entry_point).params
-    return {flag.strip("-").replace("-", "_") for option in options for flag in option.opts}
-
-
-def test_readme_names_every_entry_point_and_preset() -> None:
-    text = README.read_text()
-    for name in {*PROJECT["entry_points"], *PRESETS}:
-        assert f"`{name}`" in text, name
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_a_page_gives_only_options_that_exist_and_each_to_a_command_that_has_it(page: Path) -> None:
-    text = page.read_text()
-    known = set().union(*map(options_of, PROJECT["entry_points"]))
-    assert set(re.findall(r"-P ([a-z_]+)=", text)) <= known
-    for name, rest in re.findall(r"mlflow run \. -e ([a-z-]+)((?:\\\n|[^\n`])*)", text):
-        assert name in PROJECT["entry_points"], name
-        assert set(re.findall(r"-P ([a-z_]+)=", rest)) <= options_of(name), name
-    for name, rest in re.findall(r"python -m entrypoints\.([a-z_]+)((?:\\\n|[^\n`])*)", text):
-        flags = {flag.replace("-", "_") for flag in re.findall(r"--([a-z-]+)", rest)}
-        assert flags <= {*options_of(name.replace("_", "-")), "help"}, name
-
-
-def anchors(page: Path) -> set[str]:
-    """Of the headings, as GitHub makes them."""
-    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in headings}
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
-    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text()):
-        file, _, heading = link.partition("#")
-        target = page.parent / file if file else page
-        assert target.exists(), link
-        assert not heading or heading in anchors(target), link
 
 
 @pytest.mark.parametrize("name", [n for n in PROJECT["entry_points"] if n != "main"])

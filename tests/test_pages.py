@@ -1,0 +1,60 @@
+"""The README and the pages of docs: the options, links, files and names that they give exist."""
+
+import importlib
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lfranker.training.presets import PRESETS
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMANDS = {
+    name: re.findall(r"python -m (\S+)", entry["command"])[0]
+    for name, entry in yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"].items()
+}
+
+
+@cache
+def options_of(entry_point: str) -> set[str]:
+    """Return their names as MLflow takes them: those of the flags, with underscores."""
+    options = importlib.import_module(COMMANDS[entry_point]).main.params
+    return {flag.strip("-").replace("-", "_") for option in options for flag in option.opts}
+
+
+def test_readme_names_every_entry_point_and_preset() -> None:
+    text = README.read_text()
+    for name in {*COMMANDS, *PRESETS}:
+        assert f"`{name}`" in text, name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_gives_only_options_that_exist_and_each_to_a_command_that_has_it(page: Path) -> None:
+    text = page.read_text()
+    known = set().union(*map(options_of, COMMANDS))
+    assert set(re.findall(r"-P ([a-z_]+)=", text)) <= known
+    for name, rest in re.findall(r"mlflow run \. -e ([a-z-]+)((?:\\\n|[^\n`])*)", text):
+        assert name in COMMANDS, name
+        assert set(re.findall(r"-P ([a-z_]+)=", rest)) <= options_of(name), name
+    for name, rest in re.findall(r"python -m entrypoints\.([a-z_]+)((?:\\\n|[^\n`])*)", text):
+        flags = {flag.replace("-", "_") for flag in re.findall(r"--([a-z-]+)", rest)}
+        assert flags <= {*options_of(name.replace("_", "-")), "help"}, name
+
+
+def anchors(page: Path) -> set[str]:
+    """Return those of the headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
+    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text()):
+        file, _, heading = link.partition("#")
+        target = page.parent / file if file else page
+        assert target.exists(), link
+        assert not heading or heading in anchors(target), link
