@@ -1,9 +1,11 @@
-"""What is known of how a scan was taken, and numbers out of the text that microscopes write."""
+"""How a scan was taken, and what all vendors' readers share: numbers with units out of text."""
 
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+Size = tuple[int, int]  # width and height in px
 
 LENGTHS = {"fm": 1e-15, "pm": 1e-12, "nm": 1e-9, "um": 1e-6, "mm": 1e-3, "cm": 1e-2, "m": 1.0}
 TIMES = {
@@ -15,42 +17,34 @@ TIMES = {
     "mins": 60.0,
     "hours": 3600.0,
 }
-VOLTAGES = {"v": 1.0, "volt": 1.0, "kv": 1e3}
-FACTORS = {"x": 1.0, "kx": 1e3}
-MOST_PASSES = 1_000_000  # more is no count of lines or frames, but a file written over
+PLAIN = {"": 1.0}  # numbers without a unit
+MOST_PASSES = 1_000_000  # a larger number is no count of lines or frames: the file was damaged
 QUANTITY = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s*([a-z ]*)", re.ASCII)
+SIZE = re.compile(r"(\d{1,9})(?:\s*x\s*|\s+)(\d{1,9})", re.ASCII)
 
 
 @dataclass(frozen=True)
 class ScanMetadata:
-    """How a scan was taken. None is what the file does not say, or not legibly: see ``notices``."""
+    """How a scan was taken. None where the file does not say it legibly; see ``notices``."""
 
-    vendor: str | None = None
     pixel_size: float | None = None  # m, along the fast axis
-    dwell_time: float | None = None  # s, of one pass of the beam over a pixel
-    line_time: float | None = None  # s, as the vendor counts it
-    frame_time: float | None = None  # s, as the vendor counts it
-    integrations: int | None = None  # passes added up: lines x frames
-    averaging: int | None = None  # passes averaged: lines x frames
+    exposure: float | None = None  # s that the beam spent on a pixel, all passes added up
     scan_speed: str | None = None  # the vendor's own name or number of it
-    exposure: float | None = None  # s, of a pixel: dwell time x integrations x averaging
-    data_bar: int | None = None  # px at the bottom of the image
-    high_voltage: float | None = None  # V
-    magnification: float | None = None
     stage: tuple[float, float] | None = None  # x, y in m
+    data_bar: int | None = None  # px at the bottom of the image; 0: the vendor says it has none
     field_width: float | None = None  # m, along the fast axis
     notices: tuple[str, ...] = ()  # what was missing or illegible
 
 
 @dataclass
 class Fields:
-    """The texts of a file by name; what is asked for and cannot be had is written down."""
+    """The texts of a file by name. What is asked for and cannot be had is noted in ``notices``."""
 
     texts: Mapping[str, str]
     notices: list[str] = field(default_factory=list)
 
     def text(self, *names: str) -> str | None:
-        """The first of ``names`` that is there and not empty."""
+        """Return the first text of ``names`` that is there and not empty."""
         for name in names:
             if value := self.texts.get(name, "").strip():
                 return value
@@ -59,12 +53,15 @@ class Fields:
         return None
 
     def number(self, *names: str, units: Mapping[str, float], default: str = "") -> float | None:
-        """In SI units; ``default`` is the unit of a number without one, "" that there is none."""
+        """Return a number in SI units. ``default`` is the unit of a number that comes without one.
+
+        A ``default`` of "" means that a number without a unit is not accepted.
+        """
         text = self.text(*names)
         return None if text is None else self._converted(names[0], text, units, default)
 
     def positive(self, *names: str, units: Mapping[str, float], default: str = "") -> float | None:
-        """The same, where zero and less make no sense."""
+        """Return a number as ``number`` does, and None where it is not above 0."""
         value = self.number(*names, units=units, default=default)
         if value is not None and value <= 0:
             self.notices.append(f"{names[0]} = {value:g} is not above 0")
@@ -72,18 +69,23 @@ class Fields:
         return value
 
     def count(self, *names: str) -> int | None:
-        """How many passes were combined; microscopes write 0, as well as 1, for a single one."""
-        value = self.number(*names, units={"": 1.0})
+        """Return how many there are, at least 1: microscopes write 0, too, for a single pass."""
+        value = self.number(*names, units=PLAIN)
         if value is not None and not (0 <= value <= MOST_PASSES and value == int(value)):
             self.notices.append(f"{names[0]} = {value:g} is not a count")
             return None
         return None if value is None else max(int(value), 1)
 
     def point(self, x: str, y: str, default: str) -> tuple[float, float] | None:
-        """A position in m."""
+        """Return the position, in m, whose coordinates have the names ``x`` and ``y``."""
         across = self.number(x, units=LENGTHS, default=default)
         along = self.number(y, units=LENGTHS, default=default)
         return None if across is None or along is None else (across, along)
+
+    def size(self, name: str) -> Size | None:
+        """Return width and height written as "1280x960" or "1280 960"; None where they are not."""
+        found = SIZE.fullmatch(self.text(name) or "")
+        return (int(found[1]), int(found[2])) if found else None
 
     def _converted(
         self, name: str, text: str, units: Mapping[str, float], default: str
@@ -100,12 +102,22 @@ class Fields:
 
 
 def times(first: float | None, *counts: int | None) -> float | None:
-    """Product; None where the first factor is, an unknown count is left out."""
+    """Return the product; None where ``first`` is None, while unknown counts are left out."""
     return None if first is None else first * math.prod(n for n in counts if n is not None)
 
 
+def rows_below(scan: Size, image: Size) -> int | None:
+    """Return how many rows ``image`` has below the scan that it shows, the data bar.
+
+    None where the widths differ, since then the image was rescaled, and where the scan would have
+    more rows than the image or at most half of them.
+    """
+    same_width = scan[0] == image[0]
+    return image[1] - scan[1] if same_width and image[1] // 2 < scan[1] <= image[1] else None
+
+
 def key_values(text: str) -> dict[str, str]:
-    """``NAME=VALUE`` lines, other lines skipped; of equal names the first counts."""
+    """Return the ``NAME=VALUE`` lines of ``text``; the first of equal names counts."""
     values: dict[str, str] = {}
     for name, value in re.findall(r"(\w+)[ \t]*=([^\r\n\0]*)", text, re.ASCII):
         values.setdefault(name, value.strip())

@@ -6,7 +6,7 @@ They name sub-folders of scans, metrics and models, so they hold only what MLflo
 import math
 import re
 
-from lfranker.microscopes.reading import ScanMetadata
+from lfranker.microscopes.metadata import ScanMetadata
 
 UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0}
 TIME = re.compile(rf"(\d+(?:[.,]\d+)?)[ _-]?({'|'.join(UNITS)})")
@@ -16,22 +16,22 @@ DIGITS = 3  # microscopes are set to 1, 3, 12.5, ...; the line times of Zeiss ho
 
 
 def by_speed(names: list[str]) -> list[str]:
-    """Fast to slow where all names are times ("100ns", "2 µs") or all "spdN"; else by name."""
+    """Sort fast to slow where all names are times ("100ns", "2 µs") or all "spdN"; else by name."""
     return sorted(names, key=_slowness) if known_order(names) else sorted(names)
 
 
 def known_order(names: list[str]) -> bool:
-    """Whether the names give an order: all are times, or all are scan speeds."""
+    """Return whether the names have an order: all are times, or all are scan speeds."""
     return any(all(form.fullmatch(name.lower()) for name in names) for form in (TIME, SPEED))
 
 
 def exposure_name(metadata: ScanMetadata) -> str | None:
-    """The speed of a scan by name: exposure, else the vendor's scan speed, else None."""
+    """Name the speed of a scan: its exposure, else the vendor's scan speed, else None."""
     return time_name(metadata.exposure) if metadata.exposure else vendor_speed_name(metadata)
 
 
 def time_name(seconds: float) -> str:
-    """1e-7 -> "100ns"; three digits, in the unit that leaves 1 to 999 before the point."""
+    """Write 1e-7 as "100ns": three digits, in the unit that leaves 1 to 999 before the point."""
     rounded = float(f"{seconds:.{DIGITS}g}")
     names = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
     unit = next((u for u, size in reversed(names.items()) if rounded >= size * (1 - 1e-9)), "ns")
@@ -39,7 +39,7 @@ def time_name(seconds: float) -> str:
 
 
 def vendor_speed_name(metadata: ScanMetadata) -> str | None:
-    """Of a number, "spd3"; of a word, such as Slow3, that word."""
+    """Write the scan speed 3 as "spd3", and keep one that is a word, such as Slow3."""
     speed = metadata.scan_speed
     if not speed:
         return None
@@ -47,11 +47,11 @@ def vendor_speed_name(metadata: ScanMetadata) -> str | None:
 
 
 def nearest_speed(name: str, names: list[str]) -> str:
-    """The one of ``names`` whose exposure has the ratio to that of ``name`` nearest to 1.
+    """Return the one of ``names`` whose exposure has the ratio to that of ``name`` nearest to 1.
 
-    Zeiss' scan speeds double the time from one to the next, so their difference does the same.
-    The slower one where two are equally near. Raises ValueError where the names are not all
-    times or all "spdN", unless ``name`` itself is among them.
+    Each scan speed of Zeiss takes twice the time of the one before, so the nearest number is the
+    nearest ratio. Of two that are equally near, the slower one is returned. Raises ValueError
+    where the names are not all times or all "spdN", unless ``name`` itself is among them.
     """
     if name in names:
         return name
@@ -65,13 +65,13 @@ def nearest_speed(name: str, names: list[str]) -> str:
 
 
 def seconds_of(name: str) -> float | None:
-    """The exposure that a name says: "100ns" -> 1e-7; None where it is not a time above 0."""
+    """Return the exposure that a name says: 1e-7 for "100ns"; None where it is no time above 0."""
     time = TIME.fullmatch(name.lower())
     return (float(f"{_slowness(name)[0]:.12g}") or None) if time else None  # 100 * 1e-9 is 1e-7
 
 
 def _logarithm(name: str) -> float:
-    """To the base 2, of the exposure or of something in proportion to it."""
+    """Logarithm, to the base 2, of the exposure or of something in proportion to it."""
     slowness, _ = _slowness(name)
     if SPEED.fullmatch(name.lower()):
         return slowness
@@ -85,7 +85,7 @@ def _slowness(name: str) -> tuple[float, str]:
 
 
 def speed_key(speed: str) -> tuple[str, float, str]:
-    """Sorts "spd2" before "spd10", and a dwell time such as "500ns" before "2us"."""
+    """Return a sorting key that puts "spd2" before "spd10", and "500ns" before "2us"."""
     found = re.fullmatch(r"(\D*)(\d+(?:\.\d+)?) ?(.*)", speed)
     if not found:
         return speed, 0.0, ""

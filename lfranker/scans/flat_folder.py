@@ -22,6 +22,7 @@ from lfranker.microscopes.scan_speed import (
     vendor_speed_name,
 )
 from lfranker.scans.field_matching import Group, Scan, by_content, by_name, by_number, by_stage
+from lfranker.text import listed
 
 TOKEN = re.compile(rf"(?<![^\W_])(?:{TIME.pattern}|{SPEED.pattern})(?![^\W_])", re.IGNORECASE)
 
@@ -99,10 +100,12 @@ def _with_speeds(paths: list[Path]) -> list[Scan]:
             keys = [_key(path.stem) for path in paths]
             return [Scan(*of) for of in zip(paths, speeds, keys, records, strict=True)]
     best = min(told, key=lambda names: names.count(None))
-    silent = [path.name for path, name in zip(paths, best, strict=True) if name is None]
+    silent = [n for n, name in enumerate(best) if name is None]
+    missing = listed(notice for n in silent for notice in records[n].notices)
     raise ValueError(
         f"the speed of {len(silent)} of {len(paths)} scans is unknown, neither exposure nor scan "
-        f"speed is in the file or its name: {', '.join(silent[:10])}"
+        f"speed is in the file or its name: {', '.join(paths[n].name for n in silent[:10])}"
+        + (f" ({missing})" if missing else "")
     )
 
 

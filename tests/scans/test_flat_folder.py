@@ -152,7 +152,10 @@ def test_unknown_and_equal_speeds_are_errors(tmp_path):
         scan(tmp_path / "b.tif"),
         scan(tmp_path / "c100ns.tif"),
     ]
-    with pytest.raises(ValueError, match=r"2 of 3 scans is unknown.*b\.tif, c100ns\.tif"):
+    with pytest.raises(
+        ValueError,
+        match=r"2 of 3 scans is unknown.*b\.tif, c100ns\.tif \(b\.tif: Scan\.Dwelltime is empty,",
+    ):
         group_scans(paths)
     with pytest.raises(ValueError, match=r"\['100ns'\]; two are needed"):
         group_scans([paths[0], scan(paths[1], 1e-7)])

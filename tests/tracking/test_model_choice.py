@@ -12,7 +12,7 @@ from lfranker.tracking.model_choice import choose_model, named_model
 
 
 def exposed(seconds):
-    return ScanMetadata(dwell_time=1e-9, exposure=seconds)  # it is the exposure that counts
+    return ScanMetadata(exposure=seconds)
 
 
 @pytest.fixture
