@@ -1,66 +1,40 @@
-"""Where in a microscope's file the specimen is: without data bar and frame.
+"""Find the specimen in a microscope's image: the part without data bar and frame.
 
-The vendors' metadata are trusted where they give the size (FEI and Thermo, TESCAN). Zeiss stores
-a size that counts the bar in, so its files, and those without metadata, are judged by the picture;
-that test prefers keeping a bar to cutting a specimen.
+The height of the bar that the vendor states is trusted (lfranker/microscopes has each vendor's
+way). Where the vendor states none, the picture is searched for a bar; that search rather keeps a
+bar than cuts the specimen.
 """
 
-import re
-
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
-FEI_TAGS = (34680, 34682)
-TESCAN_TAG = 50431
 TALLEST_BAR = 0.25  # of the image
 SHORTEST_BAR = 8  # px: less cannot hold text
 TOLERANCE = 0.012  # of full scale: 3 of 255, for JPEG
 ONE_VALUE = 0.99  # share of a row: Zeiss draws its bar as a box, 1 px inside the image
-TWO_LEVELS = 0.80  # share of a bar that is background or ink; the rest is smoothed letters
+TWO_LEVELS = 0.80  # share of a bar that is background or ink; the rest are smoothed edges
 CONTRAST = 0.35  # least difference of ink and background, of full scale
 
 
 def content_of(
-    gray: NDArray[np.float32], colour: NDArray[np.bool_] | None, page: tifffile.TiffPage | None
+    gray: NDArray[np.float32], colour: NDArray[np.bool_] | None, data_bar: int | None
 ) -> tuple[slice, slice]:
-    """Rows and columns of the specimen in ``gray`` (h, w) in [0, 1].
+    """Return rows and columns of the specimen in ``gray`` (h, w) in [0, 1].
 
-    ``colour``: which pixels have unequal channels (None for gray files); ``page``: TIFF metadata.
+    ``colour`` tells which pixels have unequal channels (None for gray files). ``data_bar`` is the
+    height of the bar in px as the metadata say; None where they do not.
     """
-    height = bar_from_metadata(gray.shape, page)
-    if height is None:
-        height = bar_from_picture(gray)
-    rows = gray.shape[0] - height
+    rows = gray.shape[0] - (bar_from_picture(gray) if data_bar is None else data_bar)
     top, bottom, left, right = frame_widths(gray[:rows], None if colour is None else colour[:rows])
     return slice(top, rows - bottom), slice(left, gray.shape[1] - right)
 
 
-def bar_from_metadata(shape: tuple[int, ...], page: tifffile.TiffPage | None) -> int | None:
-    """Height of the data bar in px as the vendor's tags give it; None where they do not say."""
-    if page is None:
-        return None
-    for code in FEI_TAGS:
-        tag = page.tags.get(code)
-        if tag is not None and isinstance(tag.value, dict):
-            image = tag.value.get("Image", {})
-            height = image.get("ResolutionY")
-            same_width = image.get("ResolutionX") == shape[1]  # else the image was rescaled
-            if same_width and isinstance(height, int) and shape[0] // 2 < height <= shape[0]:
-                return shape[0] - height
-    tag = page.tags.get(TESCAN_TAG)
-    if tag is not None and isinstance(tag.value, bytes):
-        found = re.search(rb"ImageStripSize=(\d+)", tag.value)
-        if found is not None and int(found[1]) < shape[0] // 2:
-            return int(found[1])
-    return None
-
-
 def bar_from_picture(gray: NDArray[np.float32]) -> int:
-    """Height in px of a bar of text at the bottom, 0 where there is none.
+    """Return the height in px of a bar of text at the bottom, 0 where there is none.
 
     A bar starts with a row of one value across the whole width, holds two values (background and
-    ink) that differ strongly, and has letters: many jumps between the two. The rows above have not.
+    ink) that differ strongly, and has letters: many jumps between the two. The rows above it are
+    not like that.
     """
     height = gray.shape[0]
     value = np.median(gray, axis=1)
@@ -95,7 +69,7 @@ def _is_text(block: NDArray[np.float32]) -> bool:
 def frame_widths(
     gray: NDArray[np.float32], colour: NDArray[np.bool_] | None
 ) -> tuple[int, int, int, int]:
-    """Lines to cut at the top, bottom, left and right: a coloured frame drawn over the image.
+    """Return how many lines a coloured frame covers at the top, bottom, left and right.
 
     FEI's first scan line and column are black beside that frame, and go with it. Without a
     coloured frame nothing is cut.

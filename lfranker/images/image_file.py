@@ -1,4 +1,4 @@
-"""The only place that knows image files: formats, bit depths, colours, data bars.
+"""Read and write image files: formats, bit depths, colours, data bars.
 
 Everywhere else an image is float32 (h, w) in [0, 1].
 """
@@ -17,8 +17,7 @@ from lfranker.arrays import Image
 from lfranker.files import TIFF_SUFFIXES
 from lfranker.images.data_bar import content_of
 from lfranker.images.decoding import MAX_SAMPLE_VALUE, decode, unsupported
-
-"""(h, w), values in [0, 1]."""
+from lfranker.microscopes.reading import read_metadata
 
 SUFFIXES = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp"})
 EIGHT_BIT_ONLY = frozenset({".jpg", ".jpeg", ".bmp"})
@@ -41,7 +40,7 @@ class Micrograph:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """All image files below ``folder`` by suffix, sorted by relative path; hidden ones skipped."""
+    """List the image files below ``folder`` by relative path, without hidden ones."""
     if not folder.is_dir():
         raise ValueError(f"{folder}: not a folder of images")
     found = [
@@ -57,7 +56,9 @@ def image_files(folder: Path) -> list[Path]:
 def read_image(path: Path) -> Micrograph:
     """Read a file as gray, divided by its type's maximum, never by its own brightest pixel.
 
-    ValueError names the file where it is not one 8- or 16-bit image, is corrupt or empty.
+    The data bar is as high as the microscope's metadata say; where they do not, it is looked for
+    in the picture. ValueError names the file where it is not one 8- or 16-bit image, is corrupt
+    or empty.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise unsupported(path, f"suffix {path.suffix!r} is not one of {sorted(SUFFIXES)}")
@@ -66,7 +67,7 @@ def read_image(path: Path) -> Micrograph:
     if gray.size == 0:
         raise unsupported(path, f"image of shape {gray.shape}")
     pixels = (gray / np.float32(decoded.maximum)).astype(np.float32)
-    content = content_of(pixels, colour, decoded.page)
+    content = content_of(pixels, colour, read_metadata(path).data_bar)
     whole = (slice(0, pixels.shape[0]), slice(0, pixels.shape[1]))
     if content != whole:
         rows, columns = content
@@ -81,7 +82,7 @@ def read_image(path: Path) -> Micrograph:
 def _to_gray(
     samples: NDArray[np.integer], palette: bool
 ) -> tuple[NDArray[np.floating], NDArray[np.bool_] | None, list[str]]:
-    """Gray values in file units, the mask of coloured pixels (None in a gray file), notices."""
+    """Return gray values in file units, the coloured pixels (None in a gray file), and notices."""
     if samples.ndim == 2:
         return samples.astype(np.float32), None, []
     channels = samples.shape[2]

@@ -8,6 +8,7 @@ import tifffile
 
 from lfranker.images.data_bar import bar_from_picture
 from lfranker.images.image_file import image_files, read_image
+from lfranker.microscopes.reading import read_metadata
 from lfranker.simulation.scenes import KINDS, scene
 
 SEM = os.environ.get("LFRANKER_SEM_DATA")
@@ -79,10 +80,68 @@ def test_a_coloured_frame_and_the_black_lines_beside_it_go(tmp_path):
     assert read_image(tmp_path / "b.tif").image.shape == framed.shape[:2]
 
 
-def test_tescans_own_strip_size_is_believed(tmp_path):
-    tag = [(50431, "B", 29, b"\0\1\2Magnifi\nImageStripSize=37\n", True)]
-    gray = np.rint(SPECIMEN * 65535).astype(np.uint16)
-    tifffile.imwrite(tmp_path / "a.tif", gray, photometric="minisblack", extratags=tag)
+FEI = "[Image]\nResolutionX={}\nResolutionY={}\n"
+HITACHI = "[SemImageFile]\nDataSize={}x{}\n"
+JEOL = "$CM_FULL_SIZE {} {}\n"
+
+
+def write_scan(path: Path, image: np.ndarray, code: int | None, said: str) -> Path:
+    """Write a TIFF with the vendor's tag ``code``, or without one and a text file beside it."""
+    data = said.encode()
+    tags = [] if code is None else [(code, "B", len(data), data, True)]
+    levels = np.rint(image * 255).astype(np.uint8)
+    tifffile.imwrite(path, levels, photometric="minisblack", extratags=tags)
+    if code is None:
+        path.with_suffix(".txt").write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (34682, FEI.format(400, 263)),
+        (34680, FEI.format(400, 263)),
+        (50431, "\0\1\2Magnifi\nImageStripSize=37\n"),
+        (None, HITACHI.format(400, 263)),
+        (None, JEOL.format(400, 263)),
+    ],
+)
+@pytest.mark.parametrize("below", [SPECIMEN[:37], bar(37, 0, 1), bar(24, 0, 1)])
+def test_the_bar_of_the_metadata_is_cropped_whatever_the_picture_shows(tmp_path, code, said, below):
+    image = np.vstack([SPECIMEN[: 300 - len(below)], below])
+    path = write_scan(tmp_path / "a.tif", image, code, said)
+    assert read_metadata(path).data_bar == 37
+    assert read_image(path).content == (slice(0, 263), slice(0, 400))
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "stated"),
+    [
+        (34682, FEI.format(400, 300), 0),
+        (34682, FEI.format(800, 263), None),  # the image was rescaled
+        (34682, FEI.format(400, 140), None),
+        (50431, "\0\1\2Magnifi\nImageStripSize=0\n", 0),
+        (50431, "\0\1\2Magnifi\nImageStripSize=150\n", None),
+        (None, HITACHI.format(400, 300), None),  # its size counts the bar in
+        (None, HITACHI.format(200, 263), None),
+        (None, JEOL.format(400, 300), None),
+    ],
+)
+def test_the_picture_is_searched_where_the_metadata_state_no_bar(tmp_path, code, said, stated):
+    image = np.vstack([SPECIMEN[:260], bar(40, 0, 1)])
+    path = write_scan(tmp_path / "a.tif", image, code, said)
+    assert read_metadata(path).data_bar == stated
+    rows = 260 if stated is None else 300 - stated
+    assert read_image(path).content == (slice(0, rows), slice(0, 400))
+
+
+def test_a_thumbnail_before_the_image_does_not_change_its_bar(tmp_path):
+    data = FEI.format(400, 263).encode()
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(np.zeros((30, 40), np.uint8), subfiletype=1, metadata=None)
+        levels = np.rint(SPECIMEN * 255).astype(np.uint8)
+        file.write(levels, extratags=[(34682, "B", len(data), data, True)], metadata=None)
+    assert read_metadata(tmp_path / "a.tif").data_bar == 37
     assert read_image(tmp_path / "a.tif").image.shape == (263, 400)
 
 
