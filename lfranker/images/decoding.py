@@ -1,6 +1,6 @@
-"""Bytes of an image file -> integer array with its bit depth; every unsupported file is refused.
+"""Decode image files into integer arrays with their bit depth; refuse what is not supported.
 
-What is allowed: one 8- or 16-bit unsigned image, gray, gray + alpha, RGB, RGBA or palette.
+Allowed is one 8- or 16-bit unsigned image, gray, gray + alpha, RGB, RGBA or palette.
 """
 
 import io
@@ -8,7 +8,6 @@ import math
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeGuard
 
 import cv2
 import numpy as np
@@ -16,7 +15,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from lfranker.files import TIFF_SUFFIXES
+from lfranker.files import TIFF_SUFFIXES, full_size_page
 
 ALLOWED = "one 8- or 16-bit gray, gray + alpha, RGB, RGBA or palette image"
 MAX_SAMPLE_VALUE = 281  # baseline TIFF tag: the largest value a sample can take
@@ -30,7 +29,7 @@ class Decoded:
     samples: NDArray[np.integer]
     maximum: int  # value of full brightness
     palette: bool  # the colours came from a palette
-    page: tifffile.TiffPage | None  # open TIFF metadata, for the data bar
+    page: tifffile.TiffPage | None  # what a TIFF says of how its pixels are stored
 
 
 def unsupported(path: Path, what: str) -> ValueError:
@@ -105,12 +104,13 @@ def _decode_opencv(path: Path, data: bytes) -> NDArray[np.generic]:
 
 def _decode_tiff(path: Path, data: bytes) -> Decoded:
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
-        pages = [page for page in tiff.pages if not (_is_page(page) and page.is_reduced)]
-        if not pages or not _is_page(page := pages[0]):
+        page = full_size_page(tiff)
+        if page is None:
             raise unsupported(path, "TIFF without a full-size image")
+        thumbnails = sum(isinstance(p, tifffile.TiffPage) and p.is_reduced for p in tiff.pages)
         series = tiff.series[0]  # ImageJ keeps whole stacks in one page
         planes = (n for axis, n in zip(series.axes, series.shape, strict=True) if axis not in "YXS")
-        layers = max(len(pages), math.prod(planes))
+        layers = max(len(tiff.pages) - thumbnails, math.prod(planes))
         if layers > 1:
             raise unsupported(path, f"stack of {layers} images")
         if page.dtype is None or page.bitspersample not in (8, 16) or page.sampleformat != 1:
@@ -127,13 +127,8 @@ def _decode_tiff(path: Path, data: bytes) -> Decoded:
         return Decoded(samples, maximum, palette, page)
 
 
-def _is_page(page: object) -> TypeGuard[tifffile.TiffPage]:
-    """Thumbnails are skipped where tifffile read their tags; later pages may be bare frames."""
-    return isinstance(page, tifffile.TiffPage)
-
-
 def _channel_axis(page: tifffile.TiffPage) -> tuple[int, int]:
-    """Where channels are and where they belong: planar files have them first."""
+    """Return the axis of the channels and where it belongs: planar files have them first."""
     return (0, -1) if page.axes.startswith("S") else (0, 0)
 
 
@@ -152,9 +147,10 @@ def _tiff_samples(path: Path, page: tifffile.TiffPage, data: bytes) -> NDArray[n
 
 
 def _tiff_maximum(page: tifffile.TiffPage, samples: NDArray[np.integer]) -> int:
-    """Divisor of a TIFF: its type's maximum, or 2^k - 1 where MaxSampleValue says k bits of 16.
+    """Return the divisor of a TIFF: its type's maximum, or less where a tag says so.
 
-    Other values of the tag are how bright this one image happened to be, and are not used.
+    A MaxSampleValue of 2^k - 1 in an image of 16 bits means that k of them are used. Other values
+    say how bright this one image happened to be, and do not count.
     """
     largest = int(np.iinfo(samples.dtype).max)
     tag = page.tags.get(MAX_SAMPLE_VALUE)

@@ -1,4 +1,4 @@
-"""Pictures: a strip of the same field noisy, denoised and clean, for the eye to compare."""
+"""Strips of pictures that show one field noisy, denoised and clean, for the eye to compare."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ FRAME = (230, 159, 0)  # orange of Okabe & Ito, told apart by the colour-blind
 
 @dataclass(frozen=True)
 class _Layout:
-    """How images of one shape are shown; sizes are (width, height)."""
+    """Sizes at which images of one shape are shown; all are (width, height)."""
 
     scale: float
     size: tuple[int, int]  # of a panel, px of the canvas
@@ -33,7 +33,7 @@ class _Layout:
 
 
 def strip(panels: Mapping[str, Image]) -> PIL.Image.Image:
-    """Images of one field side by side in the order given, a title above and a detail below each.
+    """Draw images of one field side by side, a title above and a detail below each.
 
     All are drawn on the same fixed gray scale, 0 black and 1 white, so that a brightness bias
     shows. Large images are shrunk to PANEL by the mean over areas, small ones enlarged a whole
@@ -58,7 +58,7 @@ def strip(panels: Mapping[str, Image]) -> PIL.Image.Image:
 
 
 def comparison(panels: Mapping[str, Image]) -> PIL.Image.Image:
-    """`strip`, and below it how each image differs from the last one, the clean scan.
+    """Draw `strip`, and below it how each image differs from the last one, the clean scan.
 
     The map is mid-gray where they are equal and brighter where the image is, DIFFERENCE_GAIN
     times exaggerated; over-smoothing shows in it as edges.
@@ -93,7 +93,7 @@ def _layout(panels: Mapping[str, Image]) -> _Layout:
 
 
 def _levels(image: Image) -> PIL.Image.Image:
-    """0 to 255 as floats, so that only the means over areas are rounded."""
+    """Scale to 0 to 255, still as floats, so that only the means over areas are rounded."""
     return PIL.Image.fromarray(np.float32(255) * np.clip(np.nan_to_num(image, nan=0.0), 0, 1))
 
 

@@ -1,13 +1,12 @@
-"""A microscope's TIFF with other pixels: every tag of its vendor stays as it is, byte for byte.
+"""Copy a microscope's TIFF with other pixels: every tag of its vendor stays, byte for byte.
 
-The file is copied, not written anew. Where its pixels are not compressed they are replaced where
-they lie; else, or where a tag's value reaches into them, they are appended as one strip per plane,
-and only the tags that say where and how pixels are stored are changed (the old pixels stay in the
-file, unused). The list of tags is then
-appended again with one tag more, and the pointer to it changed; values stay where they were, so
-offsets inside of private tags remain right.
+The file is copied, not written anew. Pixels that are not compressed are replaced where they lie.
+Compressed ones, and pixels into which a tag's value reaches, are appended as one strip per plane:
+only the tags that say where and how pixels are stored change, and the old pixels stay in the file,
+unused. Then the list of tags is appended again with one tag more, and the pointer to it is
+changed. Values stay where they were, so offsets inside of private tags remain right.
 
-Where the pixels came from is written into a private tag of its own, and not into Software or
+How the pixels were made is written into a private tag of its own, and not into Software or
 ImageDescription: vendors use both (Fibics, Zeiss), and neither may be lost.
 """
 
@@ -23,13 +22,14 @@ import tifffile
 from numpy.typing import NDArray
 
 from lfranker.arrays import Image
+from lfranker.files import full_size_page
 from lfranker.images.decoding import decode
 from lfranker.images.image_file import Micrograph
 from lfranker.images.tiff_directory import Entry, append_entries, append_value, end_of, read_entries
 
-PROVENANCE = (
-    65350  # in the range for private use, 65000 to 65535 (Adobe, TIFF 6.0); not in exiftool
-)
+# How the pixels were made; in the range for private use, 65000 to 65535 (Adobe, TIFF 6.0), and
+# no vendor's in the list of exiftool.
+PROVENANCE = 65350
 ASCII = 2  # TIFF type of a tag
 STORED_AS_SHOWN = (
     tifffile.PHOTOMETRIC.MINISBLACK,
@@ -43,7 +43,7 @@ TILES = frozenset({322, 323, 324, 325})  # TileWidth, TileLength, TileOffsets, T
 
 
 class TagsLost(ValueError):  # noqa: N818  not a mistake of the user
-    """The pixels of this kind of TIFF cannot be replaced; only its image can be written."""
+    """Raised for a kind of TIFF whose pixels cannot be replaced; only its image can be written."""
 
 
 def write_copy(
@@ -65,7 +65,10 @@ def write_copy(
     try:
         shutil.copyfile(source, temporary)
         with _opened(source) as tiff, temporary.open("r+b") as file:
-            _rewrite(file, tiff, _full_page(source, tiff), pixels, provenance)
+            page = full_size_page(tiff)
+            if page is None:
+                raise ValueError(f"{source}: TIFF without a full-size image")
+            _rewrite(file, tiff, page, pixels, provenance)
         temporary.chmod(0o644)  # mkstemp keeps its files from other users
         temporary.replace(destination)
     finally:
@@ -73,7 +76,7 @@ def write_copy(
 
 
 def stored_pixels(source: Path, scan: Micrograph, image: Image) -> NDArray[np.generic]:
-    """The pixels of the TIFF ``source`` with ``image`` in place of the specimen.
+    """Return the pixels of the TIFF ``source`` with ``image`` in place of the specimen.
 
     ``scan`` is what ``read_image`` made of it, ``image`` float32 (h, w) in [0, 1], of the shape of
     ``scan.image``. All colour channels get the gray value; data bar, frame and alpha stay. Shape
@@ -101,13 +104,6 @@ def stored_pixels(source: Path, scan: Micrograph, image: Image) -> NDArray[np.ge
     return np.moveaxis(pixels, -1, 0) if page.axes.startswith("S") else pixels
 
 
-def read_provenance(path: Path) -> str | None:
-    """What ``write_copy`` noted in the TIFF ``path``; None where it did not."""
-    with _opened(path) as tiff:
-        tag = _full_page(path, tiff).tags.get(PROVENANCE)
-        return tag.value if tag is not None and isinstance(tag.value, str) else None
-
-
 def _opened(path: Path) -> tifffile.TiffFile:
     try:
         return tifffile.TiffFile(path)
@@ -115,15 +111,8 @@ def _opened(path: Path) -> tifffile.TiffFile:
         raise ValueError(f"{path}: not a TIFF ({error})") from error
 
 
-def _full_page(path: Path, tiff: tifffile.TiffFile) -> tifffile.TiffPage:
-    for page in tiff.pages:
-        if isinstance(page, tifffile.TiffPage) and not page.is_reduced:
-            return page
-    raise ValueError(f"{path}: TIFF without a full-size image")
-
-
 def _is_gray_ramp(page: tifffile.TiffPage) -> bool:
-    """Whether index i looks as bright as i: Zeiss writes such a palette."""
+    """Return whether index i looks as bright as i: Zeiss writes such a palette."""
     map_ = None if page.colormap is None else page.colormap >> 8
     return map_ is not None and bool(np.all(map_ == np.arange(map_.shape[1])))
 
@@ -157,7 +146,7 @@ def _rewrite(
 
 
 def _apart(page: tifffile.TiffPage) -> bool:
-    """Whether no tag's value reaches into the pixels: that of a Merlin (Zeiss) does, by a byte."""
+    """Return whether no tag's value reaches into the pixels; one of a Merlin (Zeiss) does."""
     strips = list(zip(page.dataoffsets, page.databytecounts, strict=True))
     return not any(
         tag.valueoffset < offset + size and offset < tag.valueoffset + tag.valuebytecount
@@ -187,7 +176,7 @@ def _append_strips(
     order: np.dtype,
     entries: list[Entry],
 ) -> list[Entry]:
-    """One strip, or one per plane, without compression; and the tags that say so."""
+    """Append one strip, or one per plane, without compression; return the tags that say so."""
     planes = page.samplesperpixel if page.planarconfig == 2 else 1
     size = stored.nbytes // planes
     start = end_of(file)

@@ -1,4 +1,4 @@
-"""The list of tags of a page in a TIFF file: read it, and append another in its place.
+"""Read the list of tags of a page in a TIFF file, and append another in its place.
 
 Entries are kept as they are in the file, so that values and types that nobody knows survive.
 """
@@ -13,7 +13,7 @@ Entry = tuple[int, int, int, bytes]  # code, type, count, value or its offset
 
 
 def read_entries(file: BinaryIO, tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> list[Entry]:
-    """As they are in the file."""
+    """Return the tags of ``page`` as they are in the file."""
     form = tiff.tiff
     file.seek(page.offset)
     (count,) = struct.unpack(form.tagnoformat, file.read(form.tagnosize))
@@ -29,7 +29,7 @@ def read_entries(file: BinaryIO, tiff: tifffile.TiffFile, page: tifffile.TiffPag
 def append_value(
     file: BinaryIO, tiff: tifffile.TiffFile, code: int, kind: int, value: bytes, count: int
 ) -> Entry:
-    """The value itself where it fits into the entry, else where it was written."""
+    """Return an entry of the list; a value that does not fit into it is appended to the file."""
     if len(value) <= tiff.tiff.offsetsize:
         return code, kind, count, value.ljust(tiff.tiff.offsetsize, b"\0")
     start = end_of(file)
@@ -40,7 +40,7 @@ def append_value(
 def append_entries(
     file: BinaryIO, tiff: tifffile.TiffFile, page: tifffile.TiffPage, entries: list[Entry]
 ) -> None:
-    """And have the pointer that led to the old list lead to the new one."""
+    """Append a list of tags, and let the pointer to the old list of ``page`` lead to it."""
     form = tiff.tiff
     file.seek(page.offset)
     (count,) = struct.unpack(form.tagnoformat, file.read(form.tagnosize))
@@ -58,7 +58,7 @@ def append_entries(
 
 
 def _pointer_to(file: BinaryIO, tiff: tifffile.TiffFile, target: int) -> int:
-    """Where the file says that a list of tags begins at ``target``."""
+    """Return where the file says that a list of tags begins at ``target``."""
     form = tiff.tiff
     place = 8 if tiff.is_bigtiff else 4
     for _ in range(len(tiff.pages) + 1):
@@ -73,7 +73,7 @@ def _pointer_to(file: BinaryIO, tiff: tifffile.TiffFile, target: int) -> int:
 
 
 def end_of(file: BinaryIO) -> int:
-    """Of the file, made even as TIFF wants it; the file is left there."""
+    """Go to the end of the file, made even as TIFF wants it, and return where that is."""
     end = file.seek(0, os.SEEK_END)
     if end % 2:
         file.write(b"\0")
