@@ -19,4 +19,4 @@ microscopes    what vendors' files say of a scan, one module a vendor
 statistics, perceptual, processes, files, text, arrays: they know nothing of the rest
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
