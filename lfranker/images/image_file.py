@@ -35,7 +35,7 @@ class Micrograph:
 
     @property
     def image(self) -> Image:
-        """The specimen alone, contiguous."""
+        """Return the specimen alone, contiguous."""
         return np.ascontiguousarray(self.pixels[self.content])
 
 

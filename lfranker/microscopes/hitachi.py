@@ -32,7 +32,7 @@ def read_text(text: str, size: Size | None) -> ScanMetadata | None:
 def _data_bar(fields: Fields, size: Size | None) -> int | None:
     """Return the rows that the image has more than the scan; None where both have as many.
 
-    Of a TM4000, DataSize counts a bar in, so equal numbers do not say that there is none.
+    The DataSize of a TM4000 counts the bar in, so equal numbers do not say that there is none.
     """
     scan = fields.size("DataSize")
     return rows_below(scan, size) or None if scan and size else None

@@ -1,4 +1,4 @@
-"""How a scan was taken, and what all vendors' readers share: numbers with units out of text."""
+"""Metadata of a scan, and what all vendors' readers share: numbers with units out of text."""
 
 import math
 import re
@@ -25,7 +25,7 @@ SIZE = re.compile(r"(\d{1,9})(?:\s*x\s*|\s+)(\d{1,9})", re.ASCII)
 
 @dataclass(frozen=True)
 class ScanMetadata:
-    """How a scan was taken. None where the file does not say it legibly; see ``notices``."""
+    """Settings of a scan. None where the file does not say it legibly; see ``notices``."""
 
     pixel_size: float | None = None  # m, along the fast axis
     exposure: float | None = None  # s that the beam spent on a pixel, all passes added up
@@ -38,7 +38,7 @@ class ScanMetadata:
 
 @dataclass
 class Fields:
-    """The texts of a file by name. What is asked for and cannot be had is noted in ``notices``."""
+    """Texts of a file by name. What is asked for and cannot be had is noted in ``notices``."""
 
     texts: Mapping[str, str]
     notices: list[str] = field(default_factory=list)
