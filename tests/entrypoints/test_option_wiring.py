@@ -539,13 +539,13 @@ def test_options_arrive(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
     done = record.run(line.command, words)
     if record.jobs:
         record.run_children(record.calls["", "run_jobs"][0].jobs)
-    missed = {
-        f"--{option} {given.text}": (found, value)
+    missed = [
+        f"--{option} {given.text}: seen is {seen}, which should be {value}"
         for option, given in line.options.items()
         for read, expected in given.seen
-        if (found := read(record)) != (value := filled(expected, ids))
-    }
-    assert not missed, f"option: (what was seen, what was asked for)\n{done.output}"
+        if (seen := read(record)) != (value := filled(expected, ids))
+    ]
+    assert not missed, "\n".join((*missed, done.output))
     assert done.exit_code == 0, done.output
 
 
