@@ -193,7 +193,9 @@ OWN = {  # a power set with options of nearly all kinds
     "max_size": case("2", CUT),
     "include": case("ssim", CUT),
     "exclude": case("ssim+huber", CUT),
-    "clean": case("clean", (at("load_clean", "folder.name"), "clean")),
+    "clean": case(
+        "clean", (at("load_clean", "folder.name"), "clean"), (calls("simulated_clean"), 0)
+    ),
     "scans": case(
         "scans",
         (at("prepare_scans", "folder.name"), "scans"),
