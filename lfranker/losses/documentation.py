@@ -168,16 +168,18 @@ NOTES: dict[str, Note] = {
         "their length at each pixel",
         "Zhang et al. 2018, 10.1109/CVPR.2018.00068, version 0.1",
         "0 up",
-        "Needs `pip install --no-deps lpips` and VGG16's ImageNet weights in the cache; nothing is "
-        "downloaded. Fitted to what people see in colour photographs of 64 px. Slow.",
+        "Needs VGG16's ImageNet weights in the cache, which it does not download: "
+        "`hf download timm/vgg16.tv_in1k model.safetensors` does. Fitted to what people see in "
+        "colour photographs of 64 px. Slow.",
     ),
     "dists": Note(
         "1 - sum over VGG16's channels, and the image, of a texture + b structure: similarity of "
         "means, and of variations about them, over the whole patch",
         "Ding et al. 2020, 10.1109/TPAMI.2020.3045810",
         "0 to about 1",
-        "Needs `pip install --no-deps DISTS_pytorch` and VGG16's ImageNet weights in the cache; "
-        "nothing is downloaded. Forgives textures that are resampled. Slow.",
+        "Needs VGG16's ImageNet weights in the cache, which it does not download: "
+        "`hf download timm/vgg16.tv_in1k model.safetensors` does. Forgives textures that are "
+        "resampled. Slow.",
     ),
     "poisson_nll": Note(
         "mean of u - v - v log(u / v), u = x + 0.02, v = y + 0.02",

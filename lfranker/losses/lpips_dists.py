@@ -1,7 +1,7 @@
 """Perceptual distances whose weights were fitted to what people see; both stand on VGG16.
 
-Nothing is downloaded: VGG16's ImageNet weights must be in the cache of Hugging Face or torch, the
-fitted weights come with the packages of their authors.
+Nothing is downloaded: VGG16's ImageNet weights must be in the cache of Hugging Face or torch. The
+fitted weights are files of their authors' packages, of which nothing else is used.
 """
 
 from collections.abc import Sequence
@@ -104,7 +104,7 @@ def _similarities(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def files_of(loss: str, package: str, file: str) -> tuple[Path, Path]:
-    """VGG16's file and that of the fitted weights; ValueError saying what is missing and whence."""
+    """Find VGG16's file and the fitted weights'; ValueError says how to get what is missing."""
     vgg, found = find_imagenet("vgg16"), find_spec(package)
     fitted = Path(str(found.origin)).parent / file if found else Path(file)
     missing = []
@@ -112,7 +112,8 @@ def files_of(loss: str, package: str, file: str) -> tuple[Path, Path]:
         published = IMAGENET["vgg16"]
         missing.append(
             f"VGG16's ImageNet weights ({published.repository} in the Hugging Face cache or "
-            f"{published.torchvision} in {Path(torch.hub.get_dir()) / 'checkpoints'})"
+            f"{published.torchvision} in {Path(torch.hub.get_dir()) / 'checkpoints'}; "
+            f"`hf download {published.repository} {published.file}` fetches them)"
         )
     if not found or not fitted.is_file():
         missing.append(f"the fitted weights (pip install --no-deps {package})")

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from huggingface_hub import constants
 from mlflow import MlflowClient
 
 from entrypoints.powerset import _go_ahead, main
@@ -64,6 +65,17 @@ def test_bad_plans_are_refused_before_data_are_made(
     done = CliRunner().invoke(main, ["--preset", "smoke", *options])
     assert done.exit_code == 2
     assert message in " ".join(done.output.split())
+
+
+def test_losses_without_their_weights_are_refused_before_data_are_made(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(store / "hub"))
+    monkeypatch.setenv("TORCH_HOME", str(store / "torch"))
+    monkeypatch.setattr(preparation, "dataset", lambda *_: pytest.fail("data were made"))
+    done = CliRunner().invoke(main, ["--preset", "smoke", "--losses", "mae,dists"])
+    assert done.exit_code == 2
+    assert "dists: needs VGG16's ImageNet weights" in " ".join(done.output.split())
 
 
 def test_a_training_alone_finds_the_weights_that_its_power_set_would(

@@ -1,6 +1,8 @@
 """LPIPS and DISTS against piq's, with random weights in both; and the files they need."""
 
+import re
 import sys
+import tomllib
 from pathlib import Path
 
 import huggingface_hub
@@ -13,11 +15,13 @@ from torch import Tensor, nn
 from torchvision.models.vgg import cfgs, make_layers
 
 from lfranker.losses import LOSSES, files_digest
+from lfranker.losses.lpips_dists import DISTS_FILE, LPIPS_FILE
 from lfranker.perceptual.vgg import VGG16
 from lfranker.perceptual.weights import random_state
 from tests.fitted import dists_weights, fitted, lpips_weights
 
 KIND = torch.float64
+ROOT = Path(__file__).parents[2]
 
 
 class Features(nn.Module):
@@ -61,6 +65,24 @@ def test_distances_are_those_of_piq(theirs: dict[str, nn.Module]) -> None:
         assert loss(output, target).item() == pytest.approx(wanted, rel=1e-6), name
 
 
+@pytest.mark.parametrize("name", ["lpips", "dists"])
+def test_the_fitted_weights_come_with_a_declared_dependency(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The published ones, on a VGG16 with random weights."""
+    package = {"lpips": LPIPS_FILE, "dists": DISTS_FILE}[name][0]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {re.split("[<>=!~ ]", text)[0] for text in project["dependencies"]}
+    assert package.replace("_", "-") in declared
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    put_vgg16(tmp_path)
+    output, target = (image.float() for image in pair())
+    loss = LOSSES[name].build(None)
+    assert loss(target, target).item() == pytest.approx(0, abs=1e-6)
+    assert loss(output, target).item() > 1e-3
+
+
 @pytest.fixture
 def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Empty caches and a folder for packages; no download."""
@@ -94,6 +116,7 @@ def test_what_is_missing_is_said_and_not_downloaded(caches: Path, name: str, pac
     with pytest.raises(ValueError, match=says) as error:
         LOSSES[name].build(None)
     assert f"pip install --no-deps {package}" in str(error.value)
+    assert "hf download timm/vgg16.tv_in1k model.safetensors" in str(error.value)
     assert "nothing is downloaded" in str(error.value)
     with pytest.raises(ValueError, match=says):
         files_digest([name])
