@@ -1,4 +1,14 @@
-"""Files of every kind: their suffixes, and which page of a TIFF is the image."""
+"""Files of every kind: which page of a TIFF is the image, and writing whole or not at all.
+
+What is new is written under a hidden temporary name in the same folder and renamed at the end, so
+that an interrupted program leaves nothing that looks whole. Permissions are those of any new file.
+"""
+
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import tifffile
 
@@ -9,3 +19,51 @@ def full_size_page(tiff: tifffile.TiffFile) -> tifffile.TiffPage | None:
     """Return the first page that is not marked as a thumbnail; None where there is none."""
     pages = (page for page in tiff.pages if isinstance(page, tifffile.TiffPage))
     return next((page for page in pages if not page.is_reduced), None)
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path with the suffix of ``path``; the block has to write a file there.
+
+    When the block ends, the file takes the place of ``path``. When the block fails, the file is
+    removed and ``path`` stays as it was. Folders above are made.
+    """
+    draft = _draft_of(path)
+    try:
+        yield draft
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder that becomes ``path`` when the block ends.
+
+    When the block fails, the temporary folder is removed. Raises FileExistsError where ``path`` is
+    by then more than an empty folder; it stays as it was.
+    """
+    draft = _draft_of(path)
+    draft.mkdir()
+    try:
+        yield draft
+        try:
+            draft.replace(path)
+        except OSError as error:
+            if path.exists():
+                raise FileExistsError(f"{path} is there already") from error
+            raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` as UTF-8 in place of ``path``."""
+    with new_file(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+
+
+def _draft_of(path: Path) -> Path:
+    """Return a hidden name beside ``path`` that nothing else has."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")

@@ -35,7 +35,7 @@ class Job:
 
 
 def available_cores() -> int:
-    """Those that this process may use, which may be fewer than the machine has."""
+    """Return how many cores this process may use: a batch system may allow fewer than there are."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

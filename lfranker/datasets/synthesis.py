@@ -4,9 +4,6 @@ Also the one address for all that concerns datasets; ``stored_pairs`` describes 
 """
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,6 +22,8 @@ from lfranker.datasets.patch_dataset import (
     read_dataset,
 )
 from lfranker.datasets.patch_sampling import Source, by_group, draw_pair, make_source
+from lfranker.files import new_folder
+from lfranker.processes import available_cores
 
 __all__ = [
     "CleanImage",
@@ -57,23 +56,21 @@ def synthesise(
             raise ValueError(f"{out}: holds a dataset of another request; choose another folder")
         return present
     groups, notices = _groups(images, config)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    counts = _counts(config)
+    manifest = {
+        "schema": SCHEMA,
+        "request": request,
+        "counts": dict(zip(("training", "validation"), counts, strict=True)),
+        "notices": notices,
+    }
     try:
-        counts = _counts(config)
-        _write_pairs(temporary, groups, counts, config, workers)
-        manifest = {
-            "schema": SCHEMA,
-            "request": request,
-            "counts": dict(zip(("training", "validation"), counts, strict=True)),
-            "notices": notices,
-            "digest": digest_of(temporary, request),
-        }
-        (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
-        temporary.chmod(0o755)  # mkdtemp keeps its folders from other users
-        _put(temporary, out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        with new_folder(out) as draft:
+            _write_pairs(draft, groups, counts, config, workers)
+            manifest["digest"] = digest_of(draft, request)
+            (draft / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+    except FileExistsError:  # another process was faster
+        if read_dataset(out).digest != manifest["digest"]:
+            raise
     return read_dataset(out)
 
 
@@ -82,15 +79,6 @@ def request_of(images: Sequence[CleanImage], config: SynthConfig) -> dict[str, A
     request = {"parameters": config.determining(), "sources": _describe(images, config)}
     as_read: dict[str, Any] = json.loads(json.dumps(request))  # tuples are lists there
     return as_read
-
-
-def _put(made: Path, out: Path) -> None:
-    """Under its name, unless another process has just put the same there."""
-    try:
-        made.replace(out)
-    except OSError:
-        if not out.is_dir() or read_dataset(out).digest != read_dataset(made).digest:
-            raise
 
 
 def _groups(
@@ -166,7 +154,7 @@ def _write_pairs(
             )
         return stop - start
 
-    threads = _cores() if workers is None else max(workers, 1)
+    threads = available_cores() if workers is None else max(workers, 1)
     pool = ThreadPoolExecutor(threads) if threads > 1 else None
     try:
         with tqdm(total=total, desc="synth", unit="patch", disable=None) as bar:
@@ -177,10 +165,3 @@ def _write_pairs(
             pool.shutdown(cancel_futures=True)
     noisy.flush()
     clean.flush()
-
-
-def _cores() -> int:
-    """Cores this process may use: a container or a batch system may allow fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

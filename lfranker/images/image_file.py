@@ -3,8 +3,6 @@
 Everywhere else an image is float32 (h, w) in [0, 1].
 """
 
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from lfranker.arrays import Image
-from lfranker.files import TIFF_SUFFIXES
+from lfranker.files import TIFF_SUFFIXES, new_file
 from lfranker.images.data_bar import content_of
 from lfranker.images.decoding import MAX_SAMPLE_VALUE, decode, unsupported
 from lfranker.microscopes.reading import read_metadata
@@ -102,7 +100,7 @@ def write_image(path: Path, pixels: Image, dtype: np.dtype[np.generic], maximum:
     """Write ``pixels`` (h, w), clipped to [0, 1] and rounded, in the format of the suffix.
 
     TIFF keeps ``maximum`` (in MaxSampleValue where it is not the type's own); other formats
-    cannot, so there full brightness is the type's maximum. Written beside, then renamed.
+    cannot, so there full brightness is the type's maximum.
     """
     suffix, kind = path.suffix.lower(), np.dtype(dtype)
     if suffix not in SUFFIXES:
@@ -118,16 +116,8 @@ def write_image(path: Path, pixels: Image, dtype: np.dtype[np.generic], maximum:
         raise ValueError(f"{path}: maximum {maximum} is outside 1 to {full} of {kind.name}")
     scale = maximum if suffix in TIFF_SUFFIXES else full
     values = np.rint(np.clip(pixels, 0, 1).astype(np.float64) * scale).astype(kind)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        _encode(temporary, suffix, values, scale)
-        temporary.chmod(0o644)  # mkstemp keeps its files from other users
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with new_file(path) as draft:
+        _encode(draft, suffix, values, scale)
 
 
 def _encode(path: Path, suffix: str, values: NDArray[np.generic], maximum: int) -> None:

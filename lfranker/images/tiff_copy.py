@@ -10,10 +10,8 @@ How the pixels were made is written into a private tag of its own, and not into 
 ImageDescription: vendors use both (Fibics, Zeiss), and neither may be lost.
 """
 
-import os
 import shutil
 import struct
-import tempfile
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,7 +20,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from lfranker.arrays import Image
-from lfranker.files import full_size_page
+from lfranker.files import full_size_page, new_file
 from lfranker.images.decoding import decode
 from lfranker.images.image_file import Micrograph
 from lfranker.images.tiff_directory import Entry, append_entries, append_value, end_of, read_entries
@@ -53,26 +51,18 @@ def write_copy(
 
     ``pixels`` has shape and dtype of that page as tifffile reads it, data bar included (see
     ``stored_pixels``). ``provenance`` goes into tag 65350, after what is there already. Other
-    pages, such as thumbnails, are kept. Written beside, then renamed. Raises ValueError where
+    pages, such as thumbnails, are kept. Raises ValueError where
     shape or dtype differ, or the file is not a TIFF, or both paths are one file.
     """
     if destination.exists() and destination.samefile(source):
         raise ValueError(f"{destination}: the scan itself is not written over")
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{destination.stem}-", dir=destination.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        shutil.copyfile(source, temporary)
-        with _opened(source) as tiff, temporary.open("r+b") as file:
+    with new_file(destination) as draft:
+        shutil.copyfile(source, draft)
+        with _opened(source) as tiff, draft.open("r+b") as file:
             page = full_size_page(tiff)
             if page is None:
                 raise ValueError(f"{source}: TIFF without a full-size image")
             _rewrite(file, tiff, page, pixels, provenance)
-        temporary.chmod(0o644)  # mkstemp keeps its files from other users
-        temporary.replace(destination)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def stored_pixels(source: Path, scan: Micrograph, image: Image) -> NDArray[np.generic]:

@@ -6,13 +6,12 @@ that without signal; autocorrelation along x at lags 1 to 3; all of full scale.
 
 import json
 import math
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from lfranker.files import write_text
 from lfranker.noise.models import Range
 from lfranker.noise.scan_correlation import MAX_LAG1, kernel_for, reachable
 
@@ -112,18 +111,9 @@ class Profile:
 
 
 def write_profile(profile: Profile, path: Path) -> None:
-    """As JSON, under a temporary name first."""
+    """Write the profile as JSON."""
     stored = {"kind": KIND, "schema": SCHEMA, **asdict(profile)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=".json", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(json.dumps(stored, indent=1, allow_nan=False) + "\n")
-        temporary.chmod(0o644)  # mkstemp keeps its files from other users
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_text(path, json.dumps(stored, indent=1, allow_nan=False) + "\n")
 
 
 def read_profile(path: Path) -> Profile:

@@ -1,13 +1,12 @@
 """What raters get: a folder with the sheets, a table to fill in, and instructions."""
 
 import csv
-import shutil
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 import PIL.Image
 
+from lfranker.files import new_folder
 from lfranker.rating.sheets import LETTERS, Key
 
 RATINGS = "ratings.csv"
@@ -51,9 +50,7 @@ def write_sheets(folder: Path, key: Key, pictures: Iterable[tuple[str, PIL.Image
     The key is not written. Raises ValueError where the folder has files in it.
     """
     check_folder(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with new_folder(folder) as draft:
         for name, picture in pictures:
             picture.save(draft / f"{name}.png")
         with (draft / RATINGS).open("w", newline="") as out:
@@ -62,7 +59,3 @@ def write_sheets(folder: Path, key: Key, pictures: Iterable[tuple[str, PIL.Image
             for name, sheet in key.named().items():
                 table.writerows((name, LETTERS[at], "", "") for at in range(len(sheet.panels)))
         (draft / "INSTRUCTIONS.txt").write_text(INSTRUCTIONS.format(ratings=RATINGS))
-        draft.chmod(0o755)  # mkdtemp keeps its folders from other users
-        draft.replace(folder)  # an empty folder gives way
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)

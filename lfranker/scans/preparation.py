@@ -7,7 +7,6 @@ registered once and read from the disk by everyone after that.
 import hashlib
 import json
 import shutil
-import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from lfranker.files import new_folder
 from lfranker.images.image_file import read_image
 from lfranker.scans.folder_layout import Files, choose_target, match_fields, scan_plan
 from lfranker.scans.registration import register, warp
@@ -59,9 +59,7 @@ def prepare_scans(folder: Path, target: str | None, cache: Path) -> ScanSet:
     if _digest_of(out) == digest:
         return read_scans(out)
     _check_replaceable(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
+    with new_folder(out) as draft:
         records, refused = _store(files, target, groups, draft)
         if not records:
             reasons = "; ".join(map(str, refused))
@@ -80,9 +78,8 @@ def prepare_scans(folder: Path, target: str | None, cache: Path) -> ScanSet:
             records=tuple(records),
         )
         write_manifest(scans)
-        _replace(out, draft)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        if out.exists():
+            shutil.rmtree(out)
     return read_scans(out)
 
 
@@ -164,10 +161,3 @@ def _check_replaceable(out: Path) -> None:
     ]
     if foreign:
         raise ValueError(f"{out}: would be replaced by prepared scans, but holds {foreign[0].name}")
-
-
-def _replace(out: Path, draft: Path) -> None:
-    draft.chmod(0o755)  # mkdtemp keeps its folders from other users
-    if out.exists():
-        shutil.rmtree(out)
-    draft.replace(out)

@@ -5,8 +5,6 @@ axis, with a shift and a slow drift between the scans of a field.
 """
 
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ import numpy as np
 from scipy.ndimage import affine_transform
 
 from lfranker.arrays import Image
+from lfranker.files import new_folder
 from lfranker.images.image_file import write_image
 from lfranker.noise.models import shot_noise
 from lfranker.noise.scan_correlation import correlate_fast_axis
@@ -98,20 +97,14 @@ def simulate_scans(fields: Mapping[str, Image], out: Path, seed: int) -> None:
     """
     if out.exists() and any(out.iterdir()):
         raise ValueError(f"{out}: not empty; simulated scans need a new folder")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
+    with new_folder(out) as draft:
         for name, clean in fields.items():
             for number, speed in enumerate(SPEEDS.values()):
                 rng = np.random.default_rng([seed, number, *name.encode()])
                 scan = simulate_scan(clean, speed, rng)
-                path = temporary / speed.name / f"{name}.png"
+                path = draft / speed.name / f"{name}.png"
                 write_image(path, scan, np.dtype(np.uint8), 255)
-        (temporary / MARKER).write_text(json.dumps(_marker(fields, seed), indent=1) + "\n")
-        temporary.chmod(0o755)  # mkdtemp keeps its folders from other users
-        temporary.replace(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        (draft / MARKER).write_text(json.dumps(_marker(fields, seed), indent=1) + "\n")
 
 
 def _marker(fields: Mapping[str, Image], seed: int) -> dict[str, object]:

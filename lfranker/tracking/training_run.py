@@ -13,6 +13,7 @@ from mlflow.entities import Run
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from lfranker.denoiser.tiling import denoise
+from lfranker.files import write_text
 from lfranker.images.image_strips import strip
 from lfranker.processes import orphaned
 from lfranker.tracking.models import log_network
@@ -147,6 +148,4 @@ class TrainingRun:
 def report_progress(step: int) -> None:
     """Tell the process that started this one how far it is; nobody else needs to know."""
     if name := os.environ.get(PROGRESS_VARIABLE):
-        draft = Path(name + ".new")
-        draft.write_text(str(step))
-        draft.replace(name)
+        write_text(Path(name), str(step))

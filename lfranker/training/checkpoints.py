@@ -14,6 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from lfranker.files import new_file
+
 UNREADABLE = (RuntimeError, EOFError, BadZipFile, pickle.UnpicklingError)
 SLOTS = ("checkpoint-0.pt", "checkpoint-1.pt")
 
@@ -34,12 +36,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def save_checkpoint(state: dict[str, Any], folder: Path, slot: int) -> Path:
-    """Write `state` to slot 0 or 1 of `folder`, under a temporary name first."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write `state` to slot 0 or 1 of `folder`."""
     path = folder / SLOTS[slot % len(SLOTS)]
-    temporary = path.with_suffix(".tmp")
-    torch.save(state, temporary)
-    temporary.replace(path)
+    with new_file(path) as draft:
+        torch.save(state, draft)
     return path
 
 

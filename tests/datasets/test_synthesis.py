@@ -3,12 +3,14 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from lfranker.datasets import synthesis as dataset
 from lfranker.datasets.clean_images import CleanImage, simulated_clean
+from lfranker.datasets.patch_dataset import digest_of
 from lfranker.datasets.synthesis import SynthConfig, read_dataset, synthesise
 from lfranker.experiment.plan import fingerprint
 from lfranker.simulation.scenes import scene
@@ -210,17 +212,16 @@ def test_a_dataset_that_another_process_has_just_put_there_is_taken_if_it_is_the
     images, config = simulated_clean(1, 128, 0), SynthConfig(patches=8, patch=32)
     out, elsewhere = tmp_path / "data", tmp_path / "other"
     other = synthesise(images, elsewhere, replace(config, seed=seed))
-    put = dataset._put
 
-    def late(made: Path, place: Path) -> None:
-        shutil.copytree(elsewhere, place)  # between our look and our rename
-        put(made, place)
+    def late(draft: Path, request: dict[str, Any]) -> str:
+        shutil.copytree(elsewhere, out)  # between our look and our rename
+        return digest_of(draft, request)
 
-    monkeypatch.setattr(dataset, "_put", late)
+    monkeypatch.setattr(dataset, "digest_of", late)
     if seed == config.seed:
         assert synthesise(images, out, config).digest == other.digest
     else:
-        with pytest.raises(OSError, match="not empty"):
+        with pytest.raises(FileExistsError, match="is there already"):
             synthesise(images, out, config)
     assert {path.name for path in tmp_path.iterdir()} == {"data", "other"}
 
