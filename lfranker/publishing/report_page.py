@@ -92,7 +92,7 @@ def missing(results: Results) -> list[str]:
         "a check whether the winner hangs on the learning rate: `-P check_learning_rate=true`": (
             LEARNING_RATES not in tags and not noises
         ),
-        "people's eyes: `rank -P contact_sheet=FOLDER` writes blinded pictures to rate": (
+        "people's eyes: `rate -P contact_sheet=FOLDER` writes blinded pictures to rate": (
             VISUAL not in board
         ),
         "ImageNet's weights in the perceptual loss: random ones are in their place": any(

@@ -440,8 +440,8 @@ LINES: Mapping[str, Line] = {
             **RANKING,
         },
     ),
-    "rank: sheets for people": Line(
-        "rank",
+    "rate: sheets for people": Line(
+        "rate",
         {
             "parent": case("1a2b", (at("make_sheets", "parent_id"), "1a2b")),
             "scans": case("3c4d", (at("make_sheets", "scans"), "3c4d")),
@@ -452,8 +452,8 @@ LINES: Mapping[str, Line] = {
             "cache": case("kept", (at("make_sheets", "cache.name"), "kept")),
         },
     ),
-    "rank: people's ratings": Line(
-        "rank",
+    "rate: people's ratings": Line(
+        "rate",
         {
             "parent": case("1a2b", (at("take_ratings", "parent_id"), "1a2b")),
             "scans": case("3c4d", (at("take_ratings", "scans"), "3c4d")),

@@ -47,9 +47,9 @@ def test_entry_point_matches_its_click_command(name: str) -> None:
             assert default == expected, parameter
 
 
-def test_the_seven_entry_points_and_main_exist() -> None:
+def test_the_eight_entry_points_and_main_exist() -> None:
     assert set(PROJECT["entry_points"]) == {
-        "main", "powerset", "synth", "train", "evaluate", "rank", "noise-fit", "denoise"
+        "main", "powerset", "synth", "train", "evaluate", "rank", "rate", "noise-fit", "denoise"
     }  # fmt: skip
     assert PROJECT["entry_points"]["main"] == PROJECT["entry_points"]["powerset"]
 

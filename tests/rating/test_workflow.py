@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from prepared import SPEEDS, make_scans
 from tracked import give_model, make_child, make_parent
 
-from entrypoints.rank import main
+from entrypoints.rate import main
 from lfranker.denoiser.tiling import denoise
 from lfranker.evaluation.baselines import BASELINES
 from lfranker.images.image_strips import GAP, TITLE, strip
@@ -98,6 +98,7 @@ def command(*words: object, exit_code: int = 0) -> str:
 def test_what_cannot_be_asked_for_is_refused(store: Path) -> None:
     both = command("--contact-sheet", "new", "--ratings", store, exit_code=2)
     assert "give --contact-sheet first" in both
+    assert "give --contact-sheet first" in command(exit_code=2)
     assert "shown is 1" in command("--contact-sheet", "new", "--shown", 1, exit_code=2)
     assert "nowhere" in command("--ratings", "nowhere", exit_code=2)
 
@@ -186,7 +187,7 @@ def test_ratings_that_do_not_belong_here_are_refused_and_nothing_is_kept(store: 
     report = rank_power_set(None, "m")
     assert "visual" not in report.ranking.leaderboard
     html = MlflowClient().download_artifacts(parent.info.run_id, "ranking/ranking.html")
-    assert "<code>rank -P contact_sheet=FOLDER</code>" in Path(html).read_text()
+    assert "<code>rate -P contact_sheet=FOLDER</code>" in Path(html).read_text()
 
 
 def test_ratings_on_other_scans_have_other_names(store: Path) -> None:

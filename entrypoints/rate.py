@@ -1,0 +1,59 @@
+"""Pictures of a power set for people to rate, and what they say of them."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from entrypoints import options as o
+from lfranker.rating.sheets import SheetConfig
+from lfranker.rating.workflow import make_sheets, take_ratings
+
+
+def sheet_option(flag: str, text: str) -> Any:
+    """An option for a field of SheetConfig."""
+    default = getattr(SheetConfig, flag.removeprefix("--"))
+    return click.option(flag, type=int, default=default, show_default=True, help=text)
+
+
+@click.command()
+@o.word_option("--parent", "latest", str, "Run ID of the power set; latest: the newest.")
+@o.word_option("--scans", "own", str, "First digits of the digest of other scans it was scored on.")
+@o.word_option("--contact-sheet", "none", o.path,
+               "Write blinded sheets for people to rate to this folder.")  # fmt: skip
+@sheet_option("--sheets", "Sheets, each of another field and speed.")
+@sheet_option("--shown", "Subsets of losses on every sheet, the first by mean rank.")
+@sheet_option("--repeated", "Sheets that are shown twice, to see how sure raters are.")
+@o.word_option("--ratings", "none", o.existing,
+               "Take in a filled-in ratings.csv, or a folder of them.")  # fmt: skip
+@o.cache_option
+def main(
+    parent: str | None, scans: str | None, contact_sheet: Path | None,
+    sheets: int, shown: int, repeated: int, ratings: Path | None, cache: Path,
+) -> None:  # fmt: skip
+    """Ask people which denoised scans look best.
+
+    First --contact-sheet, which needs the scans in --cache; then, when the sheets are rated,
+    --ratings. The next ranking has the criterion visual.
+    """
+    if (contact_sheet is None) == (ratings is None):
+        raise click.UsageError("give --contact-sheet first, and --ratings when they are rated")
+    try:
+        if contact_sheet is not None:
+            config = SheetConfig(sheets, shown, repeated)
+            key = make_sheets(parent, scans, cache.resolve(), contact_sheet, config)
+            click.echo(
+                f"{len(key.sheets)} sheets, {key.id}, are in {contact_sheet}: give that folder to "
+                f"raters, then take in what they say with --ratings."
+            )
+        if ratings is not None:
+            for line in take_ratings(parent, scans, ratings):
+                click.echo(line)
+            click.echo("Rank again to see what the ratings come to: the entry point rank.")
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())
