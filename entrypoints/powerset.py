@@ -26,7 +26,7 @@ from lfranker.experiment.plan import Task, tasks
 from lfranker.experiment.time_estimate import (
     LONG,
     STARTING,
-    Estimate,
+    TimeEstimate,
     as_clock,
     costs,
     scoring_seconds,
@@ -103,7 +103,7 @@ def main(losses: tuple[str, ...] | None, dry_run: bool, **asked: Any) -> None:
             if dry_run or not _go_ahead(estimate, asked["yes"]):
                 set_tags(run.info.run_id, {TAG + "role": "dry-run"})
                 return
-            cost = {task.name: estimate.found.by_subset[task.losses] for task in plan}
+            cost = {task.name: estimate.by_subset[task.losses] for task in plan}
             _conduct(run, plan, every, jobs, cost, {**asked, "losses": chosen, "rule": rule})
         except ValueError as error:
             raise click.UsageError(str(error)) from error
@@ -205,7 +205,7 @@ def _more(asked: dict[str, Any]) -> int:
 
 def _estimate(
     plan: list[Task], inputs: preparation.Inputs, jobs: int, more: int, noises: int
-) -> Estimate:
+) -> TimeEstimate:
     """Times steps of all subsets, or of some where they are many."""
     config = inputs.settings.train
     torch.set_num_threads(config.threads)
@@ -216,10 +216,12 @@ def _estimate(
     }
     overhead = scoring_seconds(config, inputs.scans, inputs.device) + STARTING
     repeats = len(plan) // len(subsets)
-    return Estimate(costs(timed, subsets), repeats, config.steps, jobs, overhead, more, noises)
+    return TimeEstimate(
+        costs(timed, subsets), len(timed), repeats, config.steps, jobs, overhead, more, noises
+    )
 
 
-def _go_ahead(estimate: Estimate, yes: bool) -> bool:
+def _go_ahead(estimate: TimeEstimate, yes: bool) -> bool:
     """Asks where it takes long. Raises ValueError where nobody can be asked."""
     if yes or estimate.total <= LONG:
         return True

@@ -1,14 +1,12 @@
 """How long a power set will take: of many subsets a few are timed, the others follow from them."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import median
+from statistics import fmean, median
 from time import perf_counter
 
-import numpy as np
 import torch
-from scipy.optimize import nnls
 
 from lfranker.datasets.synthesis import Dataset
 from lfranker.denoiser.tiling import denoise
@@ -17,62 +15,42 @@ from lfranker.scans.preparation import ScanSet
 from lfranker.training.trainer import TrainConfig, Trainer, build_network
 
 ALL_TIMED = 15  # subsets, those of the paper's four losses: up to so many, each is timed
-BETWEEN = 4  # of more, this many are timed beside the single losses and the largest
 LONG = 24 * 3600.0  # s, that nobody should start unasked
 
 Subset = tuple[str, ...]
 
 
 def to_time(subsets: Sequence[Subset]) -> list[Subset]:
-    """The subsets to time: each where they are few.
+    """Return the subsets to time: each where they are few, else the first and last of each size.
 
-    Otherwise every single loss, in the plan or not, the largest subset and BETWEEN others.
+    In a whole power set the first of a size has the losses that the last of another one lacks, so
+    that over all sizes each loss counts as often as it should.
     """
     if len(subsets) <= ALL_TIMED:
         return list(subsets)
-    losses = dict.fromkeys(loss for subset in subsets for loss in subset)
-    places = np.linspace(0, len(subsets) - 1, BETWEEN + 2)[1:].round().astype(int)
-    chosen = [*((loss,) for loss in losses), *(subsets[place] for place in places)]
-    return list(dict.fromkeys(chosen))
+    ends = (end for same in _by_size(subsets).values() for end in (same[0], same[-1]))
+    return list(dict.fromkeys(ends))
+
+
+def costs(timed: Mapping[Subset, float], subsets: Sequence[Subset]) -> dict[Subset, float]:
+    """Return seconds a step of every subset: as timed, else the mean of those timed of its size."""
+    means = {size: fmean(timed[s] for s in same) for size, same in _by_size(timed).items()}
+    return {s: timed[s] if s in timed else means[len(s)] for s in subsets}
+
+
+def _by_size(subsets: Iterable[Subset]) -> dict[int, list[Subset]]:
+    sizes: dict[int, list[Subset]] = defaultdict(list)
+    for subset in subsets:
+        sizes[len(subset)].append(subset)
+    return dict(sorted(sizes.items()))
 
 
 @dataclass(frozen=True)
-class Costs:
-    """Seconds a step by subset: those timed as they were, others by adding up.
-
-    A step costs what the network does plus what each loss does, fitted to what was timed (least
-    squares, no part below 0); `off` is the largest relative error of that where it was timed.
-    Of the paper's four losses on a busy processor, 5 to 8 subsets of 15 timed, the total was off by
-    2 to 3 %, a single subset by up to a third, as much as the timings themselves.
-    """
-
-    by_subset: Mapping[Subset, float]
-    off: float
-    timed: int
-
-
-def costs(timed: Mapping[Subset, float], subsets: Sequence[Subset]) -> Costs:
-    """The cost of every subset."""
-    if set(subsets) <= set(timed):
-        return Costs({subset: timed[subset] for subset in subsets}, 0.0, len(timed))
-    losses = list(dict.fromkeys(loss for subset in timed for loss in subset))
-
-    def row(subset: Subset) -> list[float]:
-        return [1.0, *(float(loss in subset) for loss in losses)]
-
-    seconds = np.array(list(timed.values()))
-    # relative: the noise of a timing is in proportion to it
-    parts, _ = nnls(np.array([row(s) for s in timed]) / seconds[:, None], np.ones(len(timed)))
-    errors = [abs(float(np.dot(row(s), parts)) / value - 1) for s, value in timed.items()]
-    found = {s: timed.get(s, float(np.dot(row(s), parts))) for s in subsets}
-    return Costs(found, max(errors), len(timed))
-
-
-@dataclass(frozen=True)
-class Estimate:
+class TimeEstimate:
     """A plan and its time, in seconds."""
 
-    found: Costs
+    by_subset: Mapping[Subset, float]  # seconds a step
+    timed: int  # subsets; the others have the mean of those timed of their size
     repeats: int
     steps: int
     jobs: int  # trainings at once
@@ -82,8 +60,16 @@ class Estimate:
 
     @property
     def total(self) -> float:
-        """If nothing is finished yet."""
-        each = [self._training(s) for s in self.found.by_subset.values()]
+        """Duration of all trainings if nothing is finished yet."""
+        return self._of(list(self.by_subset.values()))
+
+    @property
+    def longest(self) -> float:
+        """Duration of all trainings if each subset took as long as the slowest that was timed."""
+        return self._of([max(self.by_subset.values())] * len(self.by_subset))
+
+    def _of(self, seconds_per_step: Sequence[float]) -> float:
+        each = [self._training(seconds) for seconds in seconds_per_step]
         planned = self.repeats * self.noises * sum(each)
         return max((planned + self.more * max(each)) / self.jobs, *each)
 
@@ -92,41 +78,43 @@ class Estimate:
 
     def __str__(self) -> str:
         """A line for each subset, or for each size where there are many."""
-        by_subset = self.found.by_subset
-        if len(by_subset) <= ALL_TIMED:
-            lines = [f"  {'+'.join(s):<32} {t:7.3f} s a step" for s, t in by_subset.items()]
-        else:
-            lines = self._by_size()
+        number = len(self.by_subset)
         on_each = f", each subset on {self.noises} noises" if self.noises > 1 else ""
+        bound = (
+            f"; {as_clock(self.longest)} if all took as long as the slowest subset timed"
+            if self.timed < number
+            else ""
+        )
         return "\n".join(
             (
-                f"{self.repeats * self.noises * len(by_subset):,} trainings of {self.steps:,} "
+                f"{self.repeats * self.noises * number:,} trainings of {self.steps:,} "
                 f"steps, {self.jobs} at once{on_each}:",
-                *lines,
+                *(self._lines() if number <= ALL_TIMED else self._lines_by_size()),
                 *([f"  and up to {self.more:,} more after the ranking"] if self.more else []),
-                f"about {as_clock(self.total)} in all, if nothing is finished yet",
+                f"about {as_clock(self.total)} in all, if nothing is finished yet{bound}",
             )
         )
 
-    def _by_size(self) -> list[str]:
-        sizes: dict[int, list[float]] = defaultdict(list)
-        for subset, seconds in self.found.by_subset.items():
-            sizes[len(subset)].append(seconds)
+    def _lines(self) -> list[str]:
+        return [f"  {'+'.join(s):<32} {t:7.3f} s a step" for s, t in self.by_subset.items()]
+
+    def _lines_by_size(self) -> list[str]:
+        lines = []
+        for size, same in _by_size(self.by_subset).items():
+            seconds = [self.by_subset[subset] for subset in same]
+            clock = as_clock(self.repeats * self.noises * sum(map(self._training, seconds)))
+            lines.append(
+                f"  {len(same):6,} subsets of {size}: about {fmean(seconds):.3f} s a step, "
+                f"{clock} one after another"
+            )
         return [
-            *(
-                f"  {len(s):6,} subsets of {size}: {min(s):.3f} to {max(s):.3f} s a step, "
-                f"{as_clock(self.repeats * self.noises * sum(map(self._training, s)))} one after "
-                f"another"
-                for size, s in sorted(sizes.items())
-            ),
-            f"  ({self.found.timed} subsets timed; the others add up from them, which for those "
-            f"timed is off by {self.found.off:.0%} at most)",
+            *lines,
+            f"  ({self.timed} subsets timed, the first and the last of each size; the others are "
+            f"taken as their mean, which a single one may well miss)",
         ]
 
 
 TIMED_STEPS = 2  # after one that warms up
-
-
 STARTING = 12.0  # s that a process needs to import torch and mlflow, and to log its model
 
 

@@ -12,11 +12,11 @@ from mlflow import MlflowClient
 from entrypoints.powerset import _go_ahead, main
 from entrypoints.train import main as train
 from lfranker.experiment import inputs as preparation
-from lfranker.experiment.time_estimate import LONG, Costs, Estimate
+from lfranker.experiment.time_estimate import LONG, TimeEstimate
 
 
-def lasting(seconds: float) -> Estimate:
-    return Estimate(Costs({("mae",): seconds}, 0.0, 1), 1, 1, 1, 0.0)
+def lasting(seconds: float) -> TimeEstimate:
+    return TimeEstimate({("mae",): seconds}, 1, 1, 1, 1, 0.0)
 
 
 def test_a_day_is_not_asked_about_and_yes_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
