@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 from urllib.parse import urlparse
 from urllib.request import url2pathname
@@ -23,6 +24,9 @@ TIMED = re.compile(r"seconds|duration")  # metrics that only have to exist
 DROPPED_TAGS = re.compile(r"mlflow\.(source\..*|user|log-model\.history|loggedImages)")
 TEXTS = {".csv", ".json", ".jsonl", ".md", ".tex", ".txt", ".yaml", ".yml", ".html", ".svg"}
 PICTURES = {".png", ".tif", ".tiff", ".jpg", ".webp"}
+PROGRESS = re.compile(r"\d+%\|.*\|")  # bars of tqdm
+SEPARATORS = (r"(?<=</td>)|(?<=</th>)", r"(?<=\|)", "(?<=&)", "(?<=,)")  # HTML, Markdown, TeX, CSV
+TIMED_TITLE = re.compile(r"\(s\)|\(s/MP\)|^seconds_per")
 LONGEST_LINE = 2000  # characters; a longer one (a picture in a page) is told by its digest
 
 _REPLACED = [
@@ -31,9 +35,10 @@ _REPLACED = [
     (r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d", "<time>"),
     (r"\b\d{8}T\d{6}\b", "<time>"),
     (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "<uuid>"),
-    (r"\b1[789]\d{11}\b", "<milliseconds>"),
+    (r"(?<![\d.])1[789]\d{11}\b", "<milliseconds>"),
+    (re.escape(gettempdir()) + r"/tmp\w{8}\b", "<temporary>"),
     (r"(\d+ d )?\b\d+:\d\d:\d\d\b", "<duration>"),
-    (r"\b\d+(\.\d+)?(e-\d+)? (s|ms|min|h) (a|per) (step|image|scan)\b", "<duration> per step"),
+    (r'("seconds_per_\w+": )[\d.e-]+', r"\1<time>"),
 ]
 
 
@@ -59,11 +64,29 @@ class Names:
 
     def lines(self, text: str) -> list[str]:
         """Return the lines of a text; of a long one its beginning and its digest."""
-        lines = (line.rstrip() for line in self.text(text).splitlines())
+        kept = (line.rstrip() for line in text.splitlines() if not PROGRESS.search(line))
+        lines = without_timed_columns(self.text("\n".join(kept)).splitlines())
         return [
             line if len(line) <= LONGEST_LINE else f"{line[:200]}... {_digest(line.encode())}"
             for line in lines
         ]
+
+
+def without_timed_columns(lines: list[str]) -> list[str]:
+    """Return the lines of a text with a word in the cells of its tables that are durations."""
+    kept, timed, width = [], list[int](), 0
+    for line in lines:
+        if not line or "<table" in line or "\\begin{tab" in line:
+            timed, width = [], 0
+        separator = next((s for s in SEPARATORS if len(re.split(s, line)) > 2), "$")
+        cells = re.split(separator, line)
+        titled = [at for at, cell in enumerate(cells) if TIMED_TITLE.search(cell)]
+        if titled:
+            timed, width = titled, len(cells)
+        elif len(cells) == width:
+            cells = ["<time>" if at in timed else cell for at, cell in enumerate(cells)]
+        kept.append("".join(cells))
+    return kept
 
 
 def _run_names(runs: list[Run]) -> dict[str, str]:
@@ -135,9 +158,11 @@ def _run(client: MlflowClient, run: Run, names: Names) -> dict[str, Any]:
 
 def _history(client: MlflowClient, run_id: str, name: str) -> str:
     points = client.get_metric_history(run_id, name)
-    return ", ".join(
-        f"{point.step}: {'<time>' if TIMED.search(name) else repr(point.value)}" for point in points
-    )
+    return ", ".join(f"{point.step}: {_value(name, point.value)}" for point in points)
+
+
+def _value(metric: str, value: float) -> str:
+    return "<time>" if TIMED.search(metric) else repr(value)
 
 
 def _model(model: LoggedModel, names: Names) -> dict[str, Any]:
@@ -145,7 +170,7 @@ def _model(model: LoggedModel, names: Names) -> dict[str, Any]:
         "name": model.name,
         "status": str(model.status),
         "parameters": dict(sorted(model.params.items())),
-        "metrics": sorted(f"{m.key}: {m.value!r}" for m in model.metrics or ()),
+        "metrics": {m.key: _value(m.key, m.value) for m in model.metrics or ()},
         "tags": {k: names.lines(v) for k, v in sorted(model.tags.items())
                  if not DROPPED_TAGS.fullmatch(k)},
         "artifacts": record_folder(local_path(model.artifact_location), names),
@@ -176,14 +201,9 @@ def record_folder(folder: Path, names: Names) -> dict[str, Any]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     found: dict[str, Any] = {}
     for path in files:
-        name = names.text(_without_time(path.relative_to(folder).as_posix()))
+        name = names.text(path.relative_to(folder).as_posix())
         found[name] = record_file(path, names)
     return found
-
-
-def _without_time(name: str) -> str:
-    """Return the name of a picture that MLflow logged without time and random part."""
-    return re.sub(r"(%timestamp%|_timestamp_)\d+(%|_)[0-9a-f-]{36}", r"\1<time>", name)
 
 
 def record_file(path: Path, names: Names) -> Any:

@@ -72,7 +72,7 @@ STEPS = {
     "evaluate": "evaluate --parent latest --preset smoke --seed 6 --cache cache",
     "rank": "rank --parent latest --equivalence psnr=0.05,ssim=0.001 --promote auto"
     f" --weights psnr=1,ssim=2,repeatability=3 --model-name {MODEL}",
-    "rank on the second set": "rank --scans {digest} --equivalence psnr=0.3,ssim=0.02,precision=0.1"
+    "rank on the second set": "rank --scans {digest} --equivalence psnr=0.3,ssim=0.02,keypoints=9"
     f" --weights ssim=1 --promote auto --model-name {MODEL}",
     "evaluate a model": f"evaluate --model models:/{MODEL}@champion --scans scans --target 1us"
     " --cache cache",
