@@ -38,6 +38,8 @@ _REPLACED = [
     (r"(?<![\d.])1[789]\d{11}\b", "<milliseconds>"),
     (re.escape(gettempdir()) + r"/tmp\w{8}\b", "<temporary>"),
     (r"(\d+ d )?\b\d+:\d\d:\d\d\b", "<duration>"),
+    (r" +[\d.e-]+ s a step", " <duration> a step"),
+    (r"^\[\d+/\d+\]", "[n/m]"),
     (r'("seconds_per_\w+": )[\d.e-]+', r"\1<time>"),
 ]
 
@@ -59,7 +61,7 @@ class Names:
         """Return the text with names in place of IDs, paths, times and durations."""
         text = self._pattern.sub(lambda match: self._known[match[0]], text)
         for pattern, word in _REPLACED:
-            text = re.sub(pattern, word, text)
+            text = re.sub(pattern, word, text, flags=re.MULTILINE)
         return text
 
     def lines(self, text: str) -> list[str]:

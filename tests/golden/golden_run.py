@@ -176,7 +176,11 @@ def record(place: Workplace) -> dict[str, Any]:
     denoised = [*sorted((folder / "denoised").iterdir()), folder / "one.tif"]
     return {
         "printed": {
-            step: {"output": names.lines(said.stdout), "messages": names.lines(said.stderr)}
+            step: {
+                "output": names.lines(said.stdout),
+                # trainings that run side by side end in any order
+                "messages": sorted(names.lines(said.stderr)),
+            }
             for step, said in place.said.items()
         },
         **record_store(client, names),
