@@ -5,8 +5,6 @@ from functools import partial
 from typing import Any
 
 import click
-from mlflow import MlflowClient
-from mlflow.entities import Run
 
 from entrypoints import options as o
 from lfranker.denoiser.tiling import denoise
@@ -17,9 +15,9 @@ from lfranker.processes import launched, terminate_as_interrupt
 from lfranker.publishing.pictures import log_pictures
 from lfranker.scans.preparation import ScanSet
 from lfranker.tracking.models import load_network
-from lfranker.tracking.power_set import find_parent, find_run, gather, own_scores, trainings
-from lfranker.tracking.runs import PARENT, TAG, own_run
-from lfranker.tracking.score_logging import log_scans, score_baselines, score_run, scored
+from lfranker.tracking.power_set import PowerSet, Training, find_training, load_power_set
+from lfranker.tracking.runs import TrackedRun, own_run
+from lfranker.tracking.score_logging import log_scans, score_baselines, score_run
 
 
 @click.command()
@@ -45,9 +43,9 @@ def main(parent: str | None, run: str | None, model: str | None, **asked: Any) -
             click.echo(f"note: {notice}", err=True)
         with terminate_as_interrupt():
             if parent is not None:
-                _score_power_set(find_parent(None if parent == "latest" else parent), scans)
+                _score_power_set(load_power_set(None if parent == "latest" else parent), scans)
             elif run is not None:
-                _score_alone(find_run(run), scans)
+                _score_alone(find_training(run), scans)
             elif model is not None:
                 _score_model(model, scans)
     except ValueError as error:
@@ -55,46 +53,45 @@ def main(parent: str | None, run: str | None, model: str | None, **asked: Any) -
     click.echo(f"scored on {len(scans)} pairs of scans, digest {scans.digest[:8]}")
 
 
-def _score_power_set(parent: Run, scans: ScanSet) -> None:
-    log_scans(parent.info.run_id, scans)
-    for training in trainings(gather(parent)).values():
-        if training.data.tags.get(TAG + "model") and not scored(training, scans.digest):
+def _score_power_set(power_set: PowerSet, scans: ScanSet) -> None:
+    log_scans(power_set.run_id, scans)
+    for training in power_set.trainings.values():
+        if training.model and not training.is_scored(scans.digest):
             _score_training(training, scans)
-    _score_baselines(parent, scans)
-    log_pictures(MlflowClient().get_run(parent.info.run_id), scans)
+    _score_baselines(power_set, power_set.key, scans)
+    log_pictures(load_power_set(power_set.run_id), scans)
 
 
-def _score_alone(run: Run, scans: ScanSet) -> None:
+def _score_alone(training: Training, scans: ScanSet) -> None:
     """One training; and the baselines, unless the power set that asks does that itself."""
-    _score_training(run, scans)
-    parent = run.data.tags.get(PARENT)
-    if parent is not None and not launched():
-        log_scans(parent, scans)
-        _score_baselines(find_parent(parent), scans)
+    _score_training(training, scans)
+    if training.parent_id and not launched():
+        power_set = load_power_set(training.parent_id)
+        log_scans(power_set.run_id, scans)
+        _score_baselines(power_set, power_set.key, scans)
 
 
-def _score_training(run: Run, scans: ScanSet) -> None:
-    if TAG + "model" not in run.data.tags:
-        raise ValueError(f"run {run.info.run_id} has no logged model to score")
-    network = load_network(f"models:/{run.data.tags[TAG + 'model']}")
-    result = score_run(run.info.run_id, of_noisy(partial(denoise, network)), scans)
-    click.echo(f"{run.info.run_name}: {result}", err=True)
+def _score_training(training: Training, scans: ScanSet) -> None:
+    if not training.model:
+        raise ValueError(f"run {training.run_id} has no logged model to score")
+    network = load_network(f"models:/{training.model}")
+    result = score_run(training.run_id, of_noisy(partial(denoise, network)), scans)
+    click.echo(f"{training.title}: {result}", err=True)
 
 
 def _score_model(uri: str, scans: ScanSet) -> None:
     network = load_network(uri)
     with own_run(f"evaluate {uri}", "evaluate") as run:
-        log_scans(run.info.run_id, scans)
-        result = score_run(run.info.run_id, of_noisy(partial(denoise, network)), scans)
-        _score_baselines(run, scans)
-    click.echo(f"{uri}: {result}; run {run.info.run_id}")
-    finished = MlflowClient().get_run(run.info.run_id)
-    for name, value in own_scores(finished, scans.digest).items():
+        log_scans(run.run_id, scans)
+        result = score_run(run.run_id, of_noisy(partial(denoise, network)), scans)
+        _score_baselines(run, run.run_id, scans)
+    click.echo(f"{uri}: {result}; run {run.run_id}")
+    for name, value in find_training(run.run_id).scores(scans.digest).items():
         click.echo(f"{name}: {value:.4f}")
 
 
-def _score_baselines(parent: Run, scans: ScanSet) -> None:
-    for said in score_baselines(parent, scans, {}):
+def _score_baselines(parent: TrackedRun, key: str, scans: ScanSet) -> None:
+    for said in score_baselines(parent, key, scans, {}):
         click.echo(f"baseline {said}", err=True)
 
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
-from mlflow.entities import Run
 
 from entrypoints import options as o
 from lfranker.noise.measurement import Measurement, exposures_of, fit_pairs, fit_singles
@@ -13,8 +12,8 @@ from lfranker.noise.parsing import carried, parse_dwell_times
 from lfranker.noise.profile import Profile, write_profile
 from lfranker.report.plots import noise_level_plot
 from lfranker.scans.preparation import prepare_scans
-from lfranker.tracking.runs import NOTE, log_metrics, log_settings, own_run, set_tags
-from lfranker.tracking.score_logging import log_texts
+from lfranker.tracking.runs import log_metrics, log_settings, log_texts, own_run, set_tags
+from lfranker.tracking.tags import Tag
 
 ALONE = "none"  # as target
 
@@ -47,10 +46,10 @@ def main(
                 derived = carried(profile, carry).speeds
                 profile = replace(profile, speeds={**derived, **profile.speeds})
             write_profile(profile, out)
-            _log(run, found, profile, out)
+            _log(run.run_id, found, profile, out)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    click.echo(f"{_words(found)}\n{out}: train with -P noise={out}; run {run.info.run_id}")
+    click.echo(f"{_words(found)}\n{out}: train with -P noise={out}; run {run.run_id}")
 
 
 def _measure(scans: Path, target: str | None, cache: Path, seed: int) -> Measurement:
@@ -64,7 +63,7 @@ def _measure(scans: Path, target: str | None, cache: Path, seed: int) -> Measure
     return fit_pairs(prepared, exposures_of(scans), seed)
 
 
-def _log(run: Run, found: Measurement, profile: Profile, out: Path) -> None:
+def _log(run_id: str, found: Measurement, profile: Profile, out: Path) -> None:
     texts = {
         "noise/estimates.csv": found.estimates().to_csv(index=False),
         "noise/levels.csv": found.levels().to_csv(index=False),
@@ -74,15 +73,15 @@ def _log(run: Run, found: Measurement, profile: Profile, out: Path) -> None:
         texts["noise/checks.csv"] = found.checks().to_csv(index=False)
     for speed, fit in found.fits.items():
         texts[f"noise/{speed}.svg"] = noise_level_plot(fit, found.made.get(speed), speed)
-    log_texts(run.info.run_id, texts)
-    log_settings(run, {**profile.origin, "used_speeds": ", ".join(profile.speeds)})
+    log_texts(run_id, texts)
+    log_settings(run_id, {**profile.origin, "used_speeds": ", ".join(profile.speeds)})
     metrics = {
         f"{name}/{speed}": estimate.value
         for speed, fit in found.fits.items()
         for name, estimate in fit.estimates.items()
     }
-    log_metrics(run.info.run_id, metrics)
-    set_tags(run.info.run_id, {NOTE: f"```\n{_words(found)}\n```"})
+    log_metrics(run_id, metrics)
+    set_tags(run_id, {Tag.NOTE: f"```\n{_words(found)}\n```"})
 
 
 def _words(found: Measurement) -> str:

@@ -1,14 +1,14 @@
 """Train every non-empty subset of a set of losses, score all, rank them, register the winners."""
 
+import json
 import sys
+from collections.abc import Mapping
 from dataclasses import fields
 from functools import partial
 from typing import Any
 
 import click
 import torch
-from mlflow import MlflowClient
-from mlflow.entities import Run
 from tqdm import tqdm
 
 from entrypoints import options as o
@@ -42,10 +42,11 @@ from lfranker.publishing.promotion import score_version
 from lfranker.ranking.config import RankConfig
 from lfranker.ranking.learning_rate_check import FACTORS, MOST
 from lfranker.ranking.weight_search import halves
-from lfranker.tracking.power_set import SUBSETS, noises_of
-from lfranker.tracking.runs import TAG, log_settings, own_run, set_tags
+from lfranker.tracking.power_set import load_power_set
+from lfranker.tracking.runs import TrackedRun, log_settings, own_run, set_tags
 from lfranker.tracking.score_logging import log_dataset, log_scans, score_baselines
 from lfranker.tracking.stale_runs import sweep
+from lfranker.tracking.tags import Tag
 from lfranker.training.presets import PRESETS
 from lfranker.training.trainer import TrainConfig
 
@@ -85,7 +86,7 @@ def main(losses: tuple[str, ...] | None, dry_run: bool, **asked: Any) -> None:
     """
     chosen = losses or PRESETS[asked["preset"]].losses
     with terminate_as_interrupt(), own_run(f"powerset {asked['preset']}", "powerset") as run:
-        for name in sweep(run.info.experiment_id):
+        for name in sweep(run.experiment_id):
             click.echo(f"note: run {name} was left open by a killed process; now KILLED", err=True)
         try:
             rule = _rule(asked)
@@ -101,7 +102,7 @@ def main(losses: tuple[str, ...] | None, dry_run: bool, **asked: Any) -> None:
             estimate = _estimate(plan, inputs, jobs, _more(asked), len(every))
             click.echo(estimate)
             if dry_run or not _go_ahead(estimate, asked["yes"]):
-                set_tags(run.info.run_id, {TAG + "role": "dry-run"})
+                set_tags(run.run_id, {Tag.ROLE: "dry-run"})
                 return
             cost = {task.name: estimate.by_subset[task.losses] for task in plan}
             _conduct(run, plan, every, jobs, cost, {**asked, "losses": chosen, "rule": rule})
@@ -115,35 +116,35 @@ def _rule(asked: dict[str, Any]) -> SubsetRule:
 
 
 def _conduct(
-    run: Run,
+    run: TrackedRun,
     plan: list[Task],
     every: list[preparation.Inputs],
     jobs: int,
     cost: dict[str, float],
     asked: dict[str, Any],
 ) -> None:
-    inputs, (key, of_noises) = every[0], keys_of(every)
+    inputs, (key, noises) = every[0], keys_of(every)
     names = subset_name(asked["losses"], perceptual=inputs.label).replace("+", ",")
     rule = asked["rule"].shown(inputs.label)
-    tags = {"powerset": key, "loss-set": names, "repeats": str(asked["repeats"])}
-    run_id = run.info.run_id
-    set_tags(run_id, {TAG + name: value for name, value in tags.items()})
-    set_tags(run_id, {SUBSETS: rule.to_text(), **of_noises})
-    run.data.tags.update({TAG + "powerset": key, **of_noises})
+    tags = {Tag.POWERSET: key, Tag.LOSS_SET: names, Tag.REPEATS: str(asked["repeats"])}
+    run_id = run.run_id
+    set_tags(run_id, tags | {Tag.SUBSETS: rule.to_text()})
+    if noises:
+        set_tags(run_id, {Tag.NOISES: json.dumps(noises)})
     used = {**settings_logged(every), **rule.settings()}
-    log_settings(run, {**used, "jobs": jobs, "used_losses": names})
+    log_settings(run_id, {**used, "jobs": jobs, "used_losses": names})
     for own in every:
         log_dataset(own.data, "training")
     log_scans(run_id, inputs.scans)
-    children = _children(run, plan, every, asked["take_over"])
+    children = _children(run, plan, every, noises or {inputs.noise: key}, asked["take_over"])
     kept = sum(not child.todo for child in children)
     if kept:
         click.echo(f"{kept} of {len(children)} trainings are finished already and kept")
     means = Means(inputs, jobs, cost, _passed_on(inputs, asked), asked["cache"].resolve(), _say)
     means.run(children)
-    for said in score_baselines(run, inputs.scans, inputs.extra_baselines()):
+    for said in score_baselines(run, key, inputs.scans, inputs.extra_baselines()):
         click.echo(f"baseline {said}", err=True)
-    log_pictures(MlflowClient().get_run(run_id), inputs.scans)
+    log_pictures(load_power_set(run_id), inputs.scans)
     ranking = RankConfig(**{item.name: asked[item.name] for item in fields(RankConfig)})
     rescore = partial(score_version, scans=inputs.scans)
     result = report(run_id, asked["model_name"], ranking, rescore=rescore)
@@ -156,15 +157,17 @@ def _conduct(
 
 
 def _children(
-    run: Run, plan: list[Task], every: list[preparation.Inputs], take_over: bool
+    run: TrackedRun,
+    plan: list[Task],
+    every: list[preparation.Inputs],
+    keys: Mapping[str, str],
+    take_over: bool,
 ) -> list[Child]:
-    """Of all noises, those of a repeat together."""
-    if len(every) == 1:
-        return adopt(run, plan, every[0], take_over)
-    keys, children = noises_of(run), list[Child]()
+    """Return the trainings on all noises, a repeat together; `keys`: by the label of the noise."""
+    children = list[Child]()
     try:
         for own in every:
-            children += adopt(run, plan, own, take_over, keys[own.noise])
+            children += adopt(run, keys[own.noise], plan, own, take_over)
     except BaseException:
         with closing(children):
             raise

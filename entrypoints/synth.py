@@ -30,7 +30,7 @@ def main(clean: Path | None, out: Path, preset: str, seed: int, workers: int, **
         images, notices = preparation.clean_images(chosen, clean)
         with own_run("synth", "synth") as run:
             data = synthesise(images, out, chosen.synth, workers or None)
-            log_settings(run, {**asdict(chosen.synth), "data": data.digest})
+            log_settings(run.run_id, {**asdict(chosen.synth), "data": data.digest})
             log_dataset(data, "training")
         for notice in (*notices, *data.notices):
             click.echo(f"note: {notice}", err=True)

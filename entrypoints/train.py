@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 import torch
-from mlflow.entities import Run
 from tqdm import tqdm
 
 from entrypoints import options as o
@@ -19,8 +18,9 @@ from lfranker.experiment import inputs as preparation
 from lfranker.losses import parse_subset, subset_name
 from lfranker.processes import orphaned, stop_between_steps
 from lfranker.scans.preparation import Pair
-from lfranker.tracking.runs import TAG, log_settings, own_run, set_tags
+from lfranker.tracking.runs import TrackedRun, log_settings, own_run, set_tags
 from lfranker.tracking.score_logging import log_dataset, log_scans, score_run
+from lfranker.tracking.tags import Tag
 from lfranker.tracking.training_run import TrainingRun, report_progress
 from lfranker.training.trainer import TrainConfig, Trainer, build_network, load_initial
 
@@ -42,11 +42,11 @@ def main(losses: str, **asked: Any) -> None:
     name = subset_name(subset, perceptual=inputs.label)
     with stop_between_steps() as asked_to_stop, own_run(name, "train") as run:
         outcome = _train(run, name, subset, inputs, asked["keep_checkpoints"], asked_to_stop)
-    click.echo(f"{name}: {outcome}; run {run.info.run_id}")
+    click.echo(f"{name}: {outcome}; run {run.run_id}")
 
 
 def _train(
-    run: Run,
+    run: TrackedRun,
     name: str,
     subset: tuple[str, ...],
     inputs: preparation.Inputs,
@@ -60,10 +60,12 @@ def _train(
         load_initial(network, inputs.init)
     objective = inputs.objective(subset)
     trainer = Trainer(network, objective, inputs.data, config, inputs.device)
-    log_settings(run, {**asdict(config), "losses": name, **inputs.facts, **inputs.weights_logged()})
-    set_tags(run.info.run_id, {TAG + "losses": name, TAG + "repeat": str(config.repeat)})
+    log_settings(
+        run.run_id, {**asdict(config), "losses": name, **inputs.facts, **inputs.weights_logged()}
+    )
+    set_tags(run.run_id, {Tag.LOSSES: name, Tag.REPEAT: str(config.repeat)})
     if "perceptual" in subset:
-        set_tags(run.info.run_id, {TAG + "perceptual": inputs.facts["perceptual"]})
+        set_tags(run.run_id, {Tag.PERCEPTUAL: inputs.facts["perceptual"]})
     log_dataset(inputs.data, "training")
     training = TrainingRun(run, trainer, say, asked_to_stop, keep_checkpoints)
     with tqdm(total=config.steps, desc=name, unit="step", disable=None) as bar:
@@ -75,14 +77,14 @@ def _train(
         outcome = training.train(on_step)
     if outcome != "ok":
         return outcome
-    log_scans(run.info.run_id, inputs.scans)
+    log_scans(run.run_id, inputs.scans)
 
     def denoiser(pair: Pair) -> Image:
         if asked_to_stop() or orphaned():
             raise KeyboardInterrupt("stopped while scoring; the model is logged")
         return denoise(trainer.ema, pair.noisy)
 
-    return score_run(run.info.run_id, denoiser, inputs.scans)
+    return score_run(run.run_id, denoiser, inputs.scans)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from lfranker.tracking.power_set import find_parent, gather, trainings
+from lfranker.tracking.power_set import load_power_set
+from lfranker.tracking.runs import get_run
 
 ROOT = Path(__file__).parents[1]
 
@@ -49,7 +50,7 @@ class Project:
         return done.stdout + done.stderr
 
     def children(self) -> dict[str, Run]:
-        return {name: run for (name, _), run in trainings(gather(self.parent())).items()}
+        return {name: get_run(run.run_id) for (name, _), run in load_power_set().trainings.items()}
 
     def parent(self) -> Run:
-        return find_parent(None)
+        return get_run(load_power_set().run_id)

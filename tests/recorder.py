@@ -49,9 +49,10 @@ from lfranker.scans.scan_set import Record, ScanSet, read_scans
 from lfranker.simulation.scans import simulate_scans, simulated_fields
 from lfranker.tracking.model_choice import Choice, choose_model, named_model
 from lfranker.tracking.models import load_network
-from lfranker.tracking.runs import TAG, set_tags
+from lfranker.tracking.runs import set_tags
 from lfranker.tracking.score_logging import log_dataset, score_baselines, score_run
 from lfranker.tracking.stale_runs import refuse_if_busy
+from lfranker.tracking.tags import Tag
 from lfranker.tracking.training_run import TrainingRun
 from lfranker.training.trainer import Trainer, build_network, load_initial
 
@@ -247,16 +248,16 @@ def _finish(call: SimpleNamespace, level: float) -> Iterator[tuple[Job, int]]:
     for job in call.jobs:
         run = MlflowClient().get_run(job.name)
         parent = MlflowClient().get_run(run.data.tags["mlflow.parentRunId"])
-        while TAG + "scans" not in parent.data.tags:  # the parent of a search
+        while Tag.SCANS not in parent.data.tags:  # the parent of a search
             parent = MlflowClient().get_run(parent.data.tags["mlflow.parentRunId"])
-        digest = parent.data.tags[TAG + "scans"]
+        digest = parent.data.tags[Tag.SCANS]
         table = pd.DataFrame({"psnr": level + np.arange(PLACES), "speed": "spd2", "sample": ""})
         table = table.assign(ssim=table["psnr"] / 100, field=[f"f{at}" for at in table.index])
         table["place"] = [f"place{at}" for at in table.index]
         path = f"scores/scans-{digest[:8]}.csv"
         MlflowClient().log_text(job.name, table.to_csv(index=False), path)
         tags = {"model": "m", "outcome": "ok", f"outcome.{digest[:8]}": "ok"}
-        set_tags(job.name, {TAG + name: value for name, value in tags.items()})
+        set_tags(job.name, {"lfranker." + name: value for name, value in tags.items()})
         yield job, 0
 
 
@@ -281,7 +282,7 @@ def _ranking(recorded: Recorder) -> None:
 
 
 def _tag(run_id: str, name: str) -> str:
-    return str(MlflowClient().get_run(run_id).data.tags[TAG + name])
+    return str(MlflowClient().get_run(run_id).data.tags["lfranker." + name])
 
 
 def _microscope(recorded: Recorder) -> None:

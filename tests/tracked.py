@@ -6,8 +6,9 @@ from mlflow.entities import Run
 
 from lfranker.denoiser.scunet import SCUNet
 from lfranker.tracking.models import log_network
-from lfranker.tracking.power_set import SCAN_SET
-from lfranker.tracking.runs import TAG, create_child, log_metrics, own_run, set_tags
+from lfranker.tracking.power_set import PowerSet, load_power_set
+from lfranker.tracking.runs import create_child, get_run, log_metrics, own_run, set_tags, tracked
+from lfranker.tracking.tags import Tag, scan_set
 
 TINY = {"config": [1] * 7, "dim": 16, "head_dim": 8}
 SCANS = "0123456789abcdef"
@@ -17,18 +18,23 @@ def make_parent(
     losses: str = "mae,mse,ssim,perceptual", kind: str = "real", key: str = "key"
 ) -> Run:
     with own_run("powerset", "powerset") as run:
-        tags = {"powerset": key, "loss-set": losses, "scans": SCANS}
-        set_tags(run.info.run_id, {TAG + name: value for name, value in tags.items()})
-        set_tags(run.info.run_id, {SCAN_SET + SCANS: kind})
-    return MlflowClient().get_run(run.info.run_id)
+        set_tags(run.run_id, {Tag.POWERSET: key, Tag.LOSS_SET: losses, Tag.SCANS: SCANS})
+        set_tags(run.run_id, {scan_set(SCANS): kind})
+    return get_run(run.run_id)
+
+
+def power_set_of(parent: Run) -> PowerSet:
+    """Return the power set as it is now."""
+    return load_power_set(parent.info.run_id)
 
 
 def make_child(parent: Run, losses: str, metrics: dict[str, float], **tags: str) -> Run:
     own = {"powerset": "key", "losses": losses, "scoring": SCANS, "outcome": "ok", **tags}
-    run = create_child(parent, losses, {TAG + name: value for name, value in own.items()})
-    log_metrics(run.info.run_id, metrics)
-    MlflowClient().set_terminated(run.info.run_id, "FINISHED")
-    return run
+    named = {f"lfranker.{name}": value for name, value in own.items()}
+    run = create_child(tracked(parent), losses, named)
+    log_metrics(run.run_id, metrics)
+    MlflowClient().set_terminated(run.run_id, "FINISHED")
+    return get_run(run.run_id)
 
 
 def give_model(run: Run) -> None:

@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mlflow import MlflowClient
-from mlflow.entities import Run
 from tqdm import tqdm
 
 from lfranker.experiment.inputs import Inputs
@@ -15,10 +13,21 @@ from lfranker.experiment.plan import Task, training_fingerprint
 from lfranker.noise.noise_config import mode_of
 from lfranker.processes import Job, last_words, run_jobs
 from lfranker.ranking.entrant import entrant
-from lfranker.tracking.power_set import DIVERGED_WITH, OUTCOME, SUPERSEDED, gather, trainings
-from lfranker.tracking.runs import OPEN, TAG, create_child, end_run, log_settings, set_tags, take_up
-from lfranker.tracking.score_logging import scored
+from lfranker.tracking.power_set import Training, find_training, trainings_with
+from lfranker.tracking.runs import (
+    OPEN,
+    TrackedRun,
+    create_child,
+    end_run,
+    is_open,
+    log_file,
+    log_settings,
+    schedule,
+    set_tags,
+    take_up,
+)
 from lfranker.tracking.stale_runs import refuse_if_busy
+from lfranker.tracking.tags import Tag
 from lfranker.tracking.training_run import PROGRESS_VARIABLE
 from lfranker.training.loss_balancing import described
 from lfranker.training.numerics import SAFEGUARDS
@@ -31,7 +40,7 @@ class Child:
     """A task with its run, and what is still to be done for it: "train", "evaluate" or nothing."""
 
     task: Task
-    run: Run
+    run: TrackedRun
     todo: str
     inputs: Inputs
 
@@ -41,77 +50,79 @@ class Child:
 
 
 def adopt(
-    parent: Run,
+    parent: TrackedRun,
+    key: str,
     tasks: Sequence[Task],
     inputs: Inputs,
     take_over: bool,
-    key: str | None = None,
     title: str = "{}",
 ) -> list[Child]:
-    """A child run for every task: those of earlier power sets that share the key, else new ones.
+    """Return a child run for every task: those of earlier power sets that share the key, or new.
 
-    Trainings that diverged with fewer safeguards than there are now are superseded by new runs.
-    `key`: another one than the parent's own; its runs have their names by `title`. Raises
-    ValueError where another process is still training one of them, unless `take_over`.
+    Trainings that diverged with fewer safeguards than there are now are superseded by new runs,
+    which have their names by `title`. Raises ValueError where another process is still training
+    one of them, unless `take_over`.
     """
-    known = trainings(gather(parent, key))
+    known = trainings_with(key, parent.experiment_id)
     planned = {(task.name, task.repeat) for task in tasks}
     if not take_over:
-        refuse_if_busy(run for key, run in known.items() if key in planned)
-    children = list[Child]()
-    for task in tasks:
-        run = known.get((task.name, task.repeat))
-        if run is None or _lacked_safeguards(run):
-            key, old = key or parent.data.tags[TAG + "powerset"], run
-            run, todo = _create(parent, task, inputs, key, title), "train"
-            if old is not None:
-                set_tags(old.info.run_id, {SUPERSEDED: run.info.run_id})
-        else:
-            take_up(run, parent)
-            todo = _todo(run, inputs)
-        if inputs.noise:
-            _name_noise(run, inputs)
-        child = Child(task, run, todo, inputs)
-        if child.todo == "train":
-            MlflowClient().update_run(run.info.run_id, status="SCHEDULED")
-        elif run.info.status != "FINISHED":
-            MlflowClient().set_terminated(run.info.run_id, "FINISHED")
-        children.append(child)
-    return children
+        refuse_if_busy(run for which, run in known.items() if which in planned)
+    return [
+        _child(parent, key, task, inputs, known.get((task.name, task.repeat)), title)
+        for task in tasks
+    ]
 
 
-def _name_noise(run: Run, inputs: Inputs) -> None:
+def _child(
+    parent: TrackedRun, key: str, task: Task, inputs: Inputs, known: Training | None, title: str
+) -> Child:
+    """A new run for a task, or the one that is there."""
+    if known is None or _lacked_safeguards(known):
+        run, todo = _create(parent, task, inputs, key, title), "train"
+        if known is not None:
+            set_tags(known.run_id, {Tag.SUPERSEDED: run.run_id})
+    else:
+        take_up(known, parent)
+        run, todo = known, _todo(known, inputs)
+    if inputs.noise:
+        _name_noise(run, inputs)
+    if todo == "train":
+        schedule(run)
+    elif known is not None and not known.finished:
+        end_run(run.run_id, "FINISHED")
+    return Child(task, run, todo, inputs)
+
+
+def _name_noise(run: TrackedRun, inputs: Inputs) -> None:
     """The noise as a tag, and all of its parameters."""
     synth = inputs.settings.synth
     names = (*mode_of(synth.noise).uses, "gain", "offset")  # the last two in every mode
     uses = {name: getattr(synth, name) for name in names}
-    set_tags(run.info.run_id, {TAG + "noise": inputs.noise})
-    log_settings(run, {"noise": synth.noise, **uses})
+    set_tags(run.run_id, {Tag.NOISE: inputs.noise})
+    log_settings(run.run_id, {"noise": synth.noise, **uses})
 
 
-def _lacked_safeguards(run: Run) -> bool:
-    """Whether it diverged where it might not today; runs before the tag had the first ones."""
-    tags = run.data.tags
-    return tags.get(OUTCOME) == "diverged" and int(tags.get(DIVERGED_WITH, 1)) < SAFEGUARDS
+def _lacked_safeguards(run: Training) -> bool:
+    """Whether it diverged where it might not today."""
+    return run.outcome == "diverged" and run.safeguards < SAFEGUARDS
 
 
-def _todo(run: Run, inputs: Inputs) -> str:
+def _todo(run: Training, inputs: Inputs) -> str:
     """A run that has its model is trained, whatever ended it after that."""
-    tags = run.data.tags
-    if tags.get(OUTCOME) == "diverged" and run.info.status == "FINISHED":
+    if run.outcome == "diverged" and run.finished:
         return ""
-    if TAG + "model" not in tags:
+    if not run.model:
         return "train"
-    return "" if scored(run, inputs.scans.digest) else "evaluate"
+    return "" if run.is_scored(inputs.scans.digest) else "evaluate"
 
 
-def _create(parent: Run, task: Task, inputs: Inputs, key: str, title: str) -> Run:
+def _create(parent: TrackedRun, task: Task, inputs: Inputs, key: str, title: str) -> TrackedRun:
     tags = {
-        TAG + "powerset": key,
-        TAG + "losses": task.name,
-        TAG + "repeat": str(task.repeat),
-        TAG + "training": training_fingerprint(key, task),
-        TAG + "perceptual": inputs.facts["perceptual"] if "perceptual" in task.losses else "none",
+        Tag.POWERSET: key,
+        Tag.LOSSES: task.name,
+        Tag.REPEAT: str(task.repeat),
+        Tag.TRAINING: training_fingerprint(key, task),
+        Tag.PERCEPTUAL: inputs.facts["perceptual"] if "perceptual" in task.losses else "none",
     }
     name = entrant(task.name, inputs.noise)
     numbered = name if task.repeat == 0 else f"{name} #{task.repeat}"
@@ -121,7 +132,7 @@ def _create(parent: Run, task: Task, inputs: Inputs, key: str, title: str) -> Ru
 def job_of(child: Child, arguments: Sequence[str], cache: Path) -> Job:
     """The process that does what is left to do for a child."""
     inputs = child.inputs
-    run_id, scans = child.run.info.run_id, ["--scans", str(inputs.scans.folder)]
+    run_id, scans = child.run.run_id, ["--scans", str(inputs.scans.folder)]
     python = [sys.executable, "-m"]
     log = cache / "logs" / f"{run_id}.txt"
     threads = str(child.task.config.threads)
@@ -174,7 +185,7 @@ def run_all(
 
     `cost`: seconds a step by name of the subset.
     """
-    by_id = {child.run.info.run_id: child for child in children}
+    by_id = {child.run.run_id: child for child in children}
     work = {i: cost.get(c.task.name, 1.0) * c.task.config.steps for i, c in by_id.items()}
     total = sum(work[job.name] for job in jobs)
     logs = {job.name: job.log for job in jobs}
@@ -210,22 +221,21 @@ def _steps(log: Path) -> int:
 
 def _close(child: Child, job: Job, code: int) -> str:
     """Give a child its final status from its process's exit code; returns a line about it."""
-    client, run_id = MlflowClient(), child.run.info.run_id
+    run_id = child.run.run_id
     if job.log.exists():
-        client.log_artifact(run_id, str(job.log), "logs")
+        log_file(run_id, job.log, "logs")
     if code != 0 and child.todo == "evaluate":
         # the training it belongs to is as good as before
-        set_tags(run_id, {TAG + "reason": f"scoring: exit code {code}: {last_words(job.log, 15)}"})
+        set_tags(run_id, {Tag.REASON: f"scoring: exit code {code}: {last_words(job.log, 15)}"})
         return f"{child.title}: scoring failed with exit code {code}: {last_words(job.log)}"
     if code != 0:
         end_run(run_id, "FAILED", f"exit code {code}: {last_words(job.log, 15)}")
         return f"{child.title} FAILED with exit code {code}: {last_words(job.log)}"
-    run = client.get_run(run_id)
-    if run.info.status in OPEN:
-        client.set_terminated(run_id, "FINISHED")
-    psnr, ssim = (run.data.metrics.get(name, float("nan")) for name in ("psnr", "ssim"))
-    outcome = run.data.tags.get(TAG + "outcome", "")
-    return f"{child.title} {outcome}: PSNR {psnr:.2f} dB, SSIM {ssim:.4f}"
+    run = find_training(run_id)
+    if run.status in OPEN:
+        end_run(run_id, "FINISHED")
+    psnr, ssim = (run.metrics.get(name, float("nan")) for name in ("psnr", "ssim"))
+    return f"{child.title} {run.outcome}: PSNR {psnr:.2f} dB, SSIM {ssim:.4f}"
 
 
 @contextmanager
@@ -235,5 +245,5 @@ def closing(children: Sequence[Child]) -> Iterator[None]:
         yield
     finally:
         for child in children:
-            if MlflowClient().get_run(child.run.info.run_id).info.status in OPEN:
-                end_run(child.run.info.run_id, "KILLED", "the power set was stopped")
+            if is_open(child.run):
+                end_run(child.run.run_id, "KILLED", "the power set was stopped")

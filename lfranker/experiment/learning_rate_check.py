@@ -3,17 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mlflow.entities import Run
-
 from lfranker.experiment.child_runs import Child, Means, adopt, closing
 from lfranker.experiment.plan import Task, powerset_key
 from lfranker.publishing.ranking_run import Report
 from lfranker.ranking.learning_rate_check import FACTORS, subsets_to_check
 from lfranker.tracking.learning_rate_check import note_keys
+from lfranker.tracking.runs import TrackedRun
 
 
 def check_learning_rate(
-    run: Run, plan: Sequence[Task], result: Report, means: Means, take_over: bool
+    run: TrackedRun, plan: Sequence[Task], result: Report, means: Means, take_over: bool
 ) -> None:
     """Train them, once each, as children of the power set; `rank` compares them."""
     names = subsets_to_check(result.ranking, list(result.found.top_sets.values()))
@@ -29,9 +28,9 @@ def check_learning_rate(
                 for n in names
             ]
             title = f"{{}} (learning rate x{factor:g})"
-            children += adopt(run, tasks, means.inputs, take_over, keys[factor], title)
+            children += adopt(run, keys[factor], tasks, means.inputs, take_over, title)
         factors = " and ".join(f"{factor:g}" for factor in FACTORS)
         rates = f"{factors} times {config.learning_rate:g}"
         means.say(f"checking the learning rate: {', '.join(names)} at {rates}")
         means.run(children)
-    note_keys(run.info.run_id, keys)
+    note_keys(run.run_id, keys)

@@ -1,6 +1,5 @@
 """A power set over several noises: what is asked for, and the inputs of the trainings on each."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
@@ -12,7 +11,6 @@ from lfranker.experiment.plan import fingerprint, powerset_key
 from lfranker.experiment.settings import Settings, settings
 from lfranker.noise.noise_config import NoiseRanges
 from lfranker.noise.parsing import Noises, all_noises, unused
-from lfranker.tracking.power_set import NOISES
 from lfranker.training.loss_balancing import loss_weights
 
 ALONE = ("noise", "data", "refine", "check_learning_rate")  # options that want one noise
@@ -84,11 +82,11 @@ def _on(
 
 
 def keys_of(every: Sequence[Inputs]) -> tuple[str, dict[str, str]]:
-    """The power set's key, and its tags that name those of its noises where there are several."""
+    """Return the power set's key, and those of its noises by label where there are several."""
     keys = {own.noise: powerset_key(own.settings.train, own.facts) for own in every}
     if len(every) == 1:
         return keys[every[0].noise], {}
-    return fingerprint({"noises": keys}), {NOISES: json.dumps(keys)}
+    return fingerprint({"noises": keys}), keys
 
 
 def settings_logged(every: Sequence[Inputs]) -> dict[str, Any]:

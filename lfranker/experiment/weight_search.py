@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import optuna
-from mlflow.entities import Run
 
 from lfranker.experiment.child_runs import Child, Means, adopt, closing
 from lfranker.experiment.inputs import Inputs
@@ -12,7 +11,8 @@ from lfranker.experiment.plan import Task, powerset_key
 from lfranker.ranking.entrant import is_hybrid
 from lfranker.ranking.leaderboard import Ranking
 from lfranker.ranking.weight_search import Weights, best, propose
-from lfranker.tracking.power_set import find_run, gather
+from lfranker.tracking.power_set import load_power_set
+from lfranker.tracking.runs import TrackedRun
 from lfranker.tracking.scores import field_scores
 from lfranker.tracking.weight_search import (
     Plan,
@@ -26,10 +26,14 @@ from lfranker.training.loss_balancing import described
 
 
 def refine(
-    run: Run, plan: Sequence[Task], ranking: Ranking, means: Means, trials: int, take_over: bool
+    run: TrackedRun,
+    plan: Sequence[Task],
+    ranking: Ranking,
+    means: Means,
+    trials: int,
+    take_over: bool,
 ) -> None:
     """Train the winner with other weights, as children of a run of their own; `rank` compares."""
-    run = find_run(run.info.run_id)  # with the tags that it has been given since it began
     name = winning_hybrid(ranking)
     if name is None:
         means.say("no weights to refine: no subset of two losses or more could win")
@@ -38,8 +42,9 @@ def refine(
     tasks, inputs = [task for task in plan if task.name == name], means.inputs
     own = {loss: inputs.loss_weights[loss] for loss in tasks[0].losses}
     places, seed = [record.place for record in inputs.scans.records], inputs.settings.train.seed
-    with search_run(run, name, own, inputs.scans.digest, places, seed) as of:
-        attempts = _Attempts(run, of, tasks, means, take_over)
+    power_set = load_power_set(run.run_id)
+    with search_run(power_set, name, own, inputs.scans.digest, places, seed) as of:
+        attempts = _Attempts(run.run_id, of, tasks, means, take_over)
         attempts.train([weights for weights, _ in attempts.plan().tried], tasks[:1])
         found = attempts.found()
         if found is None:
@@ -67,8 +72,8 @@ def winning_hybrid(ranking: Ranking) -> str | None:
 class _Attempts:
     """A search with what its trainings need."""
 
-    parent: Run
-    of: Run
+    power_set_id: str
+    of: TrackedRun
     tasks: Sequence[Task]  # of the winner: its repeats
     means: Means
     take_over: bool
@@ -77,14 +82,14 @@ class _Attempts:
         """As it is kept with the search."""
         plan = read_plan(self.of)
         if plan is None:
-            raise ValueError(f"run {self.of.info.run_id} has lost the plan of its search")
+            raise ValueError(f"run {self.of.run_id} has lost the plan of its search")
         return plan
 
     def found(self) -> Search | None:
         """What is known now."""
         scans = self.means.inputs.scans
-        rows = field_scores(gather(self.parent), scans.digest, scans.simulated)
-        return searched(self.plan(), self.parent, rows, scans.simulated)
+        rows = field_scores(load_power_set(self.power_set_id), scans.id)
+        return searched(self.plan(), self.of.experiment_id, rows, scans.simulated)
 
     def note(self, new: Sequence[Weights]) -> None:
         """Keep what is to be tried, before it is: a search that is stopped goes on with it."""
@@ -100,7 +105,7 @@ class _Attempts:
                 inputs = self._inputs(chosen)
                 title = ", ".join(f"{loss} {weight:g}" for loss, weight in chosen.items())
                 children += adopt(
-                    self.of, tasks, inputs, self.take_over, self._key(inputs), f"{{}} ({title})"
+                    self.of, self._key(inputs), tasks, inputs, self.take_over, f"{{}} ({title})"
                 )
             self.means.run(children)
 

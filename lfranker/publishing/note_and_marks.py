@@ -1,25 +1,18 @@
 """What a ranking leaves on the runs, for MLflow's own pages: note, tags and mean rank."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from math import isfinite
 from urllib.parse import quote
-
-from mlflow import MlflowClient
-from mlflow.entities import Metric, Run, RunTag
-from mlflow.utils.time import get_current_time_millis
 
 from lfranker.publishing.winners import won_by
 from lfranker.ranking.leaderboard import Ranking
 from lfranker.report.findings import Found
 from lfranker.report.note import COMPARED, REPORT, note
-from lfranker.tracking.power_set import PowerSet, key_of, trainings
-from lfranker.tracking.runs import NOTE, PARENT, TAG, set_tags
+from lfranker.tracking.power_set import PowerSet
+from lfranker.tracking.runs import Mark, TrackedRun, set_tags, write_marks
+from lfranker.tracking.tags import WON, Tag, winner_of
 
-WRITERS = 8  # at a time
 MARKED = 50  # subsets: marking all runs of a thousand takes longer than ranking them
-
-Marks = tuple[str, list[Metric], list[RunTag]]
 
 
 def write_note(
@@ -38,9 +31,10 @@ def write_note(
         noises=found.noises,
         links=_links(power_set),
     )
-    tags = {f"{TAG}winner.{criterion}": name for criterion, name in ranking.winners.items()}
-    tags |= {TAG + "champion": ranking.champion or "none", NOTE: content}
-    set_tags(power_set.parent.info.run_id, tags)
+    tags = {winner_of(criterion): name for criterion, name in ranking.winners.items()}
+    set_tags(
+        power_set.run_id, {**tags, Tag.CHAMPION: ranking.champion or "none", Tag.NOTE: content}
+    )
 
 
 def mark_children(power_set: PowerSet, ranking: Ranking) -> None:
@@ -49,56 +43,50 @@ def mark_children(power_set: PowerSet, ranking: Ranking) -> None:
     On the runs of the best MARKED subsets, of winners, and of those that are marked already. What
     is there is not written again.
     """
-
-    def write(marks: Marks) -> None:
-        run_id, metrics, tags = marks
-        MlflowClient().log_batch(run_id, metrics=metrics, tags=tags, synchronous=True)
-
-    with ThreadPoolExecutor(WRITERS) as pool:
-        list(pool.map(write, _marks(power_set, ranking)))
+    write_marks(_marks(power_set, ranking))
 
 
-def _marks(power_set: PowerSet, ranking: Ranking) -> Iterator[Marks]:
-    won, now = won_by(ranking), get_current_time_millis()
+def _marks(power_set: PowerSet, ranking: Ranking) -> Iterator[Mark]:
+    won = won_by(ranking)
     board = ranking.leaderboard
     ranks = board["mean_rank"].astype(float).to_dict()
     chosen = {*board.index[~board["baseline"]][:MARKED], *won}
-    for (name, _), run in trainings(power_set).items():
+    for (name, _), run in power_set.trainings.items():
         mean_rank = ranks.get(name, float("nan"))
-        known = run.data.metrics.get("mean_rank")
+        known = run.metrics.get("mean_rank")
         if known is None and name not in chosen:
             continue
         changed = isfinite(mean_rank) and mean_rank != known
-        metrics = [Metric("mean_rank", mean_rank, now, 0)] if changed else []
+        metrics = {"mean_rank": mean_rank} if changed else {}
         words = ", ".join(won.get(name, [])) if name in ranks else ""
-        tags = [RunTag("winner", words)] if words != run.data.tags.get("winner", "") else []
+        tags = {WON: words} if words != run.won else {}
         if metrics or tags:
-            yield run.info.run_id, metrics, tags
+            yield Mark(run.run_id, metrics, tags)
 
 
 def _links(power_set: PowerSet) -> dict[str, str]:
     """Name -> address of its run within MLflow's pages; of repeats that of the first."""
     found = dict[str, str]()
-    for (name, _), run in sorted(trainings(power_set).items(), key=lambda item: item[0][1]):
+    for (name, _), run in sorted(power_set.trainings.items(), key=lambda item: item[0][1]):
         found.setdefault(name, address(run))
-    for run in power_set.children:
-        if baseline := run.data.tags.get(TAG + "baseline"):
-            found.setdefault(baseline, address(run))
-    own = address(power_set.parent)
+    for baseline in power_set.baselines:
+        found.setdefault(baseline.name, address(baseline))
+    own = address(power_set)
     return found | {REPORT: f"{own}/artifacts/ranking/{REPORT}", COMPARED: _compared(power_set)}
 
 
 def _compared(power_set: PowerSet) -> str:
     """The table of all runs that were ranked, the best first, as charts beside each other."""
-    own = f"tags.`{TAG}powerset` = '{key_of(power_set.parent)}'"
+    own = f"tags.`{Tag.POWERSET}` = '{power_set.key}'"
     if power_set.noises:  # whose trainings have keys of their own, and there is no OR
-        own = f"tags.`{PARENT}` = '{power_set.parent.info.run_id}'"
+        own = f"tags.`{Tag.PARENT}` = '{power_set.run_id}'"
     asked = f"{own} AND metrics.mean_rank > 0"
     view = "&orderByKey=metrics.%60mean_rank%60&orderByAsc=true&compareRunsMode=CHART"
-    experiment = power_set.parent.info.experiment_id
-    return f"#/experiments/{experiment}/runs?searchFilter={quote(asked, safe='')}{view}"
+    return (
+        f"#/experiments/{power_set.experiment_id}/runs?searchFilter={quote(asked, safe='')}{view}"
+    )
 
 
-def address(run: Run) -> str:
-    """Of a run's page within MLflow's pages, from whichever of them."""
-    return f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+def address(run: TrackedRun) -> str:
+    """Return the address of a run's page within MLflow's pages, from whichever of them."""
+    return f"#/experiments/{run.experiment_id}/runs/{run.run_id}"

@@ -7,8 +7,6 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 import PIL.Image
-from mlflow import MlflowClient
-from mlflow.entities import Run
 from tqdm import tqdm
 
 from lfranker.denoiser.tiling import denoise
@@ -18,8 +16,10 @@ from lfranker.images.image_strips import comparison
 from lfranker.ranking.leaderboard import rank
 from lfranker.report.keypoint_figure import match_figure
 from lfranker.scans.preparation import Pair, ScanSet
+from lfranker.scans.scan_set import ScanSetId
 from lfranker.tracking.models import load_network
-from lfranker.tracking.power_set import expected, gather, order_of
+from lfranker.tracking.power_set import PowerSet
+from lfranker.tracking.runs import download, list_files, log_image
 from lfranker.tracking.scores import scores
 
 TOP = 3  # models in a strip
@@ -27,42 +27,42 @@ SHOWN = 3  # strips on the page of the ranking
 MOST = 40  # about as many pairs are pictured, of fields evenly chosen: a second or two each
 
 
-def log_pictures(parent: Run, scans: ScanSet) -> int:
+def log_pictures(power_set: PowerSet, scans: ScanSet) -> int:
     """Log a strip and the matched keypoints for each field and speed; how many pairs that were.
 
     Noisy, the best filter that needs no tuning, the champion and the winners over all speeds,
     clean, a detail and the difference to the clean scan of each.
     """
-    board = scores(gather(parent), scans.digest)
-    networks, filters = _top(board, parent), best_filter(board)
+    board = scores(power_set, scans.digest)
+    networks, filters = _top(board, power_set), best_filter(board)
     if not networks:
         return 0
     fields = scans.fields[:: -(-len(scans.records) // MOST)]
     records = [record for record in scans.records if record.field in fields]
     for record in tqdm(records, "pictures", leave=False, unit="scan", disable=None):
-        _log(parent.info.run_id, networks, filters, scans.read(record), scans.digest)
+        _log(power_set.run_id, networks, filters, scans.read(record), scans.id)
     return len(records)
 
 
-def logged_pictures(parent: Run, digest: str) -> dict[str, bytes]:
+def logged_pictures(run_id: str, scans: ScanSetId) -> dict[str, bytes]:
     """A few of the strips that were logged with a power set, as JPEG by caption."""
-    folder = f"pictures/{digest[:8]}"
-    client = MlflowClient()
-    files = [f.path for f in client.list_artifacts(parent.info.run_id, folder) if not f.is_dir]
+    files = list_files(run_id, f"pictures/{scans.short}")
     shown = files[:: -(-len(files) // SHOWN)] if files else []
     pictures = {}
     with TemporaryDirectory() as where:
         for file in shown:
-            local = client.download_artifacts(parent.info.run_id, file, where)
-            with PIL.Image.open(local) as picture, io.BytesIO() as out:
+            with (
+                PIL.Image.open(download(run_id, file, Path(where))) as picture,
+                io.BytesIO() as out,
+            ):
                 picture.convert("RGB").save(out, "JPEG", quality=85)
                 pictures[f"Pictures: {Path(file).stem}"] = out.getvalue()
     return pictures
 
 
-def _top(board: pd.DataFrame, parent: Run) -> dict[str, Function]:
+def _top(board: pd.DataFrame, power_set: PowerSet) -> dict[str, Function]:
     """Name -> denoiser: the champion, then the winners over all speeds; those with a model."""
-    ranking = rank(board, expected(parent), order=order_of(parent))
+    ranking = rank(board, power_set.expected, order=power_set.order)
     over_all = [name for criterion, name in ranking.winners.items() if "/" not in criterion]
     models = board["model"].to_dict()
     chosen = [name for name in dict.fromkeys([ranking.champion, *over_all]) if name is not None]
@@ -75,15 +75,15 @@ def _log(
     networks: dict[str, Function],
     filters: dict[str, Function],
     pair: Pair,
-    digest: str,
+    scans: ScanSetId,
 ) -> None:
-    client, folder = MlflowClient(), f"pictures/{digest[:8]}"
+    folder = f"pictures/{scans.short}"
     file = f"{pair.field}-{pair.speed}.png"
     outputs = {name: network(pair.noisy) for name, network in networks.items()}
     filtered = {name: function(pair.noisy) for name, function in filters.items()}
     panels = {"noisy": pair.noisy, **filtered, **outputs, "clean": pair.clean}
-    client.log_image(run_id, comparison(panels), artifact_file=f"{folder}/{file}")
+    log_image(run_id, comparison(panels), f"{folder}/{file}")
     name, output = next(iter(outputs.items()))
     found = shared(output, pair.original, pair.transform, pair.mask)
     drawn = match_figure(name, output, pair.original, found)
-    client.log_image(run_id, drawn, artifact_file=f"{folder}/keypoints/{file}")
+    log_image(run_id, drawn, f"{folder}/keypoints/{file}")

@@ -5,21 +5,21 @@ from dataclasses import dataclass
 from functools import partial
 
 import pandas as pd
-from mlflow.entities.model_registry import ModelVersion
 
 from lfranker.denoiser.tiling import denoise
 from lfranker.evaluation.criteria import CHAMPION_METRICS
 from lfranker.evaluation.metrics import METRICS
 from lfranker.evaluation.scoring import of_noisy
 from lfranker.scans.preparation import ScanSet
+from lfranker.scans.scan_set import ScanSetId
 from lfranker.statistics.superiority import judge
 from lfranker.tracking.models import load_network
-from lfranker.tracking.power_set import PowerSet, find_run
-from lfranker.tracking.registry import CHAMPION, Winner, ranked_on_real_scans
-from lfranker.tracking.score_logging import outdated, score_run
+from lfranker.tracking.power_set import PowerSet, find_training
+from lfranker.tracking.registry import CHAMPION, Version, Winner
+from lfranker.tracking.score_logging import score_run
 from lfranker.tracking.scores import read_table
 
-Rescore = Callable[[ModelVersion], None]  # a version's model on the scans that are ranked on
+Rescore = Callable[[Version], None]  # a version's model on the scans that are ranked on
 
 
 @dataclass(frozen=True)
@@ -32,22 +32,20 @@ class Gate:
 
     power_set: PowerSet
     rows: pd.DataFrame  # of `field_scores`
-    digest: str
-    simulated: bool
+    scans: ScanSetId
     promote: str
-    seed: int
     rescore: Rescore | None = None
 
-    def refusal(self, winner: Winner, criterion: str, holder: ModelVersion) -> str:
+    def refusal(self, winner: Winner, criterion: str, holder: Version) -> str:
         """Why the alias stays with its holder; empty where the winner takes it.
 
         A holder of the same power set gives way: that ranking has judged both. So does one that
         was ranked on simulated scans to one on real scans.
         """
-        family = {run.info.run_id for run in self.power_set.children}
+        family = {run.run_id for run in self.power_set.members}
         if self.promote == "always" or holder.run_id in family:
             return ""
-        if not self.simulated and not ranked_on_real_scans(holder):
+        if not self.scans.simulated and not holder.ranked_on_real_scans:
             return ""
         metric, _, speed = criterion.partition("/")
         metrics = CHAMPION_METRICS if criterion == CHAMPION else (metric,)
@@ -55,7 +53,7 @@ class Gate:
         old, reason = self._rows_of_holder(holder, metrics)
         if new.empty or old is None:
             return reason or "the winner has no table of scores by field"
-        verdict = judge(new, old, metrics, speed or None, self.seed)
+        verdict = judge(new, old, metrics, speed or None, self.power_set.seed)
         return "" if verdict.better else f"{winner.name} is not the better one; {verdict.why}"
 
     def _rows_of(self, winner: Winner) -> pd.DataFrame:
@@ -66,16 +64,16 @@ class Gate:
         ]
 
     def _rows_of_holder(
-        self, holder: ModelVersion, metrics: Sequence[str]
+        self, holder: Version, metrics: Sequence[str]
     ) -> tuple[pd.DataFrame | None, str]:
-        """Its table of scores by today's versions of these metrics; or None and why."""
+        """Return its table of scores by today's versions of these metrics; or None and why."""
         try:
-            run = find_run(holder.run_id or "")
+            run = find_training(holder.run_id)
         except ValueError as error:
             return None, f"the training run of that version is gone ({error})"
         compared = {name: METRICS[name] for name in metrics if name in METRICS}
-        table = read_table(run, self.digest, self.simulated)
-        if table is not None and not outdated(run, self.digest, compared):
+        table = read_table(run, self.scans)
+        if table is not None and not run.outdated(self.scans.digest, compared):
             return table, ""
         if self.rescore is None:
             return None, (
@@ -86,10 +84,10 @@ class Gate:
             self.rescore(holder)
         except Exception as error:  # somebody else's model may fail in any way
             return None, f"that version could not be scored: {type(error).__name__}: {error}"
-        return read_table(run, self.digest, self.simulated), ""
+        return read_table(run, self.scans), ""
 
 
-def score_version(version: ModelVersion, scans: ScanSet) -> None:
+def score_version(version: Version, scans: ScanSet) -> None:
     """Score a version's model on the scans; the scores are kept with the run that trained it."""
-    network = load_network(f"models:/{version.name}/{version.version}")
-    score_run(str(version.run_id), of_noisy(partial(denoise, network)), scans)
+    network = load_network(version.uri)
+    score_run(version.run_id, of_noisy(partial(denoise, network)), scans)

@@ -21,19 +21,10 @@ from lfranker.report.gradient_shares import report_shares
 from lfranker.report.latex import to_latex
 from lfranker.report.noise_findings import report_noises
 from lfranker.report.tables import formatted, tables, to_csv, to_markdown
+from lfranker.scans.scan_set import ScanSetId
 from lfranker.tracking.learning_rate_check import checked
-from lfranker.tracking.power_set import (
-    SCAN_SET,
-    PowerSet,
-    choose_scans,
-    expected,
-    find_parent,
-    gather,
-    order_of,
-    settings_of,
-)
-from lfranker.tracking.runs import TAG
-from lfranker.tracking.score_logging import log_texts
+from lfranker.tracking.power_set import PowerSet, load_power_set
+from lfranker.tracking.runs import log_texts
 from lfranker.tracking.scores import by_sample, field_scores, hybrid_shares, scores
 from lfranker.tracking.weight_search import refined
 
@@ -73,39 +64,34 @@ def rank_power_set(
     to rank.
     """
     config = config or RankConfig()
-    power_set = gather(find_parent(parent_id))
-    parent = power_set.parent
-    digest = choose_scans(parent, scans)
-    simulated = parent.data.tags.get(SCAN_SET + digest) == "simulated"
-    board, ranking = ranked(power_set, digest, config)
-    rows = field_scores(power_set, digest, simulated)
-    names, order = expected(parent), order_of(parent)
+    power_set = load_power_set(parent_id)
+    which = power_set.scan_set(scans)
+    board, ranking = ranked(power_set, which.digest, config)
+    rows = field_scores(power_set, which)
+    names, order, seed = power_set.expected, power_set.order, power_set.seed
     samples = by_sample(rows, config.weights, order)
-    seed = int(settings_of(parent).get("seed", 0))
-    own = digest == choose_scans(parent, None)
+    own = which == power_set.scan_set()
     found = report_fields(rows, samples, config.equivalence, names, seed, order)
     report_noises(found, rows, config.equivalence, names, seed)
-    which = digest, simulated
     add_findings(found, power_set, board, ranking, which, config.equivalence.get(VISUAL, 0.0))
     add_refinement(found, power_set, rows, which)
-    gate = Gate(power_set, rows, digest, simulated, config.promote, seed, rescore)
+    gate = Gate(power_set, rows, which, config.promote, rescore)
     versions, notices = register_winners(board, ranking, model, gate)
     captioned = _captioned(ranking, samples)
     markdown = "\n\n".join(
-        to_markdown(table, caption, simulated=simulated) for caption, table in captioned.items()
+        to_markdown(table, caption, simulated=which.simulated)
+        for caption, table in captioned.items()
     )
-    folder = "ranking" if own else f"ranking-{digest[:8]}"
-    doubts = [*caveats(settings_of(parent), parent.data.tags.get(TAG + "loss-set", "")), *notices]
-    results = Results(
-        power_set, board, ranking, rows, found, captioned, tuple(doubts), digest, simulated
-    )
+    folder = "ranking" if own else f"ranking-{which.short}"
+    doubts = [*caveats(power_set.settings, ",".join(power_set.loss_set)), *notices]
+    results = Results(power_set, board, ranking, rows, found, captioned, tuple(doubts), which)
     texts = _texts(results, versions) | {"ranking.md": markdown, "ranking.html": page_of(results)}
-    log_texts(parent.info.run_id, {f"{folder}/{name}": text for name, text in texts.items()})
+    log_texts(power_set.run_id, {f"{folder}/{name}": text for name, text in texts.items()})
     if own:
-        write_note(power_set, ranking, simulated, found, doubts)
+        write_note(power_set, ranking, which.simulated, found, doubts)
         mark_children(power_set, ranking)
     said = (*found.said, *notices)
-    return Report(parent.info.run_id, ranking, markdown, simulated, versions, said, found)
+    return Report(power_set.run_id, ranking, markdown, which.simulated, versions, said, found)
 
 
 def ranked(
@@ -115,8 +101,7 @@ def ranked(
     board = scores(power_set, digest)
     _check_one_perceptual_network(board)
     weights = (config or RankConfig()).weights
-    parent = power_set.parent
-    return board, rank(board, expected(parent), order=order_of(parent), weights=weights)
+    return board, rank(board, power_set.expected, order=power_set.order, weights=weights)
 
 
 def _captioned(ranking: Ranking, samples: Mapping[str, Ranking]) -> dict[str, pd.DataFrame]:
@@ -137,10 +122,10 @@ def _check_one_perceptual_network(board: pd.DataFrame) -> None:
 
 def _texts(results: Results, versions: Mapping[str, str]) -> dict[str, str]:
     ranking, found = results.ranking, results.found
-    title = "synthetic-" if results.simulated else ""
+    title = "synthetic-" if results.scans.simulated else ""
     texts = {f"{title}{name}.csv": to_csv(table) for name, table in tables(ranking).items()}
     texts |= {f"{name}.csv": str(table.to_csv()) for name, table in found.tables.items()}
-    kind = "Synthetic scans: " if results.simulated else ""
+    kind = "Synthetic scans: " if results.scans.simulated else ""
     grids = {kind + caption: formatted(table)[0] for caption, table in results.captioned.items()}
     texts["tables.tex"] = to_latex(grids)
     summary = {
@@ -150,8 +135,8 @@ def _texts(results: Results, versions: Mapping[str, str]) -> dict[str, str]:
         "missing": ranking.missing,
         "notes": ranking.notes,
         "versions": versions,
-        "simulated": results.simulated,
-        "scans": results.digest,
+        "simulated": results.scans.simulated,
+        "scans": results.scans.digest,
         "evidence": found.said,
         "top": found.top_sets,
         "tables": {name: _records(table.reset_index()) for name, table in found.tables.items()},
@@ -174,36 +159,25 @@ def add_findings(
     power_set: PowerSet,
     board: pd.DataFrame,
     ranking: Ranking,
-    scans: tuple[str, bool],
+    scans: ScanSetId,
     equivalence: float,
 ) -> None:
     """Shares of the gradient, the check of the learning rate, and people's ratings.
 
-    scans: the digest, and whether they are simulated; equivalence: a difference of mean ratings
-    that does not matter.
+    equivalence: a difference of mean ratings that does not matter.
     """
-    digest, seed = scans[0], _seed(power_set)
     report_shares(found, hybrid_shares(power_set, list(map(str, ranking.leaderboard.index))))
-    if check := checked(power_set, *scans, seed):
+    if check := checked(power_set, scans):
         found.said.append(check[0])
         found.tables["learning-rate"] = check[1]
-    rated = ratings_of(power_set.parent, digest, board["run_id"])
-    report_ratings(found, rated, equivalence, seed)
+    rated = ratings_of(power_set, scans, board["run_id"])
+    report_ratings(found, rated, equivalence, power_set.seed)
 
 
-def add_refinement(
-    found: Found, power_set: PowerSet, rows: pd.DataFrame, scans: tuple[str, bool]
-) -> None:
-    """What the newest search for weights came to; ``rows`` are the `field_scores`.
-
-    scans: the digest, and whether they are simulated.
-    """
+def add_refinement(found: Found, power_set: PowerSet, rows: pd.DataFrame, scans: ScanSetId) -> None:
+    """Add what the newest search for weights came to; ``rows`` are the `field_scores`."""
     search = refined(power_set, rows, scans)
     if search is not None:
-        said, comparison, trials = search.result(_seed(power_set))
+        said, comparison, trials = search.result(power_set.seed)
         found.said.append(said)
         found.tables |= {"refine": comparison, "refine-trials": trials}
-
-
-def _seed(power_set: PowerSet) -> int:
-    return int(settings_of(power_set.parent).get("seed", 0))

@@ -17,19 +17,10 @@ from lfranker.report.html_page import Page, to_html
 from lfranker.report.note import answer
 from lfranker.report.plots import heat_map, pareto_plot
 from lfranker.report.tables import MOST, shortened, standings, title_of
+from lfranker.scans.scan_set import ScanSetId
 from lfranker.statistics.concordance import pareto_front
 from lfranker.statistics.score_array import about
-from lfranker.tracking.power_set import (
-    LEARNING_RATES,
-    PowerSet,
-    expected,
-    noises_of,
-    repeats_of,
-    rule_of,
-    settings_of,
-    trainings,
-)
-from lfranker.tracking.runs import TAG
+from lfranker.tracking.power_set import PowerSet
 
 PACKAGES = ("lfranker", "mlflow", "torch", "numpy", "scikit-image", "scipy")
 
@@ -45,24 +36,23 @@ class Results:
     found: Found
     captioned: Mapping[str, pd.DataFrame]
     caveats: tuple[str, ...]
-    digest: str
-    simulated: bool
+    scans: ScanSetId
 
 
 def page_of(results: Results) -> str:
     """HTML of the whole ranking."""
-    ranking, found, parent = results.ranking, results.found, results.power_set.parent
+    ranking, found, power_set = results.ranking, results.found, results.power_set
     entrants = int((~ranking.leaderboard["baseline"]).sum())
-    kind = "Synthetic scans: " if results.simulated else ""
+    kind = "Synthetic scans: " if results.scans.simulated else ""
     page = Page(
-        title=f"{kind}{parent.info.run_name or 'power set'}",
+        title=f"{kind}{power_set.title or 'power set'}",
         answer=answer(ranking, entrants),
         caveats=[*results.caveats, *ranking.notes],
-        standings=standings(ranking, _intervals(found), about(_repeats(results.power_set))),
+        standings=standings(ranking, _intervals(found), about(power_set.repeats_seen)),
         evidence=found.said,
         grids={kind + name: shortened(ranking, table) for name, table in results.captioned.items()},
         plots={**_overview(ranking), **found.plots},
-        pictures=logged_pictures(parent, results.digest),
+        pictures=logged_pictures(power_set.run_id, results.scans),
         facts=_facts(results),
         missing=missing(results),
     )
@@ -73,16 +63,15 @@ def missing(results: Results) -> list[str]:
     """What this ranking does without, and how it is had."""
     ranking, board = results.ranking, results.board
     entrants, baselines = (board[board["baseline"].eq(side)] for side in (False, True))
-    tags = results.power_set.parent.data.tags
     no_model = list(entrants.index[entrants["model"].fillna("").eq("")])
     names = list(map(str, entrants.index))
-    subsets, noises = counted(names, "subsets"), noises_of(results.power_set.parent)
+    subsets, noises = counted(names, "subsets"), results.power_set.noises
     lacking = {
         f"trainings of {len(ranking.missing):,} {subsets}: run the same power set again": bool(
             ranking.missing
         ),
         "repeats, without which nothing is said of the losses themselves: `-P repeats=3`": (
-            _repeats(results.power_set) < 2
+            results.power_set.repeats_seen < 2
         ),
         "scores of single fields, without which nothing is said of how sure this is": (
             results.rows.empty
@@ -90,7 +79,7 @@ def missing(results: Results) -> list[str]:
         f"logged models of {len(no_model):,} {subsets}, which cannot be registered": bool(no_model),
         "baselines to compare with, the noisy input among them": NOISY not in baselines.index,
         "a check whether the winner hangs on the learning rate: `-P check_learning_rate=true`": (
-            LEARNING_RATES not in tags and not noises
+            not results.power_set.learning_rates and not noises
         ),
         "people's eyes: `rate -P contact_sheet=FOLDER` writes blinded pictures to rate": (
             VISUAL not in board
@@ -98,7 +87,7 @@ def missing(results: Results) -> list[str]:
         "ImageNet's weights in the perceptual loss: random ones are in their place": any(
             PERCEPTUAL_RANDOM in name for name in names
         ),
-        "real scans: these are simulated": results.simulated,
+        "real scans: these are simulated": results.scans.simulated,
     }
     return [sentence for sentence, lacks in lacking.items() if lacks]
 
@@ -108,32 +97,26 @@ def _intervals(found: Found) -> dict[str, pd.DataFrame]:
     return {k.removeprefix(own): table for k, table in found.tables.items() if k.startswith(own)}
 
 
-def _repeats(power_set: PowerSet) -> int:
-    return repeats_of(power_set.parent) or 1 + max((r for _, r in trainings(power_set)), default=0)
-
-
 def _facts(results: Results) -> dict[str, str]:
     """Versions, settings, data and what it cost."""
-    settings = settings_of(results.power_set.parent)
-    power_set, tags = results.power_set, results.power_set.parent.data.tags
-    wanted = expected(power_set.parent)
-    found = trainings(power_set).items()
+    power_set = results.power_set
+    wanted, noises = power_set.expected, power_set.noises
+    found = power_set.trainings.items()
     runs = [run for (name, _), run in found if not wanted or name in wanted]
-    subsets, noises = set(map(losses_of, wanted)), noises_of(power_set.parent)
-    every = 2 ** len(tags.get(TAG + "loss-set", "").split(",")) - 1
+    subsets = set(map(losses_of, wanted))
+    every = 2 ** max(1, len(power_set.loss_set)) - 1
     each = "pair of subset and noise" if noises else "subset"
-    ends = [(run.info.start_time, run.info.end_time) for run in runs]
-    hours = sum(end - start for start, end in ends if start and end) / 3.6e6
+    hours = sum(run.milliseconds for run in runs) / 3.6e6
     return {
         **{f"{name} version": version(name) for name in PACKAGES},
-        "power set run": power_set.parent.info.run_id,
-        "losses": tags.get(TAG + "loss-set", ""),
+        "power set run": power_set.run_id,
+        "losses": ",".join(power_set.loss_set),
         **({"noises": ", ".join(noises)} if noises else {}),
-        "subsets": f"{len(subsets):,} of {every:,}, {rule_of(power_set.parent)}".rstrip(", "),
-        "trainings": f"{len(runs):,}, {_repeats(power_set)} of each {each}",
+        "subsets": f"{len(subsets):,} of {every:,}, {power_set.rule}".rstrip(", "),
+        "trainings": f"{len(runs):,}, {power_set.repeats_seen} of each {each}",
         "hours of training and scoring, all together": f"{hours:.2f}",
-        "scans": f"{results.digest} ({'simulated' if results.simulated else 'real'})",
-        **{name: value for name, value in sorted(settings.items()) if "/" not in name},
+        "scans": f"{results.scans.digest} ({'simulated' if results.scans.simulated else 'real'})",
+        **{name: value for name, value in sorted(power_set.settings.items()) if "/" not in name},
     }
 
 

@@ -5,7 +5,6 @@ from math import isfinite
 from typing import Any
 
 import pandas as pd
-from mlflow.entities import Run
 
 from lfranker.publishing.promotion import Gate
 from lfranker.ranking.entrant import counted
@@ -29,7 +28,6 @@ def register_winners(
     board: pd.DataFrame, ranking: Ranking, model: str, gate: Gate
 ) -> tuple[dict[str, str], list[str]]:
     """Alias -> version of every alias that a winner holds now, and what the user should know."""
-    parent = gate.power_set.parent
     versions: dict[str, str] = {}
     notices: list[str] = []
     for name, criteria in won_by(ranking).items():
@@ -46,13 +44,13 @@ def register_winners(
             model_id=str(row["model"]),
             criteria=tuple(criteria),
             scores=_finite_scores(row),
-            description=_description(parent, name, criteria, ranking, gate.simulated),
+            description=_description(gate, name, criteria, ranking),
         )
         version, said = register(
-            model, winner, gate.simulated, gate.promote != "never", gate.refusal
+            model, winner, gate.scans.simulated, gate.promote != "never", gate.refusal
         )
         notices += said
-        versions |= dict.fromkeys(version.aliases, version.version)
+        versions |= dict.fromkeys(version.aliases, version.number)
     return versions, notices
 
 
@@ -61,14 +59,12 @@ def _finite_scores(row: Mapping[Hashable, Any]) -> dict[str, float]:
     return {name: float(row[name]) for name in names if isfinite(row[name])}
 
 
-def _description(
-    parent: Run, name: str, criteria: Sequence[str], ranking: Ranking, simulated: bool
-) -> str:
+def _description(gate: Gate, name: str, criteria: Sequence[str], ranking: Ranking) -> str:
     board = tables(ranking)["leaderboard"]
     entrants = board.index[board["outcome"].ne("baseline")]
-    table = to_markdown(board.loc[[name]], "Its scores", simulated=simulated)
+    table = to_markdown(board.loc[[name]], "Its scores", simulated=gate.scans.simulated)
     return (
         f"SCUNet trained on **{name}**. Won: {', '.join(criteria)}, among "
         f"{len(entrants)} {counted(entrants, 'subsets of losses')} "
-        f"(power set run `{parent.info.run_id}`).\n\n{table}"
+        f"(power set run `{gate.power_set.run_id}`).\n\n{table}"
     )

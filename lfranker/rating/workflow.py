@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pandas as pd
 import PIL.Image
-from mlflow import MlflowClient
-from mlflow.entities import Run
 from tqdm import tqdm
 
 from lfranker.arrays import Image
@@ -29,19 +27,17 @@ from lfranker.rating.ratings import (
 from lfranker.rating.sheet_files import RATINGS, check_folder, write_sheets
 from lfranker.rating.sheets import Key, SheetConfig, Shown, draw, plan_sheets, read_key
 from lfranker.scans.preparation import ScanSet, read_scans
+from lfranker.scans.scan_set import ScanSetId
 from lfranker.tracking.models import load_network
-from lfranker.tracking.power_set import (
-    PowerSet,
-    choose_scans,
-    expected,
-    find_parent,
-    gather,
-    order_of,
-    prefix_in,
-    settings_of,
+from lfranker.tracking.power_set import PowerSet, load_power_set
+from lfranker.tracking.runs import (
+    TrackedRun,
+    list_files,
+    list_folders,
+    log_metrics,
+    log_texts,
+    read_texts,
 )
-from lfranker.tracking.runs import log_metrics, read_texts
-from lfranker.tracking.score_logging import log_texts
 from lfranker.tracking.scores import scores
 
 FOLDER = "visual"  # among the artifacts: FOLDER/ID/KEY, FOLDER/ID/RATINGS
@@ -57,22 +53,21 @@ def make_sheets(
     input and the best filter that needs no tuning, where they were scored. Raises ValueError.
     """
     check_folder(folder)
-    power_set = gather(find_parent(parent_id))
-    parent = power_set.parent
-    digest = choose_scans(parent, scans)
-    prepared = _prepared(cache, digest, parent)
+    power_set = load_power_set(parent_id)
+    digest = power_set.scan_set(scans).digest
+    prepared = _prepared(cache, digest, power_set)
     board = scores(power_set, digest)
-    models = _best_models(board, parent, config.shown)
+    models = _best_models(board, power_set, config.shown)
     filters = best_filter(board) | ({NOISY: BASELINES[NOISY]} if NOISY in board.index else {})
     runs = board["run_id"].to_dict()
     shown = {name: Shown(str(runs[name]), name in filters) for name in [*models, *filters]}
-    seed = int(settings_of(parent).get("seed", 0))
-    key = Key(digest, shown, plan_sheets(prepared.records, list(shown), config, seed))
+    sheets = plan_sheets(prepared.records, list(shown), config, power_set.seed)
+    key = Key(digest, shown, sheets)
     networks = {
         name: partial(denoise, load_network(f"models:/{model}")) for name, model in models.items()
     }
     # first: sheets without a key are worth nothing
-    log_texts(parent.info.run_id, {f"{FOLDER}/{key.id}/{KEY}": key.to_json()})
+    log_texts(power_set.run_id, {f"{FOLDER}/{key.id}/{KEY}": key.to_json()})
     write_sheets(folder, key, _drawn(key, prepared, {**networks, **filters}))
     return key
 
@@ -84,15 +79,14 @@ def take_ratings(parent_id: str | None, scans: str | None, path: Path) -> list[s
     change nothing; those of others are added. Returns what was done, in sentences.
     """
     read = read_ratings(path)
-    power_set = gather(find_parent(parent_id))
-    parent = power_set.parent
-    digest = choose_scans(parent, scans)
-    keys = _keys(parent)
+    power_set = load_power_set(parent_id)
+    digest = power_set.scan_set(scans).digest
+    keys = _keys(power_set)
     for rating in read:
         if rating.id not in keys:
             known = ", ".join(keys) or "none"
             raise ValueError(
-                f"{rating.where}: {rating.sheet} is no sheet of power set {parent.info.run_id}, "
+                f"{rating.where}: {rating.sheet} is no sheet of power set {power_set.run_id}, "
                 f"whose sets are: {known}"
             )
         if keys[rating.id].scans != digest:
@@ -105,25 +99,27 @@ def take_ratings(parent_id: str | None, scans: str | None, path: Path) -> list[s
     for set_id in dict.fromkeys(rating.id for rating in read):
         new = [rating for rating in read if rating.id == set_id]
         check_ratings(new, keys[set_id])
-        known_before = _stored(parent, set_id)
+        known_before = _stored(power_set, set_id)
         together = merged(known_before, new)
         texts[f"{FOLDER}/{set_id}/{RATINGS}"] = to_csv(together)
         added = len(together) - len(known_before)
         said.append(f"sheets {set_id}: {len(new)} ratings read, {added} of them new")
-    log_texts(parent.info.run_id, texts)
+    log_texts(power_set.run_id, texts)
     _log_scores(power_set, digest)
     return said
 
 
-def ratings_of(parent: Run, digest: str, runs: Iterable[str] | None = None) -> pd.DataFrame:
+def ratings_of(
+    power_set: TrackedRun, scans: ScanSetId, runs: Iterable[str] | None = None
+) -> pd.DataFrame:
     """All ratings on the scan set, as of `ratings.unblinded`; empty where there are none.
 
     ``runs``: of these alone, where networks were trained anew after some were rated.
     """
     found = [
-        unblinded(_stored(parent, set_id), key)
-        for set_id, key in _keys(parent).items()
-        if key.scans == digest
+        unblinded(_stored(power_set, set_id), key)
+        for set_id, key in _keys(power_set).items()
+        if key.scans == scans.digest
     ]
     shown = [rows for rows in found if not rows.empty]
     rows = pd.concat(shown, ignore_index=True) if shown else pd.DataFrame(columns=list(UNBLINDED))
@@ -132,16 +128,16 @@ def ratings_of(parent: Run, digest: str, runs: Iterable[str] | None = None) -> p
 
 def _log_scores(power_set: PowerSet, digest: str) -> None:
     """Of the runs that are still there; what they have already is not logged again."""
-    runs = {run.info.run_id: run for run in power_set.children}
-    rated = visual_scores(ratings_of(power_set.parent, digest, runs))
+    runs = {run.run_id: run for run in power_set.members}
+    rated = visual_scores(ratings_of(power_set, power_set.scan_set(digest), runs))
     for run_id, values in rated.items():
-        prefix, known = prefix_in(runs[run_id], digest), runs[run_id].data.metrics
+        prefix, known = runs[run_id].prefix(digest), runs[run_id].metrics
         named = {prefix + name: value for name, value in values.items()}
         if changed := {k: v for k, v in named.items() if known.get(k) != v}:
             log_metrics(run_id, changed)
 
 
-def _prepared(cache: Path, digest: str, parent: Run) -> ScanSet:
+def _prepared(cache: Path, digest: str, power_set: PowerSet) -> ScanSet:
     folder = cache / "scans" / digest[:16]
     try:
         found = read_scans(folder)
@@ -153,18 +149,18 @@ def _prepared(cache: Path, digest: str, parent: Run) -> ScanSet:
     raise ValueError(
         f"--cache {cache}: the scans {digest[:8]} that the power set was scored on are not there "
         f"({reason}); give the cache folder that it was made with, or prepare them again: "
-        f"`mlflow run . -e evaluate -P parent={parent.info.run_id} -P scans=FOLDER`"
+        f"`mlflow run . -e evaluate -P parent={power_set.run_id} -P scans=FOLDER`"
     )
 
 
-def _best_models(board: pd.DataFrame, parent: Run, count: int) -> dict[str, str]:
+def _best_models(board: pd.DataFrame, power_set: PowerSet, count: int) -> dict[str, str]:
     """Name -> ID of its logged model."""
-    ordered = rank(board, expected(parent), order=order_of(parent)).leaderboard
+    ordered = rank(board, power_set.expected, order=power_set.order).leaderboard
     fit = ordered[~ordered["baseline"] & ordered["outcome"].eq("ok")]
     models = {str(name): str(model) for name, model in fit["model"].fillna("").items() if model}
     if len(models) < 2:
         raise ValueError(
-            f"power set {parent.info.run_id} has {len(models)} subsets that are ok and have a "
+            f"power set {power_set.run_id} has {len(models)} subsets that are ok and have a "
             f"logged model; people can compare 2 or more"
         )
     return dict(list(models.items())[:count])
@@ -184,23 +180,22 @@ def _drawn(
             yield name, draw(name, pair, outputs)
 
 
-def _keys(parent: Run) -> dict[str, Key]:
+def _keys(power_set: TrackedRun) -> dict[str, Key]:
     """By the ID of the set, of all scans."""
-    folders = MlflowClient().list_artifacts(parent.info.run_id, FOLDER)
-    keys = (read_key(_text(parent, f"{item.path}/{KEY}")) for item in folders if item.is_dir)
+    folders = list_folders(power_set.run_id, FOLDER)
+    keys = (read_key(_text(power_set, f"{folder}/{KEY}")) for folder in folders)
     return {key.id: key for key in keys}
 
 
-def _stored(parent: Run, set_id: str) -> list[Rating]:
+def _stored(power_set: TrackedRun, set_id: str) -> list[Rating]:
     folder = f"{FOLDER}/{set_id}"
-    files = {item.path for item in MlflowClient().list_artifacts(parent.info.run_id, folder)}
-    if f"{folder}/{RATINGS}" not in files:
+    if f"{folder}/{RATINGS}" not in list_files(power_set.run_id, folder):
         return []
-    return parse_ratings(_text(parent, f"{folder}/{RATINGS}"), f"{folder}/{RATINGS}")
+    return parse_ratings(_text(power_set, f"{folder}/{RATINGS}"), f"{folder}/{RATINGS}")
 
 
-def _text(parent: Run, path: str) -> str:
-    (text,) = read_texts([(parent, path)])
+def _text(power_set: TrackedRun, path: str) -> str:
+    (text,) = read_texts([(power_set, path)])
     if text is None:
-        raise ValueError(f"{path} of run {parent.info.run_id} cannot be read")
+        raise ValueError(f"{path} of run {power_set.run_id} cannot be read")
     return text

@@ -61,6 +61,24 @@ class Exclusion:
 
 
 @dataclass(frozen=True)
+class ScanSetId:
+    """Which prepared scans something was scored on, and whether a microscope made them."""
+
+    digest: str
+    simulated: bool
+
+    @property
+    def short(self) -> str:
+        """The first digits of the digest, by which users and artifacts name it."""
+        return self.digest[:8]
+
+    @property
+    def kind(self) -> str:
+        """The word that stands before names of what was made from simulated scans."""
+        return "synthetic" if self.simulated else "scans"
+
+
+@dataclass(frozen=True)
 class ScanSet:
     """Prepared pairs. Iterating reads one pair at a time, by field and then by speed."""
 
@@ -74,6 +92,11 @@ class ScanSet:
     warnings: tuple[str, ...]  # what was converted, and what is doubtful but scored
     excluded: tuple[Exclusion, ...]
     records: tuple[Record, ...]
+
+    @property
+    def id(self) -> ScanSetId:
+        """What scores on these scans are kept by."""
+        return ScanSetId(self.digest, self.simulated)
 
     @property
     def notices(self) -> tuple[str, ...]:

@@ -14,8 +14,8 @@ from lfranker.microscopes.scan_speed import (
     nearest_speed,
     vendor_speed_name,
 )
-from lfranker.tracking.registry import CHAMPION, SIMULATED, alias_of
-from lfranker.tracking.runs import TAG
+from lfranker.tracking.registry import CHAMPION, alias_of
+from lfranker.tracking.tags import Tag
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def _as_real_as_the_champion(name: str, aliases: dict[str, str]) -> dict[str, st
     """Without winners on simulated scans, once the champion is one of real ones."""
     client = MlflowClient()
     kinds = {
-        number: client.get_model_version(name, number).tags.get(SIMULATED)
+        number: client.get_model_version(name, number).tags.get(Tag.SIMULATED)
         for number in set(aliases.values())
     }
     if kinds.get(aliases.get(CHAMPION, "")) != "false":
@@ -100,8 +100,8 @@ def _choice(version: ModelVersion, reason: str, alias: str | None = None) -> Cho
     uri = f"models:/{version.name}/{version.version}"
     facts = [
         *([f"alias {alias}"] if alias else []),
-        *([f"losses {losses}"] if (losses := version.tags.get(TAG + "losses")) else []),
-        *([f"noise {noise}"] if (noise := version.tags.get(TAG + "noise")) else []),
+        *([f"losses {losses}"] if (losses := version.tags.get(Tag.LOSSES)) else []),
+        *([f"noise {noise}"] if (noise := version.tags.get(Tag.NOISE)) else []),
         *([f"run {version.run_id}"] if version.run_id else []),
     ]
     return Choice(uri, f"{uri} ({', '.join(facts)})" if facts else uri, reason)

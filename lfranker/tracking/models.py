@@ -16,7 +16,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 import lfranker
-from lfranker.tracking.runs import TAG, set_tags
+from lfranker.tracking.runs import set_tags
+from lfranker.tracking.tags import Tag
 
 # what the served model imports, and nothing else, travels with a model
 SHIPPED = ("arrays.py", "denoiser/scunet.py", "denoiser/tiling.py", "denoiser/served_model.py")
@@ -50,7 +51,7 @@ def log_network(run_id: str, network: nn.Module, settings: Mapping[str, object])
             input_example=np.full((1, 1, 16, 16), 0.5, np.float32),
             pip_requirements=[f"{name}=={_public(version(name))}" for name in REQUIREMENTS],
         )
-    set_tags(run_id, {TAG + "model": info.model_id})
+    set_tags(run_id, {Tag.MODEL: info.model_id})
     return str(info.model_id)
 
 

@@ -1,39 +1,248 @@
-"""Finding power sets, their children, and the names that scores have in them."""
+"""Power sets and their trainings, parsed once from their runs.
+
+MLflow's runs do not leave `tracking/`: what the other rooms know of a power set is written here.
+"""
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
 
 from lfranker.evaluation.criteria import VISUAL
-from lfranker.evaluation.metrics import METRICS
+from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.losses.names import LOSS_ORDER
 from lfranker.losses.subsets import ALL, SubsetRule, from_text
 from lfranker.ranking.entrant import entrant, placed
-from lfranker.tracking.runs import TAG
+from lfranker.scans.scan_set import ScanSetId
+from lfranker.tracking.runs import TrackedRun, abandoned, get_run, tracked
+from lfranker.tracking.tags import METRICS_ON, OUTCOME_ON, SCAN_SET, WON, Tag
 
 PAGE = 1000
+# What made the scores of runs that do not say: the metrics of version 0.1.0.
+FIRST_VERSIONS = {
+    "psnr": 1,
+    "ssim": 1,
+    "keypoints": 1,
+    "repeatability": 1,
+    "precision": 1,
+    "ms_ssim": 1,
+    "psnr_fitted": 1,
+    "frc": 1,
+    "high_frequency_ratio": 1,
+}
 SCORE = re.compile(rf"({'|'.join([*METRICS, VISUAL])})(/.+)?")
-SCAN_SET = TAG + "scans."
-LEARNING_RATES = TAG + "learning-rates"  # of a parent: see `learning_rates.note_keys`
-SUBSETS = TAG + "subsets"  # the rule, see `subset_rule.SubsetRule.to_text`
-NOISES = TAG + "noises"  # of a parent: see `noises_of`
-DIVERGED_WITH = TAG + "safeguards"  # those that a training diverged with, see `training.numerics`
-SUPERSEDED = TAG + "superseded"  # by the run with this ID, which trains the same again
-OUTCOME = TAG + "outcome"  # "diverged" for good; on the scans with digest D it is OUTCOME.D
 
 
-def search(text: str, experiments: list[str] | None = None) -> Iterator[Run]:
-    """All active runs that match, newest first; in all experiments unless told."""
+@dataclass(frozen=True)
+class ScoredRun(TrackedRun):
+    """A run with scores: of a training or of a baseline.
+
+    The scores of its first scan set have the plain names `psnr`, `psnr/spd2`; those of others have
+    the digest in front, `1a2b3c4d.psnr/spd2`, so that none overwrites another's.
+    """
+
+    status: str
+    parent_id: str  # of the run that it is shown under
+    power_set: str  # key of the trainings that it belongs with
+    owner: str  # host:pid
+    outcome: str  # "diverged" on all scans, or that on its first scan set
+    outcomes: Mapping[str, str]  # first digits of a scan set's digest -> ok or collapsed
+    versions: Mapping[str, Mapping[str, int]]  # as outcomes -> metric -> version that scored it
+    first_scans: str  # digest; "" where it does not say
+    metrics: Mapping[str, float]
+
+    def outcome_on(self, digest: str) -> str:
+        """Return what came of it, judged by its outputs on the scan set with this digest."""
+        if self.status != "FINISHED":
+            return "failed"
+        if self.outcome == "diverged":
+            return self.outcome
+        return self.outcomes.get(digest[:8], self.outcome)
+
+    def is_scored(self, digest: str, metrics: Mapping[str, Metric] = METRICS) -> bool:
+        """Whether it has scores on these scans by all of these metrics, as they are today."""
+        return digest[:8] in self.outcomes and not self.outdated(digest, metrics)
+
+    def outdated(self, digest: str, metrics: Mapping[str, Metric]) -> list[str]:
+        """Return the metrics that did not score it on these scans, or in another version."""
+        known = self.versions.get(digest[:8], FIRST_VERSIONS)
+        return [name for name, metric in metrics.items() if known.get(name) != metric.version]
+
+    def prefix(self, digest: str) -> str:
+        """Return what its scores on these scans have in front of their names."""
+        return "" if self.first_scans in ("", digest) else f"{digest[:8]}."
+
+    def scores(self, digest: str) -> dict[str, float]:
+        """Return its scores on these scans, under their plain names."""
+        prefix = self.prefix(digest)
+        own = {k.removeprefix(prefix): v for k, v in self.metrics.items() if k.startswith(prefix)}
+        return {name: value for name, value in own.items() if SCORE.fullmatch(name)}
+
+    @property
+    def finished(self) -> bool:
+        return self.status == "FINISHED"
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether it is open although its process is gone."""
+        return abandoned(self.status, self.owner)
+
+
+@dataclass(frozen=True)
+class Training(ScoredRun):
+    """One training: a subset of the losses, on a noise, in one repeat."""
+
+    losses: str  # "mae+ssim"
+    noise: str  # its label where several are compared
+    repeat: int
+    model: str  # ID of the logged model; "" before the training is over
+    perceptual: str  # digest of the perceptual network's weights, "none", or "" where unknown
+    safeguards: int  # that it diverged with, see `training.numerics`; those of 0.1.0 did not say
+    won: str  # the criteria, as they were marked by the last ranking
+    milliseconds: int  # from start to end; 0 where either is not known
+
+    @property
+    def entrant(self) -> str:
+        return entrant(self.losses, self.noise)
+
+
+@dataclass(frozen=True)
+class Baseline(ScoredRun):
+    """A filter, or the noisy or the clean scan itself, scored as trainings are."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class PowerSet(TrackedRun):
+    """A power set and what belongs with it, as they were when asked for.
+
+    Any run is one that names itself one by the tag `lfranker.powerset`, or that others name by it.
+    """
+
+    key: str
+    loss_set: tuple[str, ...]  # as they are shown; empty where it does not say
+    rule: SubsetRule  # which subsets it was to train
+    repeats: int  # that it asked for; 0 where it does not say
+    noises: Mapping[str, str]  # label -> key of those that are compared, in its order
+    scan_sets: tuple[ScanSetId, ...]  # that it was scored on, its own first
+    settings: Mapping[str, str]  # as they were used
+    learning_rates: Mapping[float, str]  # factor -> key of the check at other learning rates
+    search_id: str  # run of the newest search for weights, "" where there is none
+    members: Sequence[Training | Baseline]  # newest first
+
+    @cached_property
+    def trainings(self) -> Mapping[tuple[str, int], Training]:
+        """(entrant, repeat) -> the newest where several exist, finished ones first."""
+        return choose_trainings(self.members)
+
+    @property
+    def baselines(self) -> list[Baseline]:
+        return [run for run in self.members if isinstance(run, Baseline)]
+
+    @property
+    def seed(self) -> int:
+        return int(self.settings.get("seed", 0))
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """What decides ties among its entrants, as `ranking.rank` takes it."""
+        return (*LOSS_ORDER, *map(placed, self.noises))
+
+    @property
+    def expected(self) -> list[str]:
+        """Names of the entrants that it was to train; empty where it does not say."""
+        if not self.loss_set:
+            return []
+        subsets = ["+".join(subset) for subset in self.rule.subsets(self.loss_set)]
+        return [entrant(subset, noise) for subset in subsets for noise in self.noises or [""]]
+
+    @property
+    def repeats_seen(self) -> int:
+        """How many repeats it asked for, or as many as there are where it does not say."""
+        return self.repeats or max((repeat + 1 for _, repeat in self.trainings), default=0)
+
+    def scan_set(self, digest: str | None = None) -> ScanSetId:
+        """Return the one scan set whose digest starts so; None: its own. Raises ValueError."""
+        if digest is None:
+            return self.scan_sets[0] if self.scan_sets else ScanSetId("", False)
+        matching = [scans for scans in self.scan_sets if scans.digest.startswith(digest)]
+        if len(matching) != 1:
+            known = ", ".join(scans.short for scans in self.scan_sets)
+            raise ValueError(
+                f"scans {digest!r} match {len(matching)} of the scan sets that run {self.run_id} "
+                f"was scored on; allowed: {known}"
+            )
+        return matching[0]
+
+
+def load_power_set(run_id: str | None = None) -> PowerSet:
+    """Return the power set with this run ID; None: the newest. Raises ValueError."""
+    parent = _newest() if run_id is None else get_run(run_id)
+    tags, params = parent.data.tags, dict(parent.data.params)
+    key = tags.get(Tag.POWERSET, parent.info.run_id)
+    noises: dict[str, str] = json.loads(tags.get(Tag.NOISES, "{}"))
+    labels = {own: label for label, own in noises.items()}
+    members = list(members_with([key, *labels], parent.info.experiment_id, labels))
+    if Tag.POWERSET not in tags and not members:
+        raise ValueError(
+            f"run {run_id!r} is not a power set: neither does it have the tag {Tag.POWERSET}, "
+            f"nor has another run this tag with its ID"
+        )
+    rule, losses = tags.get(Tag.SUBSETS), tags.get(Tag.LOSS_SET, "")
+    used = {k.removeprefix("used/"): v for k, v in params.items() if k.startswith("used/")}
+    return PowerSet(
+        **vars(tracked(parent)),
+        key=key,
+        loss_set=tuple(losses.split(",")) if losses else (),
+        rule=ALL if rule is None else from_text(rule),
+        repeats=int(tags.get(Tag.REPEATS, 0)),
+        noises=noises,
+        scan_sets=tuple(_scan_sets(tags)),
+        settings=params | used,
+        learning_rates=parse_factors(tags.get(Tag.LEARNING_RATES, "")),
+        search_id=tags.get(Tag.SEARCH, ""),
+        members=members,
+    )
+
+
+def _newest() -> Run:
+    newest = next(search(f"tags.`{Tag.ROLE}` = 'powerset' AND tags.`{Tag.POWERSET}` != ''"), None)
+    if newest is None:
+        raise ValueError("no power set found: run `mlflow run . -e powerset` first")
+    return newest
+
+
+def _scan_sets(tags: Mapping[str, str]) -> Iterator[ScanSetId]:
+    digests = [name.removeprefix(SCAN_SET) for name in sorted(tags) if name.startswith(SCAN_SET)]
+    if own := tags.get(Tag.SCANS):
+        digests = [own, *(digest for digest in digests if digest != own)]
+    for digest in digests:
+        yield ScanSetId(digest, tags.get(SCAN_SET + digest) == "simulated")
+
+
+def parse_factors(text: str) -> dict[float, str]:
+    """Read `0.5=KEY,2=KEY`, as `format_factors` writes it."""
+    parts = (part.partition("=") for part in text.split(",") if part)
+    return {float(factor): key for factor, _, key in parts}
+
+
+def format_factors(keys: Mapping[float, str]) -> str:
+    """Write factors of the learning rate with the keys of their trainings as one text."""
+    return ",".join(f"{factor:g}={key}" for factor, key in keys.items())
+
+
+def search(text: str, experiments: Sequence[str] = ()) -> Iterator[Run]:
+    """Yield all active runs that match, newest first; in all experiments unless told."""
     client, token = MlflowClient(), None
-    experiments = experiments or [e.experiment_id for e in client.search_experiments()]
+    within = list(experiments) or [e.experiment_id for e in client.search_experiments()]
     while True:
         page = client.search_runs(
-            experiments, text, max_results=PAGE, page_token=token, order_by=["start_time DESC"]
+            within, text, max_results=PAGE, page_token=token, order_by=["start_time DESC"]
         )
         yield from page
         token = page.token
@@ -41,164 +250,78 @@ def search(text: str, experiments: list[str] | None = None) -> Iterator[Run]:
             return
 
 
-def find_run(run_id: str) -> Run:
-    """The run with this ID. Raises ValueError."""
-    try:
-        return MlflowClient().get_run(run_id)
-    except MlflowException as error:
-        raise ValueError(f"there is no run {run_id!r}: {error.message}") from error
+def members_with(
+    keys: Iterable[str], experiment_id: str, labels: Mapping[str, str] | None = None
+) -> Iterator[Training | Baseline]:
+    """Yield the trainings and baselines with one of the keys, newest first for each key.
 
-
-def find_parent(parent: str | None) -> Run:
-    """The power set with this run ID; None: the newest. Raises ValueError.
-
-    Any run is one that names itself one by the tag `powerset`, or that children name by their tag.
+    `labels`: key -> label of the noise, where several are compared.
     """
-    if parent is not None:
-        run = find_run(parent)
-        experiment = [run.info.experiment_id]
-        if TAG + "powerset" not in run.data.tags and not any(
-            search(f"tags.`{TAG}powerset` = '{parent}'", experiment)
-        ):
-            raise ValueError(
-                f"run {parent!r} is not a power set: neither does it have the tag {TAG}powerset, "
-                f"nor has another run this tag with its ID"
-            )
-        return run
-    newest = next(search(f"tags.`{TAG}role` = 'powerset' AND tags.`{TAG}powerset` != ''"), None)
-    if newest is None:
-        raise ValueError("no power set found: run `mlflow run . -e powerset` first")
-    return newest
+    for key in keys:
+        for run in search(f"tags.`{Tag.POWERSET}` = '{key}'", [experiment_id]):
+            tags = set(run.data.tags)
+            if {Tag.LOSSES, Tag.BASELINE} & tags and Tag.SUPERSEDED not in tags:
+                yield parse_member(run, (labels or {}).get(key, ""))
 
 
-def key_of(parent: Run) -> str:
-    """What the children of a power set carry as their tag; another parent's is its own ID."""
-    return str(parent.data.tags.get(TAG + "powerset", parent.info.run_id))
-
-
-@dataclass(frozen=True)
-class PowerSet:
-    """A parent and its children as they were when asked for: one search for all questions."""
-
-    parent: Run
-    children: Sequence[Run]  # trainings and baselines, newest first
-    noises: Mapping[str, str] = field(default_factory=dict)  # key -> label, of those compared
-
-
-def gather(parent: Run, key: str | None = None) -> PowerSet:
-    """The power set with all trainings and baselines that belong with it; or with another key."""
-    noises = {} if key else {own: label for label, own in noises_of(parent).items()}
-    found = [
-        run
-        for own in (key or key_of(parent), *noises)
-        for run in search(f"tags.`{TAG}powerset` = '{own}'", [parent.info.experiment_id])
-    ]
-    kinds = {TAG + "losses", TAG + "baseline"}
-    children = [
-        run for run in found if kinds & set(run.data.tags) and SUPERSEDED not in run.data.tags
-    ]
-    return PowerSet(parent, children, noises)
-
-
-def noises_of(parent: Run) -> dict[str, str]:
-    """Label -> key of the noises that a power set compares, in its order; none where it has one.
-
-    The trainings on a noise are those of a power set of that noise alone: they have its key.
-    """
-    stored: dict[str, str] = json.loads(parent.data.tags.get(NOISES, "{}"))
-    return stored
-
-
-def order_of(parent: Run) -> tuple[str, ...]:
-    """What decides ties among its entrants, as `ranking.rank` takes it."""
-    return (*LOSS_ORDER, *map(placed, noises_of(parent)))
-
-
-def trainings(power_set: PowerSet) -> dict[tuple[str, int], Run]:
-    """(entrant, repeat) -> its run; the newest where several exist, finished ones first."""
-    chosen: dict[tuple[str, int], Run] = {}
-    for run in power_set.children:
-        tags = run.data.tags
-        if TAG + "losses" not in tags:
-            continue
-        noise = power_set.noises.get(tags.get(TAG + "powerset", ""), "")
-        key = entrant(tags[TAG + "losses"], noise), int(tags.get(TAG + "repeat", 0))
-        if key not in chosen or (
-            run.info.status == "FINISHED" and chosen[key].info.status != "FINISHED"
-        ):
-            chosen[key] = run
+def choose_trainings(
+    members: Iterable[Training | Baseline],
+) -> dict[tuple[str, int], Training]:
+    """(entrant, repeat) -> its training; the first where several exist, finished ones before."""
+    chosen: dict[tuple[str, int], Training] = {}
+    for run in members:
+        if isinstance(run, Training):
+            key = run.entrant, run.repeat
+            if key not in chosen or (run.finished and not chosen[key].finished):
+                chosen[key] = run
     return chosen
 
 
-def expected(parent: Run) -> list[str]:
-    """Names of the entrants that the power set was to train; empty where it does not say."""
-    names = parent.data.tags.get(TAG + "loss-set", "")
-    if not names:
-        return []
-    subsets = ["+".join(subset) for subset in rule_of(parent).subsets(names.split(","))]
-    noises = list(noises_of(parent)) or [""]
-    return [entrant(subset, noise) for subset in subsets for noise in noises]
+def trainings_with(key: str, experiment_id: str) -> dict[tuple[str, int], Training]:
+    """(subset, repeat) -> its training, of all that share the key."""
+    return choose_trainings(members_with([key], experiment_id))
 
 
-def rule_of(parent: Run) -> SubsetRule:
-    """Which subsets of its losses the power set was to train; all where it does not say."""
-    text = parent.data.tags.get(SUBSETS)
-    return ALL if text is None else from_text(text)
+def find_training(run_id: str) -> Training:
+    """Return the training with this run ID. Raises ValueError where it is a baseline's."""
+    found = parse_member(get_run(run_id))
+    if not isinstance(found, Training):
+        raise ValueError(f"run {run_id!r} is no training but the baseline {found.name}")
+    return found
 
 
-def settings_of(run: Run) -> dict[str, str]:
-    """The run's parameters as they were used: see `runs.log_settings`."""
-    params = dict(run.data.params)
-    used = {k.removeprefix("used/"): v for k, v in params.items() if k.startswith("used/")}
-    return params | used
-
-
-def own_scores(run: Run, scans: str) -> dict[str, float]:
-    """The run's scores on the scan set with digest `scans`, under their plain names.
-
-    A run's first scan set has the plain names `psnr`, `psnr/spd2`; others have the digest in
-    front, `1a2b3c4d.psnr/spd2`, so that none overwrites another's.
-    """
-    prefix, metrics = prefix_in(run, scans), run.data.metrics
-    plain = {k.removeprefix(prefix): v for k, v in metrics.items() if k.startswith(prefix)}
-    return {name: value for name, value in plain.items() if SCORE.fullmatch(name)}
-
-
-def prefix_in(run: Run, scans: str) -> str:
-    """What the run's scores on these scans have in front of their names."""
-    first = run.data.tags.get(TAG + "scoring", scans) == scans
-    return "" if first else prefix_of(scans)
-
-
-def prefix_of(scans: str) -> str:
-    return f"{scans[:8]}."
-
-
-def scan_sets(parent: Run) -> list[str]:
-    """Digests of the scan sets that the power set was scored on, its own first."""
-    own = parent.data.tags.get(TAG + "scans")
-    others = [
-        name.removeprefix(SCAN_SET)
-        for name in sorted(parent.data.tags)
-        if name.startswith(SCAN_SET)
-    ]
-    return [own, *(d for d in others if d != own)] if own else others
-
-
-def choose_scans(parent: Run, digest: str | None) -> str:
-    """The one scan set whose digest starts so; None: the power set's own ("" where unknown)."""
-    known = scan_sets(parent)
-    if digest is None:
-        return known[0] if known else ""
-    matching = [d for d in known if d.startswith(digest)]
-    if len(matching) != 1:
-        raise ValueError(
-            f"scans {digest!r} match {len(matching)} of the scan sets that run "
-            f"{parent.info.run_id} was scored on; allowed: {', '.join(d[:8] for d in known)}"
-        )
-    return matching[0]
-
-
-def repeats_of(parent: Run) -> int:
-    """How many repeats the power set asked for; 0 where it does not say."""
-    return int(parent.data.tags.get(TAG + "repeats", 0))
+def parse_member(run: Run, noise: str = "") -> Training | Baseline:
+    """Read a training or a baseline from its run; `noise` is the label of its noise."""
+    tags, info = run.data.tags, run.info
+    outcomes = {k.removeprefix(OUTCOME_ON): v for k, v in tags.items() if k.startswith(OUTCOME_ON)}
+    versions = {
+        tag.removeprefix(METRICS_ON): json.loads(text)
+        for tag, text in tags.items()
+        if tag.startswith(METRICS_ON)
+    }
+    common = ScoredRun(
+        **vars(tracked(run)),
+        status=info.status,
+        parent_id=tags.get(Tag.PARENT, ""),
+        power_set=tags.get(Tag.POWERSET, ""),
+        owner=tags.get(Tag.OWNER, ""),
+        outcome=tags.get(Tag.OUTCOME, "ok"),
+        outcomes=outcomes,
+        versions=versions,
+        first_scans=tags.get(Tag.SCORING, ""),
+        metrics=dict(run.data.metrics),
+    )
+    if Tag.LOSSES not in tags and Tag.BASELINE in tags:
+        return Baseline(**vars(common), name=tags[Tag.BASELINE])
+    ended = bool(info.start_time and info.end_time)
+    return Training(
+        **vars(common),
+        losses=tags.get(Tag.LOSSES, ""),
+        noise=noise,
+        repeat=int(tags.get(Tag.REPEAT, 0)),
+        model=tags.get(Tag.MODEL, ""),
+        perceptual=tags.get(Tag.PERCEPTUAL, ""),
+        safeguards=int(tags.get(Tag.SAFEGUARDS, 1)),
+        won=tags.get(WON, ""),
+        milliseconds=info.end_time - info.start_time if ended else 0,
+    )

@@ -8,12 +8,26 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from lfranker.ranking.entrant import losses_of, noise_of
-from lfranker.tracking.runs import TAG
+from lfranker.tracking.tags import Tag
 
 CHAMPION = "champion"
-SIMULATED = TAG + "simulated"  # "true" or "false": the scans that a version was ranked on
 # Why an alias stays with the version that holds it, empty where it does not.
-Refusal = Callable[["Winner", str, ModelVersion], str]
+Refusal = Callable[["Winner", str, "Version"], str]
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of a registered model, as the rest of lfranker knows it."""
+
+    model: str
+    number: str
+    run_id: str  # of the training; "" where it does not say
+    ranked_on_real_scans: bool
+    aliases: tuple[str, ...]
+
+    @property
+    def uri(self) -> str:
+        return f"models:/{self.model}/{self.number}"
 
 
 @dataclass(frozen=True)
@@ -37,7 +51,7 @@ def alias_of(criterion: str) -> str:
 
 def register(
     model: str, winner: Winner, simulated: bool, promote: bool, refusal: Refusal
-) -> tuple[ModelVersion, list[str]]:
+) -> tuple[Version, list[str]]:
     """Register a winner (once per run) and give it its aliases; returns notices too.
 
     What was ranked on real scans is not touched by a ranking on simulated ones: neither such a
@@ -47,8 +61,8 @@ def register(
     client = MlflowClient()
     _ensure(client, model)
     version = _existing(client, model, winner.run_id)
-    if simulated and version is not None and ranked_on_real_scans(version):
-        return version, [
+    if simulated and version is not None and _parsed(version).ranked_on_real_scans:
+        return _parsed(version), [
             f"{winner.name} is version {version.version} already, ranked on real scans: this "
             f"ranking on simulated ones changes nothing there"
         ]
@@ -59,28 +73,30 @@ def register(
     notices = [] if promote else [f"{winner.name} is registered without aliases, as asked"]
     for criterion in winner.criteria if promote else ():
         alias, holder = alias_of(criterion), _holder(client, model, alias_of(criterion))
-        if holder is not None and holder.version != version.version:
+        if holder is not None and holder.number != version.version:
             why = "it was ranked on real scans, and this ranking is on simulated ones"
-            if not simulated or not ranked_on_real_scans(holder):
+            if not simulated or not holder.ranked_on_real_scans:
                 why = refusal(winner, criterion, holder)
             if why:
-                notices.append(f"alias {alias} stays with version {holder.version}: {why}")
+                notices.append(f"alias {alias} stays with version {holder.number}: {why}")
                 continue
         client.set_registered_model_alias(model, alias, version.version)
-    return client.get_model_version(model, version.version), notices
+    return _parsed(client.get_model_version(model, version.version)), notices
 
 
-def ranked_on_real_scans(version: ModelVersion) -> bool:
-    return bool(version.tags.get(SIMULATED) == "false")
+def _parsed(version: ModelVersion) -> Version:
+    real = version.tags.get(Tag.SIMULATED) == "false"
+    aliases = tuple(version.aliases)
+    return Version(version.name, str(version.version), version.run_id or "", real, aliases)
 
 
 def _describe(client: MlflowClient, version: ModelVersion, winner: Winner, simulated: bool) -> None:
     """Scores of this ranking as tags, in place of those of an earlier one, and the description."""
     name, number = version.name, version.version
     tags = {key.replace("/", "."): f"{value:.6g}" for key, value in winner.scores.items()}
-    tags |= {TAG + "losses": losses_of(winner.name), SIMULATED: str(simulated).lower()}
+    tags |= {Tag.LOSSES: losses_of(winner.name), Tag.SIMULATED: str(simulated).lower()}
     if noise := noise_of(winner.name):
-        tags[TAG + "noise"] = noise
+        tags[Tag.NOISE] = noise
     for stale in set(version.tags) - set(tags):
         client.delete_model_version_tag(name, number, stale)
     for key, value in tags.items():
@@ -102,8 +118,8 @@ def _existing(client: MlflowClient, model: str, run_id: str) -> ModelVersion | N
     return found[0] if found else None
 
 
-def _holder(client: MlflowClient, model: str, alias: str) -> ModelVersion | None:
+def _holder(client: MlflowClient, model: str, alias: str) -> Version | None:
     try:
-        return client.get_model_version_by_alias(model, alias)
+        return _parsed(client.get_model_version_by_alias(model, alias))
     except MlflowException:
         return None

@@ -2,15 +2,18 @@
 
 import os
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import mlflow
+import numpy as np
+import PIL.Image
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
@@ -20,33 +23,61 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mlflow.utils.time import get_current_time_millis
 
 from lfranker.processes import alive
+from lfranker.tracking.tags import Tag
 
-TAG = "lfranker."
-NOTE = "mlflow.note.content"
-PARENT = "mlflow.parentRunId"
-NAME = "mlflow.runName"
 LONGEST_NOTE = 8000  # MLflow cuts tags here
+Tags = Mapping[str, str] | Mapping[Tag, str]
 OPEN = ("RUNNING", "SCHEDULED")
+WRITERS = 8  # at a time
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """A run as the rest of lfranker knows it: what is needed to read it and to write to it."""
+
+    run_id: str
+    experiment_id: str
+    title: str
+    artifact_uri: str
+
+
+def tracked(run: Run) -> TrackedRun:
+    """Return what is kept of MLflow's run."""
+    info = run.info
+    return TrackedRun(info.run_id, info.experiment_id, info.run_name or "", info.artifact_uri)
+
+
+def find_run(run_id: str) -> TrackedRun:
+    """Return the run with this ID. Raises ValueError."""
+    return tracked(get_run(run_id))
+
+
+def get_run(run_id: str) -> Run:
+    """Return MLflow's run with this ID. Raises ValueError."""
+    try:
+        return MlflowClient().get_run(run_id)
+    except MlflowException as error:
+        raise ValueError(f"there is no run {run_id!r}: {error.message}") from error
 
 
 @contextmanager
-def own_run(name: str, role: str) -> Iterator[Run]:
+def own_run(name: str, role: str) -> Iterator[TrackedRun]:
     """The run that was made for this process (by `mlflow run` or a parent), or a new one.
 
     It ends FINISHED, KILLED on an interrupt, or FAILED with the reason as a tag.
     """
     run = mlflow.start_run(run_name=None if "MLFLOW_RUN_ID" in os.environ else name)
-    tags = {TAG + "owner": owner()}
-    if TAG + "role" not in run.data.tags:
-        tags |= {TAG + "role": role, NAME: name}
+    tags = {Tag.OWNER: owner()}
+    if Tag.ROLE not in run.data.tags:
+        tags |= {Tag.ROLE: role, Tag.NAME: name}
     set_tags(run.info.run_id, tags)
     try:
-        yield run
+        yield tracked(run)
     except KeyboardInterrupt:
         mlflow.end_run("KILLED")
         raise
     except BaseException as error:
-        set_tags(run.info.run_id, {TAG + "reason": f"{type(error).__name__}: {error}"[:5000]})
+        set_tags(run.info.run_id, {Tag.REASON: f"{type(error).__name__}: {error}"[:5000]})
         mlflow.end_run("FAILED")
         raise
     mlflow.end_run("FINISHED")
@@ -57,40 +88,55 @@ def owner() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def abandoned(run: Run) -> bool:
-    """Open, but nobody owns it, or its owner was a process of this machine that is gone."""
-    if run.info.status not in OPEN:
+def abandoned(status: str, owner: str) -> bool:
+    """Whether a run is open although nobody owns it, or a process of this machine that is gone."""
+    if status not in OPEN:
         return False
-    host, _, pid = run.data.tags.get(TAG + "owner", "").rpartition(":")
-    gone = host == socket.gethostname() and pid.isdigit() and not alive(int(pid))
-    return gone or TAG + "owner" not in run.data.tags
+    host, _, pid = owner.rpartition(":")
+    return not owner or (host == socket.gethostname() and pid.isdigit() and not alive(int(pid)))
 
 
-def create_child(parent: Run, name: str, tags: Mapping[str, str]) -> Run:
+def create_child(parent: TrackedRun, name: str, tags: Tags) -> TrackedRun:
     """A child run, owned by this process until another uses it, by way of `MLFLOW_RUN_ID`."""
-    own = {PARENT: parent.info.run_id, TAG + "role": "child", TAG + "owner": owner()}
-    return MlflowClient().create_run(parent.info.experiment_id, run_name=name, tags={**own, **tags})
+    every = {str(Tag.PARENT): parent.run_id, str(Tag.ROLE): "child", str(Tag.OWNER): owner()}
+    every |= {str(tag): value for tag, value in tags.items()}
+    return tracked(MlflowClient().create_run(parent.experiment_id, run_name=name, tags=every))
 
 
-def take_up(run: Run, parent: Run) -> None:
+def take_up(run: TrackedRun, parent: TrackedRun) -> None:
     """Make an ended or abandoned run a child of `parent` again, without its old reason."""
-    run_id = run.info.run_id
-    set_tags(run_id, {PARENT: parent.info.run_id, TAG + "owner": owner()})
-    for tag in (TAG + "reason", NOTE):
-        if tag in run.data.tags:
-            MlflowClient().delete_tag(run_id, tag)
+    set_tags(run.run_id, {Tag.PARENT: parent.run_id, Tag.OWNER: owner()})
+    known = MlflowClient().get_run(run.run_id).data.tags
+    for tag in {Tag.REASON, Tag.NOTE} & set(known):
+        MlflowClient().delete_tag(run.run_id, tag)
+
+
+def schedule(run: TrackedRun) -> None:
+    """Mark a run as one that waits for its process."""
+    MlflowClient().update_run(run.run_id, status="SCHEDULED")
+
+
+def reopen(run: TrackedRun) -> None:
+    """Mark a run as running, and this process as its owner."""
+    set_tags(run.run_id, {Tag.OWNER: owner()})
+    MlflowClient().update_run(run.run_id, status="RUNNING")
+
+
+def is_open(run: TrackedRun) -> bool:
+    """Whether a run has no final status yet."""
+    return MlflowClient().get_run(run.run_id).info.status in OPEN
 
 
 def end_run(run_id: str, status: str, reason: str = "") -> None:
     """Set the final status, and the reason as a tag and as the note that the UI shows."""
     if reason:
         note = f"**{status}**\n\n```\n{reason[: LONGEST_NOTE - 100]}\n```"
-        set_tags(run_id, {TAG + "reason": reason[:5000], NOTE: note})
+        set_tags(run_id, {Tag.REASON: reason[:5000], Tag.NOTE: note})
     MlflowClient().set_terminated(run_id, status)
 
 
-def set_tags(run_id: str, tags: Mapping[str, str]) -> None:
-    MlflowClient().log_batch(run_id, tags=[RunTag(k, str(v)) for k, v in tags.items()])
+def set_tags(run_id: str, tags: Tags) -> None:
+    MlflowClient().log_batch(run_id, tags=[RunTag(str(k), str(v)) for k, v in tags.items()])
 
 
 def log_metrics(run_id: str, metrics: Mapping[str, float], step: int = 0) -> None:
@@ -100,26 +146,83 @@ def log_metrics(run_id: str, metrics: Mapping[str, float], step: int = 0) -> Non
     MlflowClient().log_batch(run_id, metrics=batch, synchronous=True)
 
 
-def log_settings(run: Run, settings: Mapping[str, Any]) -> None:
+@dataclass(frozen=True)
+class Mark:
+    """What a ranking leaves on a run."""
+
+    run_id: str
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+
+
+def write_marks(marks: Iterable[Mark]) -> None:
+    """Write marks, several runs at a time."""
+    now = get_current_time_millis()
+
+    def write(mark: Mark) -> None:
+        metrics = [Metric(name, value, now, 0) for name, value in mark.metrics.items()]
+        tags = [RunTag(name, value) for name, value in mark.tags.items()]
+        MlflowClient().log_batch(mark.run_id, metrics=metrics, tags=tags, synchronous=True)
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        list(pool.map(write, marks))
+
+
+def log_settings(run_id: str, settings: Mapping[str, Any]) -> None:
     """Log parameters as used.
 
     `mlflow run` has already logged what was asked for under the same names, in words such as
     "preset", and parameters cannot be changed: what differs is logged as `used/NAME`, and what a
     resumed run changes after that as `used2/NAME` and so on.
     """
-    known = MlflowClient().get_run(run.info.run_id).data.params
+    known = MlflowClient().get_run(run_id).data.params
     params = []
     for name, value in settings.items():
         names = chain((name, f"used/{name}"), (f"used{n}/{name}" for n in count(2)))
         free = next(n for n in names if known.get(n, str(value)) == str(value))
         params.append(Param(free, str(value)))
-    MlflowClient().log_batch(run.info.run_id, params=params)
+    MlflowClient().log_batch(run_id, params=params)
+
+
+def log_texts(run_id: str, texts: Mapping[str, str]) -> None:
+    """Log texts under their artifact names, all or none."""
+    with TemporaryDirectory() as name:
+        for path, text in texts.items():
+            file = Path(name) / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+        MlflowClient().log_artifacts(run_id, name)
+
+
+def log_file(run_id: str, file: Path, folder: str) -> None:
+    """Log a file into a folder of the run's artifacts."""
+    MlflowClient().log_artifact(run_id, str(file), folder)
+
+
+def log_image(run_id: str, picture: PIL.Image.Image | np.ndarray[Any, Any], file: str) -> None:
+    """Log a picture under its artifact name."""
+    MlflowClient().log_image(run_id, picture, artifact_file=file)
+
+
+def list_files(run_id: str, folder: str) -> list[str]:
+    """Return the artifact names of the files in a folder; none where there is no such folder."""
+    return [item.path for item in MlflowClient().list_artifacts(run_id, folder) if not item.is_dir]
+
+
+def list_folders(run_id: str, folder: str) -> list[str]:
+    """Return the artifact names of the folders in a folder."""
+    return [item.path for item in MlflowClient().list_artifacts(run_id, folder) if item.is_dir]
+
+
+def download(run_id: str, file: str, folder: Path) -> Path:
+    """Fetch an artifact into a folder and return where it lies."""
+    return Path(MlflowClient().download_artifacts(run_id, file, str(folder)))
 
 
 DOWNLOADS = 8  # at a time
 
 
-def read_texts(files: Sequence[tuple[Run, str]]) -> Iterator[str | None]:
+def read_texts(files: Sequence[tuple[TrackedRun, str]]) -> Iterator[str | None]:
     """The text of each file, a run and a path in its artifacts; None where there is none.
 
     One request each: MLflow's own `load_text` makes three of a server, asking what the path is and
@@ -154,7 +257,7 @@ def _missing(error: MlflowException | OSError) -> bool:
     return isinstance(error, FileNotFoundError) or getattr(answer, "status_code", None) == 404
 
 
-def _place(run: Run, path: str) -> tuple[str, str]:
+def _place(run: TrackedRun, path: str) -> tuple[str, str]:
     """The folder that a run's artifacts share with those of its siblings, and a path in it."""
-    root, mark, rest = run.info.artifact_uri.partition(f"/{run.info.run_id}/")
-    return (root, f"{run.info.run_id}/{rest}/{path}") if mark else (run.info.artifact_uri, path)
+    root, mark, rest = run.artifact_uri.partition(f"/{run.run_id}/")
+    return (root, f"{run.run_id}/{rest}/{path}") if mark else (run.artifact_uri, path)

@@ -3,14 +3,10 @@
 import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import mlflow
 import pandas as pd
-from mlflow import MlflowClient
 from mlflow.data.numpy_dataset import from_numpy
-from mlflow.entities import Run
 from tqdm import tqdm
 
 from lfranker.arrays import Image
@@ -21,34 +17,24 @@ from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.evaluation.scoring import Denoiser, of_noisy, outcome, score, summarise
 from lfranker.images.image_strips import strip
 from lfranker.scans.preparation import Pair, ScanSet
-from lfranker.tracking.power_set import OUTCOME, SCAN_SET, gather, key_of, prefix_in
+from lfranker.tracking.power_set import Baseline, members_with, parse_member
 from lfranker.tracking.runs import (
-    NAME,
-    TAG,
+    TrackedRun,
     create_child,
     end_run,
+    get_run,
+    log_image,
     log_metrics,
     log_settings,
+    log_texts,
     set_tags,
 )
+from lfranker.tracking.tags import Tag, metrics_on, outcome_on, scan_set
 
 PICTURED_FIELDS = 2  # fields of which every speed is kept as a picture
 
 KEYPOINTS = {name: METRICS[name] for name in ("keypoints", "repeatability", "precision")}
 REFERENCE = "clean"  # the clean scan itself: as many keypoints as there are to be found
-VERSIONS = TAG + "metrics"  # VERSIONS.D: {metric: version} of the scores on the scans with digest D
-# What the scores of runs without that tag are: all of them were made by these.
-UNTAGGED = {
-    "psnr": 1,
-    "ssim": 1,
-    "keypoints": 1,
-    "repeatability": 1,
-    "precision": 1,
-    "ms_ssim": 1,
-    "psnr_fitted": 1,
-    "frc": 1,
-    "high_frequency_ratio": 1,
-}
 
 
 def score_run(
@@ -60,76 +46,57 @@ def score_run(
     """Score `denoiser` on `scans`, log table, pictures and metrics into the run.
 
     Returns the outcome, "ok" or "collapsed", which is also the run's tag. The first scan set of
-    a run has plain metric names; see `queries.own_scores`. All are logged at step 0: MLflow draws
+    a run has plain metric names; see `power_set.ScoredRun`. All are logged at step 0: MLflow draws
     what has no later step as bars beside each other, and the newest value counts.
     """
-    run = MlflowClient().get_run(run_id)
+    prefix = parse_member(get_run(run_id)).prefix(scans.digest)
     pairs = tqdm(scans, "scoring", len(scans), leave=False, unit="scan", disable=None)
     table = score(denoiser, pairs, metrics)
-    prefix = prefix_in(run, scans.digest)
     _log_table(run_id, table, scans)
     _log_pictures(run_id, denoiser, scans)
     log_metrics(run_id, {prefix + k: v for k, v in summarise(table, metrics).items()})
     result = outcome(table)
     versions = {name: metric.version for name, metric in metrics.items()}
-    tags = {
-        f"{OUTCOME}.{scans.digest[:8]}": result,
-        f"{VERSIONS}.{scans.digest[:8]}": json.dumps(versions),
-    }
+    tags = {outcome_on(scans.digest): result, metrics_on(scans.digest): json.dumps(versions)}
     if not prefix:  # its first
-        tags |= {TAG + "scoring": scans.digest, OUTCOME: result}
+        tags |= {Tag.SCORING: scans.digest, Tag.OUTCOME: result}
     set_tags(run_id, tags)
     return result
 
 
-def scored(run: Run, digest: str, metrics: Mapping[str, Metric] = METRICS) -> bool:
-    """Whether the run has scores by all of these metrics on the scan set with this digest.
-
-    The tag is written after the scores.
-    """
-    return f"{OUTCOME}.{digest[:8]}" in run.data.tags and not outdated(run, digest, metrics)
-
-
-def outdated(run: Run, digest: str, metrics: Mapping[str, Metric]) -> list[str]:
-    """Metrics by which the run was not scored on these scans, or by another version of them."""
-    text = run.data.tags.get(f"{VERSIONS}.{digest[:8]}")
-    known = UNTAGGED if text is None else json.loads(text)
-    return [name for name, metric in metrics.items() if known.get(name) != metric.version]
-
-
 def log_scans(run_id: str, scans: ScanSet) -> None:
-    """What the scan set is: digest, pairs, transforms, and what was left out.
+    """Log what the scan set is: digest, pairs, transforms, and what was left out.
 
     The first scan set of a run is its own: the tag `scans`.
     """
-    client = MlflowClient()
-    table = scans.table()
-    client.log_text(run_id, table.to_csv(index=False), f"scans/{scans.digest[:8]}.csv")
+    short = scans.id.short
+    texts = {f"scans/{short}.csv": scans.table().to_csv(index=False)}
     if scans.notices:
-        client.log_text(run_id, "\n".join(scans.notices), f"scans/{scans.digest[:8]}-notices.txt")
+        texts[f"scans/{short}-notices.txt"] = "\n".join(scans.notices)
     if scans.excluded:
-        excluded = scans.exclusions().to_csv(index=False)
-        client.log_text(run_id, excluded, f"scans/{scans.digest[:8]}-excluded.csv")
-    tags = {SCAN_SET + scans.digest: "simulated" if scans.simulated else "real"}
-    if TAG + "scans" not in client.get_run(run_id).data.tags:
-        tags[TAG + "scans"] = scans.digest
+        texts[f"scans/{short}-excluded.csv"] = scans.exclusions().to_csv(index=False)
+    log_texts(run_id, texts)
+    tags = {scan_set(scans.digest): "simulated" if scans.simulated else "real"}
+    if Tag.SCANS not in get_run(run_id).data.tags:
+        tags[Tag.SCANS] = scans.digest
     set_tags(run_id, tags)
 
 
 def score_baselines(
-    parent: Run, scans: ScanSet, extra: Mapping[str, Callable[[Image], Image]]
+    parent: TrackedRun, key: str, scans: ScanSet, extra: Mapping[str, Callable[[Image], Image]]
 ) -> Iterator[str]:
     """Score the classical denoisers as children of `parent`, once per scan set; says what it did.
 
     And those that are `extra`, and the clean scan itself, by its keypoints. Filters with a
-    parameter that is tuned on other fields are left out where there are none.
+    parameter that is tuned on other fields are left out where there are none. `key` is that of the
+    power set, or the ID of a run that has none.
     """
     done = {
-        name
-        for run in gather(parent).children
-        if (name := run.data.tags.get(TAG + "baseline"))
-        and run.info.status == "FINISHED"
-        and scored(run, scans.digest, _metrics_of(name))
+        run.name
+        for run in members_with([key], parent.experiment_id)
+        if isinstance(run, Baseline)
+        and run.finished
+        and run.is_scored(scans.digest, _metrics_of(run.name))
     }
     plain = {name: of_noisy(function) for name, function in {**BASELINES, **extra}.items()}
     tuned = list(families())
@@ -139,18 +106,17 @@ def score_baselines(
     for name in [*plain, *tuned, REFERENCE]:
         if name in done:
             continue
-        tags = {TAG + "powerset": key_of(parent), TAG + "baseline": name, NAME: name}
-        run = create_child(parent, name, tags)
+        run = create_child(parent, name, {Tag.POWERSET: key, Tag.BASELINE: name, Tag.NAME: name})
         try:
-            _score_baseline(run, _baseline(name, plain, scans), scans)
+            _score_baseline(run, name, _baseline(name, plain, scans), scans)
         except Exception as error:  # a filter that fails must not cost the ranking of the networks
-            end_run(run.info.run_id, "FAILED", f"{type(error).__name__}: {error}")
+            end_run(run.run_id, "FAILED", f"{type(error).__name__}: {error}")
             yield f"{name} failed: {error}"
         except BaseException as error:
-            end_run(run.info.run_id, "KILLED", type(error).__name__)
+            end_run(run.run_id, "KILLED", type(error).__name__)
             raise
         else:
-            end_run(run.info.run_id, "FINISHED")
+            end_run(run.run_id, "FINISHED")
             yield f"{name} scored"
 
 
@@ -160,11 +126,10 @@ def _baseline(name: str, plain: Mapping[str, Denoiser], scans: ScanSet) -> Denoi
     return plain[name] if name in plain else tune(name, families()[name], scans)
 
 
-def _score_baseline(run: Run, denoiser: Denoiser, scans: ScanSet) -> None:
+def _score_baseline(run: TrackedRun, name: str, denoiser: Denoiser, scans: ScanSet) -> None:
     if isinstance(denoiser, Tuned):
-        log_settings(run, denoiser.parameters)
-    metrics = _metrics_of(run.data.tags[TAG + "baseline"])
-    score_run(run.info.run_id, denoiser, scans, metrics)
+        log_settings(run.run_id, denoiser.parameters)
+    score_run(run.run_id, denoiser, scans, _metrics_of(name))
 
 
 def _metrics_of(baseline: str) -> Mapping[str, Metric]:
@@ -172,9 +137,7 @@ def _metrics_of(baseline: str) -> Mapping[str, Metric]:
 
 
 def _log_table(run_id: str, table: pd.DataFrame, scans: ScanSet) -> None:
-    kind = "synthetic" if scans.simulated else "scans"
-    name = f"scores/{kind}-{scans.digest[:8]}.csv"
-    MlflowClient().log_text(run_id, table.to_csv(index=False), name)
+    log_texts(run_id, {f"scores/{scans.id.kind}-{scans.id.short}.csv": table.to_csv(index=False)})
 
 
 def _log_pictures(run_id: str, denoiser: Denoiser, scans: ScanSet) -> None:
@@ -188,20 +151,7 @@ def _log_pictures(run_id: str, denoiser: Denoiser, scans: ScanSet) -> None:
 def _log_picture(run_id: str, denoiser: Denoiser, pair: Pair, scans: ScanSet) -> None:
     denoised = denoiser(pair)
     picture = strip({"noisy": pair.noisy, "denoised": denoised, "clean": pair.clean})
-    folder = f"pictures/{scans.digest[:8]}"
-    MlflowClient().log_image(
-        run_id, picture, artifact_file=f"{folder}/{pair.field}-{pair.speed}.png"
-    )
-
-
-def log_texts(run_id: str, texts: dict[str, str]) -> None:
-    """Log texts under their artifact names, all or none."""
-    with TemporaryDirectory() as name:
-        for path, text in texts.items():
-            file = Path(name) / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text)
-        MlflowClient().log_artifacts(run_id, name)
+    log_image(run_id, picture, f"pictures/{scans.id.short}/{pair.field}-{pair.speed}.png")
 
 
 def log_dataset(data: Dataset, context: str) -> None:

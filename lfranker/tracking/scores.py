@@ -4,23 +4,15 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
-from mlflow.entities import Run
 
 from lfranker.evaluation.criteria import VISUAL
 from lfranker.evaluation.metrics import METRICS
 from lfranker.losses.names import LOSS_ORDER
 from lfranker.ranking.entrant import is_hybrid, tie_key
 from lfranker.ranking.leaderboard import Ranking, rank
-from lfranker.tracking.power_set import (
-    OUTCOME,
-    SCORE,
-    PowerSet,
-    expected,
-    own_scores,
-    repeats_of,
-    trainings,
-)
-from lfranker.tracking.runs import TAG, read_texts
+from lfranker.scans.scan_set import ScanSetId
+from lfranker.tracking.power_set import SCORE, Baseline, PowerSet, ScoredRun, Training
+from lfranker.tracking.runs import TrackedRun, read_texts
 from lfranker.tracking.training_run import MEAN_SHARE
 
 COSTS = ("seconds_per_step", "seconds_per_megapixel")
@@ -37,9 +29,8 @@ def scores(power_set: PowerSet, digest: str) -> pd.DataFrame:
     Beside the metrics: `outcome`, `baseline`, COSTS, `run_id`, `repeat`, `model` (of the
     first repeat) and `perceptual` (digest of the perceptual weights).
     """
-    parent = power_set.parent
-    wanted, found = set(expected(parent)), trainings(power_set)
-    repeats = repeats_of(parent) or max((repeat + 1 for _, repeat in found), default=0)
+    wanted, found = set(power_set.expected), power_set.trainings
+    repeats = power_set.repeats_seen
     rows: list[dict[str, object]] = []
     for name in dict.fromkeys(name for name, _ in sorted(found, key=lambda key: key[1])):
         if not wanted or name in wanted:
@@ -51,42 +42,32 @@ def scores(power_set: PowerSet, digest: str) -> pd.DataFrame:
         rows.append(row_of(name, run, digest) | {"baseline": True})
     table = pd.DataFrame(rows)
     if table.empty:
-        raise ValueError(f"power set {parent.info.run_id} has no children to rank")
+        raise ValueError(f"power set {power_set.run_id} has no children to rank")
     return _over_repeats(table)
 
 
-def baselines(power_set: PowerSet, digest: str) -> dict[str, Run]:
-    """The baselines that were scored on these scans to the end; the newest of each name."""
-    found: dict[str, Run] = {}
-    for run in power_set.children:
-        name = run.data.tags.get(TAG + "baseline")
-        if name and run.info.status == "FINISHED" and own_scores(run, digest):
-            found.setdefault(name, run)
+def baselines(power_set: PowerSet, digest: str) -> dict[str, Baseline]:
+    """Return the newest baseline of each name that was scored on these scans to the end."""
+    found: dict[str, Baseline] = {}
+    for run in power_set.baselines:
+        if run.finished and run.scores(digest):
+            found.setdefault(run.name, run)
     return found
 
 
-def outcome_on(run: Run, scans: str) -> str:
-    """What came of a training, judged by its outputs on the scan set with this digest."""
-    tags = run.data.tags
-    if run.info.status != "FINISHED":
-        return "failed"
-    general = tags.get(OUTCOME, "ok")
-    return general if general == "diverged" else tags.get(f"{OUTCOME}.{scans[:8]}", general)
-
-
-def row_of(name: str, run: Run, digest: str) -> dict[str, object]:
-    """What is known of one run, with its scores on the scan set with this digest."""
-    tags = run.data.tags
+def row_of(name: str, run: ScoredRun, digest: str) -> dict[str, object]:
+    """Return what is known of one run, with its scores on the scan set with this digest."""
+    trained = run if isinstance(run, Training) else None
     return {
         "name": name,
-        "outcome": outcome_on(run, digest),
+        "outcome": run.outcome_on(digest),
         "baseline": False,
-        "run_id": run.info.run_id,
-        "repeat": int(tags.get(TAG + "repeat", 0)),
-        "model": tags.get(TAG + "model", ""),
-        "perceptual": tags.get(TAG + "perceptual", ""),
-        **{name: run.data.metrics.get(name, float("nan")) for name in COSTS},
-        **own_scores(run, digest),
+        "run_id": run.run_id,
+        "repeat": trained.repeat if trained else 0,
+        "model": trained.model if trained else "",
+        "perceptual": trained.perceptual if trained else "",
+        **{name: run.metrics.get(name, float("nan")) for name in COSTS},
+        **run.scores(digest),
     }
 
 
@@ -105,15 +86,15 @@ def _over_repeats(rows: pd.DataFrame) -> pd.DataFrame:
 WORDS = ("field", "speed", "place", "sample")
 
 
-def field_scores(power_set: PowerSet, digest: str, simulated: bool) -> pd.DataFrame:
+def field_scores(power_set: PowerSet, scans: ScanSetId) -> pd.DataFrame:
     """A row per entrant or baseline, repeat, field and speed: scores, `baseline`, groups.
 
     Entrants are those that may win the ranking: expected, with all repeats, none of them failed,
     diverged or collapsed. Runs without a table of their own (logged by metrics alone) are
     missing; so may be all.
     """
-    entrants = list(_entrants(power_set, digest))
-    texts = read_texts([(run, _path(digest, simulated)) for _, _, run, _ in entrants])
+    entrants = list(_entrants(power_set, scans.digest))
+    texts = read_texts([(run, _path(scans)) for _, _, run, _ in entrants])
     read = {at: _table(text) for at, text in enumerate(texts) if text is not None}
     if not read:
         return pd.DataFrame()
@@ -139,25 +120,24 @@ def by_sample(
     }
 
 
-def _entrants(power_set: PowerSet, digest: str) -> Iterator[tuple[str, int, Run, bool]]:
+def _entrants(power_set: PowerSet, digest: str) -> Iterator[tuple[str, int, ScoredRun, bool]]:
     board = scores(power_set, digest)
     fit = set(board.index[board["outcome"].eq("ok") & ~board["baseline"].eq(True)])
-    repeats = repeats_of(power_set.parent)
-    for (name, repeat), run in trainings(power_set).items():
-        if name in fit and (not repeats or repeat < repeats):
+    for (name, repeat), run in power_set.trainings.items():
+        if name in fit and repeat < power_set.repeats_seen:
             yield name, repeat, run, False
-    for name, run in baselines(power_set, digest).items():
-        yield name, 0, run, True
+    for name, baseline in baselines(power_set, digest).items():
+        yield name, 0, baseline, True
 
 
-def read_table(run: Run, digest: str, simulated: bool) -> pd.DataFrame | None:
-    """The run's scores on these scans, a row per field and speed; None where it has none."""
-    (text,) = read_texts([(run, _path(digest, simulated))])
+def read_table(run: TrackedRun, scans: ScanSetId) -> pd.DataFrame | None:
+    """Return the run's scores, a row per field and speed; None where it has none on these scans."""
+    (text,) = read_texts([(run, _path(scans))])
     return None if text is None else _table(text)
 
 
-def _path(digest: str, simulated: bool) -> str:
-    return f"scores/{'synthetic' if simulated else 'scans'}-{digest[:8]}.csv"
+def _path(scans: ScanSetId) -> str:
+    return f"scores/{scans.kind}-{scans.short}.csv"
 
 
 def _table(text: str) -> pd.DataFrame:
@@ -190,11 +170,10 @@ def hybrid_shares(power_set: PowerSet, names: Sequence[str]) -> pd.DataFrame:
     Means over the repeats that logged them; runs of earlier versions did not.
     """
     hybrids = [name for name in names if is_hybrid(name)]
-    repeats = repeats_of(power_set.parent)
     rows = [
-        {"name": name, **_shares(run.data.metrics)}
-        for (name, repeat), run in trainings(power_set).items()
-        if name in hybrids and (not repeats or repeat < repeats)
+        {"name": name, **_shares(run.metrics)}
+        for (name, repeat), run in power_set.trainings.items()
+        if name in hybrids and repeat < power_set.repeats_seen
     ]
     if not rows:
         return pd.DataFrame(index=pd.Index(hybrids, dtype=str))
@@ -203,5 +182,5 @@ def hybrid_shares(power_set: PowerSet, names: Sequence[str]) -> pd.DataFrame:
     return table[losses]
 
 
-def _shares(metrics: dict[str, float]) -> dict[str, float]:
+def _shares(metrics: Mapping[str, float]) -> dict[str, float]:
     return {k.removeprefix(MEAN_SHARE): v for k, v in metrics.items() if k.startswith(MEAN_SHARE)}

@@ -9,7 +9,6 @@ from statistics import fmean
 from tempfile import TemporaryDirectory
 
 from mlflow import MlflowClient
-from mlflow.entities import Run
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from lfranker.denoiser.tiling import denoise
@@ -17,8 +16,8 @@ from lfranker.files import write_text
 from lfranker.images.image_strips import strip
 from lfranker.processes import orphaned
 from lfranker.tracking.models import log_network
-from lfranker.tracking.power_set import DIVERGED_WITH, OUTCOME
-from lfranker.tracking.runs import TAG, log_metrics, set_tags
+from lfranker.tracking.runs import TrackedRun, log_metrics, set_tags
+from lfranker.tracking.tags import Tag
 from lfranker.training.batches import to_batch
 from lfranker.training.checkpoints import newest_checkpoint, save_checkpoint
 from lfranker.training.curves import SHARE, Curves, validate
@@ -37,7 +36,7 @@ Notice = Callable[[str], None]
 class TrainingRun:
     """A trainer, the run that records it, and how it talks to people."""
 
-    run: Run
+    run: TrackedRun
     trainer: Trainer
     notice: Notice
     asked_to_stop: Callable[[], bool]
@@ -65,8 +64,12 @@ class TrainingRun:
         try:
             self._loop(on_step)
         except DivergedError as error:
-            tags = {OUTCOME: "diverged", DIVERGED_WITH: str(SAFEGUARDS)}
-            set_tags(self._id, {**tags, TAG + "reason": str(error)})
+            tags = {
+                Tag.OUTCOME: "diverged",
+                Tag.SAFEGUARDS: str(SAFEGUARDS),
+                Tag.REASON: str(error),
+            }
+            set_tags(self._id, tags)
             self.notice(f"diverged: {error}")
             return "diverged"
         self._finish()
@@ -74,7 +77,7 @@ class TrainingRun:
 
     @property
     def _id(self) -> str:
-        return str(self.run.info.run_id)
+        return self.run.run_id
 
     def _loop(self, on_step: Callable[[int], None]) -> None:
         trainer, config = self.trainer, self.trainer.config
@@ -140,7 +143,7 @@ class TrainingRun:
 
     def _drop_checkpoints(self) -> None:
         try:
-            get_artifact_repository(self.run.info.artifact_uri).delete_artifacts(CHECKPOINTS)
+            get_artifact_repository(self.run.artifact_uri).delete_artifacts(CHECKPOINTS)
         except NotImplementedError:
             self.notice("this artifact store cannot delete: the checkpoints stay")
 

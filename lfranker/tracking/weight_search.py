@@ -10,16 +10,24 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 import pandas as pd
-from mlflow import MlflowClient
-from mlflow.entities import Run
 
 from lfranker.ranking.weight_search import Trial, Weights, best, compare, halves, means, verdict
-from lfranker.tracking.power_set import PowerSet, find_run, gather, key_of, search, trainings
-from lfranker.tracking.runs import PARENT, TAG, create_child, end_run, owner, read_texts, set_tags
+from lfranker.scans.scan_set import ScanSetId
+from lfranker.tracking.power_set import PowerSet, Training, search, trainings_with
+from lfranker.tracking.runs import (
+    TrackedRun,
+    create_child,
+    end_run,
+    find_run,
+    log_texts,
+    read_texts,
+    reopen,
+    set_tags,
+    tracked,
+)
 from lfranker.tracking.scores import read_table
+from lfranker.tracking.tags import Tag
 
-SEARCH = TAG + "refined"  # of a power set: the run of its newest search
-OF = TAG + "refines"  # of a search: its power set's key, the subset and the scans
 PLAN = "search.json"
 
 
@@ -73,29 +81,30 @@ class Search:
 
 @contextmanager
 def search_run(
-    parent: Run, name: str, own: Weights, scans: str, places: Sequence[str], seed: int
-) -> Iterator[Run]:
+    power_set: PowerSet, name: str, own: Weights, scans: str, places: Sequence[str], seed: int
+) -> Iterator[TrackedRun]:
     """The run of the search for ``name`` on these scans, an earlier one if there is one.
 
     own: the weights that won; places: all that the scans show, which are halved by ``seed``.
     """
-    identity = f"{key_of(parent)} {name} {scans}"
-    found = search(f"tags.`{OF}` = '{identity}'", [parent.info.experiment_id])
-    run = next(found, None) or create_child(parent, f"refine {name}", {OF: identity})
+    identity = f"{power_set.key} {name} {scans}"
+    found = next(search(f"tags.`{Tag.SEARCH_OF}` = '{identity}'", [power_set.experiment_id]), None)
+    title, tags = f"refine {name}", {Tag.SEARCH_OF: identity}
+    run = create_child(power_set, title, tags) if found is None else tracked(found)
     if read_plan(run) is None:
         write_plan(run, Plan(name, own, scans, *halves(places, seed)))
-    set_tags(run.info.run_id, {PARENT: parent.info.run_id, TAG + "owner": owner()})
-    MlflowClient().update_run(run.info.run_id, status="RUNNING")
+    set_tags(run.run_id, {Tag.PARENT: power_set.run_id})
+    reopen(run)
     status = "KILLED"
     try:
         yield run
         status = "FINISHED"
     finally:
-        end_run(run.info.run_id, status)
-    set_tags(parent.info.run_id, {SEARCH: run.info.run_id})
+        end_run(run.run_id, status)
+    set_tags(power_set.run_id, {Tag.SEARCH: run.run_id})
 
 
-def read_plan(run: Run) -> Plan | None:
+def read_plan(run: TrackedRun) -> Plan | None:
     """None where the search has none yet."""
     (text,) = read_texts([(run, PLAN)])
     if text is None:
@@ -105,11 +114,11 @@ def read_plan(run: Run) -> Plan | None:
     return Plan(**stored, tried=tried)
 
 
-def write_plan(run: Run, plan: Plan) -> None:
-    MlflowClient().log_text(run.info.run_id, json.dumps(asdict(plan), indent=1), PLAN)
+def write_plan(run: TrackedRun, plan: Plan) -> None:
+    log_texts(run.run_id, {PLAN: json.dumps(asdict(plan), indent=1)})
 
 
-def searched(plan: Plan, parent: Run, rows: pd.DataFrame, simulated: bool) -> Search | None:
+def searched(plan: Plan, experiment_id: str, rows: pd.DataFrame, simulated: bool) -> Search | None:
     """What the server knows of a search; ``rows`` are the power set's `field_scores`.
 
     None where what won has no scores any more.
@@ -120,29 +129,26 @@ def searched(plan: Plan, parent: Run, rows: pd.DataFrame, simulated: bool) -> Se
         return None
     tried, tables = [Trial(plan.own, values)], [winner]
     for weights, key in plan.tried:
-        runs = _repeats(gather(parent, key), plan.name)
-        read = {repeat: read_table(run, plan.scans, simulated) for repeat, run in runs.items()}
+        runs = _repeats(trainings_with(key, experiment_id), plan.name)
+        scans = ScanSetId(plan.scans, simulated)
+        read = {repeat: read_table(run, scans) for repeat, run in runs.items()}
         whole = [t.assign(repeat=repeat) for repeat, t in read.items() if t is not None]
         tables.append(pd.concat(whole) if whole else winner.iloc[:0])
         tried.append(Trial(weights, means(_first(tables[-1]), plan.searched)))
     return Search(plan, tried, tables)
 
 
-def refined(power_set: PowerSet, rows: pd.DataFrame, scans: tuple[str, bool]) -> Search | None:
-    """The power set's newest search; None where there is none on these scans.
-
-    scans: digest, and whether they are simulated.
-    """
-    run_id = power_set.parent.data.tags.get(SEARCH)
-    plan = None if run_id is None else read_plan(find_run(run_id))
-    if plan is None or plan.scans != scans[0]:
+def refined(power_set: PowerSet, rows: pd.DataFrame, scans: ScanSetId) -> Search | None:
+    """Return the power set's newest search; None where there is none on these scans."""
+    plan = read_plan(find_run(power_set.search_id)) if power_set.search_id else None
+    if plan is None or plan.scans != scans.digest:
         return None
-    return searched(plan, power_set.parent, rows, scans[1])
+    return searched(plan, power_set.experiment_id, rows, scans.simulated)
 
 
-def _repeats(power_set: PowerSet, name: str) -> dict[int, Run]:
-    found = trainings(power_set)
-    return {repeat: run for (own, repeat), run in sorted(found.items()) if own == name}
+def _repeats(trainings: Mapping[tuple[str, int], Training], name: str) -> dict[int, Training]:
+    own = {repeat: run for (entrant, repeat), run in trainings.items() if entrant == name}
+    return dict(sorted(own.items()))
 
 
 def _first(rows: pd.DataFrame) -> pd.DataFrame:

@@ -19,8 +19,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from lfranker.evaluation.criteria import NOISY
-from lfranker.tracking.power_set import key_of
-from lfranker.tracking.runs import TAG
+from lfranker.tracking.tags import Tag
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 PATIENCE = 120  # s: the first page of a server that has just started takes long
@@ -109,7 +108,7 @@ def follow(browser: webdriver.Chrome, words: str) -> None:
 def test_the_note_answers_and_leads_to_the_champion(
     browser: webdriver.Chrome, address: str, project: Project
 ) -> None:
-    champion = project.parent().data.tags[TAG + "champion"]
+    champion = project.parent().data.tags[Tag.CHAMPION]
     open_note(browser, address, project)
     assert f"Train on {champion}: of 3 loss subsets it has the best mean rank" in seen(browser)
     assert "demonstrates the machinery" in seen(browser)
@@ -127,7 +126,7 @@ def test_the_note_answers_and_leads_to_the_champion(
 def test_the_note_leads_to_the_report_which_is_rendered(
     browser: webdriver.Chrome, address: str, project: Project
 ) -> None:
-    champion = project.parent().data.tags[TAG + "champion"]
+    champion = project.parent().data.tags[Tag.CHAMPION]
     open_note(browser, address, project)
     follow(browser, "The whole report")
     frames = wait_for(lambda: browser.find_elements(By.TAG_NAME, "iframe"), browser)
@@ -150,7 +149,7 @@ def test_the_note_leads_to_the_report_which_is_rendered(
 def test_the_note_leads_to_the_runs_compared_best_first(
     browser: webdriver.Chrome, address: str, project: Project
 ) -> None:
-    champion = project.parent().data.tags[TAG + "champion"]
+    champion = project.parent().data.tags[Tag.CHAMPION]
     open_note(browser, address, project)
     follow(browser, "The runs compared")
     wait_for(lambda: "3 matching runs" in seen(browser), browser)
@@ -159,4 +158,4 @@ def test_the_note_leads_to_the_runs_compared_best_first(
     assert entrants[0] == champion
     assert len(entrants) == 3
     assert "psnr" in seen(browser)
-    assert key_of(project.parent()) in browser.current_url
+    assert project.parent().data.tags[Tag.POWERSET] in browser.current_url

@@ -18,7 +18,7 @@ from lfranker.denoiser.tiling import denoise
 from lfranker.images.image_file import read_image, write_image
 from lfranker.simulation.scans import simulate_scans, simulated_fields
 from lfranker.tracking.models import load_network
-from lfranker.tracking.runs import TAG
+from lfranker.tracking.tags import Tag
 
 SUBSETS = ["mae", "mae+ssim", "ssim"]
 
@@ -37,15 +37,15 @@ def test_all_subsets_are_trained_scored_ranked_and_registered(project: Project) 
         assert {"scores", "pictures", "images", "logs"} <= files
         assert "checkpoints" not in files, "only the final model stays"
     parent = project.parent()
-    assert parent.data.tags[TAG + "champion"] in SUBSETS
+    assert parent.data.tags[Tag.CHAMPION] in SUBSETS
     assert "demonstrates the machinery" in parent.data.tags["mlflow.note.content"]
-    digest = parent.data.tags[TAG + "scans"][:8]
+    digest = parent.data.tags[Tag.SCANS][:8]
     for folder in (f"pictures/{digest}", f"pictures/{digest}/keypoints"):
         found = project.client.list_artifacts(parent.info.run_id, folder)
         assert sum(item.path.endswith(".png") for item in found) >= 3, "one for each speed"
     champion = project.client.get_model_version_by_alias("lfranker", "champion")
     assert champion.run_id in {run.info.run_id for run in children.values()}
-    assert champion.tags[TAG + "simulated"] == "true"
+    assert champion.tags[Tag.SIMULATED] == "true"
 
 
 def test_the_same_command_keeps_what_is_finished(project: Project) -> None:

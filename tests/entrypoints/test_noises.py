@@ -10,7 +10,7 @@ from entrypoints.powerset import main
 from lfranker.experiment import inputs as preparation
 from lfranker.noise.parsing import fei_profile
 from lfranker.noise.profile import write_profile
-from lfranker.tracking.runs import TAG
+from lfranker.tracking.tags import Tag
 
 
 @pytest.mark.parametrize(
@@ -69,4 +69,4 @@ def test_a_plan_counts_the_noises_and_makes_a_dataset_for_each(store: Path) -> N
     assert sigmas["poisson-gaussian"] == (0.02, 0.02)
     assert sigmas["eq1"] == (0.0, 0.03), "an option without effect does not make another dataset"
     (run,) = MlflowClient().search_runs(["0"])
-    assert run.data.tags[TAG + "role"] == "dry-run"
+    assert run.data.tags[Tag.ROLE] == "dry-run"

@@ -407,7 +407,7 @@ LINES: Mapping[str, Line] = {
             "parent": case(
                 "{older}",
                 (at("score_run", "run_id"), "{model of older}"),
-                (at("score_baselines", "parent.info.run_id"), "{older}"),
+                (at("score_baselines", "parent.run_id"), "{older}"),
             ),
             "scans": ALONE["scans"],
             "target": OWN["target"],

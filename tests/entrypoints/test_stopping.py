@@ -11,7 +11,8 @@ import pytest
 from mlflow.entities import Run
 from project import ROOT, Project
 
-from lfranker.tracking.runs import OPEN, TAG
+from lfranker.tracking.runs import OPEN
+from lfranker.tracking.tags import Tag
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("its_store")]
 
@@ -62,7 +63,7 @@ def check_resumed(project: Project, stopped: dict[str, Run], steps: int) -> None
         history = project.client.get_metric_history(finished[name].info.run_id, "train/loss")
         assert [point.step for point in history] == sorted({point.step for point in history})
         assert history[-1].step == steps
-        assert TAG + "reason" not in finished[name].data.tags
+        assert Tag.REASON not in finished[name].data.tags
 
 
 def test_a_stopped_power_set_leaves_nothing_running_and_goes_on_later(project: Project) -> None:

@@ -9,15 +9,15 @@ from typing import cast
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from tracked import SCANS, make_child, make_parent
+from tracked import SCANS, make_child, make_parent, power_set_of
 
 from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.experiment.child_runs import Child, _close, adopt
 from lfranker.experiment.inputs import Inputs
 from lfranker.experiment.plan import tasks
 from lfranker.processes import Job
-from lfranker.tracking.power_set import gather
-from lfranker.tracking.runs import TAG, set_tags
+from lfranker.tracking.runs import TrackedRun, set_tags, tracked
+from lfranker.tracking.tags import Tag
 from lfranker.training.numerics import SAFEGUARDS
 from lfranker.training.trainer import TrainConfig
 
@@ -31,12 +31,12 @@ def inputs() -> Inputs:
 
 
 def adopted(parent: Run, take_over: bool = False) -> Child:
-    (child,) = adopt(parent, PLAN, inputs(), take_over)
+    (child,) = adopt(tracked(parent), "key", PLAN, inputs(), take_over)
     return child
 
 
-def status(run: Run) -> str:
-    return str(MlflowClient().get_run(run.info.run_id).info.status)
+def status(run: TrackedRun) -> str:
+    return str(MlflowClient().get_run(run.run_id).info.status)
 
 
 @pytest.mark.parametrize(
@@ -59,9 +59,9 @@ def test_a_run_with_a_model_is_never_trained_again(
     run = make_child(parent, "mae", {}, **tags)
     MlflowClient().set_terminated(run.info.run_id, ended)
     child = adopted(parent)
-    assert child.run.info.run_id == run.info.run_id
+    assert child.run.run_id == run.info.run_id
     assert child.todo == todo
-    assert status(run) == becomes
+    assert status(tracked(run)) == becomes
 
 
 def test_what_diverged_with_fewer_safeguards_is_trained_again_in_a_run_of_its_own(
@@ -71,24 +71,24 @@ def test_what_diverged_with_fewer_safeguards_is_trained_again_in_a_run_of_its_ow
     old = make_child(parent, "mae", {}, outcome="diverged")
     new = adopted(parent)
     assert new.todo == "train"
-    assert new.run.info.run_id != old.info.run_id, "its curves and checkpoints are left behind"
-    MlflowClient().set_terminated(new.run.info.run_id, "KILLED")
+    assert new.run.run_id != old.info.run_id, "its curves and checkpoints are left behind"
+    MlflowClient().set_terminated(new.run.run_id, "KILLED")
     again = adopted(parent)
-    assert (again.run.info.run_id, again.todo) == (new.run.info.run_id, "train"), "and resumed"
+    assert (again.run.run_id, again.todo) == (new.run.run_id, "train"), "and resumed"
     tags = {"outcome": "diverged", "safeguards": str(SAFEGUARDS)}
-    set_tags(new.run.info.run_id, {TAG + name: value for name, value in tags.items()})
-    MlflowClient().set_terminated(new.run.info.run_id, "FINISHED")
+    set_tags(new.run.run_id, {f"lfranker.{name}": value for name, value in tags.items()})
+    MlflowClient().set_terminated(new.run.run_id, "FINISHED")
     kept = adopted(parent)
-    assert (kept.run.info.run_id, kept.todo) == (new.run.info.run_id, ""), "once is enough"
-    children = [run.info.run_id for run in gather(parent).children]
-    assert children == [new.run.info.run_id], "only the newer one is ranked"
+    assert (kept.run.run_id, kept.todo) == (new.run.run_id, ""), "once is enough"
+    children = [run.run_id for run in power_set_of(parent).members]
+    assert children == [new.run.run_id], "only the newer one is ranked"
 
 
 def test_what_ended_well_with_fewer_safeguards_is_kept(store: Path) -> None:
     parent = make_parent("mae")
     run = make_child(parent, "mae", {}, model="m", **SCORED)
     kept = adopted(parent)
-    assert (kept.run.info.run_id, kept.todo) == (run.info.run_id, "")
+    assert (kept.run.run_id, kept.todo) == (run.info.run_id, "")
 
 
 def noted(**versions: int) -> dict[str, str]:
@@ -132,14 +132,14 @@ def test_a_new_training_is_owned_by_who_makes_it(store: Path) -> None:
     child = adopted(make_parent("mae"))
     assert child.todo == "train"
     assert status(child.run) == "SCHEDULED"
-    assert TAG + "owner" in MlflowClient().get_run(child.run.info.run_id).data.tags
+    assert Tag.OWNER in MlflowClient().get_run(child.run.run_id).data.tags
 
 
 def test_what_another_machine_left_open_is_taken_over_only_on_demand(store: Path) -> None:
     parent = make_parent("mae")
     run = make_child(parent, "mae", {})
     MlflowClient().update_run(run.info.run_id, status="RUNNING")
-    set_tags(run.info.run_id, {TAG + "owner": "elsewhere:7"})
+    set_tags(run.info.run_id, {Tag.OWNER: "elsewhere:7"})
     with pytest.raises(ValueError, match="elsewhere:7"):
         adopted(parent)
     assert adopted(parent, take_over=True).todo == "train"
@@ -152,8 +152,8 @@ def test_a_scoring_that_fails_leaves_the_training_finished(store: Path, tmp_path
     log.write_text("no space left\n")
     said = _close(adopted(parent), Job("mae", [], log), 1)
     assert "no space left" in said
-    assert status(run) == "FINISHED"
-    assert "no space left" in MlflowClient().get_run(run.info.run_id).data.tags[TAG + "reason"]
+    assert status(tracked(run)) == "FINISHED"
+    assert "no space left" in MlflowClient().get_run(run.info.run_id).data.tags[Tag.REASON]
 
 
 def test_a_training_that_fails_says_why(store: Path, tmp_path: Path) -> None:

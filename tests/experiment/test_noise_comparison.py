@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from tracked import SCANS, give_model, make_child, make_parent
+from tracked import SCANS, give_model, make_child, make_parent, power_set_of
 
 from lfranker.experiment.child_runs import adopt
 from lfranker.experiment.inputs import Inputs
@@ -19,8 +19,9 @@ from lfranker.experiment.settings import settings
 from lfranker.microscopes.reading import ScanMetadata
 from lfranker.publishing.ranking_run import rank_power_set
 from lfranker.tracking.model_choice import choose_model
-from lfranker.tracking.power_set import NOISES, expected, find_run, gather, trainings
-from lfranker.tracking.runs import NOTE, TAG, create_child, log_metrics, set_tags
+from lfranker.tracking.power_set import trainings_with
+from lfranker.tracking.runs import create_child, get_run, log_metrics, set_tags, tracked
+from lfranker.tracking.tags import Tag, outcome_on
 from lfranker.training.trainer import TrainConfig
 
 KEYS = {"gamma": "key-g", "eq1": "key-e"}
@@ -32,8 +33,8 @@ WORTH = {  # psnr; mae+ssim is the best on eq1, mae on gamma
 
 def make_joint(losses: str = "mae,ssim") -> Run:
     parent = make_parent(losses)
-    set_tags(parent.info.run_id, {NOISES: json.dumps(KEYS)})
-    return find_run(parent.info.run_id)
+    set_tags(parent.info.run_id, {Tag.NOISES: json.dumps(KEYS)})
+    return get_run(parent.info.run_id)
 
 
 def log_fields(run: Run, psnr: float) -> None:
@@ -57,21 +58,25 @@ def joint(store: Path) -> Run:
     parent = make_joint()
     for (losses, noise), psnr in WORTH.items():
         train(parent, losses, noise, psnr)
-    noisy = create_child(parent, "noisy", {TAG + "powerset": "key", TAG + "baseline": "noisy"})
-    log_metrics(noisy.info.run_id, {"psnr/s": 15.0, "ssim/s": 0.15})
-    log_fields(noisy, 15.0)
-    MlflowClient().set_terminated(noisy.info.run_id, "FINISHED")
+    noisy = create_child(tracked(parent), "noisy", {Tag.POWERSET: "key", Tag.BASELINE: "noisy"})
+    log_metrics(noisy.run_id, {"psnr/s": 15.0, "ssim/s": 0.15})
+    log_fields(get_run(noisy.run_id), 15.0)
+    MlflowClient().set_terminated(noisy.run_id, "FINISHED")
     return parent
 
 
 def test_entrants_are_losses_with_noises_and_none_is_missing(joint: Run) -> None:
-    assert expected(joint) == [
+    assert power_set_of(joint).expected == [
         "mae @ gamma", "mae @ eq1", "ssim @ gamma", "ssim @ eq1", "mae+ssim @ gamma",
         "mae+ssim @ eq1",
     ]  # fmt: skip
-    assert {name for name, _ in trainings(gather(joint))} == set(expected(joint))
+    assert {name for name, _ in power_set_of(joint).trainings} == set(power_set_of(joint).expected)
     # under the key of one noise they are what they would be in a power set of that noise alone
-    assert {name for name, _ in trainings(gather(joint, "key-g"))} == {"mae", "ssim", "mae+ssim"}
+    assert {name for name, _ in trainings_with("key-g", joint.info.experiment_id)} == {
+        "mae",
+        "ssim",
+        "mae+ssim",
+    }
 
 
 def test_the_ranking_names_the_best_pair_the_best_noise_and_the_interaction(joint: Run) -> None:
@@ -91,10 +96,10 @@ def test_the_ranking_names_the_best_pair_the_best_noise_and_the_interaction(join
     effects = report.found.tables["attribution-psnr"]["value"]
     assert effects["mean effect", "mae"] == pytest.approx(22 - 20.5)
     assert effects["mean effect", "ssim"] == pytest.approx(22 - 21.5)
-    tags = find_run(joint.info.run_id).data.tags
-    answer = tags[NOTE].splitlines()[0]
+    tags = get_run(joint.info.run_id).data.tags
+    answer = tags[Tag.NOTE].splitlines()[0]
     assert "Train on **mae @ gamma**: of 6 pairs of losses and noise" in answer
-    _, _, which = tags[NOTE].partition("**Which noise**")
+    _, _, which = tags[Tag.NOTE].partition("**Which noise**")
     assert "gamma is ahead of eq1 by 1.3 (" in which.partition("**How sure this is**")[0]
     assert f"parentRunId%60%20%3D%20%27{joint.info.run_id}%27" in answer
     names = {f.path for f in MlflowClient().list_artifacts(joint.info.run_id, "ranking")}
@@ -133,7 +138,7 @@ def test_a_winner_is_registered_with_losses_and_noise_apart(store: Path) -> None
     give_model(train(parent, "mae", "gamma", 22.0))
     rank_power_set(parent.info.run_id, "lfranker")
     version = MlflowClient().get_model_version_by_alias("lfranker", "champion")
-    assert (version.tags[TAG + "losses"], version.tags[TAG + "noise"]) == ("mae", "gamma")
+    assert (version.tags[Tag.LOSSES], version.tags[Tag.NOISE]) == ("mae", "gamma")
     chosen = choose_model("lfranker", "psnr", ScanMetadata())
     assert "losses mae, noise gamma, run" in chosen.model
 
@@ -150,34 +155,36 @@ def inputs_on(noise: str) -> Inputs:
 
 def test_trainings_of_one_noise_alone_are_taken_over_and_stay_its_own(store: Path) -> None:
     every = [inputs_on("eq1"), inputs_on("gamma")]
-    key, tags = keys_of(every)
-    keys = json.loads(tags[NOISES])
+    key, keys = keys_of(every)
     config = every[0].settings.train
     assert keys == {own.noise: powerset_key(config, own.facts) for own in every}
     assert key not in keys.values()
     assert keys_of(every[:1]) == (keys["eq1"], {})
 
     alone = make_parent("mae")
-    set_tags(alone.info.run_id, {TAG + "powerset": keys["eq1"]})
+    set_tags(alone.info.run_id, {Tag.POWERSET: keys["eq1"]})
     done = make_child(alone, "mae", {"psnr/s": 20.0}, powerset=keys["eq1"], model="m")
-    set_tags(done.info.run_id, {f"{TAG}outcome.{SCANS[:8]}": "ok"})
+    set_tags(done.info.run_id, {outcome_on(SCANS): "ok"})
 
     parent = make_parent("mae")
-    set_tags(parent.info.run_id, {TAG + "powerset": key, **tags})
-    parent = find_run(parent.info.run_id)
+    set_tags(parent.info.run_id, {Tag.POWERSET: key, Tag.NOISES: json.dumps(keys)})
+    parent = get_run(parent.info.run_id)
     plan = tasks(["mae"], 1, config)
-    (old,), (new,) = (adopt(parent, plan, own, False, keys[own.noise]) for own in every)
-    assert (old.run.info.run_id, old.todo, new.todo) == (done.info.run_id, "", "train")
+    (old,), (new,) = (adopt(tracked(parent), keys[own.noise], plan, own, False) for own in every)
+    assert (old.run.run_id, old.todo, new.todo) == (done.info.run_id, "", "train")
     assert (old.title, new.title) == ("mae @ eq1 (repeat 0)", "mae @ gamma (repeat 0)")
-    assert new.run.info.run_name == "mae @ gamma"
+    assert new.run.title == "mae @ gamma"
     for child, noise in ((old, "eq1"), (new, "gamma")):
-        data = find_run(child.run.info.run_id).data
-        assert (data.tags[TAG + "noise"], data.tags[TAG + "losses"]) == (noise, "mae")
+        data = get_run(child.run.run_id).data
+        assert (data.tags[Tag.NOISE], data.tags[Tag.LOSSES]) == (noise, "mae")
         assert data.params["noise"] == noise
         assert data.params["speckle_variance"] == "(0.01, 0.01)"
-    assert ("alpha" in find_run(new.run.info.run_id).data.params) is False, "gamma has none"
-    assert set(trainings(gather(parent))) == {("mae @ eq1", 0), ("mae @ gamma", 0)}
-    assert set(trainings(gather(find_run(alone.info.run_id)))) == {("mae", 0)}
+    assert ("alpha" in get_run(new.run.run_id).data.params) is False, "gamma has none"
+    assert set(power_set_of(parent).trainings) == {
+        ("mae @ eq1", 0),
+        ("mae @ gamma", 0),
+    }
+    assert set(power_set_of(alone).trainings) == {("mae", 0)}
 
 
 def test_the_parent_logs_what_its_trainings_have_in_common() -> None:

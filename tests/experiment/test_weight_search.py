@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from tracked import SCANS, make_child, make_parent
+from tracked import SCANS, make_child, make_parent, power_set_of
 
 from lfranker.experiment.child_runs import Child, Means, closing
 from lfranker.experiment.inputs import Inputs
@@ -20,10 +20,12 @@ from lfranker.experiment.weight_search import refine, winning_hybrid
 from lfranker.publishing.ranking_run import rank_power_set
 from lfranker.ranking.leaderboard import rank
 from lfranker.ranking.weight_search import halves
-from lfranker.tracking.power_set import find_run, gather, search
-from lfranker.tracking.runs import PARENT, TAG, set_tags
+from lfranker.scans.scan_set import ScanSetId
+from lfranker.tracking.power_set import search
+from lfranker.tracking.runs import find_run, get_run, set_tags, tracked
 from lfranker.tracking.scores import field_scores
-from lfranker.tracking.weight_search import SEARCH, read_plan, searched
+from lfranker.tracking.tags import Tag
+from lfranker.tracking.weight_search import read_plan, searched
 from lfranker.training.trainer import TrainConfig
 
 PLAN = tasks(["mae", "ssim"], 2, TrainConfig())
@@ -34,7 +36,7 @@ LUCK = 0.5  # dB, of the first repeat of all trials
 PLACES = [f"f{at}" for at in range(10)]
 
 
-def log_table(run: Run, weight: float, level: float, seed: int) -> None:
+def log_table(run_id: str, weight: float, level: float, seed: int) -> None:
     searched, _ = halves(PLACES, seed=0)
     best = np.array([BEST if place in searched else OTHER for place in PLACES])
     psnr = level + np.arange(10) - (math.log(weight) - best) ** 2
@@ -44,7 +46,7 @@ def log_table(run: Run, weight: float, level: float, seed: int) -> None:
     table = table.assign(field=PLACES, speed="100ns", sample="")
     table["place"] = table["field"]
     path = f"scores/scans-{SCANS[:8]}.csv"
-    MlflowClient().log_text(run.info.run_id, table.to_csv(index=False), path)
+    MlflowClient().log_text(run_id, table.to_csv(index=False), path)
 
 
 class MadeUp:
@@ -52,7 +54,9 @@ class MadeUp:
 
     def __init__(self, fail_after: int = 1000) -> None:
         records = [SimpleNamespace(place=place) for place in PLACES]
-        scans = SimpleNamespace(digest=SCANS, simulated=False, records=records)
+        scans = SimpleNamespace(
+            id=ScanSetId(SCANS, False), digest=SCANS, simulated=False, records=records
+        )
         facts = dict.fromkeys(("data", "perceptual", "init", "device"), "none")
         settings = SimpleNamespace(train=TrainConfig())
         weights = {"mae": 1.0, "ssim": 1.0}
@@ -74,10 +78,10 @@ class MadeUp:
                 if len(self.trained) == self.fail_after:
                     raise KeyboardInterrupt
                 weight = child.inputs.loss_weights["ssim"]
-                log_table(child.run, weight, 30.0, child.task.repeat)
+                log_table(child.run.run_id, weight, 30.0, child.task.repeat)
                 tags = {"model": "m", f"outcome.{SCANS[:8]}": "ok"}
-                set_tags(child.run.info.run_id, {TAG + k: v for k, v in tags.items()})
-                MlflowClient().set_terminated(child.run.info.run_id, "FINISHED")
+                set_tags(child.run.run_id, {f"lfranker.{k}": v for k, v in tags.items()})
+                MlflowClient().set_terminated(child.run.run_id, "FINISHED")
                 self.trained.append((child.task.repeat, weight))
 
 
@@ -87,7 +91,7 @@ def parent(store: Path) -> Run:
     for repeat in (0, 1):
         for name, psnr in (("mae", 29.0), ("ssim", 28.0), ("mae+ssim", 30.0)):
             run = make_child(parent, name, {"psnr": psnr, "ssim": psnr / 100}, repeat=str(repeat))
-            log_table(run, 1.0, psnr, repeat)
+            log_table(run.info.run_id, 1.0, psnr, repeat)
     return MlflowClient().get_run(parent.info.run_id)
 
 
@@ -96,13 +100,13 @@ def search_of(parent: Run) -> Run:
 
 
 def trials(parent: Run) -> list[Run]:
-    below = f"tags.`{PARENT}` = '{search_of(parent).info.run_id}'"
+    below = f"tags.`{Tag.PARENT}` = '{search_of(parent).info.run_id}'"
     return list(search(below, [parent.info.experiment_id]))
 
 
 def test_a_search_finds_better_weights_and_trains_them_in_every_repeat(parent: Run) -> None:
     means = MadeUp()
-    refine(parent, PLAN, ranking(), cast("Means", means), 8, take_over=False)
+    refine(tracked(parent), PLAN, ranking(), cast("Means", means), 8, take_over=False)
     repeats = [repeat for repeat, _ in means.trained]
     assert repeats.count(0) == 8
     assert repeats.count(1) == 1
@@ -112,11 +116,13 @@ def test_a_search_finds_better_weights_and_trains_them_in_every_repeat(parent: R
     )
     children = trials(parent)
     assert len(children) == 9
-    assert search_of(parent).data.tags[PARENT] == parent.info.run_id, "nested below the power set"
-    assert {run.data.tags[TAG + "losses"] for run in gather(parent).children} == {
+    assert search_of(parent).data.tags[Tag.PARENT] == parent.info.run_id, (
+        "nested below the power set"
+    )
+    assert {run.losses for run in power_set_of(parent).members} == {
         "mae", "ssim", "mae+ssim"
     }, "trials are no entrants"  # fmt: skip
-    assert len(gather(parent).children) == 6
+    assert len(power_set_of(parent).members) == 6
 
 
 def test_a_power_set_is_searched_as_it_is_now_and_not_as_it_was_when_its_run_began(
@@ -124,15 +130,15 @@ def test_a_power_set_is_searched_as_it_is_now_and_not_as_it_was_when_its_run_beg
 ) -> None:
     """A third repeat of one subset, that an earlier command trained, makes none incomplete."""
     make_child(parent, "mae", {"psnr": 29.0}, repeat="2")
-    set_tags(parent.info.run_id, {TAG + "repeats": "2"})
-    assert TAG + "repeats" not in parent.data.tags
+    set_tags(parent.info.run_id, {Tag.REPEATS: "2"})
+    assert Tag.REPEATS not in parent.data.tags
     means = MadeUp()
-    refine(parent, PLAN, ranking(), cast("Means", means), 2, take_over=False)
+    refine(tracked(parent), PLAN, ranking(), cast("Means", means), 2, take_over=False)
     assert [repeat for repeat, _ in means.trained].count(0) == 2
 
 
 def test_the_ranking_tells_what_came_of_it_on_places_not_searched_on(parent: Run) -> None:
-    refine(parent, PLAN, ranking(), cast("Means", MadeUp()), 8, take_over=False)
+    refine(tracked(parent), PLAN, ranking(), cast("Means", MadeUp()), 8, take_over=False)
     report = rank_power_set(parent.info.run_id, "m")
     said = next(sentence for sentence in report.notices if "weights tried" in sentence)
     assert said.startswith("Of 9 weights tried for mae+ssim, mae=1, ssim=")
@@ -149,12 +155,12 @@ def test_the_ranking_tells_what_came_of_it_on_places_not_searched_on(parent: Run
 
 
 def test_a_search_that_is_there_already_is_not_made_again_but_goes_on(parent: Run) -> None:
-    refine(parent, PLAN, ranking(), cast("Means", MadeUp()), 6, take_over=False)
+    refine(tracked(parent), PLAN, ranking(), cast("Means", MadeUp()), 6, take_over=False)
     again = MadeUp()
-    refine(parent, PLAN, ranking(), cast("Means", again), 6, take_over=False)
+    refine(tracked(parent), PLAN, ranking(), cast("Means", again), 6, take_over=False)
     assert again.trained == [], "all is there already"
     more = MadeUp()
-    refine(parent, PLAN, ranking(), cast("Means", more), 7, take_over=False)
+    refine(tracked(parent), PLAN, ranking(), cast("Means", more), 7, take_over=False)
     assert [r for r, _ in more.trained].count(0) == 1
 
 
@@ -162,14 +168,14 @@ def test_an_interrupted_search_goes_on_as_it_would_have(parent: Run) -> None:
     """Up to 6 trials, stopped in the fourth; what the whole search tries is in test_refine."""
     stopped = MadeUp(fail_after=3)
     with pytest.raises(KeyboardInterrupt):
-        refine(parent, PLAN, ranking(), cast("Means", stopped), 6, take_over=False)
+        refine(tracked(parent), PLAN, ranking(), cast("Means", stopped), 6, take_over=False)
     of = search_of(parent)
     assert of.info.status == "KILLED"
     assert all(run.info.status in ("FINISHED", "KILLED") for run in trials(parent))
-    planned = [weights["ssim"] for weights, _ in read_plan(of).tried]
+    planned = [weights["ssim"] for weights, _ in read_plan(tracked(of)).tried]
     assert len(planned) == 4, "noted before it is trained"
     resumed = MadeUp()
-    refine(parent, PLAN, ranking(), cast("Means", resumed), 6, take_over=False)
+    refine(tracked(parent), PLAN, ranking(), cast("Means", resumed), 6, take_over=False)
     trained = [w for r, w in (*stopped.trained, *resumed.trained) if r == 0]
     assert trained[:4] == planned
     assert len(trained) == len(set(trained)) == 6
@@ -178,28 +184,33 @@ def test_an_interrupted_search_goes_on_as_it_would_have(parent: Run) -> None:
 def test_two_searches_share_trainings_and_neither_loses_any(parent: Run) -> None:
     """With other weights of its own the second proposes the same first weights."""
     one, two = MadeUp(), MadeUp()
-    refine(parent, PLAN, ranking(), cast("Means", one), 4, take_over=False)
+    refine(tracked(parent), PLAN, ranking(), cast("Means", one), 4, take_over=False)
     other = make_parent("mae,ssim")
-    set_tags(other.info.run_id, {TAG + "powerset": "other"})
-    other = find_run(other.info.run_id)
+    set_tags(other.info.run_id, {Tag.POWERSET: "other"})
+    other = get_run(other.info.run_id)
     for repeat in (0, 1):
         run = make_child(other, "mae+ssim", {"psnr": 30.0}, powerset="other", repeat=str(repeat))
-        log_table(run, 1.0, 30.0, repeat)
+        log_table(run.info.run_id, 1.0, 30.0, repeat)
     two.inputs.loss_weights["ssim"] = 0.77
-    refine(other, PLAN, ranking(), cast("Means", two), 4, take_over=False)
+    refine(tracked(other), PLAN, ranking(), cast("Means", two), 4, take_over=False)
     assert len(two.trained) < 4, "trained already for the first search"
     for power_set in (parent, other):
-        plan = read_plan(find_run(find_run(power_set.info.run_id).data.tags[SEARCH]))
-        found = searched(plan, power_set, field_scores(gather(power_set), SCANS, False), False)
+        plan = read_plan(find_run(power_set_of(power_set).search_id))
+        found = searched(
+            plan,
+            power_set.info.experiment_id,
+            field_scores(power_set_of(power_set), ScanSetId(SCANS, False)),
+            False,
+        )
         assert len(found.tried) == 5
         assert all(trial.values for trial in found.tried)
 
 
 def test_without_scores_of_the_winner_the_ranking_goes_on_without_the_search(parent: Run) -> None:
-    refine(parent, PLAN, ranking(), cast("Means", MadeUp()), 2, take_over=False)
-    for run in gather(parent).children:
-        if run.data.tags[TAG + "losses"] == "mae+ssim":
-            MlflowClient().delete_run(run.info.run_id)
+    refine(tracked(parent), PLAN, ranking(), cast("Means", MadeUp()), 2, take_over=False)
+    for run in power_set_of(parent).members:
+        if run.losses == "mae+ssim":
+            MlflowClient().delete_run(run.run_id)
     report = rank_power_set(parent.info.run_id, "m")
     assert not any("weights tried" in sentence for sentence in report.notices)
 

@@ -8,22 +8,21 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from mlflow.entities.model_registry import ModelVersion
 from tracked import SCANS, give_model, make_child
 
 from lfranker.evaluation.metrics import METRICS
 from lfranker.publishing.ranking_run import Report, rank_power_set
 from lfranker.ranking.config import RankConfig
-from lfranker.tracking.power_set import SCAN_SET
-from lfranker.tracking.runs import TAG, own_run, set_tags
-from lfranker.tracking.score_logging import VERSIONS
+from lfranker.tracking.registry import Version
+from lfranker.tracking.runs import own_run, set_tags
+from lfranker.tracking.tags import Tag, metrics_on, scan_set
 
 
 def power_set(key: str) -> Run:
     with own_run(f"powerset {key}", "powerset") as run:
-        tags = {TAG + "powerset": key, TAG + "scans": SCANS, SCAN_SET + SCANS: "real"}
-        set_tags(run.info.run_id, tags)
-    return MlflowClient().get_run(run.info.run_id)
+        tags = {Tag.POWERSET: key, Tag.SCANS: SCANS, scan_set(SCANS): "real"}
+        set_tags(run.run_id, tags)
+    return MlflowClient().get_run(run.run_id)
 
 
 def log_fields(run: Run, psnr: float) -> None:
@@ -85,7 +84,7 @@ def test_the_one_in_use_is_scored_where_it_was_not(store: Path) -> None:
     assert champion() == "1"
     asked: list[str] = []
 
-    def rescore(version: ModelVersion) -> None:
+    def rescore(version: Version) -> None:
         asked.append(str(version.version))
         log_fields(MlflowClient().get_run(version.run_id), 20.0)
 
@@ -103,10 +102,10 @@ def test_scores_by_another_version_of_a_metric_are_not_compared(
     assert "was not scored on these scans" in " ".join(rank_one("new", 21.0).notices)
     assert champion() == "1"
 
-    def rescore(version: ModelVersion) -> None:
+    def rescore(version: Version) -> None:
         run = MlflowClient().get_run(version.run_id)
         log_fields(run, 22.0)
-        set_tags(run.info.run_id, {f"{VERSIONS}.{SCANS[:8]}": '{"psnr": 2, "ssim": 1}'})
+        set_tags(run.info.run_id, {metrics_on(SCANS): '{"psnr": 2, "ssim": 1}'})
 
     report = rank_one("newer", 21.0, rescore=rescore)
     assert champion() == "1", "by its new scores it is the better one"
@@ -116,7 +115,7 @@ def test_scores_by_another_version_of_a_metric_are_not_compared(
 def test_one_that_cannot_be_scored_stays_and_the_reason_is_told(store: Path) -> None:
     rank_one("old", 20.0, fields=False)
 
-    def rescore(version: ModelVersion) -> None:
+    def rescore(version: Version) -> None:
         raise RuntimeError("not a network")
 
     report = rank_one("new", 21.0, rescore=rescore)

@@ -8,8 +8,9 @@ from lfranker.publishing.ranking_run import rank_power_set
 from lfranker.ranking.leaderboard import rank
 from lfranker.ranking.learning_rate_check import check_winner, subsets_to_check
 from lfranker.tracking.learning_rate_check import note_keys
-from lfranker.tracking.power_set import SCAN_SET, find_run, gather
-from lfranker.tracking.runs import log_metrics, set_tags
+from lfranker.tracking.power_set import load_power_set
+from lfranker.tracking.runs import get_run, log_metrics, set_tags
+from lfranker.tracking.tags import scan_set
 
 SCORES = {"mae": 29.0, "mse": 28.0, "ssim": 27.0, "mae+mse": 30.0, "mae+ssim": 29.5}
 
@@ -137,11 +138,13 @@ def test_a_ranking_tells_what_the_server_knows_of_the_check(store):
     assert "at 2 times it is, too" in said
     assert "The winner hangs" in said
     assert list(found.found.tables["learning-rate"].index) == ["mae", "mse"]
-    note = find_run(parent.info.run_id).data.tags["mlflow.note.content"]
+    note = get_run(parent.info.run_id).data.tags["mlflow.note.content"]
     assert "The winner hangs on the learning rate" in note
     other = "f" * 16
-    set_tags(parent.info.run_id, {SCAN_SET + other: "real"})
-    for run in gather(parent).children:  # scored on other scans, as the half and double are not
-        log_metrics(run.info.run_id, {f"{other[:8]}.psnr": 30.0})
+    set_tags(parent.info.run_id, {scan_set(other): "real"})
+    for run in load_power_set(
+        parent.info.run_id
+    ).members:  # scored on other scans, as the half and double are not
+        log_metrics(run.run_id, {f"{other[:8]}.psnr": 30.0})
     elsewhere = rank_power_set(parent.info.run_id, "m", other[:8])
     assert not any("learning rate" in sentence for sentence in elsewhere.notices)

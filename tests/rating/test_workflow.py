@@ -23,8 +23,8 @@ from lfranker.rating.sheets import SheetConfig
 from lfranker.rating.workflow import make_sheets, take_ratings
 from lfranker.scans.scan_set import ScanSet
 from lfranker.tracking.models import load_network
-from lfranker.tracking.power_set import SCAN_SET, find_parent
-from lfranker.tracking.runs import TAG, set_tags
+from lfranker.tracking.runs import get_run, set_tags
+from lfranker.tracking.tags import Tag, scan_set
 
 GRADES = {"mae": {"spd2": 3, "spd5": 5}, "mse": {"spd2": 2, "spd5": 2}}
 GRADES |= {"noisy": {"spd2": 1, "spd5": 1}, "gaussian-1": {"spd2": 4, "spd5": 4}}
@@ -47,7 +47,7 @@ def make_power_set() -> tuple[Run, dict[str, Run]]:
         give_model(runs[name])
     for name, psnr in (("noisy", 15.0), ("gaussian-1", 18.0), ("gaussian-2", 17.0)):
         runs[name] = make_child(parent, "", {"psnr": psnr}, baseline=name)
-        MlflowClient().delete_tag(runs[name].info.run_id, TAG + "losses")
+        MlflowClient().delete_tag(runs[name].info.run_id, Tag.LOSSES)
     return parent, runs
 
 
@@ -66,7 +66,7 @@ def rate_by_eye(folder: Path, scans: ScanSet, runs: dict[str, Run]) -> pd.DataFr
     """The table filled in with GRADES by looking which output the panel is; and at which speed."""
     networks, seen = {}, {}
     for name in ("mae", "mse"):
-        model = MlflowClient().get_run(runs[name].info.run_id).data.tags[TAG + "model"]
+        model = MlflowClient().get_run(runs[name].info.run_id).data.tags[Tag.MODEL]
         networks[name] = load_network(f"models:/{model}")
     for pair in scans:
         outputs = {name: denoise(network, pair.noisy) for name, network in networks.items()}
@@ -178,7 +178,7 @@ def test_ratings_that_do_not_belong_here_are_refused_and_nothing_is_kept(store: 
         take_ratings(None, None, save(foreign, store / "foreign.csv", "anna"))
     with pytest.raises(ValueError, match=r"part\.csv: 'anna' has not rated 1 of 28"):
         take_ratings(None, None, save(table.iloc[1:], store / "part.csv", "anna"))
-    set_tags(parent.info.run_id, {SCAN_SET + "fedcba98": "real"})
+    set_tags(parent.info.run_id, {scan_set("fedcba98"): "real"})
     with pytest.raises(ValueError, match=r"shows scans 01234567, not fedcba98"):
         take_ratings(None, "fedc", save(table, store / "whole.csv", "anna"))
     assert metrics_of(runs["mae"]) == {}
@@ -194,7 +194,7 @@ def test_ratings_on_other_scans_have_other_names(store: Path) -> None:
     other = "fedcba9876543210"
     scans = make_scans(store / "cache", other)
     parent, runs = make_power_set()
-    set_tags(parent.info.run_id, {SCAN_SET + other: "real"})
+    set_tags(parent.info.run_id, {scan_set(other): "real"})
     for name, psnr in (("mae", 9.0), ("mse", 8.0), ("noisy", 5.0), ("gaussian-1", 6.0)):
         MlflowClient().log_metric(runs[name].info.run_id, "fedcba98.psnr", psnr)
     make_sheets(None, "fedc", store / "cache", store / "sheets", CONFIG)
@@ -216,8 +216,8 @@ def test_what_sheets_need_and_is_not_there_is_said_before_anything_is_written(st
     with pytest.raises(ValueError, match="full is there already"):
         make_sheets(None, None, store / "cache", store / "full", CONFIG)
     alone = make_parent("mse")
-    set_tags(alone.info.run_id, {TAG + "powerset": "alone"})
-    make_child(find_parent(alone.info.run_id), "mse", {"psnr": 1.0}, powerset="alone")
+    set_tags(alone.info.run_id, {Tag.POWERSET: "alone"})
+    make_child(get_run(alone.info.run_id), "mse", {"psnr": 1.0}, powerset="alone")
     with pytest.raises(ValueError, match="has 0 subsets that are ok and have a logged model"):
         make_sheets(alone.info.run_id, None, store / "cache", store / "sheets", CONFIG)
     assert not (store / "sheets").exists()

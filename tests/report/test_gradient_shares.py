@@ -20,9 +20,10 @@ from lfranker.publishing.ranking_run import rank_power_set
 from lfranker.report.findings import Found
 from lfranker.report.gradient_shares import MOST, report_shares
 from lfranker.report.plots import HATCHES, SHADES, share_plot
-from lfranker.tracking.power_set import find_parent, gather
-from lfranker.tracking.runs import TAG, own_run, set_tags
+from lfranker.tracking.power_set import load_power_set
+from lfranker.tracking.runs import own_run, set_tags
 from lfranker.tracking.scores import hybrid_shares
+from lfranker.tracking.tags import Tag
 from lfranker.tracking.training_run import TrainingRun
 from lfranker.training.curves import Curves
 from lfranker.training.trainer import Trainer, build_network
@@ -112,8 +113,8 @@ def test_a_training_logs_its_shares_and_their_mean(store: Path) -> None:
     with own_run("mae+mse", "train") as run:
         trainer = make_trainer(replace(TINY, log_every=2), ("mae", "mse"))
         TrainingRun(run, trainer, print, lambda: False).train(lambda _: None)
-    metrics = MlflowClient().get_run(run.info.run_id).data.metrics
-    curve = MlflowClient().get_metric_history(run.info.run_id, "share/mae")
+    metrics = MlflowClient().get_run(run.run_id).data.metrics
+    curve = MlflowClient().get_metric_history(run.run_id, "share/mae")
     assert [point.step for point in curve] == [2, 4, 6]
     mean = np.mean([point.value for point in curve])
     assert metrics["mean_share/mae"] == pytest.approx(mean, rel=1e-12)
@@ -122,13 +123,13 @@ def test_a_training_logs_its_shares_and_their_mean(store: Path) -> None:
 
 def test_shares_of_a_power_set_are_means_over_its_repeats(store: Path) -> None:
     parent = make_parent("mae,mse,ssim")
-    set_tags(parent.info.run_id, {TAG + "repeats": "2"})
+    set_tags(parent.info.run_id, {Tag.REPEATS: "2"})
     for repeat, share in ((0, 0.2), (1, 0.4), (2, 0.9)):  # the last is another command's
         metrics = {"mean_share/mse": 1 - share, "mean_share/mae": share}
         make_child(parent, "mae+mse", metrics, repeat=str(repeat))
     make_child(parent, "mae", {"psnr": 20.0})
     make_child(parent, "mae+ssim", {"psnr": 20.0})  # of an earlier version
-    found = hybrid_shares(gather(find_parent(None)), ["mae+ssim", "mae+mse", "mae"])
+    found = hybrid_shares(load_power_set(), ["mae+ssim", "mae+mse", "mae"])
     assert list(found.index) == ["mae+ssim", "mae+mse"]
     assert found.loc["mae+mse"].to_dict() == pytest.approx({"mae": 0.3, "mse": 0.7})
     assert found.loc["mae+ssim"].isna().all()

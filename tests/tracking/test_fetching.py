@@ -3,7 +3,7 @@ from pathlib import Path
 from mlflow import MlflowClient
 from tracked import make_child, make_parent
 
-from lfranker.tracking.runs import read_texts
+from lfranker.tracking.runs import read_texts, tracked
 
 
 def test_texts_come_in_the_order_asked_and_none_for_what_is_not_there(store: Path) -> None:
@@ -11,7 +11,7 @@ def test_texts_come_in_the_order_asked_and_none_for_what_is_not_there(store: Pat
     runs = [make_child(parent, name, {}) for name in ("mae", "mse", "ssim")]
     for run in runs[:2]:
         MlflowClient().log_text(run.info.run_id, f"of {run.info.run_id} µ", "scores/a.csv")
-    found = list(read_texts([(run, "scores/a.csv") for run in reversed(runs)]))
+    found = list(read_texts([(tracked(run), "scores/a.csv") for run in reversed(runs)]))
     assert found == [None, *(f"of {run.info.run_id} µ" for run in (runs[1], runs[0]))]
     assert list(read_texts([])) == []
 
@@ -23,4 +23,4 @@ def test_runs_whose_artifacts_lie_elsewhere_are_read_too(store: Path, tmp_path: 
     there = client.create_run(elsewhere)
     for run, text in ((here, "one"), (there, "two")):
         client.log_text(run.info.run_id, text, "a.txt")
-    assert list(read_texts([(here, "a.txt"), (there, "a.txt")])) == ["one", "two"]
+    assert list(read_texts([(tracked(run), "a.txt") for run in (here, there)])) == ["one", "two"]

@@ -8,13 +8,14 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from tracked import SCANS, make_child, make_parent
+from tracked import SCANS, make_child, make_parent, power_set_of
 
 from lfranker.publishing.ranking_run import rank_power_set
 from lfranker.ranking.config import RankConfig
-from lfranker.tracking.power_set import gather
-from lfranker.tracking.runs import NOTE, TAG, create_child, log_metrics
+from lfranker.scans.scan_set import ScanSetId
+from lfranker.tracking.runs import create_child, get_run, log_metrics, tracked
 from lfranker.tracking.scores import by_sample, field_scores, scores
+from lfranker.tracking.tags import Tag
 
 EVEN = RankConfig().weights
 
@@ -38,23 +39,23 @@ def parent(store: Path) -> Run:
         mean = sum(psnr) / 6
         run = make_child(parent, name, {"psnr/100ns": mean, "ssim/100ns": mean / 100})
         log_table(run, psnr, samples)
-    tags = {TAG + "powerset": "key", TAG + "baseline": "noisy"}
-    noisy = create_child(parent, "noisy", tags)
-    log_metrics(noisy.info.run_id, {"psnr/100ns": 19.0, "ssim/100ns": 0.19})
-    log_table(noisy, [19.0] * 6, samples)
-    MlflowClient().set_terminated(noisy.info.run_id, "FINISHED")
+    tags = {Tag.POWERSET: "key", Tag.BASELINE: "noisy"}
+    noisy = create_child(tracked(parent), "noisy", tags)
+    log_metrics(noisy.run_id, {"psnr/100ns": 19.0, "ssim/100ns": 0.19})
+    log_table(get_run(noisy.run_id), [19.0] * 6, samples)
+    MlflowClient().set_terminated(noisy.run_id, "FINISHED")
     return MlflowClient().get_run(parent.info.run_id)
 
 
 def test_tables_of_all_runs_are_read_back(parent: Run) -> None:
-    rows = field_scores(gather(parent), SCANS, simulated=False)
+    rows = field_scores(power_set_of(parent), ScanSetId(SCANS, False))
     assert len(rows) == 3 * 6
     assert set(rows.loc[rows["baseline"], "name"]) == {"noisy"}
     assert rows["field"].tolist()[:2] == ["000", "001"]  # names, not numbers
     own = rows[(rows["name"] == "mae") & (rows["sample"] == "tin")]
     assert own["psnr"].tolist() == [20, 20]
     assert field_scores(
-        gather(parent), SCANS, simulated=True
+        power_set_of(parent), ScanSetId(SCANS, True)
     ).empty  # they have tables of other names
 
 
@@ -63,24 +64,26 @@ def test_repeats_are_told_apart(store: Path) -> None:
     for repeat in (0, 1):
         run = make_child(parent, "mae", {"psnr": 1.0}, repeat=str(repeat))
         log_table(run, [20.0 + 2 * repeat, 30.0], ["", ""])
-    rows = field_scores(gather(parent), SCANS, simulated=False)
+    rows = field_scores(power_set_of(parent), ScanSetId(SCANS, False))
     repeats = rows.groupby("repeat")["psnr"].apply(list).to_dict()
     assert repeats == {0: [20, 30], 1: [22, 30]}
 
 
 def test_each_sample_group_has_a_leaderboard_with_baselines(parent: Run) -> None:
-    samples = by_sample(field_scores(gather(parent), SCANS, simulated=False), EVEN)
+    samples = by_sample(field_scores(power_set_of(parent), ScanSetId(SCANS, False)), EVEN)
     assert {name: own.champion for name, own in samples.items()} == {"gold": "mae", "tin": "mse"}
     assert samples["tin"].leaderboard["psnr/100ns"].to_dict() == {"mse": 21, "mae": 20, "noisy": 19}
-    rows = field_scores(gather(parent), SCANS, simulated=False)
+    rows = field_scores(power_set_of(parent), ScanSetId(SCANS, False))
     assert by_sample(rows[rows["sample"] == "tin"], EVEN) == {}
 
 
 def test_leaderboards_of_sample_groups_weigh_the_criteria_as_asked(parent: Run) -> None:
     """On gold mae has the better PSNR, and here the worse SSIM."""
-    for run in gather(parent).children:
-        if run.data.tags.get(TAG + "losses") == "mae":
-            log_table(run, [24.0] * 4 + [20.0] * 2, ["gold"] * 4 + ["tin"] * 2, ssim=0.2)
+    for run in power_set_of(parent).trainings.values():
+        if run.losses == "mae":
+            log_table(
+                get_run(run.run_id), [24.0] * 4 + [20.0] * 2, ["gold"] * 4 + ["tin"] * 2, ssim=0.2
+            )
     for weights, best in (({"psnr": 3.0, "ssim": 1.0}, 0.75), ({"ssim": 1.0}, 0.0)):
         config = RankConfig(weights=weights)
         rank_power_set(parent.info.run_id, "lfranker", config=config)
@@ -110,7 +113,7 @@ def test_rank_tells_of_samples_and_of_luck(parent: Run) -> None:
     }.items():
         found = {Path(item.path).name for item in client.list_artifacts(run_id, folder)}
         assert names <= found
-    note = client.get_run(run_id).data.tags[NOTE]
+    note = client.get_run(run_id).data.tags[Tag.NOTE]
     assert "Champions by sample group" in note
     assert "Chosen on random halves" in note
     assert "of these trained models, not of the losses" in note
@@ -122,14 +125,14 @@ def test_what_cannot_win_the_ranking_wins_no_sample_either(parent: Run) -> None:
     for name, tags in (("mse", {"outcome": "collapsed"}), ("ssim", {})):
         run = make_child(parent, name, {"psnr/100ns": 99.0, "ssim/100ns": 0.99}, **tags)
         log_table(run, [99.0] * 6, ["gold"] * 4 + ["tin"] * 2)
-    rows = field_scores(gather(parent), SCANS, simulated=False)
+    rows = field_scores(power_set_of(parent), ScanSetId(SCANS, False))
     assert set(rows["name"]) == {"mae", "noisy"}
     report = rank_power_set(parent.info.run_id, "lfranker")
     assert "gold: mae, tin: mae" in "\n".join(report.notices)
 
 
 def test_a_gap_in_one_field_is_not_averaged_over(parent: Run) -> None:
-    rows = field_scores(gather(parent), SCANS, simulated=False)
+    rows = field_scores(power_set_of(parent), ScanSetId(SCANS, False))
     rows.loc[(rows["name"] == "mse") & (rows["field"] == "005"), "psnr"] = float("nan")
     assert by_sample(rows, EVEN)["tin"].champion == "mae"
 
@@ -138,17 +141,17 @@ def test_a_sample_may_be_called_na(store: Path) -> None:
     parent = make_parent("mae")
     run = make_child(parent, "mae", {"psnr": 1.0})
     log_table(run, [20.0, float("nan")], ["NA", "None"])
-    rows = field_scores(gather(parent), SCANS, simulated=False)
+    rows = field_scores(power_set_of(parent), ScanSetId(SCANS, False))
     assert rows["sample"].tolist() == ["NA", "None"]
     assert rows["psnr"].isna().tolist() == [False, True]
 
 
 def test_a_killed_baseline_is_none(parent: Run) -> None:
-    tags = {TAG + "powerset": "key", TAG + "baseline": "noisy"}
-    killed = create_child(parent, "noisy", tags)
-    log_metrics(killed.info.run_id, {"psnr/100ns": 99.0})
-    MlflowClient().set_terminated(killed.info.run_id, "KILLED")
-    board = scores(gather(parent), SCANS)
+    tags = {Tag.POWERSET: "key", Tag.BASELINE: "noisy"}
+    killed = create_child(tracked(parent), "noisy", tags)
+    log_metrics(killed.run_id, {"psnr/100ns": 99.0})
+    MlflowClient().set_terminated(killed.run_id, "KILLED")
+    board = scores(power_set_of(parent), SCANS)
     assert board.loc["noisy", "psnr/100ns"] == 19
     assert board.loc["noisy", "outcome"] == "ok"
 

@@ -7,14 +7,15 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from tracked import SCANS, make_child, make_parent
+from tracked import SCANS, make_child, make_parent, power_set_of
 
 from lfranker.losses.subsets import SubsetRule
 from lfranker.publishing import note_and_marks as marks
 from lfranker.publishing.ranking_run import rank_power_set
-from lfranker.tracking.power_set import SCAN_SET, SUBSETS, expected, find_parent, find_run, gather
-from lfranker.tracking.runs import NOTE, TAG, log_metrics, set_tags
+from lfranker.tracking.power_set import load_power_set
+from lfranker.tracking.runs import get_run, log_metrics, set_tags
 from lfranker.tracking.scores import scores
+from lfranker.tracking.tags import Tag, outcome_on, scan_set
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -43,8 +44,8 @@ def test_the_papers_tables_logged_as_runs_give_the_papers_winners(store: Path) -
     assert any("ssim+perceptual" in notice for notice in report.notices)
 
     tags = MlflowClient().get_run(parent.info.run_id).data.tags
-    assert tags[TAG + "champion"] == "ssim+perceptual"
-    assert "**ssim+perceptual**" in tags[NOTE].splitlines()[0]
+    assert tags[Tag.CHAMPION] == "ssim+perceptual"
+    assert "**ssim+perceptual**" in tags[Tag.NOTE].splitlines()[0]
     files = {f.path for f in MlflowClient().list_artifacts(parent.info.run_id, "ranking")}
     assert {f"ranking/table{n}.csv" for n in (2, 3, 4, 5)} < files
 
@@ -62,19 +63,19 @@ def test_missing_and_failed_children_are_named_and_never_win(store: Path) -> Non
 
 def test_other_scans_have_other_names_and_are_ranked_apart(store: Path) -> None:
     parent, other = make_parent("mae,mse"), "fedcba9876543210"
-    set_tags(parent.info.run_id, {SCAN_SET + other: "real"})
+    set_tags(parent.info.run_id, {scan_set(other): "real"})
     make_child(
         parent, "mae", {"psnr": 20.0, "fedcba98.psnr": 10.0, "ssim": 0.5, "fedcba98.ssim": 0.1}
     )
     make_child(
         parent, "mse", {"psnr": 19.0, "fedcba98.psnr": 11.0, "ssim": 0.4, "fedcba98.ssim": 0.2}
     )
-    parent = find_parent(parent.info.run_id)
-    assert scores(gather(parent), SCANS).loc["mae", "psnr"] == 20.0
-    assert scores(gather(parent), other).loc["mae", "psnr"] == 10.0
+    parent = get_run(parent.info.run_id)
+    assert scores(power_set_of(parent), SCANS).loc["mae", "psnr"] == 20.0
+    assert scores(power_set_of(parent), other).loc["mae", "psnr"] == 10.0
     assert rank_power_set(parent.info.run_id, "m").ranking.champion == "mae"
     assert rank_power_set(parent.info.run_id, "m", "fedc").ranking.champion == "mse"
-    note = MlflowClient().get_run(parent.info.run_id).data.tags[NOTE]
+    note = MlflowClient().get_run(parent.info.run_id).data.tags[Tag.NOTE]
     assert "**mae**" in note.splitlines()[0], "another scan set must not overwrite the note"
     with pytest.raises(ValueError, match="01234567"):
         rank_power_set(parent.info.run_id, "m", "77")
@@ -86,7 +87,7 @@ def test_repeats_are_averaged_and_a_missing_score_is_missing(store: Path) -> Non
     make_child(parent, "mae", {"psnr": 24.0}, repeat="1")
     make_child(parent, "mse", {"psnr": 30.0}, repeat="0")
     make_child(parent, "mse", {}, repeat="1", outcome="diverged")
-    table = scores(gather(find_parent(parent.info.run_id)), SCANS)
+    table = scores(power_set_of(parent), SCANS)
     assert table.loc["mae", "psnr"] == 22.0
     assert pd.isna(table.loc["mse", "psnr"])
     assert table.loc["mse", "outcome"] == "diverged"
@@ -94,7 +95,7 @@ def test_repeats_are_averaged_and_a_missing_score_is_missing(store: Path) -> Non
 
 def test_repeats_of_another_command_do_not_enter_and_missing_ones_are_said(store: Path) -> None:
     parent = make_parent("mae,mse")
-    set_tags(parent.info.run_id, {TAG + "repeats": "2"})
+    set_tags(parent.info.run_id, {Tag.REPEATS: "2"})
     for repeat, psnr in (("0", 20.0), ("1", 22.0), ("2", 60.0)):
         make_child(parent, "mae", {"psnr": psnr, "ssim": 0.5}, repeat=repeat)
     make_child(parent, "mse", {"psnr": 30.0, "ssim": 0.9}, repeat="0")
@@ -108,32 +109,36 @@ def test_repeats_of_another_command_do_not_enter_and_missing_ones_are_said(store
 
 def test_what_collapses_on_some_scans_may_win_on_others(store: Path) -> None:
     parent, other = make_parent("mae"), "fedcba9876543210"
-    set_tags(parent.info.run_id, {SCAN_SET + other: "real"})
+    set_tags(parent.info.run_id, {scan_set(other): "real"})
     run = make_child(parent, "mae", {"psnr": 20.0, "fedcba98.psnr": 10.0})
-    set_tags(run.info.run_id, {TAG + "outcome.fedcba98": "collapsed"})
-    parent = find_parent(parent.info.run_id)
-    assert scores(gather(parent), SCANS).loc["mae", "outcome"] == "ok"
-    assert scores(gather(parent), other).loc["mae", "outcome"] == "collapsed"
-    set_tags(run.info.run_id, {TAG + "outcome": "diverged"})
-    assert scores(gather(parent), other).loc["mae", "outcome"] == "diverged"
+    set_tags(run.info.run_id, {outcome_on("fedcba98"): "collapsed"})
+    parent = get_run(parent.info.run_id)
+    assert scores(power_set_of(parent), SCANS).loc["mae", "outcome"] == "ok"
+    assert scores(power_set_of(parent), other).loc["mae", "outcome"] == "collapsed"
+    set_tags(run.info.run_id, {Tag.OUTCOME: "diverged"})
+    assert scores(power_set_of(parent), other).loc["mae", "outcome"] == "diverged"
 
 
 def test_different_perceptual_networks_are_not_ranked_together(store: Path) -> None:
     parent = make_parent("perceptual")
     make_child(parent, "perceptual", {"psnr": 20.0}, perceptual="aaa")
     make_child(parent, "mae+perceptual", {"psnr": 21.0}, perceptual="bbb")
-    set_tags(parent.info.run_id, {TAG + "loss-set": ""})
+    set_tags(parent.info.run_id, {Tag.LOSS_SET: ""})
     with pytest.raises(ValueError, match=r"aaa, bbb"):
         rank_power_set(parent.info.run_id, "m")
 
 
 def test_expected_subsets_carry_the_shown_name(store: Path) -> None:
     parent = make_parent("mae,perceptual-random")
-    assert expected(parent) == ["mae", "perceptual-random", "mae+perceptual-random"]
+    assert power_set_of(parent).expected == [
+        "mae",
+        "perceptual-random",
+        "mae+perceptual-random",
+    ]
 
 
 def test_expected_subsets_are_those_that_are_trained(store: Path) -> None:
-    assert expected(make_parent("ssim,tv,own:loss")) == [
+    assert power_set_of(make_parent("ssim,tv,own:loss")).expected == [
         "ssim", "own:loss", "ssim+tv", "ssim+own:loss", "tv+own:loss", "ssim+tv+own:loss",
     ]  # fmt: skip
 
@@ -141,9 +146,9 @@ def test_expected_subsets_are_those_that_are_trained(store: Path) -> None:
 def test_subsets_left_out_on_purpose_are_neither_expected_nor_missing(store: Path) -> None:
     parent = make_parent("mae,mse,perceptual-random")
     rule = SubsetRule(max_size=2, exclude=(("mse", "perceptual"),)).shown("perceptual-random")
-    set_tags(parent.info.run_id, {SUBSETS: rule.to_text()})
+    set_tags(parent.info.run_id, {Tag.SUBSETS: rule.to_text()})
     wanted = ["mae", "mse", "perceptual-random", "mae+mse", "mae+perceptual-random"]
-    assert expected(find_parent(None)) == wanted
+    assert load_power_set().expected == wanted
     every = [*wanted[:4], "mae+mse+perceptual-random"]  # the last is another command's
     for place, name in enumerate(every):
         make_child(parent, name, {"psnr": 20.0 + place, "ssim": 0.5})
@@ -157,13 +162,13 @@ def test_subsets_left_out_on_purpose_are_neither_expected_nor_missing(store: Pat
 
 def test_what_is_not_a_power_set_is_refused(store: Path) -> None:
     with pytest.raises(ValueError, match="no power set found"):
-        find_parent(None)
+        load_power_set()
     with mlflow.start_run() as run:
         pass
     with pytest.raises(ValueError, match="not a power set"):
-        find_parent(run.info.run_id)
+        load_power_set(run.info.run_id)
     with pytest.raises(ValueError, match="no run 'nosuch'"):
-        find_parent("nosuch")
+        load_power_set("nosuch")
 
 
 def test_losses_that_are_not_ours_are_ranked_by_their_tags_and_metrics(store: Path) -> None:
@@ -180,7 +185,7 @@ def test_the_note_links_to_the_report_and_to_the_ranked_runs(store: Path) -> Non
     parent = make_parent("mae")
     make_child(parent, "mae", {"psnr": 20.0, "ssim": 0.5})
     rank_power_set(parent.info.run_id, "lfranker")
-    answer = MlflowClient().get_run(parent.info.run_id).data.tags[NOTE].splitlines()[0]
+    answer = MlflowClient().get_run(parent.info.run_id).data.tags[Tag.NOTE].splitlines()[0]
     own = f"#/experiments/{parent.info.experiment_id}/runs"
     assert f"({own}/{parent.info.run_id}/artifacts/ranking/ranking.html)" in answer
     assert f"({own}?searchFilter=tags.%60lfranker.powerset%60%20%3D%20%27key%27" in answer
@@ -197,7 +202,7 @@ def test_of_many_subsets_the_best_and_those_marked_before_are_marked(
     }
     log_metrics(runs["ssim"].info.run_id, {"mean_rank": 1.0})
     rank_power_set(parent.info.run_id, "lfranker")
-    found = {name: find_run(run.info.run_id).data for name, run in runs.items()}
+    found = {name: get_run(run.info.run_id).data for name, run in runs.items()}
     assert found["mae"].metrics["mean_rank"] == 1
     assert "champion" in found["mae"].tags["winner"]
     assert "mean_rank" not in found["mse"].metrics

@@ -6,8 +6,8 @@ from mlflow import MlflowClient
 from tracked import give_model, make_child, make_parent
 
 from lfranker.publishing.ranking_run import rank_power_set
-from lfranker.tracking.power_set import SCAN_SET
-from lfranker.tracking.runs import TAG, own_run, set_tags
+from lfranker.tracking.runs import own_run, set_tags
+from lfranker.tracking.tags import Tag, scan_set
 
 
 def test_winners_are_registered_once_with_aliases_and_tags(store: Path) -> None:
@@ -25,7 +25,7 @@ def test_winners_are_registered_once_with_aliases_and_tags(store: Path) -> None:
     }  # fmt: skip
     version = client.get_model_version_by_alias("denoiser", "best-psnr-100ns")
     assert version.tags["psnr.100ns"] == "22"
-    assert version.tags[TAG + "simulated"] == "false"
+    assert version.tags[Tag.SIMULATED] == "false"
     assert "mae" in version.description
     assert client.get_run(winner.info.run_id).data.tags["winner"].startswith("champion")
 
@@ -37,10 +37,10 @@ def test_simulated_scans_never_take_an_alias_from_real_ones(store: Path) -> None
     rank_power_set(real.info.run_id, "lfranker")
     with own_run("powerset", "powerset") as run:
         set_tags(
-            run.info.run_id,
-            {TAG + "powerset": "other", TAG + "scans": "sim", SCAN_SET + "sim": "simulated"},
+            run.run_id,
+            {Tag.POWERSET: "other", Tag.SCANS: "sim", scan_set("sim"): "simulated"},
         )
-    simulated = MlflowClient().get_run(run.info.run_id)
+    simulated = MlflowClient().get_run(run.run_id)
     second = make_child(
         simulated, "mse", {"psnr": 30.0, "ssim": 0.9}, powerset="other", scoring="sim"
     )
@@ -54,7 +54,7 @@ def test_simulated_scans_never_take_an_alias_from_real_ones(store: Path) -> None
 
 def test_a_ranking_on_simulated_scans_leaves_the_version_of_the_real_one(store: Path) -> None:
     parent, other = make_parent("mae"), "fedcba9876543210"
-    set_tags(parent.info.run_id, {SCAN_SET + other: "simulated"})
+    set_tags(parent.info.run_id, {scan_set(other): "simulated"})
     both = {"psnr": 22.0, "ssim": 0.5, "fedcba98.psnr": 35.0, "fedcba98.ssim": 0.95}
     give_model(make_child(parent, "mae", both))
     rank_power_set(parent.info.run_id, "m")

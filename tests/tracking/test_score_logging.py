@@ -6,14 +6,16 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 from prepared import make_scans
-from tracked import make_child, make_parent
+from tracked import make_child, make_parent, power_set_of
 
 from lfranker.evaluation.baselines import BASELINES
 from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.evaluation.scoring import of_noisy
 from lfranker.tracking import score_logging
-from lfranker.tracking.power_set import gather, own_scores
-from lfranker.tracking.score_logging import VERSIONS, score_baselines, score_run, scored
+from lfranker.tracking.power_set import find_training, load_power_set
+from lfranker.tracking.runs import tracked
+from lfranker.tracking.score_logging import score_baselines, score_run
+from lfranker.tracking.tags import metrics_on
 
 MEAN = Metric(lambda output, _: float(output.mean()), True, "Mean", 3)
 
@@ -24,11 +26,11 @@ def test_scores_are_kept_with_the_versions_of_their_metrics(
     scans = make_scans(store)
     run_id = make_child(make_parent("mae"), "mae", {}).info.run_id
     score_run(run_id, of_noisy(BASELINES["noisy"]), scans, {"psnr": METRICS["psnr"], "mean": MEAN})
-    run = MlflowClient().get_run(run_id)
-    assert scored(run, scans.digest, {"mean": MEAN})
-    assert not scored(run, "f" * 64, {"mean": MEAN}), "other scans"
-    assert not scored(run, scans.digest, {"mean": replace(MEAN, version=2)})
-    assert not scored(run, scans.digest)
+    run = find_training(run_id)
+    assert run.is_scored(scans.digest, {"mean": MEAN})
+    assert not run.is_scored("f" * 64, {"mean": MEAN}), "other scans"
+    assert not run.is_scored(scans.digest, {"mean": replace(MEAN, version=2)})
+    assert not run.is_scored(scans.digest)
 
 
 def test_baselines_are_scored_again_by_new_metrics_and_versions_only(
@@ -40,17 +42,19 @@ def test_baselines_are_scored_again_by_new_metrics_and_versions_only(
     parent, scans = make_parent("mae"), make_scans(store)
 
     def said() -> list[str]:
-        return list(score_baselines(parent, scans, {}))
+        return list(score_baselines(tracked(parent), power_set_of(parent).key, scans, {}))
 
     assert said() == ["noisy scored", "clean scored"]
     assert said() == []
-    for run in gather(parent).children:  # as those that were scored before versions were noted
-        MlflowClient().delete_tag(run.info.run_id, f"{VERSIONS}.{scans.digest[:8]}")
+    for run in load_power_set(
+        parent.info.run_id
+    ).members:  # as those that were scored before versions were noted
+        MlflowClient().delete_tag(run.run_id, metrics_on(scans.digest))
     assert said() == []
     monkeypatch.setitem(METRICS, "mean", MEAN)
     assert said() == ["noisy scored"]
     assert said() == []
     monkeypatch.setitem(METRICS, "mean", replace(MEAN, version=2))
     assert said() == ["noisy scored"]
-    newest = gather(parent).children[0]
-    assert own_scores(newest, scans.digest)["psnr"] > 0
+    newest = power_set_of(parent).members[0]
+    assert newest.scores(scans.digest)["psnr"] > 0

@@ -8,7 +8,8 @@ from typing import cast
 from mlflow import MlflowClient
 from tracked import make_child, make_parent
 
-from lfranker.tracking.power_set import DIVERGED_WITH, OUTCOME
+from lfranker.tracking.runs import tracked
+from lfranker.tracking.tags import Tag
 from lfranker.tracking.training_run import TrainingRun
 from lfranker.training.numerics import SAFEGUARDS
 from lfranker.training.trainer import DivergedError, Step, TrainConfig, Trainer
@@ -22,7 +23,9 @@ def diverging() -> Iterator[Step]:
 def test_a_training_that_diverges_says_with_which_safeguards(store: Path) -> None:
     run = make_child(make_parent("mae"), "mae", {}, outcome="")
     trainer = cast("Trainer", SimpleNamespace(config=TrainConfig(), steps=diverging))
-    assert TrainingRun(run, trainer, str, lambda: False).train(lambda _: None) == "diverged"
+    assert (
+        TrainingRun(tracked(run), trainer, str, lambda: False).train(lambda _: None) == "diverged"
+    )
     tags = MlflowClient().get_run(run.info.run_id).data.tags
-    assert tags[OUTCOME] == "diverged"
-    assert tags[DIVERGED_WITH] == str(SAFEGUARDS)
+    assert tags[Tag.OUTCOME] == "diverged"
+    assert tags[Tag.SAFEGUARDS] == str(SAFEGUARDS)

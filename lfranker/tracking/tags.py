@@ -1,0 +1,73 @@
+"""Every tag that lfranker writes to a run or to a registered model's version, and what it means."""
+
+from enum import StrEnum
+
+
+class Tag(StrEnum):
+    # on every run
+    ROLE = "lfranker.role"  # powerset, child, train, synth, evaluate, noise-fit or dry-run
+    OWNER = "lfranker.owner"  # host:pid of the process that is responsible for it
+    REASON = "lfranker.reason"  # why it failed or was stopped
+
+    # on a training or a baseline, and on its power set
+    POWERSET = "lfranker.powerset"  # key of those that belong together; `rank` selects by it
+    LOSSES = "lfranker.losses"  # the subset, "mae+ssim"; on a model's version too
+    NOISE = "lfranker.noise"  # label of the noise, where several are compared; on a version too
+    REPEAT = "lfranker.repeat"  # which of the paired repeats, from 0
+    TRAINING = "lfranker.training"  # fingerprint of all that determines the weights
+    PERCEPTUAL = "lfranker.perceptual"  # digest of the perceptual network's weights, or none
+    MODEL = "lfranker.model"  # ID of the logged model: there is one once the training is over
+    BASELINE = "lfranker.baseline"  # name of the filter, in place of LOSSES
+    SCORING = "lfranker.scoring"  # digest of the first scan set, whose scores have plain names
+    OUTCOME = "lfranker.outcome"  # ok, collapsed or diverged; see `outcome_on` for one scan set
+
+    SAFEGUARDS = "lfranker.safeguards"  # that it diverged with: see `training.numerics`
+    SUPERSEDED = "lfranker.superseded"  # ID of the run that trains the same again
+    METRICS = "lfranker.metrics"  # JSON, metric -> version, of one scan set: see `metrics_on`
+
+    # on a power set
+    LOSS_SET = "lfranker.loss-set"  # all losses, "mae,ssim", as they are shown
+    REPEATS = "lfranker.repeats"  # how many were asked for
+    SUBSETS = "lfranker.subsets"  # which subsets were asked for: `SubsetRule.to_text`
+    NOISES = "lfranker.noises"  # JSON, label -> key of the noises that are compared
+    SCANS = "lfranker.scans"  # digest of its own scan set; see `scan_set` for every one
+    LEARNING_RATES = "lfranker.learning-rates"  # factor=key of the check at other learning rates
+    SEARCH = "lfranker.refined"  # ID of the newest search for weights
+    CHAMPION = "lfranker.champion"  # what won, or none
+
+    # on a search for weights
+    SEARCH_OF = "lfranker.refines"  # key of its power set, the subset and the scans
+
+    # on a model's version
+    SIMULATED = "lfranker.simulated"  # true or false: the scans that it was ranked on
+
+    # MLflow's own
+    NOTE = "mlflow.note.content"
+    PARENT = "mlflow.parentRunId"
+    NAME = "mlflow.runName"
+
+
+WON = "winner"  # on a training: the criteria it won; short, as it is a column of MLflow's table
+SCAN_SET = f"{Tag.SCANS}."
+OUTCOME_ON = f"{Tag.OUTCOME}."
+METRICS_ON = f"{Tag.METRICS}."
+
+
+def scan_set(digest: str) -> str:
+    """Return the tag of a power set that says of a scan set whether it is real or simulated."""
+    return f"{SCAN_SET}{digest}"
+
+
+def outcome_on(digest: str) -> str:
+    """Return the tag that says what came of a training on one scan set."""
+    return f"{OUTCOME_ON}{digest[:8]}"
+
+
+def metrics_on(digest: str) -> str:
+    """Return the tag that says which versions of the metrics made the scores on one scan set."""
+    return f"{METRICS_ON}{digest[:8]}"
+
+
+def winner_of(criterion: str) -> str:
+    """Return the tag of a power set that names the winner in a criterion."""
+    return f"lfranker.winner.{criterion}"
