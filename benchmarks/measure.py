@@ -40,7 +40,7 @@ from lfranker.statistics.intervals import Chance, difference_interval, mean_squa
 from lfranker.statistics.score_array import cube_of
 from lfranker.tracking.models import load_network
 from lfranker.tracking.power_set import search
-from lfranker.tracking.runs import TAG
+from lfranker.tracking.tags import Tag
 
 SHOWN = {"psnr": 2, "ssim": 4, "repeatability": 3, "psnr_fitted": 2}  # digits
 KEYS = ("name", "repeat", "model", "scans")
@@ -140,11 +140,11 @@ def _brightness(filtered: Denoise, tuning: ScanSet) -> tuple[float, float]:
 def _networks(trials: Path) -> Iterator[Entrant]:
     """The trials of that file, each the newest that is finished. Raises ValueError."""
     plan, found = json.loads(trials.read_text()), dict[str, Entrant]()
-    for run in search(f"tags.`{TAG}trial` != '' AND attributes.status = 'FINISHED'"):
-        title, trial, _ = json.loads(run.data.tags[TAG + "trial"])
+    for run in search("tags.`lfranker.trial` != '' AND attributes.status = 'FINISHED'"):
+        title, trial, _ = json.loads(run.data.tags["lfranker.trial"])
         if title == plan["title"] and trial in plan["trials"] and trial not in found:
             name, _, repeat = trial.partition(" #")
-            model = run.data.tags[TAG + "model"]
+            model = run.data.tags[Tag.MODEL]
             network = load_network(f"models:/{model}")
             found[trial] = Entrant(name, int(repeat or 0), model, partial(denoise, network))
     if missing := [trial for trial in plan["trials"] if trial not in found]:

@@ -34,8 +34,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from lfranker.evaluation.metrics import METRICS
 from lfranker.evaluation.scoring import summarise
 from lfranker.losses import trained
-from lfranker.tracking.power_set import SCAN_SET
-from lfranker.tracking.runs import PARENT, TAG
+from lfranker.tracking.tags import Tag, scan_set
 
 DIGEST = "0123456789abcdef"
 TYPICAL = {"psnr": 30, "keypoints": 500}  # of metrics that are not about 1
@@ -71,15 +70,19 @@ def make(folder: Path, losses: int, repeats: int, fields: int) -> str:
     parent = client.create_run(experiment, run_name=f"{losses} losses").info.run_id
     tags = {"powerset": "key", "role": "powerset", "loss-set": ",".join(names)}
     tags |= {"repeats": str(repeats), "scans": DIGEST}
-    own = [RunTag(TAG + name, value) for name, value in tags.items()]
-    client.log_batch(parent, tags=[*own, RunTag(SCAN_SET + DIGEST, "real")])
-    entrants = [(s, {TAG + "losses": "+".join(s)}) for s in trained(names)]
-    for subset, kind in tqdm([*entrants, ((), {TAG + "baseline": "noisy"})], desc="making"):
+    own = [RunTag(f"lfranker.{name}", value) for name, value in tags.items()]
+    client.log_batch(parent, tags=[*own, RunTag(scan_set(DIGEST), "real")])
+    entrants = [(s, {Tag.LOSSES: "+".join(s)}) for s in trained(names)]
+    for subset, kind in tqdm([*entrants, ((), {Tag.BASELINE: "noisy"})], desc="making"):
         effects = np.array([brings[name] for name in subset] or [-20.0])
         for repeat in range(repeats if subset else 1):
-            tags = {**kind, TAG + "powerset": "key", TAG + "repeat": str(repeat), PARENT: parent}
-            tags |= {TAG + "scoring": DIGEST, TAG + "outcome": "ok"}
-            run = client.create_run(experiment, run_name="+".join(subset) or "noisy", tags=tags)
+            tags = {**kind, Tag.POWERSET: "key", Tag.REPEAT: str(repeat), Tag.PARENT: parent}
+            tags |= {Tag.SCORING: DIGEST, Tag.OUTCOME: "ok"}
+            run = client.create_run(
+                experiment,
+                run_name="+".join(subset) or "noisy",
+                tags={str(k): v for k, v in tags.items()},
+            )
             table = table_of(effects / np.sqrt(len(effects)), luck, rng)
             where = folder / "artifacts/rank" / run.info.run_id / "artifacts/scores"
             where.mkdir(parents=True)

@@ -15,16 +15,24 @@ from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Run
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from lfranker.processes import Job, run_jobs, terminate_as_interrupt
 from lfranker.tracking.power_set import search
-from lfranker.tracking.runs import OPEN, TAG, create_child, end_run, own_run, set_tags
+from lfranker.tracking.runs import (
+    TrackedRun,
+    create_child,
+    end_run,
+    is_open,
+    log_file,
+    own_run,
+    set_tags,
+    tracked,
+)
 
 ROOT = Path(__file__).parents[1]
-TRIAL = TAG + "trial"  # of a child: its title, name and settings
+TRIAL = "lfranker.trial"  # of a child: its title, name and settings
 SHOWN = ("psnr", "psnr_fitted", "ssim", "repeatability", "high_frequency_ratio")
 COSTS = ("seconds_per_step", "seconds_per_megapixel")
 
@@ -46,17 +54,17 @@ def main() -> None:
             _run(children, trials, asked.jobs, asked.cache.resolve())
         finally:
             for run in children.values():
-                if MlflowClient().get_run(run.info.run_id).info.status in OPEN:
-                    end_run(run.info.run_id, "KILLED", "stopped before its end")
-    sys.stdout.write(table({name: run.info.run_id for name, run in children.items()}))
+                if is_open(run):
+                    end_run(run.run_id, "KILLED", "stopped before its end")
+    sys.stdout.write(table({name: run.run_id for name, run in children.items()}))
 
 
 def _children(
-    parent: Run, title: str, trials: Mapping[str, Mapping[str, Any]]
-) -> Iterator[tuple[str, Run]]:
+    parent: TrackedRun, title: str, trials: Mapping[str, Mapping[str, Any]]
+) -> Iterator[tuple[str, TrackedRun]]:
     done = {
-        run.data.tags[TRIAL]: run
-        for run in search(f"tags.`{TRIAL}` != ''", [parent.info.experiment_id])
+        run.data.tags[TRIAL]: tracked(run)
+        for run in search(f"tags.`{TRIAL}` != ''", [parent.experiment_id])
         if run.info.status == "FINISHED"
     }
     for name, settings in trials.items():
@@ -65,22 +73,18 @@ def _children(
 
 
 def _run(
-    children: Mapping[str, Run],
+    children: Mapping[str, TrackedRun],
     trials: Mapping[str, Mapping[str, Any]],
     at_once: int,
     cache: Path,
 ) -> None:
-    by_id = {run.info.run_id: name for name, run in children.items()}
-    jobs = [
-        _job(run.info.run_id, trials[name], cache)
-        for name, run in children.items()
-        if run.info.status != "FINISHED"
-    ]
+    by_id = {run.run_id: name for name, run in children.items()}
+    jobs = [_job(run.run_id, trials[name], cache) for name, run in children.items() if is_open(run)]
     for job, code in run_jobs(jobs, at_once):
-        MlflowClient().log_artifact(job.name, str(job.log), "logs")
+        log_file(job.name, job.log, "logs")
         if code:
             end_run(job.name, "FAILED", f"exit code {code}, see logs")
-        set_tags(job.name, {TAG + "exit-code": str(code)})
+        set_tags(job.name, {"lfranker.exit-code": str(code)})
         sys.stderr.write(table({by_id[job.name]: job.name}).splitlines()[-1] + "\n")
 
 
