@@ -1,6 +1,8 @@
 """What entrants are ranked by: the metrics, over all speeds and at each of them."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -22,14 +24,67 @@ CHAMPION_METRICS = ("psnr", "ssim", "repeatability")
 
 NOISY = "noisy"  # the baseline that does nothing
 
+BEST = "best-"  # in front of a criterion in an alias
 
-def criteria_of(board: pd.DataFrame, directions: Mapping[str, bool] = DIRECTIONS) -> list[str]:
+
+@dataclass(frozen=True)
+class Criterion:
+    """A metric over all scan speeds or at one of them.
+
+    Its text, `psnr` or `psnr/spd2`, names columns of scores and MLflow's metrics; its alias,
+    `best-psnr-spd2`, the model that won it.
+    """
+
+    metric: str
+    speed: str = ""  # "": over all speeds
+
+    @classmethod
+    def parse(cls, text: str) -> "Criterion":
+        metric, _, speed = text.partition("/")
+        return cls(metric, speed)
+
+    def __str__(self) -> str:
+        return f"{self.metric}/{self.speed}" if self.speed else self.metric
+
+    @classmethod
+    def from_alias(cls, alias: str) -> "Criterion | None":
+        """Read an alias; None for that of the champion, and for others.
+
+        Aliases have no point, so `1-5us` stands for `1.5us`.
+        """
+        if not alias.startswith(BEST):
+            return None
+        metric, _, speed = alias.removeprefix(BEST).partition("-")
+        return cls(metric, re.sub(r"(\d)-(\d)", r"\1.\2", speed))
+
+    @property
+    def alias(self) -> str:
+        allowed = "".join(c if c.isalnum() or c in "-_" else "-" for c in str(self))
+        return allowed if self == CHAMPION else f"{BEST}{allowed}"
+
+    @property
+    def rank_column(self) -> str:
+        """The column of a leaderboard that holds the ranks by it."""
+        return f"rank/{self}"
+
+
+CHAMPION = Criterion("champion")  # lowest mean rank over CHAMPION_METRICS at every speed
+
+
+def scored(columns: Iterable[object]) -> list[str]:
+    """Return the names that are scores: by any metric or by people, with a speed or without."""
+    metrics = {*METRICS, VISUAL}
+    return [name for name in map(str, columns) if Criterion.parse(name).metric in metrics]
+
+
+def criteria_of(
+    board: pd.DataFrame, directions: Mapping[str, bool] = DIRECTIONS
+) -> list[Criterion]:
     """The columns that are criteria, by metric: over all speeds, then the fastest speed first."""
-    columns = [str(column) for column in board if str(column).partition("/")[0] in directions]
     metrics = list(directions)
+    criteria = [Criterion.parse(str(column)) for column in board]
 
-    def place(column: str) -> tuple[int, str, float, str]:
-        metric, _, speed = column.partition("/")
-        return metrics.index(metric), *speed_key(speed)
+    def place(criterion: Criterion) -> tuple[int, str, float, str]:
+        return metrics.index(criterion.metric), *speed_key(criterion.speed)
 
-    return sorted(columns, key=place)
+    return sorted((c for c in criteria if c.metric in directions), key=place)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lfranker.arrays import Image
+from lfranker.evaluation.criteria import Criterion
 from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.scans.scan_set import Pair
 
@@ -88,7 +89,7 @@ def summarise(table: pd.DataFrame, metrics: Mapping[str, Metric] = METRICS) -> d
             for speed, group in table.groupby("speed", sort=False)
         }
         summary[name] = float(np.mean(list(per_speed.values())))
-        summary |= {f"{name}/{speed}": mean for speed, mean in per_speed.items()}
+        summary |= {str(Criterion(name, speed)): mean for speed, mean in per_speed.items()}
     return {name: value for name, value in summary.items() if np.isfinite(value)}
 
 

@@ -12,7 +12,7 @@ from lfranker.experiment.inputs import Inputs
 from lfranker.experiment.plan import Task, training_fingerprint
 from lfranker.noise.noise_config import mode_of
 from lfranker.processes import Job, last_words, run_jobs
-from lfranker.ranking.entrant import entrant
+from lfranker.ranking.entrant import Entrant
 from lfranker.tracking.power_set import Training, find_training, trainings_with
 from lfranker.tracking.runs import (
     OPEN,
@@ -46,7 +46,7 @@ class Child:
 
     @property
     def title(self) -> str:
-        return f"{entrant(self.task.name, self.inputs.noise)} (repeat {self.task.repeat})"
+        return f"{_entrant(self.task, self.inputs)} (repeat {self.task.repeat})"
 
 
 def adopt(
@@ -124,9 +124,13 @@ def _create(parent: TrackedRun, task: Task, inputs: Inputs, key: str, title: str
         Tag.TRAINING: training_fingerprint(key, task),
         Tag.PERCEPTUAL: inputs.facts["perceptual"] if "perceptual" in task.losses else "none",
     }
-    name = entrant(task.name, inputs.noise)
-    numbered = name if task.repeat == 0 else f"{name} #{task.repeat}"
+    name = _entrant(task, inputs)
+    numbered = str(name) if task.repeat == 0 else f"{name} #{task.repeat}"
     return create_child(parent, title.format(numbered), tags)
+
+
+def _entrant(task: Task, inputs: Inputs) -> Entrant:
+    return Entrant.parse(task.name).on(inputs.noise)
 
 
 def job_of(child: Child, arguments: Sequence[str], cache: Path) -> Job:

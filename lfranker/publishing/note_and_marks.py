@@ -31,7 +31,7 @@ def write_note(
         noises=found.noises,
         links=_links(power_set),
     )
-    tags = {winner_of(criterion): name for criterion, name in ranking.winners.items()}
+    tags = {winner_of(str(criterion)): name for criterion, name in ranking.winners.items()}
     set_tags(
         power_set.run_id, {**tags, Tag.CHAMPION: ranking.champion or "none", Tag.NOTE: content}
     )
@@ -58,7 +58,7 @@ def _marks(power_set: PowerSet, ranking: Ranking) -> Iterator[Mark]:
             continue
         changed = isfinite(mean_rank) and mean_rank != known
         metrics = {"mean_rank": mean_rank} if changed else {}
-        words = ", ".join(won.get(name, [])) if name in ranks else ""
+        words = ", ".join(map(str, won.get(name, []))) if name in ranks else ""
         tags = {WON: words} if words != run.won else {}
         if metrics or tags:
             yield Mark(run.run_id, metrics, tags)

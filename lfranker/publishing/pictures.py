@@ -63,7 +63,7 @@ def logged_pictures(run_id: str, scans: ScanSetId) -> dict[str, bytes]:
 def _top(board: pd.DataFrame, power_set: PowerSet) -> dict[str, Function]:
     """Name -> denoiser: the champion, then the winners over all speeds; those with a model."""
     ranking = rank(board, power_set.expected, order=power_set.order)
-    over_all = [name for criterion, name in ranking.winners.items() if "/" not in criterion]
+    over_all = [name for criterion, name in ranking.winners.items() if not criterion.speed]
     models = board["model"].to_dict()
     chosen = [name for name in dict.fromkeys([ranking.champion, *over_all]) if name is not None]
     named = [name for name in chosen if models.get(name)][:TOP]

@@ -7,7 +7,7 @@ from functools import partial
 import pandas as pd
 
 from lfranker.denoiser.tiling import denoise
-from lfranker.evaluation.criteria import CHAMPION_METRICS
+from lfranker.evaluation.criteria import CHAMPION, CHAMPION_METRICS, Criterion
 from lfranker.evaluation.metrics import METRICS
 from lfranker.evaluation.scoring import of_noisy
 from lfranker.scans.preparation import ScanSet
@@ -15,7 +15,7 @@ from lfranker.scans.scan_set import ScanSetId
 from lfranker.statistics.superiority import judge
 from lfranker.tracking.models import load_network
 from lfranker.tracking.power_set import PowerSet, find_training
-from lfranker.tracking.registry import CHAMPION, Version, Winner
+from lfranker.tracking.registry import Version, Winner
 from lfranker.tracking.score_logging import score_run
 from lfranker.tracking.scores import read_table
 
@@ -36,7 +36,7 @@ class Gate:
     promote: str
     rescore: Rescore | None = None
 
-    def refusal(self, winner: Winner, criterion: str, holder: Version) -> str:
+    def refusal(self, winner: Winner, criterion: Criterion, holder: Version) -> str:
         """Why the alias stays with its holder; empty where the winner takes it.
 
         A holder of the same power set gives way: that ranking has judged both. So does one that
@@ -47,13 +47,12 @@ class Gate:
             return ""
         if not self.scans.simulated and not holder.ranked_on_real_scans:
             return ""
-        metric, _, speed = criterion.partition("/")
-        metrics = CHAMPION_METRICS if criterion == CHAMPION else (metric,)
+        metrics = CHAMPION_METRICS if criterion == CHAMPION else (criterion.metric,)
         new = self._rows_of(winner)
         old, reason = self._rows_of_holder(holder, metrics)
         if new.empty or old is None:
             return reason or "the winner has no table of scores by field"
-        verdict = judge(new, old, metrics, speed or None, self.power_set.seed)
+        verdict = judge(new, old, metrics, criterion.speed or None, self.power_set.seed)
         return "" if verdict.better else f"{winner.name} is not the better one; {verdict.why}"
 
     def _rows_of(self, winner: Winner) -> pd.DataFrame:

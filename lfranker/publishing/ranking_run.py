@@ -131,7 +131,7 @@ def _texts(results: Results, versions: Mapping[str, str]) -> dict[str, str]:
     summary = {
         "champion": ranking.champion,
         "champion_mean_rank": ranking.champion_mean_rank,
-        "winners": ranking.winners,
+        "winners": {str(criterion): name for criterion, name in ranking.winners.items()},
         "missing": ranking.missing,
         "notes": ranking.notes,
         "versions": versions,

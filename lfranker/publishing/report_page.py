@@ -7,7 +7,7 @@ from importlib.metadata import version
 import numpy as np
 import pandas as pd
 
-from lfranker.evaluation.criteria import NOISY, VISUAL
+from lfranker.evaluation.criteria import NOISY, VISUAL, criteria_of
 from lfranker.losses import PERCEPTUAL_RANDOM
 from lfranker.publishing.pictures import logged_pictures
 from lfranker.ranking.entrant import counted, losses_of
@@ -122,16 +122,13 @@ def _facts(results: Results) -> dict[str, str]:
 
 def _overview(ranking: Ranking) -> dict[str, str]:
     board = ranking.leaderboard[~ranking.leaderboard["baseline"]]
-    speeds = {c.partition("/")[2] for c in map(str, board) if c.startswith("psnr/")}
-    columns = [column for column in board if str(column).startswith("rank/")]
+    criteria = list(ranking.winners)
+    speeds = {c.speed for c in criteria_of(board) if c.metric == "psnr" and c.speed}
     if len(speeds) == 1:  # over all speeds and at the only one are the same
-        columns = [column for column in columns if str(column).count("/") == 1]
-    ranks = (
-        board[columns]
-        .iloc[:MOST]
-        .rename(columns=lambda column: title_of(str(column).removeprefix("rank/"), unit=False))
-    )
-    plots = {"Ranks by criterion (1 is best)": heat_map(ranks)} if columns else {}
+        criteria = [criterion for criterion in criteria if not criterion.speed]
+    ranks = board[[criterion.rank_column for criterion in criteria]].iloc[:MOST]
+    ranks.columns = pd.Index([title_of(str(c), unit=False) for c in criteria])
+    plots = {"Ranks by criterion (1 is best)": heat_map(ranks)} if criteria else {}
     if {"psnr", "ssim"} <= set(board):
         finite = board.loc[board["outcome"].eq("ok"), ["psnr", "ssim"]]
         finite = finite.replace([np.inf, -np.inf], np.nan).dropna()

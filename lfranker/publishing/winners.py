@@ -6,17 +6,17 @@ from typing import Any
 
 import pandas as pd
 
+from lfranker.evaluation.criteria import CHAMPION, Criterion, scored
 from lfranker.publishing.promotion import Gate
 from lfranker.ranking.entrant import counted
 from lfranker.ranking.leaderboard import Ranking
 from lfranker.report.tables import tables, to_markdown
-from lfranker.tracking.power_set import SCORE
-from lfranker.tracking.registry import CHAMPION, Winner, register
+from lfranker.tracking.registry import Winner, register
 
 
-def won_by(ranking: Ranking) -> dict[str, list[str]]:
-    """Name of each winner -> the criteria it won, `champion` first."""
-    won: dict[str, list[str]] = {}
+def won_by(ranking: Ranking) -> dict[str, list[Criterion]]:
+    """Name of each winner -> the criteria it won, CHAMPION first."""
+    won: dict[str, list[Criterion]] = {}
     if ranking.champion is not None:
         won[ranking.champion] = [CHAMPION]
     for criterion, name in ranking.winners.items():
@@ -34,7 +34,8 @@ def register_winners(
         row = board.loc[[name]].to_dict("records")[0]
         if not row["model"]:
             notices.append(
-                f"{name} won {', '.join(criteria)} but has no logged model: not registered"
+                f"{name} won {', '.join(map(str, criteria))} but has no logged model: not "
+                f"registered"
             )
             continue
         winner = Winner(
@@ -55,16 +56,15 @@ def register_winners(
 
 
 def _finite_scores(row: Mapping[Hashable, Any]) -> dict[str, float]:
-    names = [str(name) for name in row if SCORE.fullmatch(str(name))]
-    return {name: float(row[name]) for name in names if isfinite(row[name])}
+    return {name: float(row[name]) for name in scored(row) if isfinite(row[name])}
 
 
-def _description(gate: Gate, name: str, criteria: Sequence[str], ranking: Ranking) -> str:
+def _description(gate: Gate, name: str, criteria: Sequence[Criterion], ranking: Ranking) -> str:
     board = tables(ranking)["leaderboard"]
     entrants = board.index[board["outcome"].ne("baseline")]
     table = to_markdown(board.loc[[name]], "Its scores", simulated=gate.scans.simulated)
     return (
-        f"SCUNet trained on **{name}**. Won: {', '.join(criteria)}, among "
+        f"SCUNet trained on **{name}**. Won: {', '.join(map(str, criteria))}, among "
         f"{len(entrants)} {counted(entrants, 'subsets of losses')} "
         f"(power set run `{gate.power_set.run_id}`).\n\n{table}"
     )

@@ -1,32 +1,60 @@
-"""Names of entrants: a subset of losses, and where noises are compared the noise behind it.
-
-`mae+ssim`, or `mae+ssim @ poisson+speckle`. Neither part has a blank in it.
-"""
+"""What is ranked: a subset of losses, and where noises are compared the noise behind it."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from lfranker.losses.names import LOSS_ORDER
 
 MARK = " @ "
 
 
-def entrant(losses: str, noise: str = "") -> str:
-    """The name of a subset of losses trained on a noise; "" where there is one for all."""
-    return f"{losses}{MARK}{noise}" if noise else losses
+@dataclass(frozen=True)
+class Entrant:
+    """A subset of losses, trained on a noise.
+
+    Its text, `mae+ssim` or `mae+ssim @ poisson+speckle`, names rows of tables; neither part has a
+    blank in it.
+    """
+
+    losses: tuple[str, ...]  # as they are shown: "perceptual-random" with random weights
+    noise: str = ""  # its label; "" where there is one noise for all
+
+    @classmethod
+    def parse(cls, text: str) -> "Entrant":
+        losses, _, noise = text.partition(MARK)
+        return cls(tuple(losses.split("+")), noise)
+
+    def __str__(self) -> str:
+        return f"{self.subset}{MARK}{self.noise}" if self.noise else self.subset
+
+    @property
+    def subset(self) -> str:
+        """The losses alone, as text."""
+        return "+".join(self.losses)
+
+    @property
+    def is_hybrid(self) -> bool:
+        """Whether it was trained on two losses or more."""
+        return len(self.losses) > 1
+
+    def on(self, noise: str) -> "Entrant":
+        """The same losses on a noise; "" where there is one for all."""
+        return Entrant(self.losses, noise)
 
 
 def losses_of(name: str) -> str:
-    return name.partition(MARK)[0]
+    """Return the subset of losses in the text of an entrant, as text."""
+    return Entrant.parse(name).subset
 
 
 def noise_of(name: str) -> str:
-    """The label of the noise; "" where there is one for all."""
-    return name.partition(MARK)[2]
+    """Return the label of the noise in the text of an entrant; "" where there is one for all."""
+    return Entrant.parse(name).noise
 
 
 def is_hybrid(name: str) -> bool:
-    """Whether it was trained on two losses or more."""
-    return "+" in losses_of(name)
+    """Whether the text of an entrant names two losses or more."""
+    return Entrant.parse(name).is_hybrid
 
 
 def noises_in(names: Iterable[str]) -> list[str]:
@@ -50,12 +78,12 @@ def tie_key(name: str, order: Sequence[str] = LOSS_ORDER) -> tuple[int, list[int
     A variant counts as the loss before the hyphen: "perceptual-random" as "perceptual". The same
     losses on several noises are sorted by the place of `placed` noises in `order`.
     """
-    places = {loss: place for place, loss in enumerate(order)}
-    parts, last = losses_of(name).split("+"), len(places)
-    found = [places.get(loss_of(part, order), last) for part in parts]
-    return len(parts), found, places.get(placed(noise_of(name)), last), name
+    places, entrant = {loss: place for place, loss in enumerate(order)}, Entrant.parse(name)
+    last = len(places)
+    found = [places.get(loss_of(loss, order), last) for loss in entrant.losses]
+    return len(found), found, places.get(placed(entrant.noise), last), name
 
 
-def loss_of(part: str, order: Sequence[str]) -> str:
-    """The loss that a part of a name stands for: "perceptual" of "perceptual-random"."""
-    return next((loss for loss in order if part == loss or part.startswith(f"{loss}-")), part)
+def loss_of(shown: str, order: Sequence[str]) -> str:
+    """The loss behind the name that it is shown under: "perceptual" of "perceptual-random"."""
+    return next((loss for loss in order if shown == loss or shown.startswith(f"{loss}-")), shown)

@@ -13,7 +13,14 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
-from lfranker.evaluation.criteria import CHAMPION_METRICS, DIRECTIONS, NOISY, VISUAL, criteria_of
+from lfranker.evaluation.criteria import (
+    CHAMPION_METRICS,
+    DIRECTIONS,
+    NOISY,
+    VISUAL,
+    Criterion,
+    criteria_of,
+)
 from lfranker.losses.names import LOSS_ORDER
 from lfranker.ranking.entrant import tie_key
 from lfranker.ranking.remarks import notes
@@ -35,10 +42,10 @@ class Ranking:
     """
 
     leaderboard: pd.DataFrame
-    winners: dict[str, str]
+    winners: dict[Criterion, str]
     champion: str | None
     champion_mean_rank: float  # nan without a champion
-    judged: tuple[str, ...]
+    judged: tuple[Criterion, ...]
     missing: tuple[str, ...]
     notes: tuple[str, ...]
     order: tuple[str, ...]
@@ -68,21 +75,23 @@ def rank(
     usable = _usable(board.loc[[*names, *baselines]], directions)
     entrants = usable.loc[names]
     ranks = _ranks(entrants)
-    judged = _judged(list(usable.columns))
-    mean_rank = ranks[judged].mean(axis=1)
-    fit = entrants[judged].notna().all(axis=1)
+    criteria = criteria_of(usable, directions)
+    judged = _judged(criteria)
+    columns = list(map(str, judged))
+    mean_rank = ranks[columns].mean(axis=1)
+    fit = entrants[columns].notna().all(axis=1)
     best = mean_rank[fit].min()
     rivals = [str(name) for name in entrants.index[fit & mean_rank.eq(best)]]
 
     board["mean_rank"] = mean_rank
     board["weighted"] = weighted_score(entrants, weights)
     board["worse_than_noisy"] = _worse_than_noisy(usable, names)
-    board = board.join(ranks.add_prefix("rank/"))
+    board = board.join(ranks.rename(columns={str(c): c.rank_column for c in criteria}))
     board = board.loc[[*_places(mean_rank, fit), *baselines]]
     missing = tuple(name for name in expected if name not in entrants.index)
     return Ranking(
         leaderboard=board,
-        winners={str(column): str(entrants[column].idxmax()) for column in entrants},
+        winners={criterion: str(entrants[str(criterion)].idxmax()) for criterion in criteria},
         champion=rivals[0] if rivals else None,
         champion_mean_rank=float(best),
         judged=tuple(judged),
@@ -99,9 +108,9 @@ def _complete(scores: pd.DataFrame, directions: Mapping[str, bool]) -> pd.DataFr
     if len(twice):
         raise ValueError(f"scores: one row per entrant is allowed, more given for {listed(twice)}")
     criteria = criteria_of(scores, directions)
-    board = scores.astype(dict.fromkeys(criteria, float)).copy()  # consolidated
+    board = scores.astype(dict.fromkeys(map(str, criteria), float)).copy()  # consolidated
     for metric in directions:
-        speeds = [column for column in criteria if column.startswith(f"{metric}/")]
+        speeds = [str(c) for c in criteria if c.metric == metric and c.speed]
         if speeds:
             mean = board[speeds].mean(axis=1, skipna=False)
             board[metric] = board[metric].fillna(mean) if metric in board else mean
@@ -114,8 +123,8 @@ def _complete(scores: pd.DataFrame, directions: Mapping[str, bool]) -> pd.DataFr
 def _usable(board: pd.DataFrame, directions: Mapping[str, bool]) -> pd.DataFrame:
     """Criteria, higher always better; nan where a row may not win. Only those an entrant has."""
     criteria = criteria_of(board, directions)
-    signs = [1.0 if directions[column.partition("/")[0]] else -1.0 for column in criteria]
-    values = board[criteria] * signs
+    signs = [1.0 if directions[criterion.metric] else -1.0 for criterion in criteria]
+    values = board[list(map(str, criteria))] * signs
     values = values.where(np.isfinite(values)).where(board["outcome"].eq("ok"), axis=0)
     return values.loc[:, values[~board["baseline"]].notna().any()]
 
@@ -129,14 +138,14 @@ def _ranks(entrants: pd.DataFrame) -> pd.DataFrame:
 
 
 def _rated(usable: pd.DataFrame) -> list[str]:
-    return [column for column in map(str, usable) if column.partition("/")[0] == VISUAL]
+    return [name for name in map(str, usable) if Criterion.parse(name).metric == VISUAL]
 
 
-def _judged(criteria: Sequence[str]) -> list[str]:
-    chosen: list[str] = []
+def _judged(criteria: Sequence[Criterion]) -> list[Criterion]:
+    chosen: list[Criterion] = []
     for metric in CHAMPION_METRICS:
-        speeds = [column for column in criteria if column.startswith(f"{metric}/")]
-        chosen += speeds or [column for column in criteria if column == metric]
+        own = [criterion for criterion in criteria if criterion.metric == metric]
+        chosen += [criterion for criterion in own if criterion.speed] or own
     return chosen
 
 

@@ -7,7 +7,7 @@ both without and with it. The Shapley value
 spreads the gain of denoising at all, of which any loss brings nearly everything.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from math import comb, factorial
 
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lfranker.ranking.entrant import losses_of
+from lfranker.ranking.entrant import Entrant
 from lfranker.ranking.top_set import _asked, _attributed
 from lfranker.statistics.intervals import Chance, contrast_interval, mean_squares, score_interval
 from lfranker.statistics.score_array import Cube
@@ -121,7 +121,7 @@ def attributions(
     cube: Cube,
     noisy: NDArray[np.float64] | None,
     seed: int,
-    named: Callable[[str], str] = losses_of,
+    parts: Callable[[Entrant], Iterable[str]] = lambda entrant: entrant.losses,
     same: Callable[[Subset], Subset] | None = None,
 ) -> pd.DataFrame:
     """Mean effect, Shapley value and interactions with intervals; a row for each.
@@ -130,14 +130,14 @@ def attributions(
     None where they are not known. Without them, or where a subset is missing, there are only the
     mean effects, over the pairs of subsets that there are; `pairs` says of how many.
 
-    ``named``: what of an entrant's name is a subset, joined by +. Entrants of the same subset (its
-    losses on several noises, say) count as their mean: the company must be the same for every
-    subset, as in `noise_effects.balanced`. ``same``: for a subset that was not trained one that is
+    ``parts``: what of an entrant is a subset. Entrants of the same subset (its losses on several
+    noises, say) count as their mean: the company must be the same for every subset, as in
+    `noise_effects.balanced`. ``same``: for a subset that was not trained one that is
     the same thing, so that Shapley values know it too.
     """
     subsets: dict[Subset, list[int]] = {}
     for at, name in enumerate(cube.names):
-        subsets.setdefault(frozenset(named(name).split("+")), []).append(at)
+        subsets.setdefault(frozenset(parts(Entrant.parse(name))), []).append(at)
     rows = list(_mean_effects(subsets, cube, seed))
     losses = frozenset[str]().union(*subsets)
     values = {subset: cube.scores[at].mean(axis=0) for subset, at in subsets.items()}

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 
-from lfranker.ranking.entrant import loss_of, losses_of
+from lfranker.ranking.entrant import Entrant, loss_of
 from lfranker.text import listed
 
 
@@ -47,7 +47,7 @@ def _gaps(usable: pd.DataFrame) -> Iterator[str]:
 
 
 def _mixed_weights(names: Iterable[str], order: Sequence[str]) -> Iterator[str]:
-    parts = {part for name in names for part in losses_of(name).split("+")}
+    parts = {part for name in names for part in Entrant.parse(name).losses}
     for loss in order:
         variants = sorted(part for part in parts if loss_of(part, order) == loss)
         if len(variants) > 1:

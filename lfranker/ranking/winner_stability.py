@@ -13,7 +13,7 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from lfranker.arrays import Floats
-from lfranker.evaluation.criteria import CHAMPION_METRICS
+from lfranker.evaluation.criteria import CHAMPION_METRICS, Criterion
 from lfranker.losses.names import LOSS_ORDER
 from lfranker.ranking.entrant import tie_key
 from lfranker.text import listed
@@ -98,7 +98,7 @@ def _by_place(scores: pd.DataFrame) -> pd.DataFrame:
     wide = scores.pivot_table(
         index=["name", "place"], columns="speed", values=metrics, aggfunc="mean", dropna=False
     )
-    wide.columns = pd.Index(["/".join(map(str, column)) for column in wide.columns])
+    wide.columns = pd.Index([str(Criterion(*map(str, column))) for column in wide.columns])
     wide = wide.where(np.isfinite(wide))
     whole = wide.notna().all(axis=1).unstack("place", fill_value=False)
     entrants = whole.index[whole.mean(axis=1) >= 1 - MOST_MISSING]

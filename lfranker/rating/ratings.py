@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lfranker.evaluation.criteria import VISUAL
+from lfranker.evaluation.criteria import VISUAL, Criterion
 from lfranker.rating.sheet_files import COLUMNS, SCALE
 from lfranker.rating.sheets import LETTERS, Key
 from lfranker.text import listed
@@ -167,6 +167,9 @@ def visual_scores(rows: pd.DataFrame) -> dict[str, dict[str, float]]:
     by_speed = once.groupby(level=["run", "speed"]).mean().unstack()
     scores = {}
     for run, row in by_speed.iterrows():
-        known = {f"{VISUAL}/{speed}": float(value) for speed, value in row.dropna().items()}
+        known = {
+            str(Criterion(VISUAL, str(speed))): float(value)
+            for speed, value in row.dropna().items()
+        }
         scores[str(run)] = {VISUAL: float(np.mean(list(known.values()))), **known}
     return scores

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lfranker.evaluation.criteria import NOISY
 from lfranker.losses.names import LOSS_ORDER
 from lfranker.microscopes.scan_speed import speed_key
-from lfranker.ranking.entrant import losses_of, noises_in
+from lfranker.ranking.entrant import Entrant, losses_of, noises_in
 from lfranker.ranking.hybrid_advantage import hybrid_advantage
 from lfranker.ranking.leaderboard import Ranking
 from lfranker.ranking.loss_effects import attributions
@@ -98,7 +98,7 @@ def report_fields(
 
 def _left_out(losses: Sequence[str]) -> str:
     """What it means that subsets were not to be trained; nothing where all were."""
-    every = 2 ** len({part for name in losses for part in name.split("+")}) - 1
+    every = 2 ** len({loss for name in losses for loss in Entrant.parse(name).losses}) - 1
     if not losses or len(losses) == every:
         return ""
     return (

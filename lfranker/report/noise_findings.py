@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from lfranker.noise.components import components_of, same_noise
-from lfranker.ranking.entrant import noise_of, noises_in
+from lfranker.ranking.entrant import Entrant, noise_of, noises_in
 from lfranker.ranking.loss_effects import attributions
 from lfranker.ranking.noise_effects import (
     balanced,
@@ -76,7 +76,7 @@ def _components(found: Found, rows: pd.DataFrame, cube: Cube, metric: str, seed:
         return
     own = Cube(tuple(names), cube.places, cube.scores[[cube.names.index(n) for n in names]])
     noisy = noisy_scores(rows, own, metric)
-    effects = attributions(own, noisy, seed, named=noise_of, same=same_noise)
+    effects = attributions(own, noisy, seed, parts=_components_of, same=same_noise)
     if effects.empty:
         return
     label = title_of(metric)
@@ -93,3 +93,7 @@ def _components(found: Found, rows: pd.DataFrame, cube: Cube, metric: str, seed:
         f"What a component of the noise adds to the others in {label}, mean over the losses: "
         f"{listed(each, 400)} ({own.title})."
     )
+
+
+def _components_of(entrant: Entrant) -> frozenset[str]:
+    return components_of(entrant.noise)

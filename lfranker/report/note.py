@@ -86,8 +86,8 @@ def answer(ranking: Ranking, entrants: int) -> str:
     """The sentence for which all was done."""
     if ranking.champion is None:
         return "**No answer**: no entrant has a finite score in every criterion that decides it."
-    titles = dict.fromkeys(title_of(c.partition("/")[0], unit=False) for c in ranking.judged)
-    speeds = dict.fromkeys(c.partition("/")[2] for c in ranking.judged if "/" in c)
+    titles = dict.fromkeys(title_of(c.metric, unit=False) for c in ranking.judged)
+    speeds = dict.fromkeys(c.speed for c in ranking.judged if c.speed)
     board = ranking.leaderboard
     kind = counted(board.index[~board["baseline"]])
     where = f" at {listed(speeds)}" if speeds else ""
@@ -105,6 +105,7 @@ def _winners(ranking: Ranking, simulated: bool) -> str:
     board = ranking.leaderboard
     lines = ["| Criterion | Winner | Score |", "|---|---|---:|"]
     for criterion, name in ranking.winners.items():
-        write = writer(criterion, board[criterion])
-        lines.append(line([title_of(criterion), name, write(board[criterion][name])]))
+        column = str(criterion)
+        write = writer(column, board[column])
+        lines.append(line([title_of(column), name, write(board[column][name])]))
     return "\n".join([f"**{'Synthetic scans: ' * simulated}Winners**", "", *lines])

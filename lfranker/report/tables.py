@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from lfranker.evaluation.criteria import DIRECTIONS, VISUAL, criteria_of
+from lfranker.evaluation.criteria import DIRECTIONS, VISUAL, Criterion, criteria_of
 from lfranker.evaluation.metrics import METRICS
 from lfranker.ranking.entrant import counted, tie_key
 from lfranker.ranking.leaderboard import Ranking
@@ -49,8 +49,10 @@ def tables(ranking: Ranking) -> dict[str, pd.DataFrame]:
     """
     board = ranking.leaderboard
     criteria = criteria_of(board, ranking.directions)
-    overall = [metric for metric in ranking.directions if metric in criteria]
-    speeds = {m: [c for c in criteria if c.startswith(f"{m}/")] for m in ranking.directions}
+    overall = [criterion.metric for criterion in criteria if not criterion.speed]
+    speeds = {
+        m: [str(c) for c in criteria if c.metric == m and c.speed] for m in ranking.directions
+    }
     quality = [metric for metric in ("psnr", "ssim") if metric in overall]
     by_subset = board.loc[_by_subset(board, ranking.order)]
     winning = by_subset.assign(wins=[_won(ranking, str(name)) for name in by_subset.index])
@@ -62,7 +64,7 @@ def tables(ranking: Ranking) -> dict[str, pd.DataFrame]:
         "table2": _table(by_subset, quality),
         "table3": _table(by_subset, [column for m in quality for column in speeds[m]]),
         "table4": _table(by_subset, speeds.get("keypoints") or ["keypoints"]),
-        "table5": _table(winning, [*criteria, "wins"]),
+        "table5": _table(winning, [*map(str, criteria), "wins"]),
     }
 
 
@@ -127,14 +129,14 @@ def _table(board: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def _won(ranking: Ranking, name: str) -> str:
-    return ", ".join(criterion for criterion, winner in ranking.winners.items() if winner == name)
+    return ", ".join(str(c) for c, winner in ranking.winners.items() if winner == name)
 
 
 def _column(table: pd.DataFrame, column: str, directions: Mapping[str, bool]) -> list[str]:
     values = table[column]
     write = writer(column, values)
     texts = [write(value) if _given(value) else "-" for value in values]
-    metric = column.partition("/")[0]
+    metric = Criterion.parse(column).metric
     if column not in (*COSTS, "weighted") and metric not in directions:
         return texts
     higher = column == "weighted" or directions.get(metric, False)
@@ -146,7 +148,7 @@ def _column(table: pd.DataFrame, column: str, directions: Mapping[str, bool]) ->
 def writer(column: str, values: pd.Series) -> Callable[[float | str], str]:
     if values.dtype.kind != "f":
         return str
-    metric = column.partition("/")[0]
+    metric = Criterion.parse(column).metric
     if metric == "keypoints":
         whole = all(float(value).is_integer() for value in values if _given(value))
         return lambda value: f"{value:.{0 if whole else 1}f}"
@@ -159,9 +161,9 @@ def _given(value: float | str) -> bool:
 
 def title_of(column: str, *, unit: bool = True) -> str:
     """A heading: "psnr/spd2" -> "PSNR spd2 (dB)"."""
-    metric, _, speed = column.partition("/")
-    title = f"{TITLES.get(metric, metric)} {speed}".strip()
-    return f"{title} ({UNITS[metric]})" if unit and metric in UNITS else title
+    of = Criterion.parse(column)
+    title = f"{TITLES.get(of.metric, of.metric)} {of.speed}".strip()
+    return f"{title} ({UNITS[of.metric]})" if unit and of.metric in UNITS else title
 
 
 def _named(name: str, outcome: str) -> str:

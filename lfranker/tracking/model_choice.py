@@ -1,12 +1,14 @@
 """Which registered model suits a scan: the winner at the scan's own speed."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
+from lfranker.evaluation.criteria import CHAMPION, Criterion
 from lfranker.microscopes.reading import ScanMetadata
 from lfranker.microscopes.scan_speed import (
     exposure_name,
@@ -14,7 +16,6 @@ from lfranker.microscopes.scan_speed import (
     nearest_speed,
     vendor_speed_name,
 )
-from lfranker.tracking.registry import CHAMPION, alias_of
 from lfranker.tracking.tags import Tag
 
 
@@ -48,7 +49,7 @@ def choose_model(name: str, criterion: str, scan: ScanMetadata) -> Choice:
     known = ", ".join(winners) or "none"
     why = f"winners are known at {known}" if said else "the file does not say its scan speed"
     reason = f"scanned at {said[0]}, {why}" if said else why
-    return _version(name, CHAMPION, reason)
+    return _version(name, CHAMPION.alias, reason)
 
 
 def named_model(uri: str) -> Choice:
@@ -73,16 +74,15 @@ def _as_real_as_the_champion(name: str, aliases: dict[str, str]) -> dict[str, st
         number: client.get_model_version(name, number).tags.get(Tag.SIMULATED)
         for number in set(aliases.values())
     }
-    if kinds.get(aliases.get(CHAMPION, "")) != "false":
+    if kinds.get(aliases.get(CHAMPION.alias, "")) != "false":
         return aliases
     return {alias: number for alias, number in aliases.items() if kinds[number] == "false"}
 
 
-def _by_speed(aliases: dict[str, str], criterion: str) -> dict[str, str]:
-    """Speed -> alias. Aliases have no point, so "1-5us" stands for "1.5us"."""
-    prefix = alias_of(criterion) + "-"
-    speeds = (alias for alias in aliases if alias.startswith(prefix))
-    return {re.sub(r"(\d)-(\d)", r"\1.\2", s.removeprefix(prefix)): s for s in speeds}
+def _by_speed(aliases: Iterable[str], metric: str) -> dict[str, str]:
+    """Return the aliases of the winners in a metric, by the speed at which they won."""
+    won = {alias: Criterion.from_alias(alias) for alias in aliases}
+    return {c.speed: alias for alias, c in won.items() if c and c.metric == metric and c.speed}
 
 
 def _version(name: str, alias: str, reason: str) -> Choice:

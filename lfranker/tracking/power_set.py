@@ -4,7 +4,6 @@ MLflow's runs do not leave `tracking/`: what the other rooms know of a power set
 """
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,11 +11,11 @@ from functools import cached_property
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from lfranker.evaluation.criteria import VISUAL
+from lfranker.evaluation.criteria import scored
 from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.losses.names import LOSS_ORDER
 from lfranker.losses.subsets import ALL, SubsetRule, from_text
-from lfranker.ranking.entrant import entrant, placed
+from lfranker.ranking.entrant import Entrant, placed
 from lfranker.scans.scan_set import ScanSetId
 from lfranker.tracking.runs import TrackedRun, abandoned, get_run, tracked
 from lfranker.tracking.tags import METRICS_ON, OUTCOME_ON, SCAN_SET, WON, Tag
@@ -34,7 +33,6 @@ FIRST_VERSIONS = {
     "frc": 1,
     "high_frequency_ratio": 1,
 }
-SCORE = re.compile(rf"({'|'.join([*METRICS, VISUAL])})(/.+)?")
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ class ScoredRun(TrackedRun):
         """Return its scores on these scans, under their plain names."""
         prefix = self.prefix(digest)
         own = {k.removeprefix(prefix): v for k, v in self.metrics.items() if k.startswith(prefix)}
-        return {name: value for name, value in own.items() if SCORE.fullmatch(name)}
+        return {name: own[name] for name in scored(own)}
 
     @property
     def finished(self) -> bool:
@@ -107,7 +105,7 @@ class Training(ScoredRun):
 
     @property
     def entrant(self) -> str:
-        return entrant(self.losses, self.noise)
+        return str(Entrant.parse(self.losses).on(self.noise))
 
 
 @dataclass(frozen=True)
@@ -158,8 +156,8 @@ class PowerSet(TrackedRun):
         """Names of the entrants that it was to train; empty where it does not say."""
         if not self.loss_set:
             return []
-        subsets = ["+".join(subset) for subset in self.rule.subsets(self.loss_set)]
-        return [entrant(subset, noise) for subset in subsets for noise in self.noises or [""]]
+        subsets = self.rule.subsets(self.loss_set)
+        return [str(Entrant(losses, noise)) for losses in subsets for noise in self.noises or [""]]
 
     @property
     def repeats_seen(self) -> int:

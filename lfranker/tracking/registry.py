@@ -7,12 +7,12 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from lfranker.ranking.entrant import losses_of, noise_of
+from lfranker.evaluation.criteria import Criterion
+from lfranker.ranking.entrant import Entrant
 from lfranker.tracking.tags import Tag
 
-CHAMPION = "champion"
 # Why an alias stays with the version that holds it, empty where it does not.
-Refusal = Callable[["Winner", str, "Version"], str]
+Refusal = Callable[["Winner", Criterion, "Version"], str]
 
 
 @dataclass(frozen=True)
@@ -38,15 +38,9 @@ class Winner:
     run_id: str
     repeat: int
     model_id: str
-    criteria: tuple[str, ...]  # that it won, "champion" among them
+    criteria: tuple[Criterion, ...]  # that it won, CHAMPION among them
     scores: Mapping[str, float]
     description: str
-
-
-def alias_of(criterion: str) -> str:
-    """`psnr/spd2` -> `best-psnr-spd2`; the overall winner's is `champion`."""
-    allowed = "".join(c if c.isalnum() or c in "-_" else "-" for c in criterion)
-    return CHAMPION if criterion == CHAMPION else f"best-{allowed}"
 
 
 def register(
@@ -72,7 +66,7 @@ def register(
     _describe(client, version, winner, simulated)
     notices = [] if promote else [f"{winner.name} is registered without aliases, as asked"]
     for criterion in winner.criteria if promote else ():
-        alias, holder = alias_of(criterion), _holder(client, model, alias_of(criterion))
+        alias, holder = criterion.alias, _holder(client, model, criterion.alias)
         if holder is not None and holder.number != version.version:
             why = "it was ranked on real scans, and this ranking is on simulated ones"
             if not simulated or not holder.ranked_on_real_scans:
@@ -92,11 +86,11 @@ def _parsed(version: ModelVersion) -> Version:
 
 def _describe(client: MlflowClient, version: ModelVersion, winner: Winner, simulated: bool) -> None:
     """Scores of this ranking as tags, in place of those of an earlier one, and the description."""
-    name, number = version.name, version.version
+    name, number, entrant = version.name, version.version, Entrant.parse(winner.name)
     tags = {key.replace("/", "."): f"{value:.6g}" for key, value in winner.scores.items()}
-    tags |= {Tag.LOSSES: losses_of(winner.name), Tag.SIMULATED: str(simulated).lower()}
-    if noise := noise_of(winner.name):
-        tags[Tag.NOISE] = noise
+    tags |= {Tag.LOSSES: entrant.subset, Tag.SIMULATED: str(simulated).lower()}
+    if entrant.noise:
+        tags[Tag.NOISE] = entrant.noise
     for stale in set(version.tags) - set(tags):
         client.delete_model_version_tag(name, number, stale)
     for key, value in tags.items():

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from lfranker.evaluation.criteria import VISUAL
+from lfranker.evaluation.criteria import VISUAL, Criterion, scored
 from lfranker.evaluation.metrics import METRICS
 from lfranker.losses.names import LOSS_ORDER
 from lfranker.ranking.entrant import is_hybrid, tie_key
 from lfranker.ranking.leaderboard import Ranking, rank
 from lfranker.scans.scan_set import ScanSetId
-from lfranker.tracking.power_set import SCORE, Baseline, PowerSet, ScoredRun, Training
+from lfranker.tracking.power_set import Baseline, PowerSet, ScoredRun, Training
 from lfranker.tracking.runs import TrackedRun, read_texts
 from lfranker.tracking.training_run import MEAN_SHARE
 
@@ -72,12 +72,14 @@ def row_of(name: str, run: ScoredRun, digest: str) -> dict[str, object]:
 
 
 def _over_repeats(rows: pd.DataFrame) -> pd.DataFrame:
-    numbers = [c for c in rows.columns if SCORE.fullmatch(c) or c in COSTS]
+    numbers = [*scored(rows), *(name for name in COSTS if name in rows)]
     grouped = rows.groupby("name", sort=False)
     table = grouped.first()
     # one missing repeat makes the mean missing: a mean over the lucky ones would not compare
     for column in numbers:
-        rated = column.partition("/")[0] == VISUAL  # of which people have seen one repeat only
+        rated = (
+            Criterion.parse(column).metric == VISUAL
+        )  # of which people have seen one repeat only
         table[column] = grouped[column].mean(skipna=rated)
     table["outcome"] = grouped["outcome"].agg(lambda column: min(column, key=WORST_FIRST.index))
     return table
@@ -155,7 +157,7 @@ def _scores(rows: pd.DataFrame) -> pd.DataFrame:
     metrics = [metric for metric in METRICS if metric in rows]
     long = rows.melt(["name", "speed"], metrics, "metric").groupby(["name", "metric", "speed"])
     means = pd.DataFrame({"mean": long["value"].agg(_whole_mean)})["mean"].unstack([1, 2])
-    means.columns = pd.Index(["/".join(map(str, column)) for column in means.columns])
+    means.columns = pd.Index([str(Criterion(*map(str, column))) for column in means.columns])
     return means.assign(baseline=rows.groupby("name")["baseline"].first())
 
 

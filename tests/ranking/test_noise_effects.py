@@ -9,8 +9,8 @@ import pytest
 from lfranker.losses.names import LOSS_ORDER
 from lfranker.noise.components import same_noise
 from lfranker.ranking.entrant import (
+    Entrant,
     counted,
-    entrant,
     is_hybrid,
     losses_of,
     noise_of,
@@ -36,6 +36,10 @@ from lfranker.statistics.score_array import Cube, cube_of
 LOSSES = {"mae": 0.0, "mse": 0.4, "mae+mse": 0.9}
 NOISES = {"eq1": 0.0, "gamma": 1.0}
 Worth = Mapping[str, float]
+
+
+def entrant(losses: str, noise: str) -> str:
+    return str(Entrant.parse(losses).on(noise))
 
 
 def worth(gamma_mae: float = 0.0) -> dict[str, float]:
@@ -67,11 +71,13 @@ def entrants(worth: Worth, **settings: float) -> pd.DataFrame:
 
 
 def test_names_come_apart_again() -> None:
-    name = entrant("mae+ssim", "poisson+speckle")
-    assert name == "mae+ssim @ poisson+speckle"
+    name = "mae+ssim @ poisson+speckle"
+    both = Entrant(("mae", "ssim"), "poisson+speckle")
+    assert (str(both), Entrant.parse(name)) == (name, both)
+    assert (str(both.on("")), Entrant.parse("mae+ssim")) == ("mae+ssim", both.on(""))
     assert (losses_of(name), noise_of(name)) == ("mae+ssim", "poisson+speckle")
-    assert (entrant("mae"), losses_of("mae"), noise_of("mae")) == ("mae", "mae", "")
-    assert noise_of("mae @ fit@2us") == "fit@2us"
+    assert (losses_of("mae"), noise_of("mae")) == ("mae", "")
+    assert Entrant.parse("mae @ fit@2us") == Entrant(("mae",), "fit@2us")
     assert is_hybrid(name)
     assert not is_hybrid("mae @ poisson+speckle")
     assert noises_in(["mae @ b", "mse", "mae @ a", "mse @ b"]) == ["b", "a"]
@@ -202,7 +208,9 @@ def test_components_of_the_noise_are_attributed_and_a_filter_of_nothing_is_no_no
     }  # fmt: skip
     cube = cube_of(entrants(values, luck=0.0), "psnr")
     noisy = np.full((10, 1), 15.0) + np.arange(10)[:, None] + 0.1
-    table = attributions(cube, noisy, 0, named=noise_of, same=same_noise)
+    table = attributions(
+        cube, noisy, 0, parts=lambda entrant: entrant.noise.split("+"), same=same_noise
+    )
     found = {(row.kind, row.losses): row.value for row in table.itertuples()}
     assert found == pytest.approx(
         {

@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from tracked import SCANS, make_child, make_parent, power_set_of
 
+from lfranker.evaluation.criteria import Criterion
 from lfranker.losses.subsets import SubsetRule
 from lfranker.publishing import note_and_marks as marks
 from lfranker.publishing.ranking_run import rank_power_set
@@ -34,10 +35,10 @@ def test_the_papers_tables_logged_as_runs_give_the_papers_winners(store: Path) -
 
     assert ranking.champion == "ssim+perceptual"
     assert ranking.champion_mean_rank == 2.5
-    assert ranking.winners["psnr"] == "ssim+perceptual"
-    assert ranking.winners["ssim"] == "mae+ssim"
-    assert ranking.winners["keypoints/spd2"] == "mae+mse+ssim+perceptual"
-    assert ranking.winners["keypoints/spd3"] == ranking.winners["keypoints/spd5"] == "mse"
+    assert ranking.winners[Criterion("psnr")] == "ssim+perceptual"
+    assert ranking.winners[Criterion("ssim")] == "mae+ssim"
+    keypoints = [ranking.winners[Criterion("keypoints", f"spd{n}")] for n in (2, 3, 5)]
+    assert keypoints == ["mae+mse+ssim+perceptual", "mse", "mse"]
     assert ranking.missing == ()
     # without logged models nothing is registered, and that is said
     assert MlflowClient().search_registered_models() == []
