@@ -85,7 +85,7 @@ def test_the_one_in_use_is_scored_where_it_was_not(store: Path) -> None:
     asked: list[str] = []
 
     def rescore(version: Version) -> None:
-        asked.append(str(version.version))
+        asked.append(version.number)
         log_fields(MlflowClient().get_run(version.run_id), 20.0)
 
     rank_one("newer", 21.0, rescore=rescore)
