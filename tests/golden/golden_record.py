@@ -26,7 +26,7 @@ TEXTS = {".csv", ".json", ".jsonl", ".md", ".tex", ".txt", ".yaml", ".yml", ".ht
 PICTURES = {".png", ".tif", ".tiff", ".jpg", ".webp"}
 PROGRESS = re.compile(r"\d+%\|.*\|")  # bars of tqdm
 SEPARATORS = (r"(?<=</td>)|(?<=</th>)", r"(?<=\|)", "(?<=&)", "(?<=,)")  # HTML, Markdown, TeX, CSV
-TIMED_TITLE = re.compile(r"\(s\)|\(s/MP\)|^seconds_per")
+TIMED_TITLE = re.compile(r"\(s\)|\(s/MP\)|^seconds")
 LONGEST_LINE = 2000  # characters; a longer one (a picture in a page) is told by its digest
 
 _REPLACED = [
@@ -40,6 +40,7 @@ _REPLACED = [
     (r"(\d+ d )?\b\d+:\d\d:\d\d\b", "<duration>"),
     (r" +[\d.e-]+ s a step", " <duration> a step"),
     (r"^\[\d+/\d+\]", "[n/m]"),
+    (r"(<td>hours of [\w ,]+</td><td>)[\d.]+", r"\1<duration>"),
     (r'("seconds_per_\w+": )[\d.e-]+', r"\1<time>"),
 ]
 
