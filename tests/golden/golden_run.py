@@ -14,7 +14,7 @@ the registered models and what the commands printed; times, IDs and paths are ma
 depend on processor and torch: records of two machines differ, so none is kept in the repository.
 
 Only command lines are used and nothing of the project is imported, so that it survives renames.
-About four minutes of processor time on two idle cores. With --keep FOLDER the runs stay there to be looked at (`mlflow ui`).
+Takes some minutes. With --keep FOLDER the runs stay there to be looked at (`mlflow ui`).
 """
 
 import argparse
