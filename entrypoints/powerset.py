@@ -41,7 +41,7 @@ from lfranker.publishing.pictures import log_pictures
 from lfranker.publishing.promotion import score_version
 from lfranker.ranking.config import RankConfig
 from lfranker.ranking.learning_rate_check import FACTORS, MOST
-from lfranker.ranking.weight_search import halves
+from lfranker.ranking.weight_search import split_sites
 from lfranker.tracking.power_set import load_power_set
 from lfranker.tracking.runs import TrackedRun, log_settings, own_run, set_tags
 from lfranker.tracking.score_logging import log_dataset, log_scans, score_baselines
@@ -195,7 +195,7 @@ def _jobs(inputs: preparation.Inputs) -> int:
 
 def _check_refinable(plan: list[Task], inputs: preparation.Inputs) -> None:
     """Raises ValueError where a search for weights could not be made, before all the work."""
-    halves([record.place for record in inputs.scans.records], inputs.settings.train.seed)
+    split_sites([record.place for record in inputs.scans.records], inputs.settings.train.seed)
     if all(len(task.losses) == 1 for task in plan):
         raise ValueError("--refine weighs the losses of a subset: none here has two or more")
 

@@ -1,17 +1,14 @@
 """BM3D behind a transform that makes Poisson-Gaussian noise the same everywhere."""
 
 import numpy as np
-from scipy.ndimage import convolve
 
 from lfranker.arrays import Floats, Image
+from lfranker.noise.models import second_differences
 from lfranker.scans.block_matching import robust_lines
 
 BLOCK = 8  # px
 LEVELS = 12  # of brightness, each with as many blocks
 QUIET = 0.25  # quantile of the blocks of a level: the others may show structure
-# Second differences along y and x; white noise of variance 1 has variance 36 behind it
-# (Immerkaer 1996, 10.1006/cviu.1996.0060).
-DIFFERENCES = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float64)
 
 
 def noise_line(image: Image) -> tuple[float, float]:
@@ -21,7 +18,8 @@ def noise_line(image: Image) -> tuple[float, float]:
     least 0, and b at least 1e-8.
     """
     rows, columns = (length // BLOCK * BLOCK for length in image.shape)
-    rough = convolve(image.astype(np.float64), DIFFERENCES)[:rows, :columns] ** 2 / 36
+    mirrored = np.pad(image.astype(np.float64), 1, mode="symmetric")
+    rough = second_differences(mirrored)[:rows, :columns] ** 2 / 36
     shape = rows // BLOCK, BLOCK, columns // BLOCK, BLOCK
     variance = rough.reshape(shape).mean(axis=(1, 3)).ravel()
     level = image[:rows, :columns].reshape(shape).mean(axis=(1, 3), dtype=np.float64).ravel()

@@ -7,7 +7,7 @@ with the mean removed and under a Hann window, which keeps the frame's edges out
 import numpy as np
 from numpy.typing import NDArray
 
-from lfranker.arrays import Image
+from lfranker.arrays import Image, hann_window
 
 FINE = 0.25  # cycles per px: half of what pixels can show
 THRESHOLD = 1 / 7  # of the ring correlation
@@ -59,7 +59,7 @@ def _spectra(
     """Spectra of both in the covered frame, and the frequency of each element."""
     rows, columns = _covered(mask)
     height, width = rows.stop - rows.start, columns.stop - columns.start
-    window = np.outer(np.hanning(height + 2)[1:-1], np.hanning(width + 2)[1:-1])
+    window = hann_window((height, width))
     first, second = (
         np.fft.fft2((image[rows, columns] - image[rows, columns].mean(dtype=np.float64)) * window)
         for image in (output, clean)

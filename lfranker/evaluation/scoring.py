@@ -6,7 +6,7 @@ from time import perf_counter
 import numpy as np
 import pandas as pd
 
-from lfranker.arrays import Image
+from lfranker.arrays import Image, correlation
 from lfranker.evaluation.criteria import Criterion
 from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.scans.scan_set import Pair
@@ -66,13 +66,6 @@ def _row(
         "input_correlation": correlation(output, pair.noisy) if finite else nan,
         "finite": finite,
     }
-
-
-def correlation(a: Image, b: Image) -> float:
-    """Pearson's, over all pixels; 0 where either image is constant."""
-    left, right = (image.astype(np.float64) - image.mean(dtype=np.float64) for image in (a, b))
-    norm = float(np.sqrt(np.sum(left**2) * np.sum(right**2)))
-    return float(np.sum(left * right)) / norm if norm > 0 else 0.0
 
 
 def summarise(table: pd.DataFrame, metrics: Mapping[str, Metric] = METRICS) -> dict[str, float]:

@@ -14,6 +14,7 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.samplers import TPESampler
 
 from lfranker.evaluation.criteria import CHAMPION_METRICS
+from lfranker.scans.sites import halves
 from lfranker.statistics.intervals import Chance, difference_interval, mean_squares
 from lfranker.statistics.score_array import LEAST_PLACES, cube_of
 
@@ -33,8 +34,8 @@ class Trial:
     values: Mapping[str, float] | None
 
 
-def halves(places: Sequence[str], seed: int) -> tuple[list[str], list[str]]:
-    """Places to search on and to judge on, as many each (one more to judge on where odd).
+def split_sites(places: Sequence[str], seed: int) -> tuple[list[str], list[str]]:
+    """Return the sites to search on and to judge on, as many each (one more to judge on if odd).
 
     Raises ValueError where there are too few.
     """
@@ -44,9 +45,7 @@ def halves(places: Sequence[str], seed: int) -> tuple[list[str], list[str]]:
             f"refine: scans of {len(known)} places are too few to search on some and judge on "
             f"others; {2 * LEAST_PLACES} are needed"
         )
-    drawn = np.random.default_rng(seed).permutation(len(known))
-    half = len(known) // 2
-    searched, judged = drawn[:half], drawn[half:]
+    searched, judged = halves(len(known), np.random.default_rng(seed))
     return [known[at] for at in sorted(searched)], [known[at] for at in sorted(judged)]
 
 

@@ -16,6 +16,7 @@ from lfranker.arrays import Floats
 from lfranker.evaluation.criteria import CHAMPION_METRICS, Criterion
 from lfranker.losses.names import LOSS_ORDER
 from lfranker.ranking.entrant import tie_key
+from lfranker.scans.sites import halves
 from lfranker.text import listed
 
 SPLITS = 500  # each used both ways round
@@ -70,9 +71,8 @@ def cross_fit(
     regrets, blind = [], []
     rng = np.random.default_rng(seed)
     for _ in range(SPLITS):
-        drawn = rng.permutation(len(places))
-        half = len(places) // 2
-        for here, there in ((drawn[:half], drawn[half:]), (drawn[half:], drawn[:half])):
+        first, second = halves(len(places), rng)
+        for here, there in ((first, second), (second, first)):
             winner = _champion(cube[:, here].mean(axis=1))
             judged = cube[:, there].mean(axis=1)
             below = judged.max(axis=0) - judged

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from skimage.registration import phase_cross_correlation
 
-from lfranker.arrays import Floats, Image
+from lfranker.arrays import Floats, Image, hann_window
 
 UPSAMPLING = 20  # 1/20 px steps of the correlation peak
 CAUCHY = 2.385  # robust standard deviations; 95 % efficient where all is normal
@@ -16,7 +16,7 @@ def displacement(steady: Image, moving: Image) -> Floats:
 
     Without the normalisation of phase correlation, which lets noise dominate.
     """
-    window = np.outer(np.hanning(steady.shape[0] + 2), np.hanning(steady.shape[1] + 2))[1:-1, 1:-1]
+    window = hann_window(steady.shape)
     weighed = [(image - np.average(image, weights=window)) * window for image in (steady, moving)]
     if not all(np.any(image) for image in weighed):
         return np.zeros(2)

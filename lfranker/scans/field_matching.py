@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from skimage.transform import downscale_local_mean
 
-from lfranker.arrays import Image
+from lfranker.arrays import Image, hann_window
 from lfranker.images.image_file import read_image
 from lfranker.microscopes.reading import ScanMetadata
 
@@ -144,7 +144,7 @@ def _spectrum(image: Image) -> NDArray[np.complexfloating]:
     factor = max(1, ceil(max(image.shape) / THUMBNAIL))
     rows, columns = (length // factor * factor for length in image.shape)
     small = downscale_local_mean(image[:rows, :columns].astype(np.float64), (factor, factor))
-    window = np.outer(np.hanning(small.shape[0] + 2), np.hanning(small.shape[1] + 2))[1:-1, 1:-1]
+    window = hann_window(small.shape)
     detail = small - gaussian_filter(small, BACKGROUND)
     detail = (detail - np.average(detail, weights=window)) * window
     norm = float(np.linalg.norm(detail))

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from lfranker.arrays import Floats, Image
+from lfranker.arrays import Floats, Image, correlation
 from lfranker.scans.block_matching import (
     displacement,
     match_blocks,
@@ -178,20 +178,13 @@ def _check_same_field(noisy: Image, clean: Image, transform: Transform) -> None:
             f"the scans share {inside.mean():.0%} of the frame after registration, "
             f"at least {LEAST_OVERLAP:.0%} is needed"
         )
-    correlation = _correlation(_structure(noisy)[inside], _structure(warped)[inside])
-    if not correlation >= LEAST_CORRELATION:
+    alike = correlation(_structure(noisy)[inside], _structure(warped)[inside])
+    if not alike >= LEAST_CORRELATION:
         raise ValueError(
-            f"the scans do not show the same field: correlation {correlation:.2f} after "
+            f"the scans do not show the same field: correlation {alike:.2f} after "
             f"registration, at least {LEAST_CORRELATION} is needed"
         )
 
 
 def _structure(image: Image) -> Image:
     return gaussian_filter(image, SMOOTHING) - gaussian_filter(image, BACKGROUND)
-
-
-def _correlation(a: Image, b: Image) -> float:
-    """Pearson's; 0 where either is constant."""
-    a, b = a - a.mean(), b - b.mean()
-    norm = float(np.sqrt(np.sum(a**2, dtype=np.float64) * np.sum(b**2, dtype=np.float64)))
-    return float(np.sum(a * b, dtype=np.float64)) / norm if norm > 0 else 0.0

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from math import dist
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from scipy.cluster.hierarchy import DisjointSet
 
 from lfranker.microscopes.reading import ScanMetadata, read_metadata
@@ -49,6 +51,12 @@ def samples(metadata: Mapping[str, ScanMetadata]) -> dict[str, str]:
         name: f"{max(s for s in starts if s <= (said.pixel_size or 0)) * 1e9:.3g} nm pixels"
         for name, said in metadata.items()
     }
+
+
+def halves(count: int, rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the numbers of ``count`` sites drawn into two halves; the second has an odd one."""
+    drawn = rng.permutation(count)
+    return drawn[: count // 2], drawn[count // 2 :]
 
 
 def read_all(files: Mapping[str, Path]) -> dict[str, ScanMetadata]:

@@ -11,7 +11,15 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
-from lfranker.ranking.weight_search import Trial, Weights, best, compare, halves, means, verdict
+from lfranker.ranking.weight_search import (
+    Trial,
+    Weights,
+    best,
+    compare,
+    means,
+    split_sites,
+    verdict,
+)
 from lfranker.scans.scan_set import ScanSetId
 from lfranker.tracking.power_set import PowerSet, Training, search, trainings_with
 from lfranker.tracking.runs import (
@@ -92,7 +100,7 @@ def search_run(
     title, tags = f"refine {name}", {Tag.SEARCH_OF: identity}
     run = create_child(power_set, title, tags) if found is None else tracked(found)
     if read_plan(run) is None:
-        write_plan(run, Plan(name, own, scans, *halves(places, seed)))
+        write_plan(run, Plan(name, own, scans, *split_sites(places, seed)))
     set_tags(run.run_id, {Tag.PARENT: power_set.run_id})
     reopen(run)
     status = "KILLED"

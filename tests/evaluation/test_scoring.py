@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from lfranker.evaluation.metrics import METRICS, psnr, ssim
-from lfranker.evaluation.scoring import correlation, of_noisy, outcome, score, summarise
+from lfranker.evaluation.scoring import of_noisy, outcome, score, summarise
 from lfranker.scans.registration import Transform
 from lfranker.scans.scan_set import Pair
 
@@ -71,12 +71,6 @@ def test_errors_name_what_is_wrong():
         score_of(lambda image: image, [])
     with pytest.raises(ValueError, match=r"a at spd2.*\(39, 50\).*\(40, 50\)"):
         score_of(lambda image: image[1:], [pair()])
-
-
-def test_correlation_is_pearsons_and_0_for_a_constant():
-    a, b = pair(seed=1).noisy, pair(seed=2).noisy
-    assert correlation(a, b) == pytest.approx(np.corrcoef(a.ravel(), b.ravel())[0, 1], abs=1e-9)
-    assert correlation(a, np.ones_like(a)) == 0
 
 
 PAPERS = {name: METRICS[name] for name in ("psnr", "ssim", "keypoints")}

@@ -19,7 +19,7 @@ from lfranker.experiment.plan import tasks
 from lfranker.experiment.weight_search import refine, winning_hybrid
 from lfranker.publishing.ranking_run import rank_power_set
 from lfranker.ranking.leaderboard import rank
-from lfranker.ranking.weight_search import halves
+from lfranker.ranking.weight_search import split_sites
 from lfranker.scans.scan_set import ScanSetId
 from lfranker.tracking.power_set import search
 from lfranker.tracking.runs import find_run, get_run, set_tags, tracked
@@ -37,7 +37,7 @@ PLACES = [f"f{at}" for at in range(10)]
 
 
 def log_table(run_id: str, weight: float, level: float, seed: int) -> None:
-    searched, _ = halves(PLACES, seed=0)
+    searched, _ = split_sites(PLACES, seed=0)
     best = np.array([BEST if place in searched else OTHER for place in PLACES])
     psnr = level + np.arange(10) - (math.log(weight) - best) ** 2
     psnr = psnr + LUCK * (seed == 0) * (weight != 1)

@@ -9,9 +9,9 @@ from lfranker.ranking.weight_search import (
     Trial,
     best,
     compare,
-    halves,
     means,
     propose,
+    split_sites,
     verdict,
 )
 
@@ -32,13 +32,13 @@ def rows(psnr: float, ssim: float = 0.8, places: int = 8, repeats: int = 1, seed
 
 def test_places_are_halved_by_the_seed_and_none_is_in_both():
     places = [f"p{n}" for n in range(9)] * 2
-    searched, judged = halves(places, 0)
+    searched, judged = split_sites(places, 0)
     assert (len(searched), len(judged)) == (4, 5)
     assert sorted(searched + judged) == sorted(set(places))
-    assert halves(places, 0) == (searched, judged)
-    assert any(halves(places, seed) != (searched, judged) for seed in range(1, 5))
+    assert split_sites(places, 0) == (searched, judged)
+    assert any(split_sites(places, seed) != (searched, judged) for seed in range(1, 5))
     with pytest.raises(ValueError, match="5 places are too few"):
-        halves(places[:5], 0)
+        split_sites(places[:5], 0)
 
 
 def test_means_are_over_speeds_of_the_given_places_alone():

@@ -1,5 +1,7 @@
+import numpy as np
+
 from lfranker.microscopes.reading import ScanMetadata
-from lfranker.scans.sites import places, samples
+from lfranker.scans.sites import halves, places, samples
 
 
 def at(x, y=0.0, width=10e-6):
@@ -35,3 +37,11 @@ def test_samples_without_sub_folders_are_magnifications():
     }  # fmt: skip
     assert set(samples({**metadata, "e": ScanMetadata()}).values()) == {""}
     assert set(samples({"a": metadata["a"], "b": metadata["b"]}).values()) == {""}
+
+
+def test_halves_are_drawn_and_share_no_site() -> None:
+    first, second = halves(7, np.random.default_rng(0))
+    assert (len(first), len(second)) == (3, 4)
+    assert sorted([*first, *second]) == list(range(7))
+    drawn = {tuple(halves(7, np.random.default_rng(seed))[0]) for seed in range(5)}
+    assert len(drawn) > 1
