@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from lfranker.evaluation.metrics import METRICS
 from lfranker.evaluation.scoring import summarise
-from lfranker.losses import trained
+from lfranker.losses.subsets import ALL
 from lfranker.tracking.tags import Tag, scan_set
 
 DIGEST = "0123456789abcdef"
@@ -72,7 +72,7 @@ def make(folder: Path, losses: int, repeats: int, fields: int) -> str:
     tags |= {"repeats": str(repeats), "scans": DIGEST}
     own = [RunTag(f"lfranker.{name}", value) for name, value in tags.items()]
     client.log_batch(parent, tags=[*own, RunTag(scan_set(DIGEST), "real")])
-    entrants = [(s, {Tag.LOSSES: "+".join(s)}) for s in trained(names)]
+    entrants = [(s, {Tag.LOSSES: "+".join(s)}) for s in ALL.subsets(names)]
     for subset, kind in tqdm([*entrants, ((), {Tag.BASELINE: "noisy"})], desc="making"):
         effects = np.array([brings[name] for name in subset] or [-20.0])
         for repeat in range(repeats if subset else 1):

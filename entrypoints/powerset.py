@@ -40,7 +40,7 @@ from lfranker.processes import available_cores, terminate_as_interrupt
 from lfranker.publishing.pictures import log_pictures
 from lfranker.publishing.promotion import score_version
 from lfranker.ranking.config import RankConfig
-from lfranker.ranking.learning_rate_check import FACTORS, MOST
+from lfranker.ranking.learning_rate_check import FACTORS, MOST_CHECKED
 from lfranker.ranking.weight_search import split_sites
 from lfranker.tracking.power_set import load_power_set
 from lfranker.tracking.runs import TrackedRun, log_settings, own_run, set_tags
@@ -202,7 +202,7 @@ def _check_refinable(plan: list[Task], inputs: preparation.Inputs) -> None:
 
 def _more(asked: dict[str, Any]) -> int:
     """Trainings after the ranking, at the most."""
-    checks = len(FACTORS) * (MOST + 1) if asked["check_learning_rate"] else 0
+    checks = len(FACTORS) * (MOST_CHECKED + 1) if asked["check_learning_rate"] else 0
     return checks + (asked["refine"] + asked["repeats"] - 1 if asked["refine"] else 0)
 
 

@@ -266,7 +266,7 @@ def _ranking(recorded: Recorder) -> None:
         jobs = recorded.calls["", "run_jobs"][0].jobs if recorded.calls["", "run_jobs"] else ()
         names = list(dict.fromkeys(_tag(job.name, "losses") for job in jobs)) or ["mae", "ssim"]
         board = pd.DataFrame({"psnr": 30.0 - np.arange(len(names)), "ssim": 0.9}, index=names)
-        return Report(str(call.parent_id), rank(board), "", False, {}, ())
+        return Report(str(call.parent_id), rank(board), False, {}, ())
 
     recorded.replace(rank_power_set, report)
     recorded.replace(score_run, lambda _: "ok")

@@ -10,9 +10,7 @@ from lfranker.losses.names import (
     parse_names,
     parse_subset,
     subset_name,
-    subsets,
     tells_enough,
-    trained,
 )
 from lfranker.losses.objective import Objective, build_objective, gradient_norms, shares
 from lfranker.losses.registry import LOSSES, LossSpec
@@ -37,8 +35,6 @@ __all__ = [
     "shares",
     "spec_of",
     "subset_name",
-    "subsets",
     "tells_enough",
-    "trained",
     "try_losses",
 ]

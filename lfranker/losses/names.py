@@ -6,7 +6,6 @@ there is such a function is for ``custom`` to say, not asked here: runs are read
 
 import re
 from collections.abc import Iterable, Sequence
-from itertools import combinations
 
 from lfranker.losses.registry import LOSSES
 from lfranker.perceptual.weights import PERCEPTUAL_RANDOM
@@ -61,20 +60,6 @@ def parse_subset(name: str) -> tuple[str, ...]:
     """``"mae+ssim"`` to ``("mae", "ssim")``; ``perceptual-random`` is read as ``perceptual``."""
     parts = [part.strip() for part in name.split("+")]
     return _checked(["perceptual" if p == PERCEPTUAL_RANDOM else p for p in parts], name)
-
-
-def subsets(names: Sequence[str]) -> list[tuple[str, ...]]:
-    """All combinations that are trained, by size, then by the order of LOSSES.
-
-    All 2^n - 1 that are not empty, where each loss may stand alone.
-    """
-    return trained(_checked(names, ",".join(names)))
-
-
-def trained(names: Sequence[str]) -> list[tuple[str, ...]]:
-    """As ``subsets``, of any names, also those that runs show, in the order given."""
-    every = (s for size in range(1, len(names) + 1) for s in combinations(names, size))
-    return [subset for subset in every if tells_enough(subset)]
 
 
 def tells_enough(subset: Iterable[str]) -> bool:

@@ -11,7 +11,7 @@ from math import comb
 
 from lfranker.losses import parse_names, tells_enough
 
-MOST = 20_000  # subsets of one power set
+MOST_SUBSETS = 20_000  # subsets of one power set
 LONGEST = 6_000  # characters; MLflow cuts a tag at 8,000
 
 
@@ -31,19 +31,19 @@ class SubsetRule:
     exclude: tuple[tuple[str, ...], ...] = ()
 
     def subsets(self, names: Sequence[str]) -> list[tuple[str, ...]]:
-        """Those kept of all that tell a network enough, by size, then by the order given.
+        """Return those kept of all that tell a network enough, by size, then by the order given.
 
-        Raises ValueError where none is, where there are more than MOST, and where the rule names
-        what is not in the set.
+        Raises ValueError where none is, where there are more than MOST_SUBSETS, and where the rule
+        names what is not in the set.
         """
         self._check(names)
         others = [name for name in names if name not in self.include]
         sizes = self._sizes(len(names))
         count = sum(comb(len(others), size - len(self.include)) for size in sizes)
-        if count > MOST:
+        if count > MOST_SUBSETS:
             raise ValueError(
                 f"{len(names)} losses have {count:,} subsets of {sizes[0]} to {sizes[-1]}; at most "
-                f"{MOST:,} are trained: fewer losses, a smaller max_size, or include some"
+                f"{MOST_SUBSETS:,} are trained: fewer losses, a smaller max_size, or include some"
             )
         places = {name: place for place, name in enumerate(names)}
         kept = (

@@ -19,7 +19,7 @@ from scipy.optimize import minimize_scalar
 
 from lfranker.noise.profile import LAGS, Estimate, SpeedNoise
 
-FEWEST, MOST = 0.1, 1e4  # dwell times per time constant that are considered
+SHORTEST, LONGEST = 0.1, 1e4  # dwell times per time constant that are considered
 
 
 def carry(noise: SpeedNoise, dwell_time: float, name: str) -> SpeedNoise:
@@ -59,7 +59,7 @@ def time_constants(lags: tuple[float, ...]) -> float:
         model = pole_lags(math.exp(logarithm))
         return sum((a - b) ** 2 for a, b in zip(model, lags, strict=True))
 
-    bounds = (math.log(FEWEST), math.log(MOST))
+    bounds = (math.log(SHORTEST), math.log(LONGEST))
     found = minimize_scalar(misfit, bounds=bounds, method="bounded", options={"xatol": 1e-6})
     return math.exp(float(found.x))
 

@@ -24,7 +24,7 @@ from lfranker.tracking.scores import scores
 
 TOP = 3  # models in a strip
 SHOWN = 3  # strips on the page of the ranking
-MOST = 40  # about as many pairs are pictured, of fields evenly chosen: a second or two each
+MOST_PAIRS = 40  # about as many pairs are pictured, of fields evenly chosen: a second or two each
 
 
 def log_pictures(power_set: PowerSet, scans: ScanSet) -> int:
@@ -37,7 +37,7 @@ def log_pictures(power_set: PowerSet, scans: ScanSet) -> int:
     networks, filters = _top(board, power_set), best_filter(board)
     if not networks:
         return 0
-    fields = scans.fields[:: -(-len(scans.records) // MOST)]
+    fields = scans.fields[:: -(-len(scans.records) // MOST_PAIRS)]
     records = [record for record in scans.records if record.field in fields]
     for record in tqdm(records, "pictures", leave=False, unit="scan", disable=None):
         _log(power_set.run_id, networks, filters, scans.read(record), scans.id)

@@ -43,7 +43,6 @@ class Report:
 
     parent: str
     ranking: Ranking
-    markdown: str
     simulated: bool
     versions: Mapping[str, str]  # alias -> version of the registered model
     notices: tuple[str, ...]
@@ -91,7 +90,7 @@ def rank_power_set(
         write_note(power_set, ranking, which.simulated, found, doubts)
         mark_children(power_set, ranking)
     said = (*found.said, *notices)
-    return Report(power_set.run_id, ranking, markdown, which.simulated, versions, said, found)
+    return Report(power_set.run_id, ranking, which.simulated, versions, said, found)
 
 
 def ranked(

@@ -16,7 +16,7 @@ from lfranker.report.findings import Found
 from lfranker.report.html_page import Page, to_html
 from lfranker.report.note import answer
 from lfranker.report.plots import heat_map, pareto_plot
-from lfranker.report.tables import MOST, shortened, standings, title_of
+from lfranker.report.tables import MOST_ROWS, shortened, standings, title_of
 from lfranker.scans.scan_set import ScanSetId
 from lfranker.statistics.concordance import pareto_front
 from lfranker.statistics.score_array import about
@@ -126,7 +126,7 @@ def _overview(ranking: Ranking) -> dict[str, str]:
     speeds = {c.speed for c in criteria_of(board) if c.metric == "psnr" and c.speed}
     if len(speeds) == 1:  # over all speeds and at the only one are the same
         criteria = [criterion for criterion in criteria if not criterion.speed]
-    ranks = board[[criterion.rank_column for criterion in criteria]].iloc[:MOST]
+    ranks = board[[criterion.rank_column for criterion in criteria]].iloc[:MOST_ROWS]
     ranks.columns = pd.Index([title_of(str(c), unit=False) for c in criteria])
     plots = {"Ranks by criterion (1 is best)": heat_map(ranks)} if criteria else {}
     if {"psnr", "ssim"} <= set(board):

@@ -15,20 +15,21 @@ from lfranker.statistics.superiority import judge
 
 FACTORS = (0.5, 2.0)
 UNKNOWN = ("failed", "incomplete")  # outcomes that tell nothing of the loss
-MOST = 4  # of the top set; each costs a training for every factor
+MOST_CHECKED = 4  # of the top set; each costs a training for every factor
 
 
 def subsets_to_check(ranking: Ranking, top_sets: Sequence[Sequence[str]]) -> list[str]:
     """The champion, the next best of the top set, and the worst of the single losses.
 
     The top set is what is in each of ``top_sets``, those of the criteria; where nothing is, or
-    none is known, those with the best mean ranks. MOST at the most; the single loss comes last.
+    none is known, those with the best mean ranks. At most MOST_CHECKED of them, then the single
+    loss.
     """
     board = ranking.leaderboard
     fit = [str(name) for name in board.index[board["outcome"].eq("ok") & ~board["baseline"]]]
     top = [name for name in fit if all(name in found for found in top_sets)]
     first = [ranking.champion] if ranking.champion else []
-    chosen = [*dict.fromkeys([*first, *(top if len(top) > 1 else fit)])][:MOST]
+    chosen = [*dict.fromkeys([*first, *(top if len(top) > 1 else fit)])][:MOST_CHECKED]
     single = [name for name in fit if not is_hybrid(name) and name not in chosen]
     return [*chosen, *single[-1:]]
 

@@ -28,7 +28,7 @@ from lfranker.report.tables import tables, title_of
 from lfranker.statistics.score_array import LEAST_PLACES, Cube, cube_of
 from lfranker.text import listed
 
-MOST = 32  # entrants that are compared each with each
+MOST_COMPARED = 32  # entrants that are compared each with each
 
 
 @dataclass
@@ -109,9 +109,10 @@ def _left_out(losses: Sequence[str]) -> str:
 
 def _compare(found: Found, cube: Cube, metric: str, equivalence: float, seed: int) -> None:
     label = title_of(metric)
-    if len(cube.names) > MOST:
-        found.said.append(f"{label}: the first {MOST} of {len(cube.names):,} are compared.")
-        cube = cube.best(MOST)
+    if len(cube.names) > MOST_COMPARED:
+        first = f"the first {MOST_COMPARED} of {len(cube.names):,}"
+        found.said.append(f"{label}: {first} are compared.")
+        cube = cube.best(MOST_COMPARED)
     table, tests, chances = intervals(cube, equivalence, seed), compared(cube), beats(cube, seed)
     found.tables |= {
         f"intervals-{metric}": table,

@@ -7,7 +7,7 @@ from lfranker.report.plots import share_plot
 from lfranker.text import listed
 
 ALONE = 0.9  # of the gradient: a loss with more leaves the others little to say
-MOST = 40  # hybrids in the plot
+MOST_HYBRIDS = 40  # hybrids in the plot
 
 
 def report_shares(found: Found, shares: pd.DataFrame) -> None:
@@ -30,7 +30,7 @@ def report_shares(found: Found, shares: pd.DataFrame) -> None:
     unknown = len(shares) - len(known)
     found.said.append(f"{said}{f'; of {unknown:,} more it is not known' if unknown else ''}.")
     found.tables["shares"] = known.rename_axis("losses")
-    first = f", the first {MOST} of {len(known):,}" if len(known) > MOST else ""
+    first = f", the first {MOST_HYBRIDS} of {len(known):,}" if len(known) > MOST_HYBRIDS else ""
     found.plots[f"Share of each loss in the gradient, mean over training{first}"] = share_plot(
-        known.iloc[:MOST]
+        known.iloc[:MOST_HYBRIDS]
     )

@@ -22,7 +22,7 @@ HATCHES = ("", "//", "..", "xx", "\\\\", "oo", "--", "++")
 LABELLED = 0.18  # of the width: a share with room for its name
 ROW = 0.26  # inches of height for each entrant
 WIDTH = 7.5  # inches
-MOST = 16  # entrants in a plot of each against each
+MOST_IN_MATRIX = 16  # entrants in a plot of each against each
 
 
 def interval_plot(table: pd.DataFrame, label: str) -> str:
@@ -63,8 +63,8 @@ def heat_map(ranks: pd.DataFrame) -> str:
 
 
 def chance_plot(chances: pd.DataFrame) -> str:
-    """Chances (%) that the row's entrant is truly better than the column's, of the first MOST."""
-    shown = 100 * chances.iloc[:MOST, :MOST]
+    """Chances (%) that the row's entrant is truly better than the column's, of the first few."""
+    shown = 100 * chances.iloc[:MOST_IN_MATRIX, :MOST_IN_MATRIX]
     figure, axes = _rows(list(map(str, shown.index)))
     axes.imshow(shown.to_numpy(), aspect="auto", cmap="cividis", vmin=0, vmax=100)
     for (row, column), value in np.ndenumerate(shown.to_numpy()):

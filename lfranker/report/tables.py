@@ -175,7 +175,7 @@ def line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(escaped) + " |"
 
 
-FIRST, MOST = 16, 40  # entrants in the first table, and in any other one
+FIRST, MOST_ROWS = 16, 40  # entrants in the first table, and in any other one
 
 
 TOP = "\N{BLACK CIRCLE}"
@@ -205,10 +205,11 @@ def standings(ranking: Ranking, intervals: Mapping[str, pd.DataFrame], about: st
 
 
 def shortened(ranking: Ranking, table: pd.DataFrame) -> Grid:
-    """One of `leaderboards.tables` as text: the MOST first entrants, all winners and baselines."""
-    rows = [*first_names(ranking, MOST), *ranking.winners.values()]
+    """One of `tables` as text: the MOST_ROWS first entrants, all winners and baselines."""
+    rows = [*first_names(ranking, MOST_ROWS), *ranking.winners.values()]
     grid, _ = formatted(table, ranking.directions, rows)
-    return Grid(grid.heads, grid.rows, _cut(ranking, MOST) if len(grid.rows) < len(table) else "")
+    cut = _cut(ranking, MOST_ROWS) if len(grid.rows) < len(table) else ""
+    return Grid(grid.heads, grid.rows, cut)
 
 
 def first_names(ranking: Ranking, most: int) -> list[str]:

@@ -18,7 +18,7 @@ from lfranker.losses import Objective, build_objective, gradient_norms, shares
 from lfranker.losses.pixel import mae, mse
 from lfranker.publishing.ranking_run import rank_power_set
 from lfranker.report.findings import Found
-from lfranker.report.gradient_shares import MOST, report_shares
+from lfranker.report.gradient_shares import MOST_HYBRIDS, report_shares
 from lfranker.report.plots import HATCHES, SHADES, share_plot
 from lfranker.tracking.power_set import load_power_set
 from lfranker.tracking.runs import own_run, set_tags
@@ -161,9 +161,9 @@ def test_a_large_power_set_has_a_plot_of_its_first_hybrids() -> None:
     found = Found()
     report_shares(found, many)
     ((caption, svg),) = found.plots.items()
-    assert caption.endswith(f"the first {MOST} of 99")
-    assert f"x{MOST - 1}" in texts(svg)
-    assert f"x{MOST}" not in texts(svg)
+    assert caption.endswith(f"the first {MOST_HYBRIDS} of 99")
+    assert f"x{MOST_HYBRIDS - 1}" in texts(svg)
+    assert f"x{MOST_HYBRIDS}" not in texts(svg)
 
 
 def test_bars_are_named_hatched_and_coloured_by_loss() -> None:

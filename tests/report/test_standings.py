@@ -3,7 +3,7 @@ import itertools
 import pandas as pd
 
 from lfranker.ranking.leaderboard import rank
-from lfranker.report.tables import FIRST, MOST, shortened, standings, tables
+from lfranker.report.tables import FIRST, MOST_ROWS, shortened, standings, tables
 
 SCORES = pd.DataFrame(
     {"psnr": [30.0, 29.0, 22.0], "ssim": [0.9, 0.8, 0.4], "baseline": [False, False, True]},
@@ -42,8 +42,8 @@ def test_a_long_table_is_cut_and_says_so():
     assert first.note == "The best 16 of 92 subsets; the CSV files beside this page have all."
     cut = shortened(ranking, tables(ranking)["table2"])
     shown = [row[0] for row in cut.rows]
-    assert len(shown) == MOST + 2
-    assert {*names[:MOST], names[-1], "noisy (baseline)"} == set(shown)
+    assert len(shown) == MOST_ROWS + 2
+    assert {*names[:MOST_ROWS], names[-1], "noisy (baseline)"} == set(shown)
     assert cut.note.startswith("The best 40 of 92")
 
 
