@@ -1,8 +1,8 @@
 """What each loss costs a training step, and its value and gradient on real patches.
 
-    python benchmarks/losses.py            # cost relative to mae
-    python benchmarks/losses.py --docs     # the same, written to docs/
-    python benchmarks/losses.py --table    # needs LFRANKER_SEM_DATA: values, gradients, parity
+    python -m benchmarks.losses            # cost relative to mae
+    python -m benchmarks.losses --docs     # the same, written to docs/
+    python -m benchmarks.losses --table    # needs LFRANKER_SEM_DATA: values, gradients, parity
 
 Cost: forward and backward for 8 x 1 x 64 x 64 float32 values, the gradient with respect to the
 output; processor time of one process and thread, the losses alternating. The
@@ -22,13 +22,12 @@ from time import process_time
 import numpy as np
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from lfranker.images.image_file import read_image
 from lfranker.losses import LOSSES
 from lfranker.losses.documentation import page
 from lfranker.losses.registry import Loss
 from lfranker.perceptual.weights import load_features, resolve_weights
+from lfranker.processes import available_cores
 from tests.fitted import fitted
 from tests.loss_references import REFERENCES, batch
 
@@ -118,7 +117,7 @@ def main() -> None:
         parser.error("--table needs LFRANKER_SEM_DATA, a folder with clean/")
     relative = costs()
     if asked.docs:
-        machine = f"{len(os.sched_getaffinity(0))} cores, one thread, torch {torch.__version__}"
+        machine = f"{available_cores()} cores, one thread, torch {torch.__version__}"
         measured = f"{datetime.now(UTC):%Y-%m-%d}, {machine}"
         rounded = {name: float(f"{cost:.3g}") for name, cost in relative.items()}
         facts = {"measured": measured, "costs": rounded}

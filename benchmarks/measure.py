@@ -1,6 +1,6 @@
 """Networks and classical filters on fields that nothing was tuned on: a table and a strip.
 
-    python benchmarks/measure.py TRIALS.json ... --tune FOLDER --score FOLDER --out FOLDER
+    python -m benchmarks.measure TRIALS.json ... --tune FOLDER --score FOLDER --out FOLDER
 
 TRIALS.json is what `recipe.py` ran here; trials called "NAME #0", "NAME #1" ... are repeats of one
 network. Filters get the parameter that is best on four scans of --tune, by PSNR, and are shown once
@@ -26,8 +26,6 @@ import numpy as np
 import pandas as pd
 import torch
 from tqdm import tqdm
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from lfranker.arrays import Image
 from lfranker.denoiser.tiling import denoise

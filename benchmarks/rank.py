@@ -1,6 +1,6 @@
 """Time and memory of ranking a large power set through a tracking server.
 
-    python benchmarks/rank.py [--losses 10] [--repeats 3] [--keep FOLDER]
+    python -m benchmarks.rank [--losses 10] [--repeats 3] [--keep FOLDER]
 
 A synthetic power set is put into a store (minutes; --keep makes it once): for each subset of
 made-up losses and each repeat a run with metrics, tags and a table of scores, as a scored training
@@ -28,8 +28,6 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Metric, RunTag
 from tqdm import tqdm
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from lfranker.evaluation.metrics import METRICS
 from lfranker.evaluation.scoring import summarise

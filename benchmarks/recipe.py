@@ -1,6 +1,6 @@
 """Trials of training settings: one child run each, scored on scans, compared in a table.
 
-    python benchmarks/recipe.py TRIALS.json --clean FOLDER --scans FOLDER [--jobs 2]
+    python -m benchmarks.recipe TRIALS.json --clean FOLDER --scans FOLDER [--jobs 2]
 
 TRIALS.json: {"title": ..., "base": {"preset": "small", "steps": 2000}, "trials": {"wide": {"dim":
 48}}}; names and values are those of `python -m entrypoints.train --help`. A trial that a parent of
@@ -16,9 +16,8 @@ from typing import Any
 
 from mlflow import MlflowClient
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from lfranker.processes import Job, run_jobs, terminate_as_interrupt
+from lfranker.experiment.child_runs import flags, training_job
+from lfranker.processes import run_jobs, terminate_as_interrupt
 from lfranker.tracking.power_set import search
 from lfranker.tracking.runs import (
     TrackedRun,
@@ -31,7 +30,6 @@ from lfranker.tracking.runs import (
     tracked,
 )
 
-ROOT = Path(__file__).parents[1]
 TRIAL = "lfranker.trial"  # of a child: its title, name and settings
 SHOWN = ("psnr", "psnr_fitted", "ssim", "repeatability", "high_frequency_ratio")
 COSTS = ("seconds_per_step", "seconds_per_megapixel")
@@ -79,25 +77,17 @@ def _run(
     cache: Path,
 ) -> None:
     by_id = {run.run_id: name for name, run in children.items()}
-    jobs = [_job(run.run_id, trials[name], cache) for name, run in children.items() if is_open(run)]
+    jobs = [
+        training_job(run.run_id, flags(trials[name]), trials[name].get("threads", 1), cache)
+        for name, run in children.items()
+        if is_open(run)
+    ]
     for job, code in run_jobs(jobs, at_once):
         log_file(job.name, job.log, "logs")
         if code:
             end_run(job.name, "FAILED", f"exit code {code}, see logs")
         set_tags(job.name, {"lfranker.exit-code": str(code)})
         sys.stderr.write(table({by_id[job.name]: job.name}).splitlines()[-1] + "\n")
-
-
-def _job(run_id: str, settings: Mapping[str, Any], cache: Path) -> Job:
-    words = [
-        word
-        for name, value in settings.items()
-        for word in ("--" + name.replace("_", "-"), str(value))
-    ]
-    threads = str(settings.get("threads", 1))
-    environment = {"MLFLOW_RUN_ID": run_id, "OMP_NUM_THREADS": threads, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "entrypoints.train", *words]
-    return Job(run_id, command, cache / "logs" / f"{run_id}.txt", environment)
 
 
 def table(runs: Mapping[str, str]) -> str:

@@ -1,13 +1,12 @@
 """How many 128 x 128 patches a second `synthesise` makes, everything included.
 
-    python benchmarks/synth.py [--patches 4000]
+    python -m benchmarks.synth [--patches 4000]
 
 The other side, in the same process and alternating with it, is what anyone would write first:
 scikit-image's `random_noise` (Poisson, then speckle) on the same patches, without storing them.
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from statistics import median
@@ -16,9 +15,8 @@ from time import perf_counter
 
 from skimage.util import random_noise
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from lfranker.datasets.synthesis import SynthConfig, simulated_clean, synthesise
+from lfranker.processes import available_cores
 
 ROUNDS = 3
 
@@ -50,7 +48,7 @@ def main() -> None:
             rates.append((ours(patches, Path(folder)), theirs(patches // 8)))
     own, other = (median(side) for side in zip(*rates, strict=True))
     ratio = median(a / b for a, b in rates)
-    cores = len(os.sched_getaffinity(0))
+    cores = available_cores()
     sys.stdout.write(
         f"{own:.0f} patches/s on {cores} cores; scikit-image on one {other:.0f}/s; "
         f"ratio {ratio:.2f} (median of {ROUNDS})\n"

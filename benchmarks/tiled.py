@@ -1,6 +1,6 @@
 """Time and memory of denoising one large scan in tiles, from one memory-mapped file into another.
 
-    python benchmarks/tiled.py [--side 16384] [--model models:/lfranker@champion]
+    python -m benchmarks.tiled [--side 16384] [--model models:/lfranker@champion]
 
 Without --model an untrained network of the preset demo, which costs the same. Memory is the
 largest resident set above the one before the first tile; pages of the two mapped files count
@@ -20,8 +20,6 @@ from time import perf_counter, sleep
 import numpy as np
 import torch
 from tqdm import tqdm
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from lfranker.denoiser.tiling import denoise
 from lfranker.simulation.scenes import scene

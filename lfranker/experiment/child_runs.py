@@ -1,7 +1,7 @@
 """The trainings of a power set as child runs and processes: made, watched, and cleaned up."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -135,29 +135,42 @@ def _entrant(task: Task, inputs: Inputs) -> Entrant:
 
 def job_of(child: Child, arguments: Sequence[str], cache: Path) -> Job:
     """The process that does what is left to do for a child."""
-    inputs = child.inputs
+    inputs, config = child.inputs, child.task.config
     run_id, scans = child.run.run_id, ["--scans", str(inputs.scans.folder)]
-    python = [sys.executable, "-m"]
-    log = cache / "logs" / f"{run_id}.txt"
-    threads = str(child.task.config.threads)
-    environment = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
     if child.todo == "evaluate":
-        return Job(
-            run_id, [*python, "entrypoints.evaluate", "--run", run_id, *scans], log, environment
-        )
-    settings = [
-        word
-        for name, value in asdict(child.task.config).items()
-        for word in ("--" + name.replace("_", "-"), str(value))
-    ]
+        words = ["entrypoints.evaluate", "--run", run_id, *scans]
+        return _job(run_id, words, config.threads, cache, {})
     weights = described({name: inputs.loss_weights[name] for name in child.task.losses})
-    command = [*python, "entrypoints.train", "--losses", "+".join(child.task.losses)]
-    command += ["--loss-weights", weights, "--data", str(inputs.data.folder), *settings]
-    environment |= {
+    words = ["--losses", "+".join(child.task.losses), "--loss-weights", weights]
+    words += ["--data", str(inputs.data.folder), *flags(asdict(config)), *scans, *arguments]
+    return training_job(run_id, words, config.threads, cache)
+
+
+def training_job(run_id: str, words: Sequence[str], threads: int, cache: Path) -> Job:
+    """Return the process that trains into a run; ``words`` are those of its command line."""
+    environment = {
         "MLFLOW_RUN_ID": run_id,
         PROGRESS_VARIABLE: str(_progress_file(cache, run_id)),
     }
-    return Job(run_id, [*command, *scans, *arguments], log, environment)
+    return _job(run_id, ["entrypoints.train", *words], threads, cache, environment)
+
+
+def flags(settings: Mapping[str, object]) -> list[str]:
+    """Return the settings as a command line has them: `--name value` each."""
+    return [
+        word
+        for name, value in settings.items()
+        for word in ("--" + name.replace("_", "-"), str(value))
+    ]
+
+
+def _job(
+    run_id: str, words: Sequence[str], threads: int, cache: Path, environment: Mapping[str, str]
+) -> Job:
+    """Return `python -m` with these words, on so many threads, its output kept in the cache."""
+    limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+    log = cache / "logs" / f"{run_id}.txt"
+    return Job(run_id, [sys.executable, "-m", *words], log, {**limits, **environment})
 
 
 @dataclass(frozen=True)

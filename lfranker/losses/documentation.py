@@ -215,7 +215,7 @@ falls all the way along the straight line from any other image to the target; va
 finite for constant patches and values outside [0, 1]; the gradient is the derivative. A test holds
 every loss to those that it does not declare broken, and to its invariances.
 
-`python benchmarks/losses.py --docs` makes this page. Cost: a forward and backward pass for 8
+`python -m benchmarks.losses --docs` makes this page. Cost: a forward and backward pass for 8
 patches of 64 x 64 px, processor time, without the network, relative to mae's; {measured}.
 
 | loss | cost | smallest patch, px | alone | weights | unchanged by | breaks |
