@@ -16,7 +16,7 @@ from typing import Any
 
 from mlflow import MlflowClient
 
-from lfranker.experiment.child_runs import flags, training_job
+from lfranker.experiment.child_runs import training_job
 from lfranker.processes import run_jobs, terminate_as_interrupt
 from lfranker.tracking.power_set import search
 from lfranker.tracking.runs import (
@@ -78,7 +78,7 @@ def _run(
 ) -> None:
     by_id = {run.run_id: name for name, run in children.items()}
     jobs = [
-        training_job(run.run_id, flags(trials[name]), trials[name].get("threads", 1), cache)
+        training_job(run.run_id, _words(trials[name]), trials[name].get("threads", 1), cache)
         for name, run in children.items()
         if is_open(run)
     ]
@@ -88,6 +88,11 @@ def _run(
             end_run(job.name, "FAILED", f"exit code {code}, see logs")
         set_tags(job.name, {"lfranker.exit-code": str(code)})
         sys.stderr.write(table({by_id[job.name]: job.name}).splitlines()[-1] + "\n")
+
+
+def _words(settings: Mapping[str, object]) -> list[str]:
+    flags = (("--" + name.replace("_", "-"), str(value)) for name, value in settings.items())
+    return ["entrypoints.train", *(word for flag in flags for word in flag)]
 
 
 def table(runs: Mapping[str, str]) -> str:

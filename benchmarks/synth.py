@@ -15,7 +15,7 @@ from time import perf_counter
 
 from skimage.util import random_noise
 
-from lfranker.datasets.synthesis import SynthConfig, simulated_clean, synthesise
+from lfranker.datasets.synthesis import DatasetConfig, simulated_clean, synthesise
 from lfranker.processes import available_cores
 
 ROUNDS = 3
@@ -23,7 +23,7 @@ ROUNDS = 3
 
 def ours(patches: int, folder: Path) -> float:
     images = simulated_clean(2, 512, seed=0)
-    config = SynthConfig(patch=128, patches=patches)
+    config = DatasetConfig(patch=128, patches=patches)
     start = perf_counter()
     synthesise(images, folder / "dataset", config)
     return patches / (perf_counter() - start)

@@ -24,18 +24,19 @@ MOST_JOBS = 4
 RANKED = [name for name, metric in METRICS.items() if metric.ranked]
 
 
-@click.command()
-@click.option("--input", "source", required=True, type=click.Path(exists=True, path_type=Path),
+@o.command
+@click.option("--input", "source", required=True, type=o.Parsed(o.existing),
               help="An image, or a folder of images.")  # fmt: skip
 @click.option("--output", "target", required=True, type=click.Path(path_type=Path),
               help="The file, or folder, to write; folders keep their structure.")  # fmt: skip
-@o.word_option("--model", "auto", str, "models:/NAME@ALIAS, models:/NAME/VERSION or a model's "
-               "folder; auto: the winner at the scan speed that the file names.")  # fmt: skip
-@click.option("--criterion", default="psnr", show_default=True, type=click.Choice(RANKED),
+@click.option("--model", type=o.Parsed(str, "auto"),
+              help="models:/NAME@ALIAS, models:/NAME/VERSION or a model's folder. Left out: the "
+              "winner at the scan speed that the file names.")  # fmt: skip
+@click.option("--criterion", default="psnr", type=click.Choice(RANKED),
               help="What the winner at a scan speed has to be best in.")  # fmt: skip
 @o.model_name_option
 @o.yes_no_option("--overwrite", "Replace files that exist.")
-@o.word_option("--jobs", "auto", o.at_least_one, "Files denoised at a time.")
+@click.option("--jobs", type=o.Parsed(int, "auto"), help="Files denoised at a time.")
 def main(
     source: Path, target: Path, model: str | None, criterion: str, model_name: str,
     overwrite: bool, jobs: int | None,

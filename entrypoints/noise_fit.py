@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from entrypoints import options as o
+from lfranker.experiment.inputs import InputConfig
 from lfranker.noise.measurement import Measurement, exposures_of, fit_pairs, fit_singles
 from lfranker.noise.parsing import carried, parse_dwell_times
 from lfranker.noise.profile import Profile, write_profile
@@ -18,17 +19,20 @@ from lfranker.tracking.tags import Tag
 ALONE = "none"  # as target
 
 
-@click.command(context_settings={"show_default": True})
+@o.command
 @click.option("--scans", type=o.Parsed(o.existing), required=True,
               help="Folder of scans: a sub-folder per scan speed, same file name = same field; "
               "with --target none also a flat folder, or a file.")  # fmt: skip
-@o.word_option("--target", "slowest", str, "Sub-folder of --scans that holds the clean scans; "
-               "none: there are no clean ones.")  # fmt: skip
+@click.option("--target", type=o.Parsed(str, "slowest"),
+              help="Sub-folder of --scans that holds the clean scans; none: there are no clean "
+              "ones. Left out: the slowest.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default="profile.json",
               help="Profile to write, for -P noise=FILE.")  # fmt: skip
-@o.word_option("--carry", "none", parse_dwell_times, "Dwell times to add to the profile, derived "
-               "from what is measured, e.g. 280ns,2us.")  # fmt: skip
-@o.combine(o.seed_option, o.cache_option)
+@click.option("--carry", type=o.Parsed(parse_dwell_times, "none"),
+              help="Dwell times to add to the profile, derived from what is measured, e.g. "
+              "280ns,2us.")  # fmt: skip
+@o.seed_option
+@o.field_option(InputConfig, "cache")
 def main(
     scans: Path, target: str | None, out: Path, carry: dict[str, float] | None, seed: int,
     cache: Path,

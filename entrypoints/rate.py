@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from entrypoints import options as o
+from lfranker.experiment.inputs import InputConfig
 from lfranker.rating.sheets import SheetConfig
 from lfranker.rating.workflow import make_sheets, take_ratings
 
@@ -14,20 +15,20 @@ from lfranker.rating.workflow import make_sheets, take_ratings
 def sheet_option(flag: str, text: str) -> Any:
     """An option for a field of SheetConfig."""
     default = getattr(SheetConfig, flag.removeprefix("--"))
-    return click.option(flag, type=int, default=default, show_default=True, help=text)
+    return click.option(flag, type=int, default=default, help=text)
 
 
-@click.command()
-@o.word_option("--parent", "latest", str, "Run ID of the power set; latest: the newest.")
-@o.word_option("--scans", "own", str, "First digits of the digest of other scans it was scored on.")
-@o.word_option("--contact-sheet", "none", o.path,
-               "Write blinded sheets for people to rate to this folder.")  # fmt: skip
+@o.command
+@o.parent_option
+@o.digest_option
+@click.option("--contact-sheet", type=o.Parsed(o.path, "none"),
+              help="Write blinded sheets for people to rate to this folder.")  # fmt: skip
 @sheet_option("--sheets", "Sheets, each of another field and speed.")
 @sheet_option("--shown", "Subsets of losses on every sheet, the first by mean rank.")
 @sheet_option("--repeated", "Sheets that are shown twice, to see how sure raters are.")
-@o.word_option("--ratings", "none", o.existing,
-               "Take in a filled-in ratings.csv, or a folder of them.")  # fmt: skip
-@o.cache_option
+@click.option("--ratings", type=o.Parsed(o.existing, "none"),
+              help="Take in a filled-in ratings.csv, or a folder of them.")  # fmt: skip
+@o.field_option(InputConfig, "cache")
 def main(
     parent: str | None, scans: str | None, contact_sheet: Path | None,
     sheets: int, shown: int, repeated: int, ratings: Path | None, cache: Path,

@@ -1,36 +1,37 @@
 """Make a dataset of noisy/clean patches."""
 
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
 from entrypoints import options as o
-from lfranker.datasets.synthesis import SynthConfig, synthesise
-from lfranker.experiment import inputs as preparation
-from lfranker.experiment.settings import settings
+from lfranker.datasets.synthesis import DatasetConfig, synthesise
+from lfranker.experiment.inputs import InputConfig, clean_images
+from lfranker.experiment.settings import preset_settings
+from lfranker.options import flat, only
 from lfranker.tracking.runs import log_settings, own_run
 from lfranker.tracking.score_logging import log_dataset
 
 
-@click.command()
-@o.clean_option
+@o.command
+@o.field_option(InputConfig, "clean")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default="dataset",
-              show_default=True, help="Folder to make; it holds nothing else.")  # fmt: skip
-@o.combine(o.preset_option, o.seed_option)
-@click.option("--workers", type=click.IntRange(0), default=0, show_default=True,
+              help="Folder to make; it holds nothing else.")  # fmt: skip
+@o.preset_option
+@o.seed_option
+@click.option("--workers", type=click.IntRange(0), default=0,
               help="Processes; 0: one per processor. The data do not depend on it.")  # fmt: skip
-@o.settings_options(SynthConfig)
-def main(clean: Path | None, out: Path, preset: str, seed: int, workers: int, **asked: Any) -> None:
+@o.dataset_options
+def main(clean: Path | None, out: Path, preset: str, seed: int, workers: int, **given: Any) -> None:
     """Turn clean images (or simulated scenes) into noisy/clean patches by Eq. 1 of the paper."""
     try:
-        chosen = settings(preset, seed, asked)
-        images, notices = preparation.clean_images(chosen, clean)
+        chosen = preset_settings(preset, seed, **only(given, DatasetConfig))
+        images, notices = clean_images(chosen, clean)
         with own_run("synth", "synth") as run:
-            data = synthesise(images, out, chosen.synth, workers or None)
-            log_settings(run.run_id, {**asdict(chosen.synth), "data": data.digest})
+            data = synthesise(images, out, chosen.dataset, workers or None)
+            log_settings(run.run_id, {**flat(chosen.dataset), "dataset": data.digest})
             log_dataset(data, "training")
         for notice in (*notices, *data.notices):
             click.echo(f"note: {notice}", err=True)
@@ -38,7 +39,7 @@ def main(clean: Path | None, out: Path, preset: str, seed: int, workers: int, **
         raise click.UsageError(str(error)) from error
     click.echo(
         f"{out}: {len(data.train)} training and {len(data.validation)} validation patches of "
-        f"{chosen.synth.patch} px; digest {data.digest[:16]}"
+        f"{chosen.dataset.patch} px; digest {data.digest[:16]}"
     )
 
 

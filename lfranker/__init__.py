@@ -16,7 +16,7 @@ noise          noise models, and noise measured on scans
 denoiser       the network and what denoises with it | scans: the user's fields, registered
 images         image files: read, written, copied with all tags
 microscopes    what vendors' files say of a scan, one module a vendor
-statistics, perceptual, processes, files, text, arrays: they know nothing of the rest
+statistics, perceptual, processes, files, text, arrays, options: they know nothing of the rest
 """
 
 __version__ = "0.2.0"

@@ -26,15 +26,18 @@ from click.testing import CliRunner, Result
 from mlflow import MlflowClient
 
 from lfranker.datasets.clean_images import CleanImage, load_clean, simulated_clean
-from lfranker.datasets.patch_dataset import Dataset, SynthConfig, read_dataset
+from lfranker.datasets.patch_dataset import Dataset, DatasetConfig, read_dataset
 from lfranker.datasets.synthesis import synthesise
 from lfranker.denoiser.denoise_files import denoise_files
 from lfranker.experiment.plan import fingerprint
+from lfranker.experiment.tasks import TrainingTask, read_task
 from lfranker.experiment.time_estimate import scoring_seconds, seconds_per_step
+from lfranker.experiment.worker import run_task
 from lfranker.losses import build_objective, try_losses
 from lfranker.noise.measurement import exposures_of, fit_pairs, fit_singles
 from lfranker.noise.parsing import fei_profile
 from lfranker.noise.profile import write_profile
+from lfranker.options import flat
 from lfranker.perceptual.weights import load_levels, resolve_weights
 from lfranker.processes import Job, run_jobs
 from lfranker.publishing.pictures import log_pictures
@@ -125,11 +128,15 @@ class Recorder:
         """The processes that the command would have started."""
         return [job for call in self.calls["", "run_jobs"] for job in call.jobs]
 
-    def told(self, name: str, command: str = "train") -> list[Any]:
-        """Values of an option in the command lines of the children, as click reads them."""
-        module = module_of(COMMANDS[command])
-        lines = [list(job.command[3:]) for job in self.jobs if job.command[2] == module]
-        return [COMMANDS[command].make_context(command, line).params[name] for line in lines]
+    def told(self, name: str) -> list[Any]:
+        """Values of an option in the tasks of the children that train."""
+        tasks = [read_task(Path(job.command[3])) for job in self.jobs]
+        told = [
+            {**vars(task), **flat(task.inputs), **flat(task.train)}
+            for task in tasks
+            if isinstance(task, TrainingTask)
+        ]
+        return [values[name] for values in told]
 
     def run(self, command: str, words: Sequence[str]) -> Result:
         """Run a command in this process."""
@@ -139,19 +146,14 @@ class Recorder:
     def run_children(self, jobs: Sequence[Job]) -> None:
         """Run what their processes would have run, one after another, in this process."""
         for job in jobs:
-            name = next(n for n, c in COMMANDS.items() if module_of(c) == job.command[2])
-            self.by = name
+            assert job.command[1:3] == ["-m", run_task.__module__]
+            file = Path(job.command[3])
+            self.by = "train" if isinstance(read_task(file), TrainingTask) else "evaluate"
             with pytest.MonkeyPatch.context() as patch:
                 for variable, value in job.environment.items():
                     patch.setenv(variable, value)
-                done = CliRunner().invoke(COMMANDS[name], list(job.command[3:]))
+                run_task(file)
             self.by = ""
-            assert done.exit_code == 0, done.output
-
-
-def module_of(command: click.Command) -> str:
-    assert command.callback is not None
-    return command.callback.__module__
 
 
 class Network:
@@ -180,7 +182,7 @@ def set_num_threads(count: int) -> None:
 def _data(recorded: Recorder) -> None:
     made: dict[Path, Dataset] = {}
 
-    def make(folder: Path, config: SynthConfig) -> Dataset:
+    def make(folder: Path, config: DatasetConfig) -> Dataset:
         patches = np.zeros((2, 8, 8), np.uint8)
         manifest = {
             "request": {"parameters": config.determining(), "sources": []},
@@ -200,7 +202,7 @@ def _data(recorded: Recorder) -> None:
     recorded.replace(simulated_clean, lambda _: images())
     recorded.replace(synthesise, lambda call: make(call.out, call.config))
     recorded.replace(
-        read_dataset, lambda call: made.get(call.folder) or make(call.folder, SynthConfig())
+        read_dataset, lambda call: made.get(call.folder) or make(call.folder, DatasetConfig())
     )
     recorded.replace(log_dataset, lambda _: None)
 

@@ -1,14 +1,14 @@
 """A tiny training on made-up patches, as the tests need it."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from lfranker.datasets.synthesis import Dataset, SynthConfig
+from lfranker.datasets.synthesis import Dataset, DatasetConfig
 from lfranker.losses import build_objective
+from lfranker.options import changed, flat
 from lfranker.training.trainer import TrainConfig, Trainer, build_network
 
 TINY = TrainConfig(steps=6, batch=2, depth=1, dim=16, head_dim=8, warmup=2)
@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 
 
 def make_data(count: int = 12, patch: int = 16, **settings: Any) -> Dataset:
-    manifest = {"request": {"parameters": asdict(SynthConfig(**settings))}}
+    manifest = {"request": {"parameters": flat(changed(DatasetConfig(), settings))}}
     rng = np.random.default_rng(0)
     clean = rng.integers(0, 256, (count, patch, patch), dtype=np.uint8)
     noisy = 255 - clean

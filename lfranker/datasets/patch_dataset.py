@@ -6,9 +6,8 @@ pairs first; and manifest.json, which says how it was made and holds a digest.
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,101 +15,80 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lfranker.datasets.augmentation import Augmentation
 from lfranker.noise.models import Range
-from lfranker.noise.noise_config import NoiseRanges, mode_of
-from lfranker.noise.scan_correlation import MAX_LAG1, Kernel, check_kernel, taps_for
+from lfranker.noise.noise_config import FORMER, NoiseConfig
+from lfranker.options import changed, check, default_of, flat, option, options
 
 SCHEMA = 1  # of the manifest and of how patches are drawn
 MANIFEST = "manifest.json"
 SMALLEST_PATCH = 8  # px
-# settings that came after datasets had been stored
-ADDED = (
-    *("noise", "sigma", "black", "line_offset", "saturation", "kernel", "gain", "offset"),
-    *("zoom", "blur", "contrast", "brightness"),
-)
+# settings of clean patches that there were, and their values that change nothing
+CUT: Mapping[str, Range] = {
+    "zoom": (1.0, 1.0),
+    "blur": (0.0, 0.0),
+    "contrast": (1.0, 1.0),
+    "brightness": (0.0, 0.0),
+}
 
 
 @dataclass(frozen=True)
-class SynthConfig:
-    patch: int = 64  # px, side of a patch
-    patches: int = 2000  # training and validation in all
-    validation: float = 0.15  # share of the patches, and about that of the images
-    max_noise: float = 0.05  # of full scale: clean images with more are left out
-    minimum_contrast: float = 0.02  # of full scale: patches with less are not used
-    alpha: Range = NoiseRanges.alpha  # weight of the Poisson part in Eq. 1
-    beta: Range = NoiseRanges.beta  # weight of the speckle part
-    peak: Range = NoiseRanges.peak  # counts of a fully bright pixel, drawn log-uniformly
-    speckle_variance: Range = NoiseRanges.speckle_variance  # relative
-    correlation: Range = NoiseRanges.correlation  # lag 1, along the fast axis
-    noise: str = "eq1"  # one of MODES, or components joined by +
-    sigma: Range = NoiseRanges.sigma  # read-out noise, of full scale
-    black: Range = NoiseRanges.black  # brightness without signal, of full scale
-    line_offset: Range = NoiseRanges.line_offset  # deviation of the lines' offsets, of full scale
-    saturation: Range = NoiseRanges.saturation  # where the detector ends, of full scale
-    kernel: Kernel = NoiseRanges.kernel  # shape of the correlation's side taps
-    gain: Range = NoiseRanges.gain  # of the noisy scan's brightness against the clean one's
-    offset: Range = NoiseRanges.offset  # added to it, of full scale
-    zoom: Range = Augmentation.zoom  # px of a clean image in one of a patch, along each axis
-    blur: Range = Augmentation.blur  # px, standard deviation, of clean patches
-    contrast: Range = Augmentation.contrast  # factor on clean patches' deviation from their mean
-    brightness: Range = Augmentation.brightness  # added to clean patches, of full scale
-    seed: int = 0
+class DatasetConfig:
+    """Settings of a dataset, its noise included."""
+
+    patch: int = option(64, "Side of the square patches, px.", minimum=SMALLEST_PATCH)
+    patches: int = option(2000, "Patches in all, training and validation.", minimum=1)
+    validation: float = option(
+        0.15,  # of the patches, and about that of the images
+        "Share of the images kept for validation.",
+        minimum=0,
+        maximum=0.9,
+    )
+    max_noise: float = option(
+        0.05, "Leave out 'clean' images noisier than this (sigma, of full scale 1).", minimum=0
+    )
+    minimum_contrast: float = option(
+        0.02,
+        "Discard patches with less structure than this (of full scale 1).",
+        minimum=0,
+        maximum=1,
+    )
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
+    seed: int = option(0, "Base of every random draw.", minimum=0)
 
     def __post_init__(self) -> None:
-        mode_of(self.noise)  # raises where there is no such noise
-        check_kernel(self.kernel)
-        limits: dict[str, tuple[float, float]] = {
-            "patch": (SMALLEST_PATCH, math.inf),
-            "patches": (1 if self.validation == 0 else 2, math.inf),
-            "validation": (0, 0.9),
-            "max_noise": (0, math.inf),
-            "minimum_contrast": (0, 1),
-            "alpha": (0, math.inf),
-            "beta": (0, math.inf),
-            "peak": (1e-3, 1e6),
-            "speckle_variance": (0, math.inf),
-            "correlation": (0, MAX_LAG1),
-            "sigma": (0, 1),
-            "black": (0, 0.5),
-            "line_offset": (0, 1),
-            "saturation": (0.1, 1),
-            "gain": (0.1, 10),
-            "offset": (-1, 1),
-            "zoom": (1, 16),
-            "blur": (0, 16),
-            "contrast": (0, 10),
-            "brightness": (-1, 1),
-            "seed": (0, math.inf),
-        }
-        for name, (least, most) in limits.items():
-            value = getattr(self, name)
-            low, high = value if isinstance(value, tuple) else (value, value)
-            if not least <= low <= high <= most:
-                raise ValueError(f"{name} is {value}; allowed is {least:g} to {most:g}, low first")
-        taps_for(self.correlation[1], self.kernel)  # raises where that kernel cannot reach it
-
-    @property
-    def ranges(self) -> NoiseRanges:
-        """The mode of the noise and its parameters."""
-        return NoiseRanges(**{item.name: getattr(self, item.name) for item in fields(NoiseRanges)})
-
-    @property
-    def changes(self) -> Augmentation:
-        """What clean patches go through before they get noise."""
-        return Augmentation(self.zoom, self.blur, self.contrast, self.brightness)
+        check(self)
+        if self.validation > 0 and self.patches < 2:
+            raise ValueError(
+                f"patches is {self.patches}; allowed is at least 2, one of them for validation"
+            )
 
     def determining(self) -> dict[str, Any]:
         """What the dataset hangs on, by which it is named and described.
 
-        Fields that came later enter only where they are not the default: older datasets stay.
+        Settings that came later enter only where they are not the default: older datasets stay.
         """
-        standard = {item.name: item.default for item in fields(self)}
+        known = options(type(self))
         return {
             name: value
-            for name, value in asdict(self).items()
-            if name not in ADDED or value != standard[name]
+            for name, value in flat(self).items()
+            if not known[name][1].added or value != default_of(known[name][0])
         }
+
+
+def config_of(stored: Mapping[str, Any]) -> DatasetConfig:
+    """The settings that a manifest holds, in their present form.
+
+    Raises ValueError where patches were changed in a way that there is no longer.
+    """
+    values = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()}
+    for name, usual in CUT.items():
+        if (value := values.pop(name, usual)) != usual:
+            raise ValueError(
+                f"the dataset was made with {name} {value[0]:g}:{value[1]:g}, which is no longer "
+                f"done to clean patches: make one without it, or read it with lfranker 0.1"
+            )
+    former = FORMER.get(str(stored.get("noise", "")), {})
+    return changed(DatasetConfig(), {**values, **former})
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,11 +102,9 @@ class Dataset:
     digest: str  # sha256 over the arrays and all parameters
 
     @cached_property
-    def config(self) -> SynthConfig:
+    def config(self) -> DatasetConfig:
         """The settings that it was made with."""
-        stored: dict[str, Any] = self.manifest["request"]["parameters"]
-        ranges = {name: tuple(v) for name, v in stored.items() if isinstance(v, list)}
-        return SynthConfig(**{**stored, **ranges})
+        return config_of(self.manifest["request"]["parameters"])
 
     @property
     def trained_on(self) -> frozenset[str]:
@@ -159,12 +135,13 @@ def read_dataset(folder: Path, verify: bool = False) -> Dataset:
         manifest = json.loads(path.read_text())
         counts = manifest["counts"]["training"], manifest["counts"]["validation"]
         patch, schema = manifest["request"]["parameters"]["patch"], manifest["schema"]
-        digest = str(manifest["digest"])
+        digest, parameters = str(manifest["digest"]), manifest["request"]["parameters"]
         noisy, clean = (np.load(folder / f"{n}.npy", mmap_mode="r") for n in ("noisy", "clean"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{folder}: not a dataset that synth made ({error!r})") from error
     if schema != SCHEMA:
         raise ValueError(f"{path}: schema {schema}, this version reads {SCHEMA}; make it anew")
+    config_of(parameters)  # raises where it cannot be described
     expected = (sum(counts), patch, patch)
     for name, array in (("noisy", noisy), ("clean", clean)):
         if array.shape != expected or array.dtype != np.uint8:

@@ -9,12 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lfranker.arrays import Image
-from lfranker.datasets.augmentation import Augmentation, augment, shrink, side_of
 from lfranker.datasets.clean_images import CleanImage
-from lfranker.noise.noise_config import NoiseRanges, add_noise
+from lfranker.noise.noise_config import NoiseConfig, add_noise
 
 Patch = NDArray[np.uint8]
-UNCHANGED = Augmentation()
 BLOCK = 4  # px: structure is judged on means of 4 x 4, where little noise is left
 
 
@@ -70,27 +68,25 @@ def by_group(sources: Sequence[Source]) -> list[list[Source]]:
 def draw_pair(
     groups: Sequence[Sequence[Source]],
     patch: int,
-    noise: NoiseRanges,
+    noise: NoiseConfig,
     rng: np.random.Generator,
-    changes: Augmentation = UNCHANGED,
 ) -> tuple[Patch, Patch]:
     """A noisy and a clean patch; groups are equally likely, and images within their group."""
     group = groups[int(rng.integers(len(groups)))]
-    square = _cut_out(group[int(rng.integers(len(group)))], patch, changes, rng)
-    clean = augment(shrink(square, patch), changes, rng)
-    return _stored(add_noise(clean, noise, rng)), _stored(clean)
+    stored = _cut_out(group[int(rng.integers(len(group)))], patch, rng)
+    clean = stored * np.float32(1 / 255)
+    return _stored(add_noise(clean, noise, rng)), stored
 
 
 def _stored(image: Image) -> Patch:
     return np.rint(image * np.float32(255)).astype(np.uint8)
 
 
-def _cut_out(source: Source, patch: int, changes: Augmentation, rng: np.random.Generator) -> Patch:
+def _cut_out(source: Source, patch: int, rng: np.random.Generator) -> Patch:
     block = divmod(int(source.places[rng.integers(source.places.size)]), source.grid)
     inside = rng.integers(BLOCK, size=2)
-    side = side_of(patch, source.pixels.shape, changes.zoom, rng)
     top, left = (
-        min(b * BLOCK + int(i), length - side)
+        min(b * BLOCK + int(i), length - patch)
         for b, i, length in zip(block, inside, source.pixels.shape, strict=True)
     )
-    return source.pixels[top : top + side, left : left + side]
+    return source.pixels[top : top + patch, left : left + patch]

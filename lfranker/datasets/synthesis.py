@@ -17,7 +17,7 @@ from lfranker.datasets.patch_dataset import (
     MANIFEST,
     SCHEMA,
     Dataset,
-    SynthConfig,
+    DatasetConfig,
     digest_of,
     read_dataset,
 )
@@ -28,7 +28,7 @@ from lfranker.processes import available_cores
 __all__ = [
     "CleanImage",
     "Dataset",
-    "SynthConfig",
+    "DatasetConfig",
     "load_clean",
     "read_dataset",
     "request_of",
@@ -41,7 +41,7 @@ CHUNK = 32  # patches of one task
 
 
 def synthesise(
-    images: Sequence[CleanImage], out: Path, config: SynthConfig, workers: int | None = None
+    images: Sequence[CleanImage], out: Path, config: DatasetConfig, workers: int | None = None
 ) -> Dataset:
     """Make the dataset in ``out``, or return the one that the same request made there before.
 
@@ -74,7 +74,7 @@ def synthesise(
     return read_dataset(out)
 
 
-def request_of(images: Sequence[CleanImage], config: SynthConfig) -> dict[str, Any]:
+def request_of(images: Sequence[CleanImage], config: DatasetConfig) -> dict[str, Any]:
     """What a dataset is, as its manifest says it: it is the same where this is."""
     request = {"parameters": config.determining(), "sources": _describe(images, config)}
     as_read: dict[str, Any] = json.loads(json.dumps(request))  # tuples are lists there
@@ -82,7 +82,7 @@ def request_of(images: Sequence[CleanImage], config: SynthConfig) -> dict[str, A
 
 
 def _groups(
-    images: Sequence[CleanImage], config: SynthConfig
+    images: Sequence[CleanImage], config: DatasetConfig
 ) -> tuple[list[list[list[Source]]], list[str]]:
     """Sources by group, for training and validation; and notices of images that give none."""
     sides = [_sources(side, config) for side in split(images, config.validation, config.seed)]
@@ -98,7 +98,7 @@ def _groups(
     return groups, notices
 
 
-def _counts(config: SynthConfig) -> tuple[int, int]:
+def _counts(config: DatasetConfig) -> tuple[int, int]:
     """Training and validation pairs; at least one of each that is asked for."""
     if config.validation == 0:
         return config.patches, 0
@@ -106,7 +106,7 @@ def _counts(config: SynthConfig) -> tuple[int, int]:
     return config.patches - held_out, held_out
 
 
-def _describe(images: Sequence[CleanImage], config: SynthConfig) -> list[dict[str, Any]]:
+def _describe(images: Sequence[CleanImage], config: DatasetConfig) -> list[dict[str, Any]]:
     """What each image is, without where it lies; pixels are told apart by their digest."""
     training, _ = split(images, config.validation, config.seed)
     used = {image.name for image in training}
@@ -122,7 +122,7 @@ def _describe(images: Sequence[CleanImage], config: SynthConfig) -> list[dict[st
     ]
 
 
-def _sources(images: Sequence[CleanImage], config: SynthConfig) -> tuple[list[Source], list[str]]:
+def _sources(images: Sequence[CleanImage], config: DatasetConfig) -> tuple[list[Source], list[str]]:
     made = [make_source(image, config.patch, config.minimum_contrast) for image in images]
     return (
         [source for source in made if isinstance(source, Source)],
@@ -134,7 +134,7 @@ def _write_pairs(
     folder: Path,
     groups: Sequence[Sequence[Sequence[Source]]],
     counts: tuple[int, int],
-    config: SynthConfig,
+    config: DatasetConfig,
     workers: int | None,
 ) -> None:
     """Fill both arrays. Threads suffice: numpy draws and computes without the interpreter lock."""
@@ -143,15 +143,12 @@ def _write_pairs(
         np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.uint8, shape)
         for name in ("noisy", "clean")
     )
-    changes, noise = config.changes, config.ranges
 
     def fill(start: int) -> int:
         stop = min(start + CHUNK, total)
         for k in range(start, stop):
             rng = np.random.default_rng([config.seed, k])
-            noisy[k], clean[k] = draw_pair(
-                groups[k >= counts[0]], config.patch, noise, rng, changes
-            )
+            noisy[k], clean[k] = draw_pair(groups[k >= counts[0]], config.patch, config.noise, rng)
         return stop - start
 
     threads = available_cores() if workers is None else max(workers, 1)

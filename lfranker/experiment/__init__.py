@@ -1,1 +1,21 @@
 """A power set from inputs to ranking: plan, child processes, what follows; callable from Python."""
+
+from lfranker.experiment.inputs import InputConfig
+from lfranker.experiment.noise_comparison import settings_on_each
+from lfranker.experiment.powerset import PowerSetConfig, run_power_set
+from lfranker.experiment.ranking import rank
+from lfranker.experiment.settings import Settings, preset_settings
+from lfranker.losses.subsets import SubsetRule
+from lfranker.ranking.config import RankConfig
+
+__all__ = [
+    "InputConfig",
+    "PowerSetConfig",
+    "RankConfig",
+    "Settings",
+    "SubsetRule",
+    "preset_settings",
+    "rank",
+    "run_power_set",
+    "settings_on_each",
+]

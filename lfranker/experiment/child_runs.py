@@ -1,15 +1,19 @@
 """The trainings of a power set as child runs and processes: made, watched, and cleaned up."""
 
+import os
 import sys
+import sysconfig
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
-from lfranker.experiment.inputs import Inputs
+import lfranker
+from lfranker.experiment.inputs import InputConfig, Inputs
 from lfranker.experiment.plan import Task, training_fingerprint
+from lfranker.experiment.tasks import ScoringTask, TrainingTask, write_task
 from lfranker.noise.noise_config import mode_of
 from lfranker.processes import Job, last_words, run_jobs
 from lfranker.ranking.entrant import Entrant
@@ -29,9 +33,9 @@ from lfranker.tracking.runs import (
 from lfranker.tracking.stale_runs import refuse_if_busy
 from lfranker.tracking.tags import Tag
 from lfranker.tracking.training_run import PROGRESS_VARIABLE
-from lfranker.training.loss_balancing import described
 from lfranker.training.numerics import SAFEGUARDS
 
+WORKER = "lfranker.experiment.worker"
 Say = Callable[[str], None]
 
 
@@ -95,11 +99,11 @@ def _child(
 
 def _name_noise(run: TrackedRun, inputs: Inputs) -> None:
     """The noise as a tag, and all of its parameters."""
-    synth = inputs.settings.synth
-    names = (*mode_of(synth.noise).uses, "gain", "offset")  # the last two in every mode
-    uses = {name: getattr(synth, name) for name in names}
+    noise = inputs.settings.dataset.noise
+    names = (*mode_of(noise.mode).uses, "gain", "offset")  # the last two in every mode
+    uses = {name: getattr(noise, name) for name in names}
     set_tags(run.run_id, {Tag.NOISE: inputs.noise})
-    log_settings(run.run_id, {"noise": synth.noise, **uses})
+    log_settings(run.run_id, {"noise": noise.mode, **uses})
 
 
 def _lacked_safeguards(run: Training) -> bool:
@@ -133,35 +137,24 @@ def _entrant(task: Task, inputs: Inputs) -> Entrant:
     return Entrant.parse(task.name).on(inputs.noise)
 
 
-def job_of(child: Child, arguments: Sequence[str], cache: Path) -> Job:
-    """The process that does what is left to do for a child."""
-    inputs, config = child.inputs, child.task.config
-    run_id, scans = child.run.run_id, ["--scans", str(inputs.scans.folder)]
-    if child.todo == "evaluate":
-        words = ["entrypoints.evaluate", "--run", run_id, *scans]
-        return _job(run_id, words, config.threads, cache, {})
-    weights = described({name: inputs.loss_weights[name] for name in child.task.losses})
-    words = ["--losses", "+".join(child.task.losses), "--loss-weights", weights]
-    words += ["--data", str(inputs.data.folder), *flags(asdict(config)), *scans, *arguments]
-    return training_job(run_id, words, config.threads, cache)
+def job_of(child: Child, keep_checkpoints: bool, cache: Path) -> Job:
+    """The process that does what is left to do for a child; its task is written to a file."""
+    run_id = child.run.run_id
+    file = cache / "logs" / f"{run_id}.json"
+    write_task(_task_of(child, keep_checkpoints, cache), file)
+    words, threads = [WORKER, str(file)], child.task.config.threads
+    if child.todo == "train":
+        return training_job(run_id, words, threads, cache)
+    return _job(run_id, words, threads, cache, {})
 
 
 def training_job(run_id: str, words: Sequence[str], threads: int, cache: Path) -> Job:
-    """Return the process that trains into a run; ``words`` are those of its command line."""
+    """Return the process that trains into a run: `python -m` with these words."""
     environment = {
         "MLFLOW_RUN_ID": run_id,
         PROGRESS_VARIABLE: str(_progress_file(cache, run_id)),
     }
-    return _job(run_id, ["entrypoints.train", *words], threads, cache, environment)
-
-
-def flags(settings: Mapping[str, object]) -> list[str]:
-    """Return the settings as a command line has them: `--name value` each."""
-    return [
-        word
-        for name, value in settings.items()
-        for word in ("--" + name.replace("_", "-"), str(value))
-    ]
+    return _job(run_id, words, threads, cache, environment)
 
 
 def _job(
@@ -170,7 +163,34 @@ def _job(
     """Return `python -m` with these words, on so many threads, its output kept in the cache."""
     limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
     log = cache / "logs" / f"{run_id}.txt"
-    return Job(run_id, [sys.executable, "-m", *words], log, {**limits, **environment})
+    command = [sys.executable, "-m", *words]
+    return Job(run_id, command, log, {**limits, **same_package(), **environment})
+
+
+def _task_of(child: Child, keep_checkpoints: bool, cache: Path) -> TrainingTask | ScoringTask:
+    inputs, losses = child.inputs, child.task.losses
+    if child.todo == "evaluate":
+        return ScoringTask(child.run.run_id, inputs.scans.folder)
+    prepared = InputConfig(
+        scans=inputs.scans.folder,
+        data=inputs.data.folder,
+        perceptual=inputs.perceptual_choice,
+        init=inputs.init,
+        device=inputs.device.type,
+        loss_weights={name: inputs.loss_weights[name] for name in losses},
+        cache=cache,
+    )
+    preset = inputs.settings.preset.name
+    return TrainingTask(losses, preset, child.task.config, prepared, keep_checkpoints)
+
+
+def same_package() -> dict[str, str]:
+    """Environment in which a process finds this very lfranker, where it is not an installed one."""
+    root = Path(lfranker.__file__).parents[1]
+    if root == Path(sysconfig.get_path("purelib")):
+        return {}
+    others = os.environ.get("PYTHONPATH")
+    return {"PYTHONPATH": os.pathsep.join([str(root), *([others] if others else [])])}
 
 
 @dataclass(frozen=True)
@@ -180,14 +200,14 @@ class Means:
     inputs: Inputs
     at_once: int
     cost: dict[str, float]  # s a step by name of the subset
-    arguments: Sequence[str]  # beside the settings
+    keep_checkpoints: bool
     cache: Path
     say: Say
 
     def run(self, children: Sequence[Child]) -> None:
         """Do what is left to do for them."""
         todo = [child for child in children if child.todo]
-        jobs = [job_of(child, self.arguments, self.cache) for child in todo]
+        jobs = [job_of(child, self.keep_checkpoints, self.cache) for child in todo]
         run_all(children, jobs, self.at_once, self.cost, self.say)
 
 

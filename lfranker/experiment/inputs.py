@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +26,7 @@ from lfranker.datasets.synthesis import (
 )
 from lfranker.denoiser.tiling import denoise
 from lfranker.experiment.plan import fingerprint
-from lfranker.experiment.settings import Settings, settings, with_stored
+from lfranker.experiment.settings import Settings
 from lfranker.losses import (
     Features,
     Objective,
@@ -36,20 +35,72 @@ from lfranker.losses import (
     tells_enough,
     try_losses,
 )
+from lfranker.options import check, option
 from lfranker.perceptual.weights import PerceptualWeights, load_levels, resolve_weights
 from lfranker.scans.preparation import ScanSet, prepare_scans, read_scans
 from lfranker.simulation.scans import TARGET_SPEED, simulate_scans, simulated_fields
-from lfranker.training.loss_balancing import UNIT, Choice, check_named, described, loss_weights
+from lfranker.training.loss_balancing import (
+    UNIT,
+    Choice,
+    check_named,
+    described,
+    loss_weights,
+    parse_loss_weights,
+)
 from lfranker.training.trainer import build_network, load_initial
 
 PREPARED = "scans.json"
 
 
+@dataclass(frozen=True)
+class InputConfig:
+    """Where trainings take their data, scans and weights from."""
+
+    clean: Path | None = option(
+        None,
+        "Folder of clean images; its sub-folders are sample groups. Left out: simulated scenes.",
+    )
+    scans: Path | None = option(
+        None,
+        "Folder of scans to score on: a sub-folder per scan speed, same file name = same field. "
+        "Left out: simulated scans.",
+    )
+    target: str | None = option(
+        None, "Sub-folder of --scans that holds the clean scans. Left out: the slowest."
+    )
+    data: Path | None = option(None, "Dataset made by synth. Left out: one is made.")
+    perceptual: str = option(
+        "auto",
+        "VGG19 weights of the perceptual loss: auto, imagenet, random, or a file; after `vgg16:` "
+        "or `timm/NAME:`, those of VGG16 or of a network of timm.",
+    )
+    init: Path | None = option(
+        None, "Start from these weights (.pth, .safetensors), e.g. published ones."
+    )
+    device: str = option(
+        "auto",
+        "Where to train; auto: the GPU if there is one.",
+        choices=("auto", "cpu", "cuda"),
+    )
+    loss_weights: Choice = option(
+        UNIT,
+        "Weights of the terms of an objective: unit (1 each, the paper's); value or gradnorm, "
+        "equal values or gradients at a light blur of noisy patches; or e.g. mae=1,ssim=0.1.",
+        parse=parse_loss_weights,
+    )
+    cache: Path = option(
+        Path(".lfranker"), "Folder for datasets and registered scans, kept for the next time."
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
 def clean_images(chosen: Settings, clean: Path | None) -> tuple[list[CleanImage], list[str]]:
     """The clean images of a folder, or simulated scenes; and what the user should know."""
     if clean is not None:
-        return load_clean(clean, chosen.synth.max_noise)
-    preset, seed = chosen.preset, chosen.synth.seed
+        return load_clean(clean, chosen.dataset.max_noise)
+    preset, seed = chosen.preset, chosen.dataset.seed
     return simulated_clean(preset.scenes, preset.scene_size, seed), []
 
 
@@ -66,8 +117,8 @@ def dataset(
 
 def dataset_of(images: list[CleanImage], chosen: Settings, cache: Path) -> Dataset:
     """The dataset made from these images, kept in the cache."""
-    name = fingerprint(request_of(images, chosen.synth))
-    return synthesise(images, cache / "datasets" / name, chosen.synth)
+    name = fingerprint(request_of(images, chosen.dataset))
+    return synthesise(images, cache / "datasets" / name, chosen.dataset)
 
 
 def scans(
@@ -88,11 +139,11 @@ def scans(
         fields_of_view = _held_out(chosen, clean, seen)
         name = fingerprint(
             {k: hashlib.sha256(v.tobytes()).hexdigest() for k, v in fields_of_view.items()}
-            | {"seed": chosen.synth.seed}
+            | {"seed": chosen.dataset.seed}
         )
         folder, target = cache / "simulated" / name, TARGET_SPEED
         if not folder.exists():
-            simulate_scans(fields_of_view, folder, chosen.synth.seed)
+            simulate_scans(fields_of_view, folder, chosen.dataset.seed)
     return prepare_scans(folder, target, cache / "scans")
 
 
@@ -100,12 +151,12 @@ def _held_out(chosen: Settings, clean: Path | None, seen: Collection[str]) -> di
     """Fields that no training sees: fresh scenes, or the centres of other clean images."""
     preset = chosen.preset
     if clean is None:
-        return simulated_fields(preset.fields, preset.field_size, chosen.synth.seed)
+        return simulated_fields(preset.fields, preset.field_size, chosen.dataset.seed)
     images, _ = clean_images(chosen, clean)
     if len(images) > 1:
         images = [image for image in images if image.sha256 not in seen]
     else:  # one image is cut in two: its second part is unseen
-        images = split(images, chosen.synth.validation, chosen.synth.seed)[1]
+        images = split(images, chosen.dataset.validation, chosen.dataset.seed)[1]
     if not images:
         raise ValueError(
             "no clean image is left to simulate scans of, all were trained on: give --scans, or a "
@@ -154,6 +205,16 @@ class Inputs:
         weights = {name: self.loss_weights[name] for name in losses}
         return build_objective(losses, self.perceptual, weights)
 
+    def facts_logged(self) -> dict[str, str]:
+        """Parameters of a run: the facts, under names that no option has, unless in its words."""
+        names = {
+            "data": "dataset",
+            "scans": "scan_set",
+            "perceptual": "perceptual_weights",
+            "init": "initial_weights",
+        }
+        return {names.get(name, name): value for name, value in self.facts.items()}
+
     def weights_logged(self) -> dict[str, float]:
         """Parameters of a run: the weight of every term."""
         return {f"weight/{name}": weight for name, weight in self.loss_weights.items()}
@@ -167,25 +228,24 @@ class Inputs:
         return {f"init {self.init.stem}": partial(denoise, network)}
 
 
-def inputs(losses: tuple[str, ...], asked: Mapping[str, Any], noise: str = "") -> Inputs:
-    """Prepare all inputs from a command's options. Raises ValueError naming the option.
+def inputs(
+    losses: tuple[str, ...], chosen: Settings, config: InputConfig, noise: str = ""
+) -> Inputs:
+    """Prepare all inputs. Raises ValueError naming the option.
 
     ``noise`` is the label of the noise where several are compared.
     """
-    chosen = settings(asked["preset"], asked["seed"], asked)
-    if asked["data"] is not None:
-        chosen = with_stored(chosen, asked["data"], asked)
-    where, weighting = device(asked["device"]), asked["loss_weights"]
+    where, weighting = device(config.device), config.loss_weights
     check_named(weighting, losses)
-    weights, network = perceptual(chosen, losses, asked["perceptual"])
-    try_losses(losses, network, chosen.synth.patch)
-    init, cache = asked["init"], asked["cache"].resolve()
-    data, notices = dataset(chosen, asked["clean"], asked["data"], cache)
+    weights, network = perceptual(chosen, losses, config.perceptual)
+    try_losses(losses, network, chosen.dataset.patch)
+    init, cache = config.init, config.cache.resolve()
+    data, notices = dataset(chosen, config.clean, config.data, cache)
     by_term = loss_weights(weighting, losses, network, data, chosen.train.seed)
-    scored = scans(chosen, asked["scans"], asked["target"], cache, asked["clean"], data.trained_on)
+    scored = scans(chosen, config.scans, config.target, cache, config.clean, data.trained_on)
     _refuse_seen(scored, data)
     facts = {
-        "preset": asked["preset"],
+        "preset": chosen.preset.name,
         "data": data.digest,
         "scans": scored.digest,
         "perceptual": weights.fact if weights else "none",
@@ -203,7 +263,7 @@ def inputs(losses: tuple[str, ...], asked: Mapping[str, Any], noise: str = "") -
     told += weights_notices(weighting, by_term, noise)
     everything = [*told, *notices, *scored.notices]
     label = weights.label if weights else "perceptual"
-    choice = weights.choice if weights else asked["perceptual"]
+    choice = weights.choice if weights else config.perceptual
     return Inputs(
         chosen, data, scored, where, init, network, choice, label, by_term, facts, everything, noise
     )

@@ -1,61 +1,57 @@
 """A power set over several noises: what is asked for, and the inputs of the trainings on each."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
-from lfranker.datasets.synthesis import CleanImage
+from lfranker.datasets.synthesis import CleanImage, DatasetConfig
 from lfranker.experiment import inputs as preparation
-from lfranker.experiment.inputs import Inputs
+from lfranker.experiment.inputs import InputConfig, Inputs
 from lfranker.experiment.plan import fingerprint, powerset_key
-from lfranker.experiment.settings import Settings, settings
-from lfranker.noise.noise_config import NoiseRanges
-from lfranker.noise.parsing import Noises, all_noises, unused
+from lfranker.experiment.settings import Settings, preset_settings
+from lfranker.noise.noise_config import NoiseConfig
+from lfranker.noise.parsing import Noises, unused
+from lfranker.options import options
 from lfranker.training.loss_balancing import loss_weights
 
-ALONE = ("noise", "data", "refine", "check_learning_rate")  # options that want one noise
 
+def settings_on_each(
+    preset: str, noises: Noises, seed: int = 0, **changes: Any
+) -> dict[str, Settings]:
+    """Settings on each noise by its label, as `preset_settings` makes them on one.
 
-def asked_noises(asked: Mapping[str, Any]) -> Noises:
-    """The noises to compare, by label; none where there is one. Raises ValueError."""
-    listed, components = asked["noises"] or {}, asked["noise_components"] or ()
-    if not listed and not components:
-        return {}
-    given = "--noises" if listed else "--noise-components"
-    for name in ALONE:
-        if asked[name]:
-            raise ValueError(
-                f"--{name.replace('_', '-')} is of one noise, {given} makes a dataset and trains "
-                f"all losses on each of several: leave one of them out"
-            )
-    noises = all_noises(listed, components)
-    ignored = [set(unused(noise["noise"])) for noise in noises.values()]
-    for name in sorted(set.intersection(*ignored)):
-        if asked[name] is not None:
+    A change that only some of the noises know is made to those. Raises ValueError where none does,
+    or where two are the same.
+    """
+    without = {label: unused(noise["noise"]) for label, noise in noises.items()}
+    for name in sorted(set.intersection(*map(set, without.values()))):
+        if changes.get(name) is not None:
             raise ValueError(
                 f"--{name.replace('_', '-')} has no effect on any of the noises {', '.join(noises)}"
             )
-    return noises
+    chosen = {
+        label: preset_settings(
+            preset, seed, **{**changes, "noise": noise, **dict.fromkeys(without[label])}
+        )
+        for label, noise in noises.items()
+    }
+    _check_different(chosen)
+    return chosen
 
 
-def inputs_on_each(losses: tuple[str, ...], asked: Mapping[str, Any]) -> list[Inputs]:
-    """The inputs on each noise; on the one noise where none are to be compared.
+def inputs_on_each(
+    losses: tuple[str, ...], chosen: Mapping[str, Settings], config: InputConfig
+) -> list[Inputs]:
+    """The inputs on each noise, by label; a noise that is alone has the label "".
 
     All that does not hang on the noise is prepared once. Raises ValueError naming the option.
     """
-    noises = asked_noises(asked)
-    if not noises:
-        return [preparation.inputs(losses, asked)]
-    own = {
-        label: {**asked, "noise": noise, **dict.fromkeys(unused(noise["noise"]))}
-        for label, noise in noises.items()
-    }
-    chosen = {k: settings(asked["preset"], asked["seed"], changed) for k, changed in own.items()}
-    _check_different(chosen)
-    first, *others = own
-    base = preparation.inputs(losses, own[first], first)
-    images, _ = preparation.clean_images(chosen[first], asked["clean"])
-    return [base, *(_on(base, losses, images, label, chosen[label], asked) for label in others)]
+    first, *others = chosen
+    base = preparation.inputs(losses, chosen[first], config, first)
+    if not others:
+        return [base]
+    images, _ = preparation.clean_images(chosen[first], config.clean)
+    return [base, *(_on(base, losses, images, label, chosen[label], config) for label in others)]
 
 
 def _on(
@@ -64,11 +60,11 @@ def _on(
     images: list[CleanImage],
     label: str,
     chosen: Settings,
-    asked: Mapping[str, Any],
+    config: InputConfig,
 ) -> Inputs:
     """The inputs on another noise than that of ``base``."""
-    data = preparation.dataset_of(images, chosen, asked["cache"].resolve())
-    weighting = asked["loss_weights"]
+    data = preparation.dataset_of(images, chosen, config.cache.resolve())
+    weighting = config.loss_weights
     by_term = loss_weights(weighting, losses, base.perceptual, data, chosen.train.seed)
     return replace(
         base,
@@ -81,32 +77,32 @@ def _on(
     )
 
 
-def keys_of(every: Sequence[Inputs]) -> tuple[str, dict[str, str]]:
+def keys_of(all_inputs: Sequence[Inputs]) -> tuple[str, dict[str, str]]:
     """Return the power set's key, and those of its noises by label where there are several."""
-    keys = {own.noise: powerset_key(own.settings.train, own.facts) for own in every}
-    if len(every) == 1:
-        return keys[every[0].noise], {}
+    keys = {own.noise: powerset_key(own.settings.train, own.facts) for own in all_inputs}
+    if len(all_inputs) == 1:
+        return keys[all_inputs[0].noise], {}
     return fingerprint({"noises": keys}), keys
 
 
-def settings_logged(every: Sequence[Inputs]) -> dict[str, Any]:
+def settings_logged(all_inputs: Sequence[Inputs]) -> dict[str, Any]:
     """Parameters of the parent: what all trainings have in common."""
-    first = every[0]
-    logged = {**first.settings.used, **first.facts, **first.weights_logged()}
-    if len(every) == 1:
+    first = all_inputs[0]
+    logged = {**first.settings.used, **first.facts_logged(), **first.weights_logged()}
+    if len(all_inputs) == 1:
         return logged
-    own = {item.name for item in fields(NoiseRanges)} | {"data"}
-    weights = [inputs.weights_logged() for inputs in every]
+    own = {*options(NoiseConfig), "dataset"}
+    weights = [inputs.weights_logged() for inputs in all_inputs]
     own |= {name for name in weights[0] if len({w[name] for w in weights}) > 1}
     common = {name: value for name, value in logged.items() if name not in own}
-    return {**common, "noises": ",".join(inputs.noise for inputs in every)}
+    return {**common, "noises": ",".join(inputs.noise for inputs in all_inputs)}
 
 
 def _check_different(chosen: Mapping[str, Settings]) -> None:
-    known: dict[Any, str] = {}
+    known: dict[DatasetConfig, str] = {}
     for label, own in chosen.items():
-        if own.synth in known:
+        if own.dataset in known:
             raise ValueError(
-                f"the noises {known[own.synth]} and {label} are the same: leave one of them out"
+                f"the noises {known[own.dataset]} and {label} are the same: leave one of them out"
             )
-        known[own.synth] = label
+        known[own.dataset] = label

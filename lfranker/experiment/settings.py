@@ -1,59 +1,64 @@
-"""The settings that a command works with: a preset's, changed by its options."""
+"""The settings that a power set or a training works with: a preset's, with changes."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lfranker.datasets.synthesis import SynthConfig, read_dataset
+from lfranker.datasets.synthesis import DatasetConfig, read_dataset
 from lfranker.noise.parsing import blind_ranges, refuse_unused, with_noise
+from lfranker.options import changed, flat, options
 from lfranker.training.presets import PRESETS, Preset
 from lfranker.training.trainer import TrainConfig
 
 
 @dataclass(frozen=True)
 class Settings:
-    """A preset with what the command line changed."""
+    """A preset with the settings of training and dataset that are used in place of its own."""
 
     preset: Preset
     train: TrainConfig
-    synth: SynthConfig
+    dataset: DatasetConfig
 
     @property
     def used(self) -> dict[str, Any]:
-        return {**asdict(self.synth), **asdict(self.train)}
+        """All of them by name, as they are logged."""
+        return {**flat(self.dataset), **flat(self.train)}
 
 
-def settings(preset: str, seed: int, changes: Mapping[str, Any]) -> Settings:
-    """The preset's settings, `seed`, and every change that is not None."""
-    chosen = PRESETS[preset]
-    spread = with_noise(changes)
-    given = {name: value for name, value in spread.items() if value is not None} | {"seed": seed}
-    found = Settings(chosen, _changed(chosen.train, given), _changed(chosen.synth, given))
-    if given.get("data") is None:  # otherwise the stored dataset says what its noise is
-        refuse_unused(given, found.synth.noise)
-        unless_told = blind_ranges(found.synth.ranges, given)
-        found = replace(found, synth=_changed(found.synth, unless_told))
-    return found
+def preset_settings(
+    preset: str, seed: int = 0, data: Path | None = None, **changes: Any
+) -> Settings:
+    """The preset's settings, `seed`, and every change that is not None.
 
-
-def _changed(config: Any, given: Mapping[str, Any]) -> Any:
-    names = {item.name for item in fields(config)}
-    return replace(config, **{k: v for k, v in given.items() if k in names})
-
-
-def with_stored(chosen: Settings, data: Path, changes: Mapping[str, Any]) -> Settings:
-    """`chosen` with the settings that the dataset in `data` was made with.
-
-    Raises ValueError where the command line asks for others.
+    `changes`: options of TrainConfig, DatasetConfig and its NoiseConfig, by name; "noise" is what
+    the option of that name reads. `data`: a dataset that was made before, whose settings are then
+    taken. Raises ValueError naming an option that contradicts it, or that has no effect.
     """
-    stored = read_dataset(data).config
-    changes = with_noise(changes)
-    for name, value in asdict(stored).items():
+    chosen = PRESETS[preset]
+    known = {**options(TrainConfig), **options(DatasetConfig)}
+    if unknown := [name for name in changes if name not in known]:
+        raise ValueError(f"no setting is called {unknown[0]}; allowed are {', '.join(known)}")
+    spread = {name: value for name, value in with_noise(changes).items() if value is not None}
+    train = changed(chosen.train, {**spread, "seed": seed})
+    if data is not None:
+        return Settings(chosen, train, _stored(data, spread))
+    dataset = changed(chosen.dataset, {**spread, "seed": seed})
+    refuse_unused(spread, dataset.noise.mode)
+    return Settings(chosen, train, changed(dataset, blind_ranges(dataset.noise, spread)))
+
+
+def _stored(data: Path, changes: Mapping[str, Any]) -> DatasetConfig:
+    """The settings that the dataset in `data` was made with.
+
+    Raises ValueError where others are asked for.
+    """
+    config = read_dataset(data).config
+    for name, value in flat(config).items():
         asked = changes.get(name)
         if name != "seed" and asked is not None and asked != value:
             raise ValueError(
                 f"--{name.replace('_', '-')} {asked}: the dataset in --data {data} was made with "
                 f"{value}; leave the option out, or leave --data out and a new one is made"
             )
-    return replace(chosen, synth=stored)
+    return config

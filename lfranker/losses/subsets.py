@@ -10,25 +10,34 @@ from itertools import combinations
 from math import comb
 
 from lfranker.losses import parse_names, tells_enough
+from lfranker.options import check, option
 
 MOST_SUBSETS = 20_000  # subsets of one power set
 LONGEST = 6_000  # characters; MLflow cuts a tag at 8,000
 
 
+def parse_groups(text: str) -> tuple[tuple[str, ...], ...]:
+    """`mse+perceptual,mae+mse` as subsets. Raises ValueError naming an unknown loss."""
+    return tuple(parse_names(part, "+") for part in text.split(","))
+
+
 @dataclass(frozen=True)
 class SubsetRule:
-    """Names are those of the set that it is applied to.
+    """Which subsets of a set of losses are trained; names are those of that set."""
 
-    min_size, max_size: how many losses a subset has; None: as many as there are.
-    include: losses that every subset holds.
-    exclude: losses that no subset holds together; "mse+perceptual" leaves out that subset and all
-        that hold both, a single name all that hold it.
-    """
+    min_size: int = option(1, "Train no subset of fewer losses.", minimum=1)
+    max_size: int | None = option(None, "Train no subset of more losses.", minimum=1)
+    include: tuple[str, ...] = option(
+        (), "Train only subsets with these losses, e.g. mae,ssim.", parse=parse_names
+    )
+    exclude: tuple[tuple[str, ...], ...] = option(
+        (),  # "mse+perceptual" leaves out that subset and all that hold both
+        "Train no subset that holds all of one of these, e.g. mse+perceptual,mae+mse.",
+        parse=parse_groups,
+    )
 
-    min_size: int = 1
-    max_size: int | None = None
-    include: tuple[str, ...] = ()
-    exclude: tuple[tuple[str, ...], ...] = ()
+    def __post_init__(self) -> None:
+        check(self)
 
     def subsets(self, names: Sequence[str]) -> list[tuple[str, ...]]:
         """Return those kept of all that tell a network enough, by size, then by the order given.
@@ -68,11 +77,11 @@ class SubsetRule:
 
     def _check(self, names: Sequence[str]) -> None:
         given = {"include": self.include, "exclude": [n for group in self.exclude for n in group]}
-        for option, losses in given.items():
+        for part, losses in given.items():
             unknown = [name for name in losses if name not in names]
             if unknown:
                 raise ValueError(
-                    f"{option}: {', '.join(unknown)} not in the set; allowed are {', '.join(names)}"
+                    f"{part}: {', '.join(unknown)} not in the set; allowed are {', '.join(names)}"
                 )
         if self.max_size is not None and self.max_size < self.min_size:
             raise ValueError(f"max_size is {self.max_size}, below min_size, {self.min_size}")
@@ -114,8 +123,3 @@ def from_text(text: str) -> SubsetRule:
     stored = json.loads(text)
     include, exclude = tuple(stored["include"]), tuple(map(tuple, stored["exclude"]))
     return SubsetRule(stored["min_size"], stored["max_size"], include, exclude)
-
-
-def parse_groups(text: str) -> tuple[tuple[str, ...], ...]:
-    """`mse+perceptual,mae+mse` as subsets. Raises ValueError naming an unknown loss."""
-    return tuple(parse_names(part, "+") for part in text.split(","))

@@ -26,7 +26,7 @@ CORRELATION = "correlation"
 
 @dataclass(frozen=True)
 class Component:
-    parameter: str  # its setting, a field of ``noise_modes.NoiseRanges``
+    parameter: str  # its setting, a field of ``NoiseConfig``
     blind: Range  # of that setting where the settings' own range is zero
     part: Part | None  # (clean, parameter, rng) -> what it adds to clean; None: filters the parts
     white: bool = True  # whether it is filtered

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from lfranker.noise.fit import Fit
-from lfranker.noise.noise_config import NoiseRanges, add_noise
+from lfranker.noise.noise_config import NoiseConfig, add_noise
 from lfranker.noise.profile import LAGS, SpeedNoise
+from lfranker.options import changed
 from lfranker.scans.scan_set import Pair
 
 TOLERANCE = 0.05  # of the real value, where its interval is narrower
@@ -19,11 +20,11 @@ TOLERANCE = 0.05  # of the real value, where its interval is narrower
 
 def synthetic(pairs: Iterable[Pair], noise: SpeedNoise, seed: int = 0) -> Iterator[Pair]:
     """The pairs with made noise: on gain x clean + offset, rounded as 8-bit scans are."""
-    ranges = NoiseRanges(**noise.fixed())
+    config = changed(NoiseConfig(), noise.fixed())
     gain, offset = (noise[name] for name in ("gain", "offset"))
     for number, pair in enumerate(pairs):
         signal = np.clip(gain * pair.clean + offset, 0, 1).astype(np.float32)
-        noisy = add_noise(signal, ranges, np.random.default_rng([seed, number]))
+        noisy = add_noise(signal, config, np.random.default_rng([seed, number]))
         rounded = (np.rint(noisy * 255) / 255).astype(np.float32)
         yield replace(pair, noisy=rounded)
 

@@ -105,15 +105,6 @@ def sequential_noise(
     return put_on(clean, noisy - clean, correlation)
 
 
-def poisson_gaussian_noise(
-    clean: Image, peak: float, sigma: float, rng: np.random.Generator, correlation: float = 0.0
-) -> Image:
-    """Shot noise and read-out noise: clamp(P + sigma n, 0, 1), variance x/peak + sigma^2."""
-    noise = shot_noise(clean, peak, rng) - clean
-    noise += read_out_noise(clean, sigma, rng)
-    return put_on(clean, noise, correlation)
-
-
 def gamma_noise(
     clean: Image, speckle_variance: float, rng: np.random.Generator, correlation: float = 0.0
 ) -> Image:

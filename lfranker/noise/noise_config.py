@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
+from typing import Any
 
 import numpy as np
 
@@ -14,29 +15,25 @@ from lfranker.noise.models import (
     literal_noise,
     microscope_noise,
     mixed_noise,
-    poisson_gaussian_noise,
     sequential_noise,
 )
-from lfranker.noise.scan_correlation import Kernel
+from lfranker.noise.scan_correlation import (
+    MAX_LAG1,
+    Kernel,
+    check_kernel,
+    parse_kernel,
+    taps_for,
+)
+from lfranker.options import check, option
 
+FORMER: Mapping[str, Mapping[str, Any]] = {
+    "mix": {"noise": "eq1", "alpha": (0.5, 0.5), "beta": (0.5, 0.5)},
+    "poisson-gaussian": {"noise": "microscope"},
+}
+"""Noises that had names of their own, as settings that make the same: they still may be named.
 
-@dataclass(frozen=True)
-class NoiseRanges:
-    """Mode and parameters; each patch draws its own of those that the mode uses."""
-
-    alpha: Range = (1.0, 1.0)  # weight of the Poisson part in Eq. 1
-    beta: Range = (1.0, 1.0)  # weight of the speckle part
-    peak: Range = (20.0, 200.0)  # counts at full scale, drawn log-uniformly
-    speckle_variance: Range = (0.01, 0.01)  # relative
-    correlation: Range = (0.0, 0.0)  # lag 1 along x
-    noise: str = "eq1"  # one of MODES, or components joined by +
-    sigma: Range = (0.0, 0.03)  # read-out noise, of full scale; 0.016 in one instrument at 100 ns
-    black: Range = (0.0, 0.0)  # brightness without signal, of full scale
-    line_offset: Range = (0.0, 0.0)  # deviation of the lines' offsets, of full scale
-    saturation: Range = (1.0, 1.0)  # where the detector ends, of full scale
-    kernel: Kernel = (1.0,)  # shape of the correlation's side taps
-    gain: Range = (1.0, 1.0)  # of the noisy scan's brightness against the clean one's, any mode
-    offset: Range = (0.0, 0.0)  # added to it, of full scale
+Microscope noise with its usual black, line offset, saturation and kernel is Poisson-Gaussian.
+"""
 
 
 @dataclass(frozen=True)
@@ -47,12 +44,8 @@ class Mode:
 
 MODES: Mapping[str, Mode] = {
     "eq1": Mode(mixed_noise, ("alpha", "beta", "peak", "speckle_variance", "correlation")),
-    "mix": Mode(
-        partial(mixed_noise, alpha=0.5, beta=0.5), ("peak", "speckle_variance", "correlation")
-    ),
     "sequential": Mode(sequential_noise, ("peak", "speckle_variance", "correlation")),
     "literal": Mode(literal_noise, ("alpha", "beta", "peak", "speckle_variance")),
-    "poisson-gaussian": Mode(poisson_gaussian_noise, ("peak", "sigma", "correlation")),
     "gamma": Mode(gamma_noise, ("speckle_variance", "correlation")),
     "microscope": Mode(
         microscope_noise,
@@ -62,6 +55,94 @@ MODES: Mapping[str, Mode] = {
 
 
 ALLOWED = f"{', '.join(MODES)}, or some of {', '.join(COMPONENTS)} joined by +"
+
+
+@dataclass(frozen=True)
+class NoiseConfig:
+    """Mode and parameters; each patch draws its own of those that the mode uses."""
+
+    alpha: Range = option(
+        (1.0, 1.0), "Weight of the Poisson noise (Eq. 1); a value or LOW:HIGH.", minimum=0
+    )
+    beta: Range = option(
+        (1.0, 1.0), "Weight of the speckle noise (Eq. 1); a value or LOW:HIGH.", minimum=0
+    )
+    peak: Range = option(
+        (20.0, 200.0),  # drawn log-uniformly
+        "Detected electrons per fully bright pixel; a value or LOW:HIGH.",
+        minimum=1e-3,
+        maximum=1e6,
+    )
+    speckle_variance: Range = option(
+        (0.01, 0.01), "Variance of the speckle; a value or LOW:HIGH.", minimum=0
+    )
+    correlation: Range = option(
+        (0.0, 0.0),
+        "Lag-1 correlation of the noise along the fast axis; a value or LOW:HIGH.",
+        minimum=0,
+        maximum=MAX_LAG1,
+    )
+    mode: str = option(
+        "eq1",
+        f"Noise of the patches: {ALLOWED}; a profile that noise-fit wrote; or "
+        "microscope@DWELL or PROFILE@DWELL, carried to a dwell time such as 280ns.",
+        name="noise",
+        added=True,
+    )
+    sigma: Range = option(
+        (0.0, 0.03),  # 0.016 in one instrument at 100 ns
+        "Read-out noise (microscope, gaussian), of full scale; a value or LOW:HIGH.",
+        minimum=0,
+        maximum=1,
+        added=True,
+    )
+    black: Range = option(
+        (0.0, 0.0),
+        "Brightness without signal (microscope), of full scale; a value or LOW:HIGH.",
+        minimum=0,
+        maximum=0.5,
+        added=True,
+    )
+    line_offset: Range = option(
+        (0.0, 0.0),
+        "Line-to-line offset (microscope, lines), of full scale; a value or LOW:HIGH.",
+        minimum=0,
+        maximum=1,
+        added=True,
+    )
+    saturation: Range = option(
+        (1.0, 1.0),
+        "Where the detector ends (microscope), of full scale; a value or LOW:HIGH.",
+        minimum=0.1,
+        maximum=1,
+        added=True,
+    )
+    kernel: Kernel = option(
+        (1.0,),
+        "Shape of the correlation (microscope): side taps by the first, e.g. 1,0.1,0.05.",
+        parse=parse_kernel,
+        added=True,
+    )
+    gain: Range = option(
+        (1.0, 1.0),
+        "Noisy scans' brightness by clean ones'; a value or LOW:HIGH (a profile measures it).",
+        minimum=0.1,
+        maximum=10,
+        added=True,
+    )
+    offset: Range = option(
+        (0.0, 0.0),
+        "Added to noisy scans' brightness, of full scale; a value or LOW:HIGH.",
+        minimum=-1,
+        maximum=1,
+        added=True,
+    )
+
+    def __post_init__(self) -> None:
+        mode_of(self.mode)  # raises where there is no such noise
+        check_kernel(self.kernel)
+        check(self)
+        taps_for(self.correlation[1], self.kernel)  # raises where that kernel cannot reach it
 
 
 def mode_of(noise: str) -> Mode:
@@ -82,19 +163,19 @@ def _composed(noise: str) -> Mode:
     return Mode(partial(composed_noise, names=names), uses)
 
 
-def add_noise(clean: Image, ranges: NoiseRanges, rng: np.random.Generator) -> Image:
+def add_noise(clean: Image, config: NoiseConfig, rng: np.random.Generator) -> Image:
     """``clean`` with noise of the mode; parameters and noise are drawn from ``rng`` alone."""
-    mode = mode_of(ranges.noise)
-    seen = _as_noisy(clean, ranges, rng)
-    values = {name: _draw(name, getattr(ranges, name), rng) for name in mode.uses}
+    mode = mode_of(config.mode)
+    seen = _as_noisy(clean, config, rng)
+    values = {name: _draw(name, getattr(config, name), rng) for name in mode.uses}
     return mode.apply(seen, rng=rng, **values)
 
 
-def _as_noisy(clean: Image, ranges: NoiseRanges, rng: np.random.Generator) -> Image:
+def _as_noisy(clean: Image, config: NoiseConfig, rng: np.random.Generator) -> Image:
     """``clean`` at the brightness of a noisy scan; nothing is drawn where that is the same."""
-    if (ranges.gain, ranges.offset) == ((1.0, 1.0), (0.0, 0.0)):
+    if (config.gain, config.offset) == ((1.0, 1.0), (0.0, 0.0)):
         return clean
-    gain, offset = rng.uniform(*ranges.gain), rng.uniform(*ranges.offset)
+    gain, offset = rng.uniform(*config.gain), rng.uniform(*config.offset)
     return np.clip(np.float32(gain) * clean + np.float32(offset), 0, 1)
 
 

@@ -16,7 +16,7 @@ from lfranker.noise.components import (
 )
 from lfranker.noise.dwell_time_scaling import carry
 from lfranker.noise.models import Range
-from lfranker.noise.noise_config import ALLOWED, MODES, NoiseRanges, mode_of
+from lfranker.noise.noise_config import ALLOWED, FORMER, MODES, NoiseConfig, mode_of
 from lfranker.noise.profile import LAGS, Estimate, Profile, SpeedNoise, read_profile
 
 # A fit to scans of one FEI Quanta at 10 kV and 100 ns a pixel (Shin 2023,
@@ -34,6 +34,8 @@ def parse_noise(text: str) -> dict[str, Any]:
     """
     if text in MODES:
         return {"noise": text}
+    if text in FORMER:
+        return dict(FORMER[text])
     if components_of(text):
         return {"noise": canonical(text)}
     head, _, dwell = text.rpartition("@")
@@ -71,8 +73,12 @@ def parse_dwell_times(text: str) -> dict[str, float]:
 
 
 def with_noise(given: Mapping[str, Any]) -> dict[str, Any]:
-    """``given`` with its "noise" (of ``parse_noise``) spread into settings; what is given stays."""
-    spread = given.get("noise") or {}
+    """``given`` with its "noise" spread into settings; what is given beside it stays.
+
+    The noise is what ``parse_noise`` reads, or has read.
+    """
+    noise = given.get("noise") or {}
+    spread = parse_noise(noise) if isinstance(noise, str) else noise
     asked = {name: value for name, value in given.items() if value is not None and name != "noise"}
     return {**given, **spread, **asked}
 
@@ -93,18 +99,18 @@ def unused(mode: str) -> list[str]:
     return sorted(parameters - set(mode_of(mode).uses))
 
 
-def blind_ranges(ranges: NoiseRanges, given: Mapping[str, Any]) -> dict[str, Range]:
+def blind_ranges(config: NoiseConfig, given: Mapping[str, Any]) -> dict[str, Range]:
     """For each component of the noise whose range is zero the range that it has unless told.
 
     ValueError where a zero is ``given``: the noise would not be what its name says.
     """
-    parts = [COMPONENTS[name] for name in COMPONENTS if name in components_of(ranges.noise)]
-    silent = [part for part in parts if getattr(ranges, part.parameter) == (0.0, 0.0)]
+    parts = [COMPONENTS[name] for name in COMPONENTS if name in components_of(config.mode)]
+    silent = [part for part in parts if getattr(config, part.parameter) == (0.0, 0.0)]
     for part in silent:
         if given.get(part.parameter) is not None:
             raise ValueError(
                 f"--{part.parameter.replace('_', '-')} 0 leaves nothing of a component of noise "
-                f"{ranges.noise!r}: leave that component out, or give a range above 0"
+                f"{config.mode!r}: leave that component out, or give a range above 0"
             )
     return {part.parameter: part.blind for part in silent}
 
@@ -130,9 +136,7 @@ def _apart(a: float, b: float) -> float:
 
 
 Noises = dict[str, dict[str, Any]]
-
-
-"""Settings as of ``noise_choice.parse_noise``, by label."""
+"""Settings as of ``parse_noise``, by label."""
 
 
 def parse_noises(text: str) -> Noises:
@@ -158,7 +162,7 @@ def label_of(text: str) -> str:
     ``"fits/quanta.json@2us"`` is ``"quanta@2us"``. Raises ValueError where a profile is called
     like another kind of noise.
     """
-    if text in MODES:
+    if text in MODES or text in FORMER:
         return text
     if components_of(text):
         return canonical(text)
@@ -167,7 +171,7 @@ def label_of(text: str) -> str:
     if carried and head == "microscope":  # a fit that is built in
         return text
     name = re.sub(r"[^\w.+-]", "-", Path(head if carried else text).stem)
-    if name in MODES or components_of(name):
+    if name in MODES or name in FORMER or components_of(name):
         raise ValueError(f"the profile is called like the noise {name!r}: give it another name")
     return f"{name}@{dwell}" if carried else name
 

@@ -48,14 +48,14 @@ class SpeedNoise:
         return tuple(self[name] for name in LAGS)
 
     def fixed(self) -> dict[str, Any]:
-        """Settings of `SynthConfig` that make this noise at its values; no offset, no gain."""
+        """Settings of `NoiseConfig` that make this noise at its values; no offset, no gain."""
         kernel = kernel_for(self.lags)
         lag1 = min(max(self["lag1"], 0.0), MAX_LAG1, reachable(kernel))
         values = {
             "peak": 1 / self["gamma"],
             "sigma": self["sigma"],
             "correlation": lag1,
-            "black": self["black"],
+            "black": min(self["black"], 0.5),
             "line_offset": self["line_offset"],
         }
         ranges = {name: (value, value) for name, value in values.items()}
@@ -68,7 +68,7 @@ class Profile:
     origin: Mapping[str, str]  # what it was measured on, and how
 
     def settings(self) -> dict[str, Any]:
-        """Settings of `SynthConfig` that draw noise like this.
+        """Settings of `NoiseConfig` that draw noise like this.
 
         Every parameter comes from the range over the speeds' intervals, each end widened by a
         quarter (WIDENED), whatever the others are: a superset of what was measured. The kernel has

@@ -18,7 +18,7 @@ from lfranker.losses.subsets import ALL, SubsetRule, from_text
 from lfranker.ranking.entrant import Entrant, placed
 from lfranker.scans.scan_set import ScanSetId
 from lfranker.tracking.runs import TrackedRun, abandoned, get_run, tracked
-from lfranker.tracking.tags import METRICS_ON, OUTCOME_ON, SCAN_SET, WON, Tag
+from lfranker.tracking.tags import METRICS_ON, OUTCOME_ON, SCAN_SET, USED, WON, Tag
 
 PAGE = 1000
 # What made the scores of runs that do not say: the metrics of version 0.1.0.
@@ -181,7 +181,7 @@ class PowerSet(TrackedRun):
 def load_power_set(run_id: str | None = None) -> PowerSet:
     """Return the power set with this run ID; None: the newest. Raises ValueError."""
     parent = _newest() if run_id is None else get_run(run_id)
-    tags, params = parent.data.tags, dict(parent.data.params)
+    tags = parent.data.tags
     key = tags.get(Tag.POWERSET, parent.info.run_id)
     noises: dict[str, str] = json.loads(tags.get(Tag.NOISES, "{}"))
     labels = {own: label for label, own in noises.items()}
@@ -192,7 +192,6 @@ def load_power_set(run_id: str | None = None) -> PowerSet:
             f"nor has another run this tag with its ID"
         )
     rule, losses = tags.get(Tag.SUBSETS), tags.get(Tag.LOSS_SET, "")
-    used = {k.removeprefix("used/"): v for k, v in params.items() if k.startswith("used/")}
     return PowerSet(
         **vars(tracked(parent)),
         key=key,
@@ -201,11 +200,20 @@ def load_power_set(run_id: str | None = None) -> PowerSet:
         repeats=int(tags.get(Tag.REPEATS, 0)),
         noises=noises,
         scan_sets=tuple(_scan_sets(tags)),
-        settings=params | used,
+        settings=settings_of(parent),
         learning_rates=parse_factors(tags.get(Tag.LEARNING_RATES, "")),
         search_id=tags.get(Tag.SEARCH, ""),
         members=members,
     )
+
+
+def settings_of(run: Run) -> dict[str, str]:
+    """Return the run's parameters as they were used: see `runs.log_settings`."""
+    params, tags = dict(run.data.params), run.data.tags
+    # until 0.1.0 they were parameters
+    former = {k.removeprefix("used/"): v for k, v in params.items() if k.startswith("used/")}
+    used = {k.removeprefix(USED): v for k, v in tags.items() if k.startswith(USED)}
+    return params | former | used
 
 
 def _newest() -> Run:

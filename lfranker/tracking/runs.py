@@ -1,12 +1,12 @@
 """Runs: whose they are, how they begin and end, and what is written into them."""
 
 import os
+import re
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain, count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,7 +23,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mlflow.utils.time import get_current_time_millis
 
 from lfranker.processes import alive
-from lfranker.tracking.tags import Tag
+from lfranker.tracking.tags import Tag, used_tag
 
 LONGEST_NOTE = 8000  # MLflow cuts tags here
 Tags = Mapping[str, str] | Mapping[Tag, str]
@@ -169,19 +169,32 @@ def write_marks(marks: Iterable[Mark]) -> None:
 
 
 def log_settings(run_id: str, settings: Mapping[str, Any]) -> None:
-    """Log parameters as used.
+    """Log parameters as they are used.
 
-    `mlflow run` has already logged what was asked for under the same names, in words such as
-    "preset", and parameters cannot be changed: what differs is logged as `used/NAME`, and what a
-    resumed run changes after that as `used2/NAME` and so on.
+    Parameters cannot be changed. Where `mlflow run` has logged one as it was typed (`5e-4`), that
+    stays if it means the same; what is different (`auto`), or what a resumed run does otherwise
+    than it began, is the tag `used_tag`. `PowerSet.settings` are read from both.
     """
-    known = MlflowClient().get_run(run_id).data.params
-    params = []
+    known = MlflowClient().get_run(run_id).data
+    params, tags = [], []
     for name, value in settings.items():
-        names = chain((name, f"used/{name}"), (f"used{n}/{name}" for n in count(2)))
-        free = next(n for n in names if known.get(n, str(value)) == str(value))
-        params.append(Param(free, str(value)))
-    MlflowClient().log_batch(run_id, params=params)
+        if name not in known.params:
+            params.append(Param(name, str(value)))
+        elif used_tag(name) in known.tags or not _same(known.params[name], value):
+            tags.append(RunTag(used_tag(name), str(value)))
+    MlflowClient().log_batch(run_id, params=params, tags=tags)
+
+
+def _same(text: str, value: Any) -> bool:
+    """Whether a text, as MLflow quotes it for the shell, means a value, a number or a range."""
+    if text == str(value):
+        return True
+    numbers = value if isinstance(value, tuple) else (value,)
+    try:
+        typed = tuple(float(part) for part in re.split("[:,]", text.strip("'")))
+        return numbers in (typed, 2 * typed)
+    except ValueError:
+        return False
 
 
 def log_texts(run_id: str, texts: Mapping[str, str]) -> None:

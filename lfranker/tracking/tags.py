@@ -51,6 +51,7 @@ WON = "winner"  # on a training: the criteria it won; short, as it is a column o
 SCAN_SET = f"{Tag.SCANS}."
 OUTCOME_ON = f"{Tag.OUTCOME}."
 METRICS_ON = f"{Tag.METRICS}."
+USED = "lfranker.used."
 
 
 def scan_set(digest: str) -> str:
@@ -71,3 +72,8 @@ def metrics_on(digest: str) -> str:
 def winner_of(criterion: str) -> str:
     """Return the tag of a power set that names the winner in a criterion."""
     return f"lfranker.winner.{criterion}"
+
+
+def used_tag(parameter: str) -> str:
+    """Return the tag with the value that was used, where the parameter has another one."""
+    return f"{USED}{parameter}"

@@ -25,8 +25,8 @@ def draw_batch(data: Dataset, config: TrainConfig, step: int) -> tuple[Tensor, T
     """
     noisy: list[Patches] = []
     clean: list[Patches] = []
-    noise = data.config
-    half = noise.correlation != (0.0, 0.0) or bool(components_of(noise.noise))
+    noise = data.config.noise
+    half = noise.correlation != (0.0, 0.0) or bool(components_of(noise.mode))
     for k in range(config.batch):
         rng = np.random.default_rng((config.seed, config.repeat, step, k))
         index = data.train[rng.integers(len(data.train))]

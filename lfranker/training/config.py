@@ -1,15 +1,16 @@
 """Settings of one training, and the course of its learning rate."""
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass
 from math import cos, pi
 from typing import Any
 
-_FREE = {"affects_weights": False}
+from lfranker.options import check, flat, option, options
+
 STAGES = 7  # of the network: three down, the body, three up
 
 
 def parse_depth(text: str) -> int | str:
-    """Of "4", 4; of "0,1,1,1,1,1,0", that without spaces. Raises ValueError."""
+    """Read "4" as 4, "0,1,1,1,1,1,0" as that without spaces. Raises ValueError."""
     parts = [part.strip() for part in text.split(",")]
     if len(parts) not in (1, STAGES) or not all(part.isdecimal() for part in parts):
         raise ValueError(
@@ -21,40 +22,54 @@ def parse_depth(text: str) -> int | str:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    steps: int = 2000  # optimiser steps
-    batch: int = 8  # patches a step
-    learning_rate: float = 1e-3  # AdamW, after warm-up, before cosine decay
-    weight_decay: float = 1e-4  # decoupled, as in AdamW
-    warmup: int = 100  # steps of linear warm-up
-    clip_factor: float = 3.0  # clip gradients above this multiple of the run's own median norm
-    ema_decay: float = 0.999  # of the averaged weights that are scored
-    depth: int | str = 1  # blocks per stage, or "0,1,1,1,1,1,0": those of each of the seven
-    dim: int = 32  # channels of the first stage
-    head_dim: int = 16  # channels per attention head; dim / 2 is a multiple of it
-    perceptual_layers: int = 5  # how many of the network's levels, shallow first; VGG has five
-    threads: int = 1  # of each training process; they change float sums, so they are fixed
-    seed: int = 0
-    repeat: int = 0  # paired repeats: the same for all subsets
-    log_every: int = field(default=25, metadata=_FREE)  # steps between curve points
-    checkpoint_seconds: float = field(default=120.0, metadata=_FREE)  # between two checkpoints
+    """Settings of one training, its network included."""
+
+    steps: int = option(2000, "Optimiser steps of each training.", minimum=1)
+    batch: int = option(8, "Patches a step.", minimum=1)
+    learning_rate: float = option(
+        1e-3, "AdamW's learning rate after warm-up, before cosine decay.", above=0
+    )
+    weight_decay: float = option(1e-4, "AdamW's decoupled weight decay.", minimum=0)
+    warmup: int = option(100, "Steps of linear warm-up.", minimum=0)
+    clip_factor: float = option(
+        3.0, "Clip gradients above this multiple of the run's own median norm.", above=0
+    )
+    ema_decay: float = option(
+        0.999, "Decay of the averaged weights, which are the ones scored.", minimum=0, below=1
+    )
+    depth: int | str = option(
+        1,
+        "Blocks per stage, or of all seven: 0,1,1,1,1,1,0; the published SCUNet has 4 each.",
+        parse=parse_depth,
+    )
+    dim: int = option(32, "Channels of the first stage; the published SCUNet has 64.", minimum=1)
+    head_dim: int = option(
+        16, "Channels per attention head; dim / 2 must be a multiple of it.", minimum=1
+    )
+    perceptual_layers: int = option(
+        5,
+        "How many of the network's levels, shallow first; VGG has five.",
+        minimum=1,
+        maximum=5,
+    )
+    threads: int = option(
+        1,  # they change float sums, so they are fixed
+        "Threads of each training process (part of what determines the weights).",
+        minimum=1,
+    )
+    seed: int = option(0, "Base of every random draw.", minimum=0)
+    repeat: int = option(0, "Which of the paired repeats, the same for all subsets.", minimum=0)
+    log_every: int = option(
+        25, "Steps between points of the training curves.", minimum=1, affects_weights=False
+    )
+    checkpoint_seconds: float = option(
+        120.0, "Seconds between checkpoints.", minimum=0, affects_weights=False
+    )
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "dim", "head_dim", "threads", "log_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        check(self)
         if max(self.blocks) < 1:
             raise ValueError(f"depth is {self.depth}; at least one stage needs a block")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate is {self.learning_rate}; it must be positive")
-        if not self.clip_factor > 0:
-            raise ValueError(f"clip_factor is {self.clip_factor}; it must be positive")
-        for name in ("weight_decay", "warmup", "checkpoint_seconds", "seed", "repeat"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0")
-        if not 0 <= self.ema_decay < 1:
-            raise ValueError(f"ema_decay is {self.ema_decay}; allowed: 0 up to but without 1")
-        if not 1 <= self.perceptual_layers <= 5:
-            raise ValueError(f"perceptual_layers is {self.perceptual_layers}; allowed: 1 to 5")
 
     @property
     def blocks(self) -> tuple[int, ...]:
@@ -68,8 +83,8 @@ class TrainConfig:
 
     def determining(self) -> dict[str, Any]:
         """The settings that determine the weights: all but the rhythm of logging."""
-        free = {f.name for f in fields(self) if not f.metadata.get("affects_weights", True)}
-        return {name: value for name, value in asdict(self).items() if name not in free}
+        known = options(type(self))
+        return {name: v for name, v in flat(self).items() if known[name][1].affects_weights}
 
 
 def learning_rate_factor(step: int, config: TrainConfig) -> float:

@@ -5,22 +5,24 @@ A preset is complete: network, training, data and perceptual settings.
 
 from dataclasses import dataclass
 
-from lfranker.datasets.synthesis import SynthConfig
+from lfranker.datasets.synthesis import DatasetConfig
 from lfranker.losses.names import PAPER
+from lfranker.noise.noise_config import NoiseConfig
 from lfranker.training.trainer import TrainConfig
 
 # what docs/experiments.md found: blocks at full resolution cost most and give least
 HALVED = "0,1,1,1,1,1,0"
 # beyond Eq. 1: the noise of real fast scans is correlated along the fast axis, and networks that
 # never saw that keep it
-BLIND = (0.0, 0.5)
+BLIND = NoiseConfig(correlation=(0.0, 0.5))
 
 
 @dataclass(frozen=True)
 class Preset:
+    name: str
     title: str
     train: TrainConfig
-    synth: SynthConfig
+    dataset: DatasetConfig
     losses: tuple[str, ...] = PAPER
     random_perceptual: bool = False  # may go on with random VGG19 weights where ImageNet's are not
     scenes: int = 4  # simulated scenes of each kind, where no clean images are given
@@ -29,8 +31,9 @@ class Preset:
     field_size: int = 272  # px, 16 of which are lost to the border
 
 
-PRESETS: dict[str, Preset] = {
-    "smoke": Preset(
+_ALL = (
+    Preset(
+        name="smoke",
         title="two losses, five steps: does everything run?",
         losses=("mae", "ssim"),
         train=TrainConfig(
@@ -43,14 +46,15 @@ PRESETS: dict[str, Preset] = {
             log_every=2,
             perceptual_layers=2,
         ),
-        synth=SynthConfig(patch=48, patches=48),
+        dataset=DatasetConfig(patch=48, patches=48),
         random_perceptual=True,
         scenes=2,
         scene_size=160,
         fields=2,
         field_size=144,
     ),
-    "demo": Preset(
+    Preset(
+        name="demo",
         title="all 15 subsets in minutes on a laptop, to see what lfranker does",
         train=TrainConfig(
             steps=200,
@@ -62,10 +66,11 @@ PRESETS: dict[str, Preset] = {
             warmup=20,
             perceptual_layers=2,
         ),
-        synth=SynthConfig(patch=64, patches=1000),
+        dataset=DatasetConfig(patch=64, patches=1000),
         random_perceptual=True,
     ),
-    "small": Preset(
+    Preset(
+        name="small",
         title="overnight on two cores",
         train=TrainConfig(
             steps=8000,
@@ -76,13 +81,14 @@ PRESETS: dict[str, Preset] = {
             learning_rate=2e-3,
             warmup=200,
         ),
-        synth=SynthConfig(patch=64, patches=20_000, correlation=BLIND),
+        dataset=DatasetConfig(patch=64, patches=20_000, noise=BLIND),
         scenes=12,
         scene_size=512,
         fields=14,
         field_size=528,
     ),
-    "hour": Preset(
+    Preset(
+        name="hour",
         title="one good denoiser in an hour on two cores",
         train=TrainConfig(
             steps=15_000,
@@ -95,13 +101,14 @@ PRESETS: dict[str, Preset] = {
             threads=2,
             log_every=250,
         ),
-        synth=SynthConfig(patch=64, patches=40_000, correlation=BLIND),
+        dataset=DatasetConfig(patch=64, patches=40_000, noise=BLIND),
         scenes=12,
         scene_size=512,
         fields=14,
         field_size=528,
     ),
-    "night": Preset(
+    Preset(
+        name="night",
         title="one better denoiser in a night on two cores",
         train=TrainConfig(
             steps=60_000,
@@ -114,13 +121,14 @@ PRESETS: dict[str, Preset] = {
             threads=2,
             log_every=500,
         ),
-        synth=SynthConfig(patch=64, patches=100_000, correlation=BLIND),
+        dataset=DatasetConfig(patch=64, patches=100_000, noise=BLIND),
         scenes=20,
         scene_size=512,
         fields=14,
         field_size=528,
     ),
-    "paper": Preset(
+    Preset(
+        name="paper",
         title="the published network, config [4]*7 and dim 64, on a GPU",
         train=TrainConfig(
             steps=100_000,
@@ -132,10 +140,11 @@ PRESETS: dict[str, Preset] = {
             warmup=1000,
             log_every=100,
         ),
-        synth=SynthConfig(patch=128, patches=50_000),
+        dataset=DatasetConfig(patch=128, patches=50_000),
         scenes=40,
         scene_size=1024,
         fields=21,
         field_size=1040,
     ),
-}
+)
+PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ALL}

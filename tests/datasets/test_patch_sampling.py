@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lfranker.datasets.clean_images import CleanImage
-from lfranker.datasets.patch_sampling import NoiseRanges, Source, draw_pair, make_source, structure
+from lfranker.datasets.patch_sampling import NoiseConfig, Source, draw_pair, make_source, structure
 from lfranker.simulation.scenes import scene
 
 
@@ -21,7 +21,7 @@ def test_only_patches_with_structure_are_drawn():
     half[:, 128:] = scene("fibres", (128, 128), 0)
     source = make_source(CleanImage("a", ".", half, ""), 32, 0.02)
     assert isinstance(source, Source)
-    quiet = NoiseRanges((0, 0), (0, 0), (100, 100), (0, 0), (0, 0))
+    quiet = NoiseConfig((0, 0), (0, 0), (100, 100), (0, 0), (0, 0))
     columns = []
     for k in range(300):
         noisy, clean = draw_pair([[source]], 32, quiet, np.random.default_rng(k))
@@ -37,7 +37,7 @@ def test_every_part_of_an_image_is_used():
     pixels = np.tile(np.arange(256) / 255, (64, 1)).astype(np.float32)
     source = make_source(CleanImage("a", ".", pixels, ""), 32, 0.0)
     assert isinstance(source, Source)
-    quiet = NoiseRanges((0, 0), (0, 0), (100, 100), (0, 0), (0, 0))
+    quiet = NoiseConfig((0, 0), (0, 0), (100, 100), (0, 0), (0, 0))
     starts = [
         int(draw_pair([[source]], 32, quiet, np.random.default_rng(k))[1][0, 0])
         for k in range(2500)
@@ -54,7 +54,7 @@ def test_groups_are_equally_likely_whatever_their_size():
 
     crowd = [source(str(i), "crowd", 0.0) for i in range(9)]
     lone = [source("lone", "lone", 1.0)]
-    quiet = NoiseRanges((0, 0), (0, 0), (100, 100), (0, 0), (0, 0))
+    quiet = NoiseConfig((0, 0), (0, 0), (100, 100), (0, 0), (0, 0))
     bright = [
         draw_pair([crowd, lone], 8, quiet, np.random.default_rng(k))[1][0, 0] == 255
         for k in range(1000)
@@ -65,7 +65,7 @@ def test_groups_are_equally_likely_whatever_their_size():
 def test_noise_parameters_are_drawn_for_each_patch_peaks_log_uniformly():
     gray = make_source(CleanImage("a", ".", np.full((64, 64), 0.5, np.float32), ""), 64, 0.0)
     assert isinstance(gray, Source)
-    ranges = NoiseRanges((1, 1), (0, 0), (20, 2000), (0, 0), (0, 0))
+    ranges = NoiseConfig((1, 1), (0, 0), (20, 2000), (0, 0), (0, 0))
     peaks = []
     for k in range(400):
         noisy, clean = draw_pair([[gray]], 64, ranges, np.random.default_rng(k))
@@ -83,7 +83,7 @@ def test_noise_parameters_are_drawn_for_each_patch_peaks_log_uniformly():
 def test_stored_noise_keeps_the_mean():
     gray = make_source(CleanImage("a", ".", np.full((64, 64), 0.5, np.float32), ""), 64, 0.0)
     assert isinstance(gray, Source)
-    ranges = NoiseRanges((1, 1), (1, 1), (500, 500), (0.001, 0.001), (0, 0))
+    ranges = NoiseConfig((1, 1), (1, 1), (500, 500), (0.001, 0.001), (0, 0))
     pairs = [draw_pair([[gray]], 64, ranges, np.random.default_rng(k)) for k in range(50)]
     difference = np.array([noisy.astype(float) - clean for noisy, clean in pairs])
     sigma = 255 * np.sqrt(0.502 / 500 + 0.502**2 * 0.001)  # gray values; 0.5 is stored as 128

@@ -11,11 +11,14 @@ import pytest
 from lfranker.datasets import synthesis as dataset
 from lfranker.datasets.clean_images import CleanImage, simulated_clean
 from lfranker.datasets.patch_dataset import digest_of
-from lfranker.datasets.synthesis import SynthConfig, read_dataset, synthesise
+from lfranker.datasets.synthesis import Dataset, DatasetConfig, read_dataset, synthesise
 from lfranker.experiment.plan import fingerprint
+from lfranker.noise.noise_config import NoiseConfig
+from lfranker.noise.parsing import parse_noise
+from lfranker.options import changed
 from lfranker.simulation.scenes import scene
 
-CONFIG = SynthConfig(patch=32, patches=70, seed=4)
+CONFIG = DatasetConfig(patch=32, patches=70, seed=4)
 IMAGES = simulated_clean(2, 96, seed=0)
 RAMP = np.tile(np.linspace(0, 1, 256, dtype=np.float32), (64, 1))
 
@@ -89,7 +92,7 @@ def test_seed_and_parameters_change_the_digest(tmp_path):
     base = replace(CONFIG, validation=0.0)  # which images are held out depends on the seed, too
     made = synthesise(IMAGES, tmp_path / "base", base)
     for number, change in enumerate(({"seed": 5}, {"peak": (50.0, 50.0)})):
-        other = synthesise(IMAGES, tmp_path / str(number), replace(base, **change))
+        other = synthesise(IMAGES, tmp_path / str(number), changed(base, change))
         assert other.digest != made.digest
         assert not np.array_equal(other.noisy, made.noisy)
 
@@ -178,25 +181,27 @@ def test_a_single_image_serves_both_sides_by_parts(tmp_path):
 def test_impossible_settings_are_named(change):
     (name,) = change
     with pytest.raises(ValueError, match=f"^{name} is .*allowed (is|are)"):
-        SynthConfig(**change)
+        changed(DatasetConfig(), change)
 
 
 def test_datasets_from_before_there_were_modes_keep_their_name_and_their_request():
     """The fingerprint was taken before `noise` and its parameters were settings."""
-    assert fingerprint({**SynthConfig().determining(), "sources": ["a"]}) == "5c04607ef35a3012"
-    assert set(SynthConfig().determining()) == {
+    assert fingerprint({**DatasetConfig().determining(), "sources": ["a"]}) == "5c04607ef35a3012"
+    assert set(DatasetConfig().determining()) == {
         "patch", "patches", "validation", "max_noise", "minimum_contrast", "alpha", "beta", "peak",
         "speckle_variance", "correlation", "seed",
     }  # fmt: skip
 
 
 def test_another_mode_makes_other_patches_and_is_read_back(made, tmp_path):
-    config = replace(CONFIG, noise="microscope", kernel=(1.0, 0.2), correlation=(0.4, 0.5))
+    config = changed(
+        CONFIG, {"noise": "microscope", "kernel": (1.0, 0.2), "correlation": (0.4, 0.5)}
+    )
     other = synthesise(IMAGES, tmp_path / "set", config)
     assert other.config == config
     np.testing.assert_array_equal(other.clean, made.clean)
     assert not np.array_equal(other.noisy, made.noisy)
-    again = replace(config, line_offset=(0.0, 0.1))
+    again = changed(config, {"line_offset": (0.0, 0.1)})
     assert again.determining() != config.determining()
 
 
@@ -209,7 +214,7 @@ def test_without_validation_all_pairs_are_for_training(tmp_path: Path):
 def test_a_dataset_that_another_process_has_just_put_there_is_taken_if_it_is_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ):
-    images, config = simulated_clean(1, 128, 0), SynthConfig(patches=8, patch=32)
+    images, config = simulated_clean(1, 128, 0), DatasetConfig(patches=8, patch=32)
     out, elsewhere = tmp_path / "data", tmp_path / "other"
     other = synthesise(images, elsewhere, replace(config, seed=seed))
 
@@ -226,14 +231,30 @@ def test_a_dataset_that_another_process_has_just_put_there_is_taken_if_it_is_the
     assert {path.name for path in tmp_path.iterdir()} == {"data", "other"}
 
 
-def test_augmented_patches_share_their_place_and_get_their_noise_afterwards(tmp_path: Path):
-    images = simulated_clean(1, 128, 0)
-    config = SynthConfig(patches=8, patch=32, peak=(1e6, 1e6), speckle_variance=(0.0, 0.0))
-    plain = synthesise(images, tmp_path / "plain", config)
-    changed = synthesise(images, tmp_path / "dim", replace(config, contrast=(0.5, 0.5)))
-    means = plain.clean.mean(axis=(1, 2)), changed.clean.mean(axis=(1, 2))
-    assert np.abs(means[0] - means[1]).max() < 0.5  # the same places, rounded otherwise
-    ratio = changed.clean.std(axis=(1, 2)) / plain.clean.std(axis=(1, 2))
-    assert np.abs(ratio - 0.5).max() < 0.02
-    # at 1e6 counts the noise is below a level of 8 bits
-    assert np.abs(changed.noisy.astype(int) - changed.clean).max() <= 2
+def rewritten(made: Dataset, **parameters: object) -> Path:
+    """The dataset with other settings in its manifest, as an earlier version would have stored."""
+    path = made.folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["request"]["parameters"] |= parameters
+    path.write_text(json.dumps(manifest))
+    return made.folder
+
+
+def test_stored_noises_that_have_no_name_of_their_own_any_more_are_read(tmp_path: Path):
+    made = synthesise(IMAGES, tmp_path / "set", CONFIG)
+    half = (0.5, 0.5)
+    mixed = read_dataset(rewritten(made, noise="mix")).config.noise
+    assert mixed == NoiseConfig(alpha=half, beta=half)
+    gaussian = rewritten(made, noise="poisson-gaussian", sigma=[0.01, 0.02])
+    assert read_dataset(gaussian).config.noise == NoiseConfig(mode="microscope", sigma=(0.01, 0.02))
+    for name, settings in (("mix", mixed), ("poisson-gaussian", NoiseConfig(mode="microscope"))):
+        assert changed(NoiseConfig(), parse_noise(name)) == settings
+
+
+def test_stored_changes_of_clean_patches_are_read_where_they_changed_nothing(tmp_path: Path):
+    made = synthesise(IMAGES, tmp_path / "set", CONFIG)
+    usual = {"zoom": [1.0, 1.0], "blur": [0.0, 0.0], "contrast": [1.0, 1.0]}
+    assert read_dataset(rewritten(made, **usual)).config == CONFIG
+    for name in ("zoom", "blur", "contrast", "brightness"):
+        with pytest.raises(ValueError, match=f"made with {name} 0.5:2, which is no longer done"):
+            read_dataset(rewritten(made, **{**usual, name: [0.5, 2.0]}))

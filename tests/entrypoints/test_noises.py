@@ -22,7 +22,7 @@ from lfranker.tracking.tags import Tag
         (["--noise-components", "poisson,read-out"], "unknown 'read-out'; allowed are poisson"),
         (["--noises", "eq1"], "two noises or more, there is only eq1; --noise takes one"),
         (["--noise-components", "correlation"], "two noises or more, there is none"),
-        (["--noises", "eq1,gamma", "--noise", "mix"], "--noise is of one noise, --noises makes"),
+        (["--noises", "eq1,gamma", "--noise", "mix"], "--noise is of one noise, --noises and"),
         (["--noises", "eq1,gamma", "--data", "."], "--data is of one noise"),
         (["--noise-components", "poisson,gaussian", "--refine", "3"], "--refine is of one noise"),
         (["--noises", "eq1,gamma", "--check-learning-rate"], "--check-learning-rate is of one"),
@@ -61,12 +61,12 @@ def test_a_plan_counts_the_noises_and_makes_a_dataset_for_each(store: Path) -> N
     for noise in ("eq1", "poisson-gaussian", "poisson", "lines", "poisson+lines"):
         assert f"weights of the losses on {noise}: mae 1, ssim " in done.output
     made = [preparation.read_dataset(p) for p in (store / "cache" / "datasets").iterdir()]
-    assert {data.config.noise for data in made} == {
-        "eq1", "poisson-gaussian", "poisson", "lines", "poisson+lines",
+    assert {data.config.noise.mode for data in made} == {
+        "eq1", "microscope", "poisson", "lines", "poisson+lines",
     }  # fmt: skip
     assert len({data.clean.tobytes() for data in made}) == 1, "all share their clean patches"
-    sigmas = {data.config.noise: data.config.sigma for data in made}
-    assert sigmas["poisson-gaussian"] == (0.02, 0.02)
+    sigmas = {data.config.noise.mode: data.config.noise.sigma for data in made}
+    assert sigmas["microscope"] == (0.02, 0.02)
     assert sigmas["eq1"] == (0.0, 0.03), "an option without effect does not make another dataset"
     (run,) = MlflowClient().search_runs(["0"])
     assert run.data.tags[Tag.ROLE] == "dry-run"

@@ -1,11 +1,11 @@
 """Every option of every command, set off its default, reaches the place where it is used.
 
 Commands run in process; what would read, train, score or write is replaced by a recorder. A power
-set's children are run by the command lines that their processes would have been started with.
+set's children do the tasks that their processes would have been started with.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -16,6 +16,8 @@ from recorder import COMMANDS, Recorder, record_all
 from tracked import make_child, make_parent
 
 from lfranker.images.image_file import write_image
+from lfranker.noise.noise_config import NoiseConfig
+from lfranker.options import flat, options
 from lfranker.publishing.note_and_marks import mark_children, write_note
 from lfranker.publishing.ranking_run import rank_power_set
 from lfranker.publishing.report_page import page_of
@@ -48,7 +50,7 @@ def at(function: str, path: str, by: str = "") -> Read:
 
 
 def told(option: str) -> Read:
-    """What every training that a power set starts reads from its command line."""
+    """What every training that a power set starts reads in its task."""
     return lambda recorded: alike(recorded.told(option))
 
 
@@ -110,10 +112,6 @@ PATCHES: Mapping[str, tuple[str, object]] = {
     "correlation": ("0.1:0.2", (0.1, 0.2)),
     "gain": ("0.9:1.1", (0.9, 1.1)),
     "offset": ("0.01", (0.01, 0.01)),
-    "zoom": ("2", (2.0, 2.0)),
-    "blur": ("0.5", (0.5, 0.5)),
-    "contrast": ("0.8:1.2", (0.8, 1.2)),
-    "brightness": ("0.05", (0.05, 0.05)),
 }
 MICROSCOPE: Mapping[str, tuple[str, object]] = {  # what Eq. 1 has no use for
     "noise": ("microscope", "microscope"),
@@ -129,11 +127,16 @@ def settings(given: Mapping[str, tuple[str, object]], *where: str) -> dict[str, 
     """Options that are fields of a `config`, by the functions ("by:function") that have it."""
     places = [place.rpartition(":") for place in where]
     return {
-        name: case(
-            text, *((at(function, f"config.{name}", by), value) for by, _, function in places)
-        )
+        name: case(text, *((at(function, path_of(name), by), value) for by, _, function in places))
         for name, (text, value) in given.items()
     }
+
+
+def path_of(name: str) -> str:
+    """Where a setting is, from the arguments of a function that has a `config`."""
+    if name in options(NoiseConfig):
+        return f"config.noise.{options(NoiseConfig)[name][0].name}"
+    return f"config.{name}"
 
 
 def and_more(options: dict[str, Case], more: Mapping[str, tuple[Read, object]]) -> dict[str, Case]:
@@ -291,7 +294,7 @@ OWN = {  # a power set with options of nearly all kinds
 }
 CARRIED = {"280ns", "2us"}  # dwell times
 NOISES = {"eq1", "gamma", "poisson", "lines", "poisson+lines"}
-ON_EACH = (of_all("Trainer", lambda call: call.data.config.noise, "train"), NOISES)
+ON_EACH = (of_all("Trainer", lambda call: call.data.config.noise.mode, "train"), NOISES)
 ALONE = {  # a training without a power set
     "losses": case("mse+perceptual", (at("build_objective", "losses"), ("mse", "perceptual"))),
     "preset": case("small", (at("resolve_weights", "random_allowed"), False)),
@@ -588,7 +591,7 @@ def test_every_option_has_a_line(command: str) -> None:
 def test_no_preset_has_the_settings_of_the_lines() -> None:
     for name, (_, value) in {**TRAINING, **PATCHES, **MICROSCOPE}.items():
         for preset in PRESETS.values():
-            usual = {**asdict(preset.synth), **asdict(preset.train)}[name]
+            usual = {**flat(preset.dataset), **flat(preset.train)}[name]
             assert value != usual, f"{name} would not be seen to be ignored"
 
 
@@ -602,7 +605,7 @@ def test_a_scoring_that_is_left_to_do_is_told_the_run_and_the_scans(
     record.calls.clear()
     assert succeeded_in(record.run("powerset", [*words, "more-scans"]))
     record.run_children(record.jobs)
-    assert record.told("run", "evaluate") == [job.name for job in record.jobs] == trained
+    assert [job.name for job in record.jobs] == trained
     assert [call.run_id for call in record.calls["evaluate", "score_run"]] == trained
     (scans,) = of_all("score_run", lambda call: call.scans.folder, "evaluate")(record)
     assert scans == record.at("score_baselines", "scans.folder")

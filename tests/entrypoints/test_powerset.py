@@ -1,6 +1,7 @@
 """What the power set asks and refuses before anything is prepared or trained."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -9,9 +10,11 @@ from click.testing import CliRunner
 from huggingface_hub import constants
 from mlflow import MlflowClient
 
-from entrypoints.powerset import _go_ahead, main
+from entrypoints.powerset import go_ahead, main
 from entrypoints.train import main as train
 from lfranker.experiment import inputs as preparation
+from lfranker.experiment.inputs import InputConfig
+from lfranker.experiment.settings import preset_settings
 from lfranker.experiment.time_estimate import LONG, TimeEstimate
 
 
@@ -21,8 +24,8 @@ def lasting(seconds: float) -> TimeEstimate:
 
 def test_a_day_is_not_asked_about_and_yes_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(click, "confirm", pytest.fail)
-    assert _go_ahead(lasting(LONG), yes=False)
-    assert _go_ahead(lasting(9 * LONG), yes=True)
+    assert go_ahead(lasting(LONG), yes=False)
+    assert go_ahead(lasting(9 * LONG), yes=True)
 
 
 def test_more_than_a_day_needs_a_yes_where_nobody_can_be_asked(
@@ -30,7 +33,7 @@ def test_more_than_a_day_needs_a_yes_where_nobody_can_be_asked(
 ) -> None:
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(ValueError, match=r"about 2 d 0:00:00, more than a day.*yes=true"):
-        _go_ahead(lasting(2 * LONG), yes=False)
+        go_ahead(lasting(2 * LONG), yes=False)
 
 
 @pytest.mark.parametrize("answer", [True, False])
@@ -43,7 +46,7 @@ def test_more_than_a_day_is_asked_about_at_a_terminal(
 
     monkeypatch.setattr(sys, "stdin", Terminal())
     monkeypatch.setattr(click, "confirm", lambda _: answer)
-    assert _go_ahead(lasting(2 * LONG), yes=False) is answer
+    assert go_ahead(lasting(2 * LONG), yes=False) is answer
 
 
 @pytest.mark.parametrize(
@@ -53,7 +56,7 @@ def test_more_than_a_day_is_asked_about_at_a_terminal(
         (["--exclude", "mae+mse"], "exclude: mse not in the set; allowed are mae, ssim"),
         (["--exclude", "mae,ssim"], "no subset of mae, ssim is left with exclude=mae,ssim"),
         (["--min-size", "2", "--max-size", "1"], "max_size is 1, below min_size, 2"),
-        (["--max-size", "0"], "must be at least 1; allowed too: all"),
+        (["--max-size", "0"], "max_size is 0; allowed is at least 1"),
         (["--loss-weights", "mse=2"], "loss weights for mse: allowed are the losses trained on"),
         (["--loss-weights", "equal"], "allowed are unit, value, gradnorm"),
     ],
@@ -81,26 +84,25 @@ def test_losses_without_their_weights_are_refused_before_data_are_made(
 def test_a_training_alone_finds_the_weights_that_its_power_set_would(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = {
-        "preset": "smoke", "seed": 0, "data": None, "clean": None, "scans": None, "target": None,
-        "perceptual": "random", "init": None, "device": "cpu", "cache": store / "cache",
-        "loss_weights": "gradnorm", "patches": 24, "patch": 32,
-    }  # fmt: skip
+    given = InputConfig(
+        perceptual="random", device="cpu", cache=store / "cache", loss_weights="gradnorm"
+    )
+    chosen = preset_settings("smoke", patches=24, patch=32)
     monkeypatch.setattr(preparation, "scans", lambda *_: NoScans())
-    whole = preparation.inputs(("mae", "mse", "ssim"), asked)
+    whole = preparation.inputs(("mae", "mse", "ssim"), chosen, given)
     assert whole.facts["loss_weights"] == "gradnorm"
     assert whole.objective(("mse", "ssim")).weights == {
         name: whole.loss_weights[name] for name in ("mse", "ssim")
     }
     (told,) = [notice for notice in whole.notices if notice.startswith("weights of the losses")]
     assert told.startswith("weights of the losses: mae 1, mse ")
-    alone = preparation.inputs(("ssim",), asked)
+    alone = preparation.inputs(("ssim",), chosen, given)
     assert alone.loss_weights == {"ssim": whole.loss_weights["ssim"]}
-    unit = preparation.inputs(("ssim",), {**asked, "loss_weights": {"ssim": 1.0}})
+    unit = preparation.inputs(("ssim",), chosen, replace(given, loss_weights={"ssim": 1.0}))
     assert (unit.facts["loss_weights"], unit.loss_weights) == ("unit", {"ssim": 1.0})
     assert not any("weights" in notice for notice in unit.notices)
     assert 0 < alone.loss_weights["ssim"] < 1
-    monkeypatch.setattr("entrypoints.train.TrainingRun", Untrained)
+    monkeypatch.setattr("lfranker.experiment.single_training.TrainingRun", Untrained)
     flags = ["--cache", str(store / "cache"), "--losses", "ssim", "--loss-weights", "gradnorm"]
     flags += ["--preset", "smoke", "--patches", "24", "--patch", "32", "--device", "cpu"]
     assert CliRunner().invoke(train, flags).exit_code == 0

@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 
 from lfranker.datasets.clean_images import simulated_clean
-from lfranker.datasets.synthesis import SynthConfig, synthesise
+from lfranker.datasets.synthesis import DatasetConfig, synthesise
 from lfranker.experiment import inputs as preparation
-from lfranker.experiment.inputs import Settings, settings, with_stored
+from lfranker.experiment.inputs import InputConfig, Settings
+from lfranker.experiment.settings import preset_settings
 from lfranker.images.image_file import read_image, write_image
+from lfranker.noise.noise_config import NoiseConfig
 from lfranker.noise.parsing import parse_noise
+from lfranker.options import changed
 
-CONFIG = SynthConfig(patch=32, patches=40, peak=(50.0, 60.0), seed=3)
+CONFIG = DatasetConfig(patch=32, patches=40, noise=NoiseConfig(peak=(50.0, 60.0)), seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -32,32 +35,32 @@ def write_clean(folder: Path, count: int, size: int = 160) -> Path:
 
 
 def smoke(**changes: Any) -> Settings:
-    return settings("smoke", 0, changes)
+    return preset_settings("smoke", **changes)
 
 
 def test_settings_of_a_stored_dataset_are_the_ones_used(data: Path) -> None:
-    chosen = with_stored(smoke(steps=7), data, {"steps": 7, "peak": (50.0, 60.0)})
-    assert chosen.synth == CONFIG
+    chosen = smoke(data=data, steps=7, peak=(50.0, 60.0))
+    assert chosen.dataset == CONFIG
     assert chosen.train.steps == 7
     assert chosen.train.seed == 0, "the training's seed is the one asked for"
 
 
 def test_contradicting_a_stored_dataset_is_an_error(data: Path) -> None:
     with pytest.raises(ValueError, match=r"--peak \(1.0, 2.0\).*\(50.0, 60.0\)"):
-        with_stored(smoke(), data, {"peak": (1.0, 2.0)})
+        smoke(data=data, peak=(1.0, 2.0))
 
 
 def test_a_noise_is_spread_into_settings_and_what_is_given_beside_it_stays() -> None:
-    chosen = smoke(noise=parse_noise("microscope@100ns"), sigma=(0.1, 0.1)).synth
-    assert (chosen.noise, chosen.sigma) == ("microscope", (0.1, 0.1))
+    chosen = smoke(noise=parse_noise("microscope@100ns"), sigma=(0.1, 0.1)).dataset.noise
+    assert (chosen.mode, chosen.sigma) == ("microscope", (0.1, 0.1))
     assert chosen.peak == pytest.approx((76 / 1.25, 76 * 1.25))
 
 
 def test_the_noise_of_a_stored_dataset_may_be_named_again(tmp_path: Path) -> None:
-    config = SynthConfig(patch=32, patches=10, **parse_noise("microscope@100ns"))
+    config = changed(DatasetConfig(patch=32, patches=10), parse_noise("microscope@100ns"))
     synthesise(simulated_clean(2, 96, seed=0), tmp_path / "set", config)
-    asked = {"data": tmp_path / "set", "noise": parse_noise("microscope@100ns")}
-    assert with_stored(smoke(**asked), tmp_path / "set", asked).synth == config
+    for noise in ("microscope@100ns", parse_noise("microscope@100ns")):
+        assert smoke(data=tmp_path / "set", noise=noise).dataset == config
 
 
 def test_an_option_without_effect_on_the_noise_is_an_error(data: Path) -> None:
@@ -66,7 +69,7 @@ def test_an_option_without_effect_on_the_noise_is_an_error(data: Path) -> None:
     with pytest.raises(ValueError, match="--alpha has no effect on noise 'gamma'"):
         smoke(noise={"noise": "gamma"}, alpha=(1.0, 1.0))
     with pytest.raises(ValueError, match=r"--noise gamma: the dataset in --data .* with eq1"):
-        with_stored(smoke(), data, {"noise": {"noise": "gamma"}})
+        smoke(data=data, noise="gamma")
 
 
 def test_scans_are_never_simulated_from_images_that_were_trained_on(tmp_path: Path) -> None:
@@ -74,7 +77,7 @@ def test_scans_are_never_simulated_from_images_that_were_trained_on(tmp_path: Pa
     chosen = smoke(patch=32, validation=0.34, max_noise=1.0)
     made, _ = preparation.dataset(chosen, clean, None, tmp_path / "cache")
     # the same images for another request, whose split is another
-    other = replace(chosen, synth=replace(chosen.synth, seed=5))
+    other = replace(chosen, dataset=replace(chosen.dataset, seed=5))
     scans = preparation.scans(other, None, None, tmp_path / "cache", clean, made.trained_on)
     sides = {s["name"]: s["side"] for s in made.manifest["request"]["sources"]}
     assert {sides[field] for field in scans.fields} == {"validation"}
@@ -99,13 +102,11 @@ def test_a_field_that_was_trained_on_is_not_scored(tmp_path: Path) -> None:
     scans = preparation.scans(chosen, tmp_path / "scans", "slow", tmp_path / "cache")
     assert len(trained) == 3
     assert set(scans.fields_among(made.trained_on)) == set(trained) & set(scans.fields) != set()
-    asked = dict.fromkeys(("init", "clean"), None) | {
-        "preset": "smoke", "seed": 0, "data": made.folder, "scans": tmp_path / "scans",
-        "target": "slow", "cache": tmp_path / "cache", "perceptual": "auto", "device": "cpu",
-        "loss_weights": "unit",
-    }  # fmt: skip
+    given = InputConfig(
+        data=made.folder, scans=tmp_path / "scans", target="slow", cache=tmp_path / "cache"
+    )
     with pytest.raises(ValueError, match=f"--scans: the clean scan of .*{trained[0]}"):
-        preparation.inputs(("mae",), asked)
+        preparation.inputs(("mae",), smoke(data=made.folder), given)
 
 
 def test_the_same_images_in_other_folders_make_another_dataset(tmp_path: Path) -> None:

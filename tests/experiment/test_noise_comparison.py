@@ -15,7 +15,7 @@ from lfranker.experiment.child_runs import adopt
 from lfranker.experiment.inputs import Inputs
 from lfranker.experiment.noise_comparison import keys_of, settings_logged
 from lfranker.experiment.plan import powerset_key, tasks
-from lfranker.experiment.settings import settings
+from lfranker.experiment.settings import preset_settings
 from lfranker.microscopes.reading import ScanMetadata
 from lfranker.publishing.ranking_run import rank_power_set
 from lfranker.tracking.model_choice import choose_model
@@ -144,11 +144,11 @@ def test_a_winner_is_registered_with_losses_and_noise_apart(store: Path) -> None
 
 
 def inputs_on(noise: str) -> Inputs:
-    chosen = settings("smoke", 0, {"noise": {"noise": noise}})
+    chosen = preset_settings("smoke", noise=noise)
     facts = {"data": noise, "perceptual": "none", "init": "none", "device": "cpu"}
     made = SimpleNamespace(
         settings=chosen, facts=facts, noise=noise, scans=SimpleNamespace(digest=SCANS),
-        weights_logged=lambda: {"weight/mae": 1.0},
+        weights_logged=lambda: {"weight/mae": 1.0}, facts_logged=lambda: {"dataset": noise},
     )  # fmt: skip
     return cast("Inputs", made)
 
@@ -191,8 +191,8 @@ def test_the_parent_logs_what_its_trainings_have_in_common() -> None:
     every = [inputs_on("eq1"), inputs_on("gamma")]
     logged = settings_logged(every)
     assert logged["noises"] == "eq1,gamma"
-    assert not {"noise", "peak", "alpha", "data"} & set(logged)
+    assert not {"noise", "peak", "alpha", "dataset"} & set(logged)
     assert (logged["weight/mae"], logged["patch"], logged["steps"]) == (1.0, 48, 5)
     alone = settings_logged(every[:1])
-    assert (alone["noise"], alone["data"], "noises" in alone) == ("eq1", "eq1", False)
+    assert (alone["noise"], alone["dataset"], "noises" in alone) == ("eq1", "eq1", False)
     assert TrainConfig().steps != alone["steps"]

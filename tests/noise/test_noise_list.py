@@ -1,14 +1,15 @@
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lfranker.datasets.clean_images import simulated_clean
-from lfranker.datasets.synthesis import SynthConfig, synthesise
-from lfranker.experiment.settings import settings
+from lfranker.datasets.synthesis import DatasetConfig, synthesise
+from lfranker.experiment.settings import preset_settings
+from lfranker.noise.noise_config import NoiseConfig
 from lfranker.noise.parsing import all_noises, fei_profile, label_of, parse_noise, parse_noises
 from lfranker.noise.profile import write_profile
+from lfranker.options import changed
 
 
 @pytest.fixture
@@ -67,12 +68,18 @@ def test_listed_noises_come_first_and_none_comes_twice() -> None:
             all_noises(noises, components)
 
 
+def noisy(config: DatasetConfig, noise: str) -> DatasetConfig:
+    return changed(config, {"noise": noise, "correlation": (0.0, 0.4)})
+
+
 def test_datasets_of_different_noise_share_their_clean_patches(tmp_path: Path) -> None:
     images = simulated_clean(2, 96, seed=0)
-    base = SynthConfig(patch=32, patches=40, seed=3)
+    base = DatasetConfig(patch=32, patches=40, seed=3)
     noises = ("eq1", "poisson", "gaussian+lines+correlation", "microscope", "gamma")
     made = [
-        synthesise(images, tmp_path / str(at), replace(base, noise=noise, correlation=(0.0, 0.4)))
+        synthesise(
+            images, tmp_path / str(at), changed(base, {"noise": noise, "correlation": (0.0, 0.4)})
+        )
         for at, noise in enumerate(noises)
     ]
     for other in made[1:]:
@@ -82,8 +89,8 @@ def test_datasets_of_different_noise_share_their_clean_patches(tmp_path: Path) -
 
 
 def test_a_component_whose_own_range_is_zero_gets_a_blind_one() -> None:
-    def noisy(**changes: object) -> SynthConfig:
-        return settings("smoke", 0, changes).synth
+    def noisy(**changes: object) -> NoiseConfig:
+        return preset_settings("smoke", **changes).dataset.noise
 
     chosen = noisy(noise={"noise": "poisson+lines+correlation"})
     assert (chosen.line_offset, chosen.correlation) == ((0.0, 0.02), (0.0, 0.5))

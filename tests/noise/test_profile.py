@@ -1,13 +1,14 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from lfranker.datasets.synthesis import SynthConfig
 from lfranker.noise.dwell_time_scaling import carry, pole_lags, time_constants
+from lfranker.noise.noise_config import NoiseConfig
 from lfranker.noise.parsing import carried, fei_profile, parse_noise
 from lfranker.noise.profile import (
     LAGS,
@@ -18,6 +19,7 @@ from lfranker.noise.profile import (
     write_profile,
 )
 from lfranker.noise.scan_correlation import autocorrelation, reachable, taps_for
+from lfranker.options import changed
 from lfranker.simulation.scans import SPEEDS
 
 
@@ -41,6 +43,12 @@ SLOW = SpeedNoise(
     },
     2e-6,
 )  # fmt: skip
+
+
+def made(settings: dict[str, Any]) -> NoiseConfig:
+    return changed(NoiseConfig(), settings)
+
+
 PROFILE = Profile({"100ns": FAST, "2us": SLOW}, {"method": "by hand"})
 
 
@@ -53,8 +61,8 @@ def test_a_profile_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_training_draws_from_all_speeds_widened() -> None:
     settings = PROFILE.settings()
-    config = SynthConfig(**settings)
-    assert config.noise == "microscope"
+    config = made(settings)
+    assert config.mode == "microscope"
     assert config.peak == pytest.approx((1 / (0.02 * 1.1 * 1.25), 1.25 / (0.002 * 0.9)))
     assert config.sigma == pytest.approx((0.01 * 0.9 / 1.25, 0.03 * 1.1 * 1.25))
     assert config.correlation == pytest.approx((0.01 * 0.9 / 1.25, 0.4 * 1.1 * 1.25))
@@ -67,19 +75,19 @@ def test_training_draws_from_all_speeds_widened() -> None:
 def test_brightness_is_learned_where_it_was_measured_at_every_speed() -> None:
     measured = {"gain": Estimate(0.98, 0.97, 0.99), "offset": Estimate(0.02, 0.01, 0.03)}
     bright = replace(FAST, estimates={**FAST.estimates, **measured})
-    config = SynthConfig(**Profile({"a": bright}, {}).settings())
+    config = made(Profile({"a": bright}, {}).settings())
     assert (config.gain, config.offset) == ((0.97, 0.99), (0.01, 0.03))
     derived = carry(bright, 2.8e-7, "a")
-    also = SynthConfig(**Profile({"a": bright, "c": derived}, {}).settings())
+    also = made(Profile({"a": bright, "c": derived}, {}).settings())
     assert (also.gain, also.offset) == ((0.97, 0.99), (0.01, 0.03))
     assert "gain" not in Profile({"c": derived}, {}).settings()
-    other = SynthConfig(**Profile({"a": bright, "b": SLOW}, {}).settings())
+    other = made(Profile({"a": bright, "b": SLOW}, {}).settings())
     assert (other.gain, other.offset) == ((1.0, 1.0), (0.0, 0.0))
 
 
 def test_ranges_stay_within_what_can_be_made() -> None:
     estimates = {**FAST.estimates, "lag1": Estimate(0.6, -0.1, 0.64)}
-    config = SynthConfig(**Profile({"a": replace(FAST, estimates=estimates)}, {}).settings())
+    config = made(Profile({"a": replace(FAST, estimates=estimates)}, {}).settings())
     assert config.correlation == (0.0, reachable(config.kernel))
 
 
@@ -183,6 +191,6 @@ def test_noise_is_a_mode_a_profile_or_a_profile_carried(tmp_path: Path) -> None:
     assert parse_noise(f"{path}@300ns") == carried(PROFILE, {"x": 3e-7}).settings()
     assert parse_noise("microscope@280ns") == carried(fei_profile(), {"x": 280e-9}).settings()
     for text in ("white", "microscope@fast", "no.json", "no.json@1us", "@1us"):
-        with pytest.raises(ValueError, match=r"allowed are eq1, mix, .*microscope@DWELL"):
+        with pytest.raises(ValueError, match=r"allowed are eq1, sequential, .*microscope@DWELL"):
             parse_noise(text)
     assert set(LAGS) < set(FAST.estimates)

@@ -8,7 +8,7 @@ import pytest
 from mlflow import MlflowClient
 from tracked import make_parent
 
-from lfranker.tracking.power_set import find_training
+from lfranker.tracking.power_set import find_training, settings_of
 from lfranker.tracking.runs import (
     create_child,
     end_run,
@@ -19,7 +19,7 @@ from lfranker.tracking.runs import (
     tracked,
 )
 from lfranker.tracking.stale_runs import refuse_if_busy, sweep
-from lfranker.tracking.tags import Tag
+from lfranker.tracking.tags import USED, Tag
 
 
 def test_runs_end_as_what_they_were(store: Path) -> None:
@@ -89,15 +89,27 @@ def test_a_run_taken_up_again_loses_its_old_reason(store: Path) -> None:
     assert tags[Tag.LOSSES] == "mae"
 
 
-def test_settings_that_mlflow_run_recorded_as_words_are_logged_as_used(store: Path) -> None:
+def test_a_parameter_that_mlflow_run_has_logged_is_not_logged_twice(store: Path) -> None:
     with own_run("name", "role") as run:
-        mlflow.log_params({"steps": "preset", "seed": "0"})
-        log_settings(run.run_id, {"steps": 250, "seed": 0, "dim": 16})
-    params = MlflowClient().get_run(run.run_id).data.params
-    assert params == {"steps": "preset", "used/steps": "250", "seed": "0", "dim": "16"}
-    for log_every in (10, 20, 10):  # a resumed run may log at another rhythm
-        log_settings(run.run_id, {"log_every": log_every, "steps": 250})
-    params = MlflowClient().get_run(run.run_id).data.params
-    assert params["log_every"] == "10"
-    assert params["used/log_every"] == "20"
-    assert len(params) == 6
+        typed = {"steps": "250", "learning_rate": "5e-4", "peak": "10:60", "device": "auto"}
+        mlflow.log_params({**typed, "sigma": "0.1", "kernel": "1,0.1"})
+        settings = {"steps": 250, "learning_rate": 0.0005, "peak": (10.0, 60.0), "device": "cpu"}
+        log_settings(run.run_id, {**settings, "sigma": (0.1, 0.1), "kernel": (1.0, 0.1), "dim": 16})
+    after = MlflowClient().get_run(run.run_id)
+    assert after.data.params == {**typed, "sigma": "0.1", "kernel": "1,0.1", "dim": "16"}
+    used = {k: v for k, v in after.data.tags.items() if k.startswith(USED)}
+    assert used == {USED + "device": "cpu"}, "no other means something else than was typed"
+    assert settings_of(after)["device"] == "cpu"
+    for log_every in (10, 20, 30, 10):  # a run that is resumed may be told otherwise
+        log_settings(run.run_id, {"log_every": log_every})
+        after = MlflowClient().get_run(run.run_id)
+        assert settings_of(after)["log_every"] == str(log_every)
+    assert after.data.params["log_every"] == "10"
+
+
+def test_settings_of_runs_that_were_logged_before_tags_were_used_are_read(store: Path) -> None:
+    with own_run("name", "role") as run:
+        mlflow.log_params({"steps": "preset", "used/steps": "250", "seed": "0"})
+    assert settings_of(MlflowClient().get_run(run.run_id)) == {
+        "steps": "250", "used/steps": "250", "seed": "0"
+    }  # fmt: skip

@@ -1,0 +1,242 @@
+"""A power set from its settings to its ranking."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+import torch
+from tqdm import tqdm
+
+from lfranker.experiment.child_runs import Child, Means, adopt, closing
+from lfranker.experiment.console import QUIET, Console
+from lfranker.experiment.inputs import InputConfig, Inputs
+from lfranker.experiment.learning_rate_check import check_learning_rate
+from lfranker.experiment.noise_comparison import inputs_on_each, keys_of, settings_logged
+from lfranker.experiment.plan import Task, tasks
+from lfranker.experiment.ranking import rank
+from lfranker.experiment.settings import Settings
+from lfranker.experiment.time_estimate import (
+    STARTING,
+    TimeEstimate,
+    costs,
+    scoring_seconds,
+    seconds_per_step,
+    to_time,
+)
+from lfranker.experiment.weight_search import refine
+from lfranker.losses import parse_losses, subset_name
+from lfranker.losses.subsets import SubsetRule
+from lfranker.options import check, option
+from lfranker.processes import available_cores, terminate_as_interrupt
+from lfranker.publishing.pictures import log_pictures
+from lfranker.publishing.promotion import score_version
+from lfranker.publishing.ranking_run import Report
+from lfranker.ranking.config import RankConfig
+from lfranker.ranking.learning_rate_check import FACTORS, MOST_CHECKED
+from lfranker.ranking.weight_search import split_sites
+from lfranker.tracking.power_set import load_power_set
+from lfranker.tracking.runs import TrackedRun, log_settings, own_run, set_tags
+from lfranker.tracking.score_logging import log_dataset, log_scans, score_baselines
+from lfranker.tracking.stale_runs import sweep
+from lfranker.tracking.tags import Tag
+
+MOST_JOBS = 8  # at once unless told: each process holds torch and a network in memory
+
+
+@dataclass(frozen=True)
+class PowerSetConfig:
+    """A power set: the settings of its trainings, which losses, on what, and what follows."""
+
+    settings: Settings
+    losses: tuple[str, ...] | None = option(
+        None,
+        "Set of losses, e.g. mae,mse,ssim,perceptual. Left out: the preset's.",
+        parse=parse_losses,
+    )
+    inputs: InputConfig = field(default_factory=InputConfig)
+    repeats: int = option(1, "Paired repeats of each subset.", minimum=1)
+    jobs: int | None = option(
+        None,
+        "Trainings at once. Left out: as many as the processors carry, one on a GPU.",
+        minimum=1,
+    )
+    rule: SubsetRule = field(default_factory=SubsetRule)
+    noises: Mapping[str, Settings] = field(default_factory=dict)  # that are compared, by label
+    check_learning_rate: bool = option(
+        False,
+        "Train the top set and the worst single loss at half and double the rate too: who wins "
+        "then?",
+    )
+    refine: int | None = option(
+        None, "Search among so many weights of the losses that win.", minimum=1
+    )
+    take_over: bool = option(False, "Go on with trainings whose process another machine left open.")
+    keep_checkpoints: bool = option(False, "Keep checkpoints of finished trainings.")
+    model_name: str = option("lfranker", "Name in the Model Registry.")
+    ranking: RankConfig = field(default_factory=RankConfig)
+
+    def __post_init__(self) -> None:
+        check(self)
+        self.rule.subsets(self.chosen_losses)  # what is wrong with it is said before any work
+        alone = {
+            "data": self.inputs.data,
+            "refine": self.refine,
+            "check_learning_rate": self.check_learning_rate,
+        }
+        for name, value in alone.items():
+            if self.noises and value:
+                raise ValueError(one_noise(name))
+
+    @property
+    def chosen_losses(self) -> tuple[str, ...]:
+        """The losses asked for, or those of the preset."""
+        return self.losses or self.settings.preset.losses
+
+    @property
+    def on_each(self) -> Mapping[str, Settings]:
+        """The settings on each noise; of a noise that is alone under the label ""."""
+        return self.noises or {"": self.settings}
+
+
+def one_noise(name: str) -> str:
+    """What is said of an option that goes with one noise only."""
+    return (
+        f"--{name.replace('_', '-')} is of one noise, --noises and --noise-components make a "
+        f"dataset and train all losses on each of several: leave one of them out"
+    )
+
+
+def run_power_set(
+    config: PowerSetConfig,
+    console: Console = QUIET,
+    go_ahead: Callable[[TimeEstimate], bool] = lambda _: True,
+) -> Report | None:
+    """Train every subset that is asked for, score all, rank them and register the winners.
+
+    `go_ahead` is asked once the plan is said; None is returned where it says no. The same power set
+    again goes on where it was stopped, and keeps what is finished. Raises ValueError naming an
+    option.
+    """
+    losses, name = config.chosen_losses, config.settings.preset.name
+    with terminate_as_interrupt(), own_run(f"powerset {name}", "powerset") as run:
+        for stale in sweep(run.experiment_id):
+            console.note(f"note: run {stale} was left open by a killed process; now KILLED")
+        all_inputs = inputs_on_each(losses, config.on_each, config.inputs)
+        inputs = all_inputs[0]
+        for notice in (notice for own in all_inputs for notice in own.notices):
+            console.note(f"note: {notice}")
+        plan = tasks(losses, config.repeats, inputs.settings.train, inputs.label, config.rule)
+        if config.refine:
+            _check_refinable(plan, inputs)
+        jobs = config.jobs or _jobs(inputs)
+        estimate = _estimate(plan, inputs, jobs, _more(config), len(all_inputs))
+        console.say(str(estimate))
+        if not go_ahead(estimate):
+            set_tags(run.run_id, {Tag.ROLE: "dry-run"})
+            return None
+        cost = {task.name: estimate.by_subset[task.losses] for task in plan}
+        cache = config.inputs.cache.resolve()
+        means = Means(inputs, jobs, cost, config.keep_checkpoints, cache, console.note)
+        return _conduct(run, config, plan, all_inputs, means, console)
+
+
+def _conduct(
+    run: TrackedRun,
+    config: PowerSetConfig,
+    plan: list[Task],
+    all_inputs: list[Inputs],
+    means: Means,
+    console: Console,
+) -> Report:
+    inputs, (key, noises) = all_inputs[0], keys_of(all_inputs)
+    _describe(run.run_id, config, all_inputs, means.at_once)
+    keys = noises or {inputs.noise: key}
+    children = _children(run, plan, all_inputs, keys, config.take_over)
+    kept = sum(not child.todo for child in children)
+    if kept:
+        console.say(f"{kept} of {len(children)} trainings are finished already and kept")
+    means.run(children)
+    for line in score_baselines(run, key, inputs.scans, inputs.extra_baselines()):
+        console.note(f"baseline {line}")
+    log_pictures(load_power_set(run.run_id), inputs.scans)
+    rescore = partial(score_version, scans=inputs.scans)
+    ranked = partial(
+        rank, run.run_id, config.model_name, config.ranking, rescore=rescore, console=console
+    )
+    result = ranked()
+    if config.check_learning_rate:
+        check_learning_rate(run, plan, result, means, config.take_over)
+    if config.refine:
+        refine(run, plan, result.ranking, means, config.refine, config.take_over)
+    return ranked() if config.check_learning_rate or config.refine else result
+
+
+def _describe(run_id: str, config: PowerSetConfig, all_inputs: list[Inputs], jobs: int) -> None:
+    """Write what the power set is into its run."""
+    inputs, (key, noises) = all_inputs[0], keys_of(all_inputs)
+    names = subset_name(config.chosen_losses, perceptual=inputs.label).replace("+", ",")
+    rule = config.rule.shown(inputs.label)
+    tags = {Tag.POWERSET: key, Tag.LOSS_SET: names, Tag.REPEATS: str(config.repeats)}
+    set_tags(run_id, tags | {Tag.SUBSETS: rule.to_text()})
+    if noises:
+        set_tags(run_id, {Tag.NOISES: json.dumps(noises)})
+    used = {**settings_logged(all_inputs), **rule.settings()}
+    log_settings(run_id, {**used, "jobs": jobs, "losses": names})
+    for own in all_inputs:
+        log_dataset(own.data, "training")
+    log_scans(run_id, inputs.scans)
+
+
+def _children(
+    run: TrackedRun,
+    plan: list[Task],
+    all_inputs: list[Inputs],
+    keys: Mapping[str, str],
+    take_over: bool,
+) -> list[Child]:
+    """Return the trainings on all noises, a repeat together; `keys`: by the label of the noise."""
+    children = list[Child]()
+    try:
+        for own in all_inputs:
+            children += adopt(run, keys[own.noise], plan, own, take_over)
+    except BaseException:
+        with closing(children):
+            raise
+    return sorted(children, key=lambda child: child.task.repeat)
+
+
+def _jobs(inputs: Inputs) -> int:
+    """As many as the processors carry; one on a GPU, which a training fills."""
+    if inputs.device.type == "cuda":
+        return 1
+    return max(1, min(MOST_JOBS, available_cores() // inputs.settings.train.threads))
+
+
+def _check_refinable(plan: list[Task], inputs: Inputs) -> None:
+    """Raise ValueError where a search for weights could not be made, before all the work."""
+    split_sites([record.place for record in inputs.scans.records], inputs.settings.train.seed)
+    if all(len(task.losses) == 1 for task in plan):
+        raise ValueError("--refine weighs the losses of a subset: none here has two or more")
+
+
+def _more(config: PowerSetConfig) -> int:
+    """Trainings after the ranking, at the most."""
+    checks = len(FACTORS) * (MOST_CHECKED + 1) if config.check_learning_rate else 0
+    return checks + (config.refine + config.repeats - 1 if config.refine else 0)
+
+
+def _estimate(plan: list[Task], inputs: Inputs, jobs: int, more: int, noises: int) -> TimeEstimate:
+    """Time steps of all subsets, or of some where they are many."""
+    config = inputs.settings.train
+    torch.set_num_threads(config.threads)
+    subsets = list(dict.fromkeys(task.losses for task in plan))
+    timed = {
+        subset: seconds_per_step(inputs.objective(subset), inputs.data, config, inputs.device)
+        for subset in tqdm(to_time(subsets), desc="timing", leave=False, disable=None)
+    }
+    overhead = scoring_seconds(config, inputs.scans, inputs.device) + STARTING
+    repeats = len(plan) // len(subsets)
+    return TimeEstimate(
+        costs(timed, subsets), len(timed), repeats, config.steps, jobs, overhead, more, noises
+    )

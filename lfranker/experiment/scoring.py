@@ -1,0 +1,60 @@
+"""Scoring of models that are trained already, on scans old or new."""
+
+from functools import partial
+
+from lfranker.denoiser.tiling import denoise
+from lfranker.evaluation.scoring import of_noisy
+from lfranker.experiment.console import QUIET, Console
+from lfranker.processes import launched
+from lfranker.publishing.pictures import log_pictures
+from lfranker.scans.preparation import ScanSet
+from lfranker.tracking.models import load_network
+from lfranker.tracking.power_set import Training, find_training, load_power_set
+from lfranker.tracking.runs import TrackedRun, own_run
+from lfranker.tracking.score_logging import log_scans, score_baselines, score_run
+
+
+def score_power_set(run_id: str | None, scans: ScanSet, console: Console = QUIET) -> None:
+    """Score all models of a power set, the newest where none is named, and the baselines."""
+    power_set = load_power_set(run_id)
+    log_scans(power_set.run_id, scans)
+    for training in power_set.trainings.values():
+        if training.model and not training.is_scored(scans.digest):
+            _score_training(training, scans, console)
+    _score_baselines(power_set, power_set.key, scans, console)
+    log_pictures(load_power_set(power_set.run_id), scans)
+
+
+def score_training(run_id: str, scans: ScanSet, console: Console = QUIET) -> None:
+    """Score one training; and the baselines, unless the power set that asks does that itself."""
+    training = find_training(run_id)
+    _score_training(training, scans, console)
+    if training.parent_id and not launched():
+        power_set = load_power_set(training.parent_id)
+        log_scans(power_set.run_id, scans)
+        _score_baselines(power_set, power_set.key, scans, console)
+
+
+def score_model(uri: str, scans: ScanSet, console: Console = QUIET) -> None:
+    """Score any model in a run of its own, with the filters that it has to beat as children."""
+    network = load_network(uri)
+    with own_run(f"evaluate {uri}", "evaluate") as run:
+        log_scans(run.run_id, scans)
+        result = score_run(run.run_id, of_noisy(partial(denoise, network)), scans)
+        _score_baselines(run, run.run_id, scans, console)
+    console.say(f"{uri}: {result}; run {run.run_id}")
+    for name, value in find_training(run.run_id).scores(scans.digest).items():
+        console.say(f"{name}: {value:.4f}")
+
+
+def _score_training(training: Training, scans: ScanSet, console: Console) -> None:
+    if not training.model:
+        raise ValueError(f"run {training.run_id} has no logged model to score")
+    network = load_network(f"models:/{training.model}")
+    result = score_run(training.run_id, of_noisy(partial(denoise, network)), scans)
+    console.note(f"{training.title}: {result}")
+
+
+def _score_baselines(parent: TrackedRun, key: str, scans: ScanSet, console: Console) -> None:
+    for line in score_baselines(parent, key, scans, {}):
+        console.note(f"baseline {line}")

@@ -1,0 +1,88 @@
+"""One training in one run, from its inputs to its scores."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from tqdm import tqdm
+
+from lfranker.arrays import Image
+from lfranker.denoiser.tiling import denoise
+from lfranker.experiment.console import QUIET, Console
+from lfranker.experiment.inputs import InputConfig, Inputs, inputs
+from lfranker.experiment.settings import Settings
+from lfranker.losses import parse_subset, subset_name
+from lfranker.options import flat, option
+from lfranker.processes import orphaned, stop_between_steps
+from lfranker.scans.preparation import Pair
+from lfranker.tracking.runs import TrackedRun, log_settings, own_run, set_tags
+from lfranker.tracking.score_logging import log_dataset, log_scans, score_run
+from lfranker.tracking.tags import Tag
+from lfranker.tracking.training_run import TrainingRun, report_progress
+from lfranker.training.trainer import Trainer, build_network, load_initial
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One training: its settings, the subset of the losses, and what it takes its inputs from."""
+
+    settings: Settings
+    losses: tuple[str, ...] = option(
+        ("mae", "ssim"), "The subset, e.g. mae or mae+ssim.", parse=parse_subset
+    )
+    inputs: InputConfig = field(default_factory=InputConfig)
+    keep_checkpoints: bool = option(False, "Keep checkpoints of finished trainings.")
+
+
+def run_training(config: TrainingConfig, console: Console = QUIET) -> str:
+    """Train and score; say what came of it, and return it: "ok", "collapsed" or "diverged".
+
+    Raises ValueError naming an option, before the run begins.
+    """
+    prepared = inputs(config.losses, config.settings, config.inputs)
+    name = subset_name(config.losses, perceptual=prepared.label)
+    with stop_between_steps() as asked_to_stop, own_run(name, "train") as run:
+        outcome = _train(run, name, config, prepared, console, asked_to_stop)
+    console.say(f"{name}: {outcome}; run {run.run_id}")
+    return outcome
+
+
+def _train(
+    run: TrackedRun,
+    name: str,
+    config: TrainingConfig,
+    prepared: Inputs,
+    console: Console,
+    asked_to_stop: Callable[[], bool],
+) -> str:
+    train, subset = prepared.settings.train, config.losses
+    torch.set_num_threads(train.threads)
+    network = build_network(train)
+    if prepared.init is not None:
+        load_initial(network, prepared.init)
+    objective = prepared.objective(subset)
+    trainer = Trainer(network, objective, prepared.data, train, prepared.device)
+    logged = {**flat(train), "losses": name, **prepared.facts_logged()}
+    log_settings(run.run_id, {**logged, **prepared.weights_logged()})
+    set_tags(run.run_id, {Tag.LOSSES: name, Tag.REPEAT: str(train.repeat)})
+    if "perceptual" in subset:
+        set_tags(run.run_id, {Tag.PERCEPTUAL: prepared.facts["perceptual"]})
+    log_dataset(prepared.data, "training")
+    training = TrainingRun(run, trainer, console.note, asked_to_stop, config.keep_checkpoints)
+    with tqdm(total=train.steps, desc=name, unit="step", disable=None) as bar:
+
+        def on_step(done: int) -> None:
+            bar.update(done - bar.n)
+            report_progress(done)
+
+        outcome = training.train(on_step)
+    if outcome != "ok":
+        return outcome
+    log_scans(run.run_id, prepared.scans)
+
+    def denoiser(pair: Pair) -> Image:
+        if asked_to_stop() or orphaned():
+            raise KeyboardInterrupt("stopped while scoring; the model is logged")
+        return denoise(trainer.ema, pair.noisy)
+
+    return score_run(run.run_id, denoiser, prepared.scans)

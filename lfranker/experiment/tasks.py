@@ -1,0 +1,58 @@
+"""What a process of a power set is told to do, as a file: one training, or scoring its model."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lfranker.experiment.inputs import InputConfig
+from lfranker.training.config import TrainConfig
+
+PATHS = ("clean", "scans", "data", "init", "cache")  # of InputConfig
+
+
+@dataclass(frozen=True)
+class TrainingTask:
+    """One training on a stored dataset, and its scoring on scans that are prepared.
+
+    The run that it belongs to is the process's own, by MLFLOW_RUN_ID.
+    """
+
+    losses: tuple[str, ...]
+    preset: str
+    train: TrainConfig
+    inputs: InputConfig
+    keep_checkpoints: bool
+
+
+@dataclass(frozen=True)
+class ScoringTask:
+    """Scoring the model of a finished training on scans that are prepared."""
+
+    run: str
+    scans: Path
+
+
+def write_task(task: TrainingTask | ScoringTask, file: Path) -> None:
+    """Write what `read_task` reads."""
+    stored = {"task": type(task).__name__, **asdict(task)}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(stored, indent=1, default=str), encoding="utf-8")
+
+
+def read_task(file: Path) -> TrainingTask | ScoringTask:
+    """Read the task of a process. Raises ValueError where the file holds none."""
+    stored: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    kind = stored.pop("task", None)
+    if kind == ScoringTask.__name__:
+        return ScoringTask(stored["run"], Path(stored["scans"]))
+    if kind != TrainingTask.__name__:
+        raise ValueError(f"{file}: task is {kind!r}; allowed are TrainingTask and ScoringTask")
+    given = {name: Path(stored["inputs"][name]) for name in PATHS if stored["inputs"][name]}
+    return TrainingTask(
+        tuple(stored["losses"]),
+        stored["preset"],
+        TrainConfig(**stored["train"]),
+        InputConfig(**{**stored["inputs"], **given}),
+        stored["keep_checkpoints"],
+    )

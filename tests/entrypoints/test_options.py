@@ -1,0 +1,78 @@
+"""How options are typed: names, values that are refused, words that mean: left out."""
+
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from entrypoints.evaluate import main as evaluate
+from entrypoints.powerset import main as powerset
+from entrypoints.powerset import power_set_config
+from entrypoints.synth import main as synth
+from lfranker.experiment.powerset import PowerSetConfig
+
+
+def read(*words: str) -> PowerSetConfig:
+    given = powerset.make_context("powerset", list(words)).params
+    return power_set_config(**{k: v for k, v in given.items() if k not in ("dry_run", "yes")})
+
+
+def refused(command: click.Command, *words: str) -> str:
+    done = CliRunner().invoke(command, list(words))
+    assert done.exit_code == 2, done.output
+    return " ".join(done.output.split())
+
+
+def test_underscores_and_hyphens_are_alike() -> None:
+    typed = read("--learning_rate", "5e-4", "--model_name", "m", "--speckle_variance", "0.2")
+    assert typed == read("--learning-rate", "5e-4", "--model-name", "m", "--speckle-variance", ".2")
+    assert typed.settings.train.learning_rate == 5e-4
+
+
+@pytest.mark.parametrize("flag", ["--learning_rat", "--learning-rat"])
+def test_a_misspelt_option_is_refused_with_the_nearest_name(flag: str) -> None:
+    said = refused(powerset, flag, "5e-4")
+    assert "No such option" in said
+    assert "--learning-rate" in said.partition("--learning-rat")[2]
+
+
+def test_values_out_of_bounds_are_refused_with_what_is_allowed() -> None:
+    said = refused(powerset, "--steps", "0")
+    assert "Invalid value for '--steps': steps is 0; allowed is at least 1" in said
+    assert "allowed is 0.001 to 1e+06, low first" in refused(synth, "--peak", "0:10")
+    assert "device is tpu; allowed are auto, cpu, cuda" in refused(powerset, "--device", "tpu")
+    assert "no longer" not in refused(powerset, "--zoom", "2")
+
+
+def test_words_that_stood_for_left_out_still_do() -> None:
+    words = {
+        "losses": "preset", "clean": "simulated", "scans": "simulated", "target": "slowest",
+        "data": "none", "jobs": "auto", "init": "none", "refine": "none", "max-size": "all",
+        "include": "none", "exclude": "none", "noises": "none", "noise-components": "none",
+        "steps": "preset", "peak": "preset", "noise": "preset", "kernel": "preset",
+    }  # fmt: skip
+    assert read(*(word for k, v in words.items() for word in (f"--{k}", v))) == read()
+
+
+def test_flags_take_a_value_or_none() -> None:
+    assert read("--check-learning-rate") == read("--check-learning-rate", "true") != read()
+    assert read("--check-learning-rate", "false") == read()
+
+
+def test_a_path_that_is_not_there_is_named_with_where_it_was_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = refused(evaluate, "--model", "m", "--scans", "scans/new")
+    assert f"no such file or folder: scans/new, looked for in {tmp_path}, which under" in said
+    assert "looked for" not in refused(evaluate, "--model", "m", "--scans", f"{tmp_path}/new")
+    (tmp_path / "file").touch()
+    assert "file is not a folder" in refused(evaluate, "--model", "m", "--scans", "file")
+
+
+def test_settings_of_a_preset_are_those_of_its_options() -> None:
+    config = read("--preset", "small", "--seed", "4", "--include", "ssim", "--repeats", "2")
+    assert (config.settings.train.steps, config.settings.dataset.patches) == (8000, 20_000)
+    assert (config.settings.train.seed, config.settings.dataset.seed) == (4, 4)
+    assert (config.rule.include, config.repeats, config.losses) == (("ssim",), 2, None)
