@@ -1,5 +1,6 @@
 """The README and the pages of docs: the options, links, files and names that they give exist."""
 
+import ast
 import importlib
 import re
 from functools import cache
@@ -11,7 +12,7 @@ import yaml
 from lfranker.training.presets import PRESETS
 
 ROOT = Path(__file__).parents[1]
-README = ROOT / "README.md"
+README, ARCHITECTURE = ROOT / "README.md", ROOT / "docs" / "architecture.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMANDS = {
     name: re.findall(r"python -m (\S+)", entry["command"])[0]
@@ -58,3 +59,38 @@ def test_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
         target = page.parent / file if file else page
         assert target.exists(), link
         assert not heading or heading in anchors(target), link
+
+
+def names_in(file: Path) -> set[str]:
+    """Return the functions, classes, methods and constants that a module defines."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Assign):
+            found |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            found.add(node.target.id)
+    return found
+
+
+def test_files_and_names_in_the_architecture_exist() -> None:
+    """Those given with their folder, below lfranker/ or the root: `room/file.py::Class.name`."""
+    given = re.findall(
+        r"`((?:[a-z_]+/)+[a-z_]+\.py)(?:::([A-Za-z_.]+))?`", ARCHITECTURE.read_text()
+    )
+    assert given
+    for path, names in given:
+        file = next(
+            (top / path for top in (ROOT / "lfranker", ROOT) if (top / path).is_file()), None
+        )
+        assert file is not None, path
+        assert not names or set(names.split(".")) <= names_in(file), f"{path}::{names}"
+
+
+def test_every_room_is_in_the_architecture_and_is_one() -> None:
+    table = ARCHITECTURE.read_text().partition("## Conventions")[0]
+    rooms = {path.parent.name for path in (ROOT / "lfranker").glob("*/__init__.py")}
+    files = {path.name for path in (ROOT / "lfranker").glob("*.py")} - {"__init__.py"}
+    assert set(re.findall(r"`([a-z]+)/`", table)) == {*rooms, "entrypoints", "lfranker"}
+    assert files <= set(re.findall(r"`(?:lfranker/)?([a-z]+\.py)`", table))
