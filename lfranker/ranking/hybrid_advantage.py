@@ -28,18 +28,6 @@ class Advantage:
     table: pd.DataFrame
     title: str  # what the intervals are about
 
-    def __str__(self) -> str:
-        speeds = [str(name) for name in self.table.index if name != BETWEEN]
-        ahead = " and ".join(f"{_of(self.table, s)} at {s}" for s in dict.fromkeys(_ends(speeds)))
-        said = f"hybrids are ahead of single losses by {ahead} ({self.title})"
-        if BETWEEN not in self.table.index:
-            return f"{said}; one scan speed does not tell whether noisier scans want them"
-        _, low, high = _numbers(self.table, BETWEEN)
-        found = "noisier scans want hybrids more" if low > 0 else "they want them less"
-        if low <= 0 <= high:
-            found = "it is not told from none"
-        return f"{said}; the difference is {_of(self.table, BETWEEN)}: {found}"
-
 
 def hybrid_advantage(
     rows: pd.DataFrame, metric: str, speeds: Sequence[str], seed: int
@@ -56,7 +44,8 @@ def hybrid_advantage(
     if not contrasts:
         return None
     found = {speed: _interval(cube, seed) for speed, cube in contrasts.items()}
-    first, last = _ends(list(contrasts))
+    measured = list(contrasts)
+    first, last = measured[0], measured[-1]
     if first != last:
         between = _less(contrasts[first], contrasts[last])
         if between is not None:
@@ -87,17 +76,3 @@ def _interval(cube: Cube, seed: int) -> tuple[float, float, float]:
     squares = mean_squares(cube.scores)
     interval = contrast_interval(coefficients, squares, Chance(squares, seed))
     return float(coefficients @ squares.mean), interval.low, interval.high
-
-
-def _ends(speeds: list[str]) -> tuple[str, str]:
-    return speeds[0], speeds[-1]
-
-
-def _of(table: pd.DataFrame, row: str) -> str:
-    value, low, high = _numbers(table, row)
-    return f"{value:.2g} ({low:.2g} to {high:.2g})"
-
-
-def _numbers(table: pd.DataFrame, row: str) -> tuple[float, float, float]:
-    value, low, high = table.loc[[row], ["value", "low", "high"]].to_numpy(np.float64)[0]
-    return float(value), float(low), float(high)

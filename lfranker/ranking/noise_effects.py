@@ -5,6 +5,7 @@ company. Noises share clean patches, initial weights and batches: all difference
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -22,7 +23,6 @@ from lfranker.statistics.intervals import (
 )
 from lfranker.statistics.multiple_comparisons import separated
 from lfranker.statistics.score_array import Cube
-from lfranker.text import listed
 
 
 def on_every_noise(names: Sequence[str]) -> list[str]:
@@ -119,38 +119,25 @@ def best_by_noise(cube: Cube, seed: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def noise_sentence(metric: str, table: pd.DataFrame, equivalence: float, cube: Cube) -> str:
-    """Which noises may be the best, from `noise_means`."""
-    top, unit = list(map(str, table.index[table["top"]])), f" {METRICS[metric].unit}".rstrip()
-    first, second = table.iloc[0], table.iloc[1]
+@dataclass(frozen=True)
+class Lead:
+    """How far some losses are ahead of others in the mean over all noises."""
+
+    other: str
+    value: float
+    low: float
+    high: float
+
+
+def lead(cube: Cube, best: str, seed: int) -> Lead:
+    """How far losses that are the best on every noise are ahead of the next; ``balanced``."""
+    squares = mean_squares(cube.scores)
     losses = list(dict.fromkeys(map(losses_of, cube.names)))
-    many = f"mean over the {len(losses):,} loss subsets" if len(losses) > 1 else losses[0]
-    return (
-        f"In {METRICS[metric].title}, {many} trained on each of {len(table)} noises, "
-        f"{len(top)} of them are not worse than the best by more than {equivalence:g}{unit} "
-        f"({cube.title}): {listed(top)}. {first.name} is ahead of "
-        f"{second.name} by {_said(second['below'], second['below_low'], second['below_high'])}."
-    )
-
-
-def interaction_sentence(metric: str, table: pd.DataFrame, cube: Cube, seed: int) -> str:
-    """Whether the best losses depend on the noise, from `best_by_noise`."""
-    title = METRICS[metric].title
-    best = dict(zip(table["noise"], table["best"], strict=True))
-    best |= dict(zip(table["other"], table["other_best"], strict=True))
-    if len(set(best.values())) == 1:
-        return f"In {title} {_lead(cube, next(iter(best.values())), seed)}."
-    differing = table[table["best"] != table["other_best"]]
-    row = differing.sort_values("low", kind="stable").iloc[-1]
-    told = "the best losses depend on the noise" if row["low"] > 0 else (
-        "that the best losses depend on the noise is not told from luck"
-    )  # fmt: skip
-    return (
-        f"In {title} the best by noise: {listed(f'{n} {loss}' for n, loss in best.items())}. "
-        f"{row['best']} is further ahead of {row['other_best']} on {row['noise']} than on "
-        f"{row['other']}, by {_said(row['value'], row['low'], row['high'])}, for all such pairs "
-        f"at once ({cube.title}): {told}."
-    )
+    own = {a: np.array([losses_of(n) == a for n in cube.names], float) for a in losses}
+    weights = {a: mask / mask.sum() for a, mask in own.items()}
+    second = max(losses, key=lambda a: (a != best, float(weights[a] @ squares.mean)))
+    found = _contrast("", weights[best] - weights[second], squares, Chance(squares, seed))
+    return Lead(second, *found.values())
 
 
 def _by_noise(cube: Cube) -> tuple[list[str], Floats]:
@@ -163,20 +150,6 @@ def _by_noise(cube: Cube) -> tuple[list[str], Floats]:
 def _best(cube: Cube, squares: MeanSquares, noise: str) -> str:
     own = [at for at, name in enumerate(cube.names) if noise_of(name) == noise]
     return losses_of(cube.names[max(own, key=lambda at: float(squares.mean[at]))])
-
-
-def _lead(cube: Cube, best: str, seed: int) -> str:
-    """How far losses that are the best on every noise are ahead of the next, over all noises."""
-    squares = mean_squares(cube.scores)
-    losses = list(dict.fromkeys(map(losses_of, cube.names)))
-    own = {a: np.array([losses_of(n) == a for n in cube.names], float) for a in losses}
-    weights = {a: mask / mask.sum() for a, mask in own.items()}
-    second = max(losses, key=lambda a: (a != best, float(weights[a] @ squares.mean)))
-    found = _contrast("", weights[best] - weights[second], squares, Chance(squares, seed))
-    return (
-        f"{best} is the best on every noise, ahead of {second}, the next over all of them, by "
-        f"{_said(*found.values())} ({cube.title})"
-    )
 
 
 def _on(cube: Cube, losses: str, noise: str) -> str:
@@ -193,7 +166,3 @@ def _contrast(
     ends = contrast_interval(coefficients, squares, chance, confidence)
     value = float(coefficients @ squares.mean)
     return {name: value, f"{name}_low": ends.low, f"{name}_high": ends.high}
-
-
-def _said(value: float, low: float, high: float) -> str:
-    return f"{value:.2g} ({low:.2g} to {high:.2g})"

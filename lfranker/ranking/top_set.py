@@ -5,11 +5,11 @@ score is the mean over the scan speeds, so that what belongs together stays toge
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from lfranker.evaluation.metrics import METRICS
 from lfranker.statistics.concordance import kendall_tau, kendall_w, pareto_front
 from lfranker.statistics.intervals import (
     Chance,
@@ -25,7 +25,6 @@ from lfranker.statistics.multiple_comparisons import rank_intervals, separated, 
 from lfranker.statistics.rank_tests import Significance, significance
 from lfranker.statistics.sample_size import fields_needed, repeats_needed, standard_error
 from lfranker.statistics.score_array import Cube
-from lfranker.text import listed
 
 
 def intervals(cube: Cube, equivalence: float, seed: int) -> pd.DataFrame:
@@ -65,26 +64,22 @@ def beats(cube: Cube, seed: int) -> pd.DataFrame:
     return pd.DataFrame(chances_of_beating(squares, chance), index=names, columns=names)
 
 
-def sentence(metric: str, cube: Cube, equivalence: float, seed: int) -> str:
-    """The top set of a metric, and what it would take to tell its first two apart."""
-    table = intervals(cube, equivalence, seed)
-    top = list(table.index[table["top"]])
-    first = str(table.index[0])
-    chance = table["chance_of_best"].iloc[0]
-    title, unit = METRICS[metric].title, f" {METRICS[metric].unit}".rstrip()
-    said = (
-        f"In {title} {len(top)} of {len(table)} are not worse than the best by more than "
-        f"{equivalence:g}{unit} ({cube.title}): {listed(map(str, top))}. "
-        f"{first} is the best with a chance of {chance:.0%}"
-    )
-    return f"{said}{_needed(cube, seed)}."
+@dataclass(frozen=True)
+class Effort:
+    """What it would take to tell the best from another one that it is not told from yet.
 
-
-def _needed(cube: Cube, seed: int) -> str:
-    """What it would take to tell the best from the nearest that it is not told from yet.
-
-    By the same intervals that bound the ranks; empty where the best is told from all others.
+    fields, repeats: about how many with as many of the other as there are; None where no number
+    of them is enough, and for repeats where there is one.
     """
+
+    other: str  # the nearest such
+    gap: float  # by which it is behind
+    fields: int | None
+    repeats: int | None
+
+
+def effort(cube: Cube, seed: int) -> Effort | None:
+    """By the same intervals that bound the ranks; None where the best is told from all others."""
     squares, chance = _asked(cube, seed)
     count, one = len(cube.names), int(np.argmax(squares.mean))
     level = 0.05 / max(count * (count - 1) // 2, 1)
@@ -98,17 +93,12 @@ def _needed(cube: Cube, seed: int) -> str:
     )
     other = next(close, None)
     if other is None:
-        return ""
+        return None
     gap = float(gaps[other])
     found, size = squares.of_difference(one, other), (squares.fields, squares.repeats)
     z = chance.half_width(found, 1 - level) / standard_error(found, *size)
-    fields, repeats = fields_needed(gap, found, *size, z), repeats_needed(gap, found, *size, z)
-    ways = [
-        *([f"about {fields:,} fields"] if fields is not None else []),
-        *([f"about {repeats:,} repeats"] if repeats is not None and squares.repeats > 1 else []),
-    ]
-    behind = f"; to tell it from {cube.names[other]}, {gap:.2g} behind, "
-    return behind + (f"takes {' or '.join(ways)}" if ways else "takes more fields and more repeats")
+    repeats = repeats_needed(gap, found, *size, z) if squares.repeats > 1 else None
+    return Effort(cube.names[other], gap, fields_needed(gap, found, *size, z), repeats)
 
 
 def compared(cube: Cube) -> Significance:

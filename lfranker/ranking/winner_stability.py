@@ -17,7 +17,6 @@ from lfranker.evaluation.criteria import CHAMPION_METRICS, Criterion
 from lfranker.losses.names import LOSS_ORDER
 from lfranker.ranking.entrant import tie_key
 from lfranker.scans.sites import halves
-from lfranker.text import listed
 
 SPLITS = 500  # each used both ways round
 LEAST_PLACES = 4  # two in each half
@@ -37,18 +36,6 @@ class Selection:
     places: int
     won: pd.Series
     regret: pd.DataFrame
-
-    def __str__(self) -> str:
-        shares = listed((f"{name} {share:.0%}" for name, share in self.won.items()), 160)
-        rows = [
-            f"{row.regret:.3g} in {criterion} ({row.regret_95:.3g} in the worst 5 %; a subset "
-            f"drawn blindly: {row.random:.3g})"
-            for criterion, row in zip(self.regret.index, self.regret.itertuples(), strict=True)
-        ]
-        return (
-            f"Chosen on random halves of the {self.places} places: {shares}. On the other half "
-            f"the chosen one is below the best by {'; '.join(rows[:4])}."
-        )
 
 
 def cross_fit(

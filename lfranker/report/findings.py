@@ -15,7 +15,7 @@ from lfranker.ranking.hybrid_advantage import hybrid_advantage
 from lfranker.ranking.leaderboard import Ranking
 from lfranker.ranking.loss_effects import attributions
 from lfranker.ranking.noise_effects import balanced, over_noises
-from lfranker.ranking.top_set import agreement, beats, compared, front, intervals, sentence
+from lfranker.ranking.top_set import agreement, beats, compared, effort, front, intervals
 from lfranker.ranking.winner_stability import cross_fit
 from lfranker.report.plots import (
     attribution_plot,
@@ -23,6 +23,12 @@ from lfranker.report.plots import (
     critical_difference_plot,
     interval_plot,
     rank_plot,
+)
+from lfranker.report.sentences import (
+    advantage_clause,
+    rank_sentence,
+    selection_sentence,
+    top_set_sentence,
 )
 from lfranker.report.tables import tables, title_of
 from lfranker.statistics.score_array import LEAST_PLACES, Cube, cube_of
@@ -89,7 +95,7 @@ def report_fields(
     _hybrids(found, rows, known, seed)
     selection = cross_fit(entrants, seed, order)
     if selection is not None:
-        found.said.append(str(selection))
+        found.said.append(selection_sentence(selection))
         found.tables["selection"] = selection.won.to_frame()
         found.tables["regret"] = selection.regret
     _agreement(found, entrants, known)
@@ -120,7 +126,8 @@ def _compare(found: Found, cube: Cube, metric: str, equivalence: float, seed: in
         f"nemenyi-{metric}": tests.nemenyi,
         f"wilcoxon-{metric}": tests.wilcoxon,
     }
-    found.said.append(f"{sentence(metric, cube, equivalence, seed)} {tests}")
+    said = top_set_sentence(metric, table, equivalence, effort(cube, seed), cube.title)
+    found.said.append(f"{said} {rank_sentence(tests)}")
     found.plots[f"{label}: scores, {cube.title}"] = interval_plot(table, label)
     found.plots[f"{label}: ranks, {cube.title}"] = rank_plot(table, label)
     found.plots[f"{label}: chance of being the better one, {cube.title}"] = chance_plot(
@@ -189,7 +196,7 @@ def _hybrids(found: Found, rows: pd.DataFrame, metrics: Sequence[str], seed: int
         advantage = hybrid_advantage(entrants, metric, speeds, seed)
         if advantage is not None:
             found.tables[f"hybrids-{metric}"] = advantage.table.rename_axis("speed")
-            said.append(f"In {title_of(metric)} {advantage}.")
+            said.append(f"In {title_of(metric)} {advantage_clause(advantage)}.")
     if said:
         found.said.append(f"Do noisier scans want hybrid losses? {' '.join(said)}")
 

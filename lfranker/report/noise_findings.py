@@ -4,18 +4,19 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from lfranker.evaluation.metrics import METRICS
 from lfranker.noise.components import components_of, same_noise
-from lfranker.ranking.entrant import Entrant, noise_of, noises_in
+from lfranker.ranking.entrant import Entrant, losses_of, noise_of, noises_in
 from lfranker.ranking.loss_effects import attributions
 from lfranker.ranking.noise_effects import (
     balanced,
     best_by_noise,
-    interaction_sentence,
+    lead,
     noise_means,
-    noise_sentence,
 )
 from lfranker.report.findings import Found, noisy_scores
 from lfranker.report.plots import attribution_plot, interval_plot
+from lfranker.report.sentences import estimate
 from lfranker.report.tables import title_of
 from lfranker.statistics.score_array import Cube, cube_of
 from lfranker.text import listed
@@ -63,6 +64,45 @@ def _compare(found: Found, cube: Cube, metric: str, equivalence: float, seed: in
     label = title_of(metric)
     caption = f"{label}: noises, mean over the losses, {cube.title}"
     found.plots[caption] = interval_plot(means, label)
+
+
+def noise_sentence(metric: str, table: pd.DataFrame, equivalence: float, cube: Cube) -> str:
+    """Which noises may be the best, from `noise_means`."""
+    top, unit = list(map(str, table.index[table["top"]])), f" {METRICS[metric].unit}".rstrip()
+    first, second = table.iloc[0], table.iloc[1]
+    losses = list(dict.fromkeys(map(losses_of, cube.names)))
+    many = f"mean over the {len(losses):,} loss subsets" if len(losses) > 1 else losses[0]
+    return (
+        f"In {METRICS[metric].title}, {many} trained on each of {len(table)} noises, "
+        f"{len(top)} of them are not worse than the best by more than {equivalence:g}{unit} "
+        f"({cube.title}): {listed(top)}. {first.name} is ahead of "
+        f"{second.name} by {estimate(second['below'], second['below_low'], second['below_high'])}."
+    )
+
+
+def interaction_sentence(metric: str, table: pd.DataFrame, cube: Cube, seed: int) -> str:
+    """Whether the best losses depend on the noise, from `best_by_noise`."""
+    title = METRICS[metric].title
+    best = dict(zip(table["noise"], table["best"], strict=True))
+    best |= dict(zip(table["other"], table["other_best"], strict=True))
+    if len(set(best.values())) == 1:
+        losses = next(iter(best.values()))
+        ahead = lead(cube, losses, seed)
+        return (
+            f"In {title} {losses} is the best on every noise, ahead of {ahead.other}, the next "
+            f"over all of them, by {estimate(ahead.value, ahead.low, ahead.high)} ({cube.title})."
+        )
+    differing = table[table["best"] != table["other_best"]]
+    row = differing.sort_values("low", kind="stable").iloc[-1]
+    told = "the best losses depend on the noise" if row["low"] > 0 else (
+        "that the best losses depend on the noise is not told from luck"
+    )  # fmt: skip
+    return (
+        f"In {title} the best by noise: {listed(f'{n} {loss}' for n, loss in best.items())}. "
+        f"{row['best']} is further ahead of {row['other_best']} on {row['noise']} than on "
+        f"{row['other']}, by {estimate(row['value'], row['low'], row['high'])}, for all such pairs "
+        f"at once ({cube.title}): {told}."
+    )
 
 
 def _components(found: Found, rows: pd.DataFrame, cube: Cube, metric: str, seed: int) -> None:

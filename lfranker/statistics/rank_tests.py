@@ -28,21 +28,6 @@ class Significance:
     nemenyi: pd.DataFrame
     wilcoxon: pd.DataFrame
 
-    def __str__(self) -> str:
-        if np.isnan(self.friedman):
-            return f"Two entrants over {self.blocks} places are too few for a Friedman test."
-        best = str(self.mean_ranks.idxmin())
-        if self.friedman >= LEVEL:
-            return (
-                f"Over {self.blocks} places no entrant can be told from the others by rank "
-                f"(Friedman, p = {self.friedman:.2g})."
-            )
-        alike = (self.nemenyi.loc[best].drop(best) >= LEVEL).to_numpy()
-        return (
-            f"Over {self.blocks} places the entrants differ (Friedman, p = {self.friedman:.2g}); "
-            f"{int(alike.sum())} cannot be told from {best} by rank (Nemenyi, 5 %)."
-        )
-
 
 def significance(names: list[str], scores: NDArray[np.float64]) -> Significance:
     """Of ``scores`` (entrants, blocks), higher is better, at least 2 x 3 and finite."""

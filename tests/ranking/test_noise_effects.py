@@ -23,13 +23,11 @@ from lfranker.ranking.loss_effects import attributions
 from lfranker.ranking.noise_effects import (
     balanced,
     best_by_noise,
-    interaction_sentence,
     noise_means,
-    noise_sentence,
     over_noises,
 )
 from lfranker.report.findings import report_fields
-from lfranker.report.noise_findings import report_noises
+from lfranker.report.noise_findings import interaction_sentence, noise_sentence, report_noises
 from lfranker.report.note import note
 from lfranker.statistics.score_array import Cube, cube_of
 

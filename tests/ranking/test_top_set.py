@@ -3,8 +3,9 @@ import pandas as pd
 import pytest
 
 from lfranker.ranking.loss_effects import attributions
-from lfranker.ranking.top_set import agreement, beats, front, intervals, sentence
-from lfranker.statistics.score_array import ONE_REPEAT, cube_of
+from lfranker.ranking.top_set import agreement, beats, effort, front, intervals
+from lfranker.report.sentences import top_set_sentence
+from lfranker.statistics.score_array import ONE_REPEAT, Cube, cube_of
 
 WORTH = {"mae": 1.0, "mse": 0.4, "mae+mse": 1.5}
 
@@ -68,13 +69,18 @@ def test_intervals_hold_the_truth_and_the_best_comes_first():
     assert found["chance_of_best"].tolist() == [1, 0, 0]
 
 
+def sentence(cube: Cube) -> str:
+    found, needed = intervals(cube, 0.1, seed=0), effort(cube, seed=0)
+    return top_set_sentence("psnr", found, 0.1, needed, cube.title)
+
+
 def test_sentences_say_what_the_intervals_are_about_and_what_is_missing():
     once, more = (cube_of(rows(repeats=r), "psnr") for r in (1, 3))
-    assert ONE_REPEAT in sentence("psnr", once, 0.1, seed=0)
-    assert ONE_REPEAT not in sentence("psnr", more, 0.1, seed=0)
-    assert "fields" not in sentence("psnr", more, 0.1, seed=0)
+    assert ONE_REPEAT in sentence(once)
+    assert ONE_REPEAT not in sentence(more)
+    assert "fields" not in sentence(more)
     close = cube_of(rows(worth={"mae": 1.0, "mse": 0.99}, noise=0.2), "psnr")
-    said = sentence("psnr", close, 0.1, seed=0)
+    said = sentence(close)
     assert "takes about" in said
     assert "mae" in said
     assert "mse" in said

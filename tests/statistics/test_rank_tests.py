@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import wilcoxon
 
+from lfranker.report.sentences import rank_sentence
 from lfranker.statistics.rank_tests import significance
 
 NAMES = ["mae", "mse", "ssim"]
@@ -49,14 +50,14 @@ def test_wilcoxon_is_scipys_times_the_pairs_that_are_left():
 
 
 def test_sentences_claim_no_more_than_the_tests():
-    apart, alike = (str(significance(NAMES, scores(gap))) for gap in (3, 0))
+    apart, alike = (rank_sentence(significance(NAMES, scores(gap))) for gap in (3, 0))
     assert "the entrants differ" in apart
     assert "0 cannot be told from mse" in apart
     assert "no entrant can be told" in alike
-    assert "too few" in str(significance(NAMES[:2], scores(1)[:2]))
+    assert "too few" in rank_sentence(significance(NAMES[:2], scores(1)[:2]))
     same = significance(NAMES, np.ones((3, 5)))
     assert same.friedman == 1
-    assert "no entrant" in str(same)
+    assert "no entrant" in rank_sentence(same)
 
 
 def test_equal_models_are_found_to_differ_in_five_percent():

@@ -1,0 +1,90 @@
+"""What the numbers of `ranking/` and `statistics/` say, in words."""
+
+import numpy as np
+import pandas as pd
+
+from lfranker.evaluation.metrics import METRICS
+from lfranker.ranking.hybrid_advantage import BETWEEN, Advantage
+from lfranker.ranking.top_set import Effort
+from lfranker.ranking.winner_stability import Selection
+from lfranker.statistics.rank_tests import LEVEL, Significance
+from lfranker.text import listed
+
+
+def estimate(value: float, low: float, high: float) -> str:
+    """Write a number with the ends of its interval."""
+    return f"{value:.2g} ({low:.2g} to {high:.2g})"
+
+
+def top_set_sentence(
+    metric: str, table: pd.DataFrame, equivalence: float, effort: Effort | None, about: str
+) -> str:
+    """The top set of a metric, and what it would take to tell its first two apart.
+
+    ``table`` is of `top_set.intervals`; ``about`` says what it holds of.
+    """
+    top = list(table.index[table["top"]])
+    title, unit = METRICS[metric].title, f" {METRICS[metric].unit}".rstrip()
+    said = (
+        f"In {title} {len(top)} of {len(table)} are not worse than the best by more than "
+        f"{equivalence:g}{unit} ({about}): {listed(map(str, top))}. "
+        f"{table.index[0]} is the best with a chance of {table['chance_of_best'].iloc[0]:.0%}"
+    )
+    return f"{said}{'' if effort is None else _takes(effort)}."
+
+
+def _takes(effort: Effort) -> str:
+    ways = [
+        *([f"about {effort.fields:,} fields"] if effort.fields is not None else []),
+        *([f"about {effort.repeats:,} repeats"] if effort.repeats is not None else []),
+    ]
+    behind = f"; to tell it from {effort.other}, {effort.gap:.2g} behind, "
+    return behind + (f"takes {' or '.join(ways)}" if ways else "takes more fields and more repeats")
+
+
+def rank_sentence(tests: Significance) -> str:
+    """Whether the entrants differ by their ranks."""
+    if np.isnan(tests.friedman):
+        return f"Two entrants over {tests.blocks} places are too few for a Friedman test."
+    best = str(tests.mean_ranks.idxmin())
+    if tests.friedman >= LEVEL:
+        return (
+            f"Over {tests.blocks} places no entrant can be told from the others by rank "
+            f"(Friedman, p = {tests.friedman:.2g})."
+        )
+    alike = (tests.nemenyi.loc[best].drop(best) >= LEVEL).to_numpy()
+    return (
+        f"Over {tests.blocks} places the entrants differ (Friedman, p = {tests.friedman:.2g}); "
+        f"{int(alike.sum())} cannot be told from {best} by rank (Nemenyi, 5 %)."
+    )
+
+
+def advantage_clause(advantage: Advantage) -> str:
+    """How far hybrids are ahead at the noisiest and the cleanest speed, and the difference."""
+    rows = dict(zip(advantage.table.index, advantage.table.to_numpy(np.float64), strict=True))
+    speeds = [str(name) for name in rows if name != BETWEEN]
+    ends = dict.fromkeys((speeds[0], speeds[-1]))
+    ahead = " and ".join(f"{estimate(*rows[speed])} at {speed}" for speed in ends)
+    said = f"hybrids are ahead of single losses by {ahead} ({advantage.title})"
+    if BETWEEN not in rows:
+        return f"{said}; one scan speed does not tell whether noisier scans want them"
+    _, low, high = rows[BETWEEN]
+    found = "noisier scans want hybrids more" if low > 0 else "they want them less"
+    if low <= 0 <= high:
+        found = "it is not told from none"
+    return f"{said}; the difference is {estimate(*rows[BETWEEN])}: {found}"
+
+
+def selection_sentence(selection: Selection) -> str:
+    """Which subsets were chosen on halves of the places, and what the other halves say of them."""
+    shares = listed((f"{name} {share:.0%}" for name, share in selection.won.items()), 160)
+    table = selection.regret
+    rows = [
+        f"{row.regret:.3g} in {criterion} ({row.regret_95:.3g} in the worst 5 %; a subset "
+        f"drawn blindly: {row.random:.3g})"
+        for criterion, row in zip(table.index, table.itertuples(), strict=True)
+    ]
+    return (
+        f"Chosen on random halves of the {selection.places} places: {shares}. On the other half "
+        f"the chosen one is below the best by {'; '.join(rows[:4])}."
+    )
