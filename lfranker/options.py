@@ -99,6 +99,21 @@ def flat(config: Any) -> dict[str, Any]:
     return values
 
 
+def determining(config: Any) -> dict[str, Any]:
+    """The values that make results what they are, by which results are found again.
+
+    Without those that only change how a run is watched, and without options that were added later
+    where they have their default: results of before are still found.
+    """
+    known = options(type(config))
+    return {
+        name: value
+        for name, value in flat(config).items()
+        if known[name][1].affects_weights
+        and not (known[name][1].added and value == default_of(known[name][0]))
+    }
+
+
 def changed(config: Config, values: Mapping[str, Any]) -> Config:
     """The settings with other values by the names asked for; names that it lacks are passed by."""
     changes: dict[str, Any] = {}

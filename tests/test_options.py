@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from lfranker.options import changed, check, default_of, flat, only, option, options
+from lfranker.options import changed, check, default_of, determining, flat, only, option, options
 
 
 @dataclass(frozen=True)
@@ -65,3 +65,16 @@ def test_what_is_out_of_bounds_is_named_with_what_is_allowed(
 def test_the_ends_of_the_bounds_are_allowed_but_for_those_left_out() -> None:
     found = changed(Outer(), {"steps": 1, "rate": 1e-9, "decay": 0.0, "width": (0.0, 9.0)})
     assert (found.steps, found.rate, found.decay, found.inner.width) == (1, 1e-9, 0.0, (0.0, 9.0))
+
+
+@dataclass(frozen=True)
+class Later:
+    steps: int = option(5, "How many.")
+    rhythm: int = option(25, "How often it is shown.", affects_weights=False)
+    new: float = option(0.5, "Added after results had been stored.", added=True)
+
+
+def test_what_was_added_or_only_shows_does_not_hide_the_results_of_before() -> None:
+    assert determining(Later()) == {"steps": 5}
+    assert determining(Later(rhythm=1, new=0.5)) == {"steps": 5}
+    assert determining(Later(new=0.4)) == {"steps": 5, "new": 0.4}

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from lfranker.noise.models import Range
 from lfranker.noise.noise_config import FORMER, NoiseConfig
-from lfranker.options import changed, check, default_of, flat, option, options
+from lfranker.options import changed, check, determining, option
 
 SCHEMA = 1  # of the manifest and of how patches are drawn
 MANIFEST = "manifest.json"
@@ -67,12 +67,7 @@ class DatasetConfig:
 
         Settings that came later enter only where they are not the default: older datasets stay.
         """
-        known = options(type(self))
-        return {
-            name: value
-            for name, value in flat(self).items()
-            if not known[name][1].added or value != default_of(known[name][0])
-        }
+        return determining(self)
 
 
 def config_of(stored: Mapping[str, Any]) -> DatasetConfig:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import cos, pi
 from typing import Any
 
-from lfranker.options import check, flat, option, options
+from lfranker.options import check, determining, option
 
 STAGES = 7  # of the network: three down, the body, three up
 
@@ -83,8 +83,7 @@ class TrainConfig:
 
     def determining(self) -> dict[str, Any]:
         """The settings that determine the weights: all but the rhythm of logging."""
-        known = options(type(self))
-        return {name: v for name, v in flat(self).items() if known[name][1].affects_weights}
+        return determining(self)
 
 
 def learning_rate_factor(step: int, config: TrainConfig) -> float:
