@@ -20,6 +20,7 @@ from lfranker.report.findings import Found, report_fields
 from lfranker.report.gradient_shares import report_shares
 from lfranker.report.latex import to_latex
 from lfranker.report.noise_findings import report_noises
+from lfranker.report.sentences import search_sentence
 from lfranker.report.tables import formatted, tables, to_csv, to_markdown
 from lfranker.scans.scan_set import ScanSetId
 from lfranker.tracking.learning_rate_check import checked
@@ -177,6 +178,6 @@ def add_refinement(found: Found, power_set: PowerSet, rows: pd.DataFrame, scans:
     """Add what the newest search for weights came to; ``rows`` are the `field_scores`."""
     search = refined(power_set, rows, scans)
     if search is not None:
-        said, comparison, trials = search.result(power_set.seed)
-        found.said.append(said)
-        found.tables |= {"refine": comparison, "refine-trials": trials}
+        outcome, trials = search.result(power_set.seed)
+        found.said.append(search_sentence(outcome))
+        found.tables |= {"refine": outcome.comparison, "refine-trials": trials}

@@ -34,6 +34,22 @@ class Trial:
     values: Mapping[str, float] | None
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a search: the weights that did best, and how they compare with those that won.
+
+    comparison: of `compare`; empty where those that won did best, or too little is known.
+    repeats: those that it is about; unseen: the search has not chosen by any of them.
+    """
+
+    name: str  # the subset
+    tried: int
+    weights: Weights | None  # None: those that won
+    comparison: pd.DataFrame
+    repeats: int = 0
+    unseen: bool = False
+
+
 def split_sites(places: Sequence[str], seed: int) -> tuple[list[str], list[str]]:
     """Return the sites to search on and to judge on, as many each (one more to judge on if odd).
 
@@ -114,34 +130,6 @@ def compare(new: pd.DataFrame, old: pd.DataFrame, places: Sequence[str], seed: i
             difference = float(squares.mean[first] - squares.mean[second])
             found[metric] = (difference, interval.low, interval.high)
     return pd.DataFrame.from_dict(found, orient="index", columns=["difference", "low", "high"])
-
-
-def verdict(
-    name: str, weights: Weights, tried: int, found: pd.DataFrame, repeats: int, unseen: bool
-) -> str:
-    """What came of the search, in a sentence.
-
-    repeats: those that ``found`` is about; unseen: the search has not chosen by any of them.
-    """
-    chosen = ", ".join(f"{loss}={weight:g}" for loss, weight in weights.items())
-    told = "; ".join(
-        f"{metric} {row.difference:+.3g} ({row.low:+.3g} to {row.high:+.3g})"
-        for metric, row in zip(found.index, found.itertuples(), strict=True)
-    )
-    better, worse = bool((found["low"] > 0).any()), bool((found["high"] < 0).any())
-    compared = {
-        (True, False): "better than",
-        (False, True): "worse than",
-        (True, True): "better in some criteria and worse in others than",
-        (False, False): "not told apart from",
-    }[better, worse]
-    about = "of these trained models" if repeats == 1 else f"over {repeats} repeats"
-    about += "" if unseen else ", of which the new one is the luckiest of many"
-    return (
-        f"Of {tried} weights tried for {name}, {chosen} did best where they were searched on; on "
-        f"the places that the search has not seen it is {compared} the weights that won, {about}: "
-        f"{told or 'too little is known to say'}."
-    )
 
 
 def _known(

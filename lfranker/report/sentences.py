@@ -6,6 +6,7 @@ import pandas as pd
 from lfranker.evaluation.metrics import METRICS
 from lfranker.ranking.hybrid_advantage import BETWEEN, Advantage
 from lfranker.ranking.top_set import Effort
+from lfranker.ranking.weight_search import Outcome
 from lfranker.ranking.winner_stability import Selection
 from lfranker.statistics.rank_tests import LEVEL, Significance
 from lfranker.text import listed
@@ -87,4 +88,30 @@ def selection_sentence(selection: Selection) -> str:
     return (
         f"Chosen on random halves of the {selection.places} places: {shares}. On the other half "
         f"the chosen one is below the best by {'; '.join(rows[:4])}."
+    )
+
+
+def search_sentence(outcome: Outcome) -> str:
+    """What came of a search for better weights."""
+    if outcome.weights is None:
+        return f"Of {outcome.tried} weights tried for {outcome.name} those that won did best."
+    found = outcome.comparison
+    chosen = ", ".join(f"{loss}={weight:g}" for loss, weight in outcome.weights.items())
+    told = "; ".join(
+        f"{metric} {row.difference:+.3g} ({row.low:+.3g} to {row.high:+.3g})"
+        for metric, row in zip(found.index, found.itertuples(), strict=True)
+    )
+    better, worse = bool((found["low"] > 0).any()), bool((found["high"] < 0).any())
+    compared = {
+        (True, False): "better than",
+        (False, True): "worse than",
+        (True, True): "better in some criteria and worse in others than",
+        (False, False): "not told apart from",
+    }[better, worse]
+    about = "of these trained models" if outcome.repeats == 1 else f"over {outcome.repeats} repeats"
+    about += "" if outcome.unseen else ", of which the new one is the luckiest of many"
+    return (
+        f"Of {outcome.tried} weights tried for {outcome.name}, {chosen} did best where they were "
+        f"searched on; on the places that the search has not seen it is {compared} the weights "
+        f"that won, {about}: {told or 'too little is known to say'}."
     )

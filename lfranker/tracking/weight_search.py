@@ -12,13 +12,13 @@ from dataclasses import asdict, dataclass
 import pandas as pd
 
 from lfranker.ranking.weight_search import (
+    Outcome,
     Trial,
     Weights,
     best,
     compare,
     means,
     split_sites,
-    verdict,
 )
 from lfranker.scans.scan_set import ScanSetId
 from lfranker.tracking.power_set import PowerSet, Training, search, trainings_with
@@ -59,8 +59,8 @@ class Search:
     tried: Sequence[Trial]
     rows: Sequence[pd.DataFrame]  # of each trial: scores by repeat, field and speed
 
-    def result(self, seed: int) -> tuple[str, pd.DataFrame, pd.DataFrame]:
-        """The verdict; its table; and all that was tried with its means on both halves."""
+    def result(self, seed: int) -> tuple[Outcome, pd.DataFrame]:
+        """What came of it, and all that was tried with its means on both halves."""
         chosen, plan = best(self.tried), self.plan
         listed = pd.DataFrame(
             [
@@ -74,8 +74,8 @@ class Search:
             ]
         ).rename_axis("trial")
         if chosen == 0:
-            said = f"Of {len(self.tried)} weights tried for {plan.name} those that won did best."
-            return said, pd.DataFrame(columns=["difference", "low", "high"]), listed
+            nothing = pd.DataFrame(columns=["difference", "low", "high"])
+            return Outcome(plan.name, len(self.tried), None, nothing), listed
         new, old = self.rows[chosen], self.rows[0]
         repeats = sorted(set(new["repeat"]) & set(old["repeat"]))
         # the first is flattered by having been chosen among many
@@ -83,8 +83,8 @@ class Search:
         new, old = (table[table["repeat"].isin(judges)] for table in (new, old))
         found = compare(new, old, plan.judged, seed).rename_axis("criterion")
         weights = self.tried[chosen].weights
-        said = verdict(plan.name, weights, len(self.tried), found, len(judges), len(repeats) > 1)
-        return said, found, listed
+        unseen = len(repeats) > 1
+        return Outcome(plan.name, len(self.tried), weights, found, len(judges), unseen), listed
 
 
 @contextmanager

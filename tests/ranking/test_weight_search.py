@@ -6,14 +6,15 @@ import pytest
 
 from lfranker.ranking.weight_search import (
     LARGEST,
+    Outcome,
     Trial,
     best,
     compare,
     means,
     propose,
     split_sites,
-    verdict,
 )
+from lfranker.report.sentences import search_sentence
 
 LOSSES = ("mae", "ssim")
 UNIT = Trial({"mae": 1.0, "ssim": 1.0}, {"psnr": 1.0, "ssim": 0.5})
@@ -118,7 +119,7 @@ def test_the_verdict_says_what_the_intervals_say(ends, words):
         {m: ((low + high) / 2, low, high) for m, (low, high) in ends.items()},
         orient="index", columns=["difference", "low", "high"],
     )  # fmt: skip
-    said = verdict("mae+ssim", {"mae": 1.0, "ssim": 0.2}, 12, table, 1, unseen=False)
+    said = search_sentence(Outcome("mae+ssim", 12, {"mae": 1.0, "ssim": 0.2}, table, repeats=1))
     assert words in said
     assert "the luckiest of many" in said
 
