@@ -7,7 +7,7 @@ import click
 
 from entrypoints import options as o
 from lfranker.experiment.console import Console
-from lfranker.experiment.ranking import rank
+from lfranker.experiment.powerset import rank
 from lfranker.ranking.config import RankConfig
 
 

@@ -22,7 +22,7 @@ from lfranker.tracking.score_logging import log_dataset
 @o.preset_option
 @o.seed_option
 @click.option("--workers", type=click.IntRange(0), default=0,
-              help="Processes; 0: one per processor. The data do not depend on it.")  # fmt: skip
+              help="Threads; 0: one per processor. The data do not depend on it.")  # fmt: skip
 @o.dataset_options
 def main(clean: Path | None, out: Path, preset: str, seed: int, workers: int, **given: Any) -> None:
     """Turn clean images (or simulated scenes) into noisy/clean patches by Eq. 1 of the paper."""

@@ -30,7 +30,7 @@ from lfranker.datasets.patch_dataset import Dataset, DatasetConfig, read_dataset
 from lfranker.datasets.synthesis import synthesise
 from lfranker.denoiser.denoise_files import denoise_files
 from lfranker.experiment.plan import fingerprint
-from lfranker.experiment.tasks import TrainingTask, read_task
+from lfranker.experiment.task_files import TrainingTask, read_task
 from lfranker.experiment.time_estimate import scoring_seconds, seconds_per_step
 from lfranker.experiment.worker import run_task
 from lfranker.losses import build_objective, try_losses

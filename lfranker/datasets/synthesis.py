@@ -1,6 +1,6 @@
 """synth: clean images -> stored pairs of noisy and clean patches.
 
-Also the one address for all that concerns datasets; ``stored_pairs`` describes them.
+Also the one address for all that concerns datasets; ``patch_dataset`` describes them.
 """
 
 import json

@@ -2,8 +2,7 @@
 
 from lfranker.experiment.inputs import InputConfig
 from lfranker.experiment.noise_comparison import settings_on_each
-from lfranker.experiment.powerset import PowerSetConfig, run_power_set
-from lfranker.experiment.ranking import rank
+from lfranker.experiment.powerset import PowerSetConfig, rank, run_power_set
 from lfranker.experiment.settings import Settings, preset_settings
 from lfranker.losses.subsets import SubsetRule
 from lfranker.ranking.config import RankConfig

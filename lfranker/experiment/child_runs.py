@@ -13,7 +13,7 @@ from tqdm import tqdm
 import lfranker
 from lfranker.experiment.inputs import InputConfig, Inputs
 from lfranker.experiment.plan import Task, training_fingerprint
-from lfranker.experiment.tasks import ScoringTask, TrainingTask, write_task
+from lfranker.experiment.task_files import ScoringTask, TrainingTask, write_task
 from lfranker.noise.noise_config import mode_of
 from lfranker.processes import Job, last_words, run_jobs
 from lfranker.ranking.entrant import Entrant

@@ -14,7 +14,6 @@ from lfranker.experiment.inputs import InputConfig, Inputs
 from lfranker.experiment.learning_rate_check import check_learning_rate
 from lfranker.experiment.noise_comparison import inputs_on_each, keys_of, settings_logged
 from lfranker.experiment.plan import Task, tasks
-from lfranker.experiment.ranking import rank
 from lfranker.experiment.settings import Settings
 from lfranker.experiment.time_estimate import (
     STARTING,
@@ -30,11 +29,12 @@ from lfranker.losses.subsets import SubsetRule
 from lfranker.options import check, option
 from lfranker.processes import available_cores, terminate_as_interrupt
 from lfranker.publishing.pictures import log_pictures
-from lfranker.publishing.promotion import score_version
-from lfranker.publishing.ranking_run import Report
+from lfranker.publishing.promotion import Rescore, score_version
+from lfranker.publishing.ranking_run import CAPTIONS, Report, rank_power_set
 from lfranker.ranking.config import RankConfig
 from lfranker.ranking.learning_rate_check import FACTORS, MOST_CHECKED
 from lfranker.ranking.weight_search import split_sites
+from lfranker.report.tables import tables, to_markdown
 from lfranker.tracking.power_set import load_power_set
 from lfranker.tracking.runs import TrackedRun, log_settings, own_run, set_tags
 from lfranker.tracking.score_logging import log_dataset, log_scans, score_baselines
@@ -240,3 +240,30 @@ def _estimate(plan: list[Task], inputs: Inputs, jobs: int, more: int, noises: in
     return TimeEstimate(
         costs(timed, subsets), len(timed), repeats, config.steps, jobs, overhead, more, noises
     )
+
+
+RANK_CONFIG = RankConfig()
+
+
+def rank(
+    parent: str | None = None,
+    model_name: str = "lfranker",
+    config: RankConfig = RANK_CONFIG,
+    scans: str | None = None,
+    rescore: Rescore | None = None,
+    console: Console = QUIET,
+) -> Report:
+    """Rank a power set, register the winners, write the result to its run and say it.
+
+    `parent`: ID of its run; None: the newest. `scans`: first digits of the digest of the scans that
+    count; None: its own. `rescore`: scores an older version on the scans of this power set.
+    """
+    result = rank_power_set(parent, model_name, scans, config, rescore)
+    board = tables(result.ranking)["leaderboard"]
+    console.say(to_markdown(board, CAPTIONS["leaderboard"], simulated=result.simulated))
+    for line in (*result.ranking.notes, *result.notices):
+        console.say(f"- {line}")
+    for alias, version in sorted(result.versions.items()):
+        console.say(f"models:/{model_name}@{alias} is version {version}")
+    console.say(f"Tables and note are on run {result.parent}; look at them with `mlflow ui`.")
+    return result

@@ -11,7 +11,7 @@ from lfranker.experiment.console import Console
 from lfranker.experiment.scoring import score_training
 from lfranker.experiment.settings import Settings
 from lfranker.experiment.single_training import TrainingConfig, run_training
-from lfranker.experiment.tasks import ScoringTask, read_task
+from lfranker.experiment.task_files import ScoringTask, read_task
 from lfranker.processes import terminate_as_interrupt
 from lfranker.scans.preparation import read_scans
 from lfranker.training.presets import PRESETS

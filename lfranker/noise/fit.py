@@ -1,6 +1,6 @@
-"""Fit the noise of a microscope to its scans: see `noise_profile` for the model.
+"""Fit the noise of a microscope to its scans: see `profile` for the model.
 
-Pixels come from `noise_residuals`. Intervals are those of a bootstrap over places: fields of one
+Pixels come from `residuals`. Intervals are those of a bootstrap over places: fields of one
 place are drawn together.
 """
 
@@ -36,7 +36,7 @@ class Measured:
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    estimates: Mapping[str, Estimate]  # of `noise_profile`, and lag4
+    estimates: Mapping[str, Estimate]  # of `profile`, and lag4
     signal: Floats  # (n,) mean brightness of each bin
     variance: Floats  # measured there
     half: Floats  # of its 95 % interval's width

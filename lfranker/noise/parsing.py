@@ -20,7 +20,7 @@ from lfranker.noise.noise_config import ALLOWED, FORMER, MODES, NoiseConfig, mod
 from lfranker.noise.profile import LAGS, Estimate, Profile, SpeedNoise, read_profile
 
 # A fit to scans of one FEI Quanta at 10 kV and 100 ns a pixel (Shin 2023,
-# 10.1088/1361-6501/ad7e41): the values behind `simulated_scans.SPEEDS`.
+# 10.1088/1361-6501/ad7e41): the values behind `simulation.scans.SPEEDS`.
 FEI_SPEED, FEI_DWELL = "100ns", 100e-9  # s
 FEI_FIT = {"gamma": 1 / 76, "sigma": 0.016, "black": 0.0, "line_offset": 0.0}
 FEI_LAGS = (0.49, 0.10, 0.03)

@@ -30,7 +30,7 @@ class Results:
     """A ranking with all that was found beside it; `captioned` are its tables by caption."""
 
     power_set: PowerSet
-    board: pd.DataFrame  # of `boards.scores`
+    board: pd.DataFrame  # of `tracking.scores.scores`
     ranking: Ranking
     rows: pd.DataFrame  # of `field_scores`
     found: Found

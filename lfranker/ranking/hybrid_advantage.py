@@ -32,7 +32,7 @@ class Advantage:
 def hybrid_advantage(
     rows: pd.DataFrame, metric: str, speeds: Sequence[str], seed: int
 ) -> Advantage | None:
-    """From rows as `cubes.cube_of` takes them; ``speeds`` are given the noisiest first.
+    """From rows as `score_array.cube_of` takes them; ``speeds`` are given the noisiest first.
 
     None where at no speed there are single losses and hybrids at 3 places.
     """

@@ -33,7 +33,7 @@ class Ranking:
 
     leaderboard: a row per entrant, best mean rank first (those that cannot be champion after those
         that can), then the baselines as given. The columns of the scores and `mean_rank`,
-        `rank/<criterion>` (1 is best, ties averaged), `weighted` (see `weighted.weighted_score`,
+        `rank/<criterion>` (1 is best, ties averaged), `weighted` (see `weighted_score`,
         over all speeds), `outcome`, `baseline` and `worse_than_noisy`
         (the metrics among psnr and ssim, over all speeds, that are below the noisy input's: "",
         "psnr", "ssim" or "psnr, ssim").

@@ -46,7 +46,7 @@ def check_winner(
     none of them has scores.
 
     A winner is clearly another one where it is better than the first one beyond the interval in
-    some criterion and worse in none (`gate.judge`): ranks alone change by luck.
+    some criterion and worse in none (`superiority.judge`): ranks alone change by luck.
     """
     names = [
         str(name)

@@ -26,7 +26,7 @@ MOST_IN_MATRIX = 16  # entrants in a plot of each against each
 
 
 def interval_plot(table: pd.DataFrame, label: str) -> str:
-    """Means and 95 % intervals of `evidence.intervals`, the top set in blue with filled dots."""
+    """Means and 95 % intervals of `top_set.intervals`, the top set in blue with filled dots."""
     figure, axes = _rows(list(map(str, table.index)))
     for at, (low, mean, high, top) in enumerate(_numbers(table, "low", "mean", "high", "top")):
         colour = TOP if top else REST

@@ -184,7 +184,7 @@ TOP = "\N{BLACK CIRCLE}"
 def standings(ranking: Ranking, intervals: Mapping[str, pd.DataFrame], about: str) -> Grid:
     """Mean rank and scores over all speeds of the FIRST entrants, and of all baselines.
 
-    ``intervals`` are tables of `evidence.intervals` by metric: the entrants in it have their
+    ``intervals`` are tables of `top_set.intervals` by metric: the entrants in it have their
     interval behind the score, and those of the top set TOP; ``about`` is what they hold of.
     """
     whole = tables(ranking)["leaderboard"]

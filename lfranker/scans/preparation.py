@@ -1,6 +1,6 @@
 """Scans of the same fields at several speeds: a folder in, registered pairs out.
 
-`scan_folders` says what such a folder looks like, `prepared_scans` what becomes of it. Pairs are
+`folder_layout` says what such a folder looks like, `scan_set` what becomes of it. Pairs are
 registered once and read from the disk by everyone after that.
 """
 

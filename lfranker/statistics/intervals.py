@@ -13,7 +13,7 @@ over its degrees of freedom. It covers 94 to 97 % where 95 are asked for, in sim
 fields, 3 and 5 repeats and any balance of the two; Student's t with Satterthwaite's degrees of
 freedom falls to 92. With one repeat there is no MS_repeat: what is said then holds of these trained
 models, not of the losses. In contrasts of models, differences above all, MS_repeat is moderated by
-what the repeats of all models show: see `moderation`.
+what the repeats of all models show: see `variance_shrinkage`.
 """
 
 from dataclasses import dataclass

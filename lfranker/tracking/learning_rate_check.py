@@ -18,7 +18,7 @@ def note_keys(parent_id: str, keys: Mapping[float, str]) -> None:
 
 
 def checked(power_set: PowerSet, scans: ScanSetId) -> tuple[str, pd.DataFrame] | None:
-    """`learning_rate.check_winner` on these scans; None where it was not made on them.
+    """Return what `check_winner` finds on these scans; None where the check was not made on them.
 
     Compared are the first repeats, which have the same initial weights, batches and noise.
     """

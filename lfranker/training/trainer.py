@@ -3,7 +3,7 @@
 The loop yields and logs nothing; whoever iterates decides what to record and when to stop.
 All subsets of a power set that share `seed` and `repeat` see the same initial weights and the
 same batches, so that a difference between runs is a difference between losses. Also the one address
-for all that concerns training; ``train_config`` holds its settings.
+for all that concerns training; ``config`` holds its settings.
 """
 
 from collections import deque

@@ -165,7 +165,7 @@ def test_a_search_that_is_there_already_is_not_made_again_but_goes_on(parent: Ru
 
 
 def test_an_interrupted_search_goes_on_as_it_would_have(parent: Run) -> None:
-    """Up to 6 trials, stopped in the fourth; what the whole search tries is in test_refine."""
+    """Up to 6 trials, stopped in the fourth; tests/ranking has what the whole search tries."""
     stopped = MadeUp(fail_after=3)
     with pytest.raises(KeyboardInterrupt):
         refine(tracked(parent), PLAN, ranking(), cast("Means", stopped), 6, take_over=False)
