@@ -12,7 +12,6 @@ from lfranker.datasets.synthesis import DatasetConfig
 from lfranker.noise.models import Range, parse_range
 from lfranker.noise.parsing import parse_noise
 from lfranker.options import Option, default_of, options
-from lfranker.ranking.config import PROMOTIONS, RankConfig, parse_equivalence, parse_weights
 from lfranker.text import as_text
 from lfranker.training.presets import PRESETS
 from lfranker.training.trainer import TrainConfig
@@ -140,6 +139,8 @@ def field_option(kind: type, name: str, *, preset: bool = False, **changes: Any)
     """
     item, known = options(kind)[name]
     flag, default = "--" + name.replace("_", "-"), None if preset else default_of(item)
+    if isinstance(default, dict):
+        default = as_text(default)
     if item.type is bool:
         return yes_no_option(flag, known.help)
     parsed = _type_of(name, item, known, "preset" if preset else LEFT_OUT.get(name))
@@ -196,28 +197,4 @@ digest_option = click.option(
 )
 model_name_option = click.option(
     "--model-name", default="lfranker", help="Name in the Model Registry."
-)
-ranking_options = combine(
-    click.option(
-        "--equivalence",
-        type=Parsed(parse_equivalence),
-        default=as_text(RankConfig().equivalence),
-        help="Differences that do not matter, by criterion; how sure a ranking is, is said of "
-        "these. Criteria that are not named keep their default.",
-    ),
-    click.option(
-        "--weights",
-        type=Parsed(parse_weights),
-        default=as_text(RankConfig().weights),
-        help="Of the criteria in the weighted score, which stands beside the mean rank; those that "
-        "are not named do not count.",
-    ),
-    click.option(
-        "--promote",
-        type=click.Choice(PROMOTIONS),
-        default=RankConfig().promote,
-        help="When a winner takes an alias from another power set's version: auto: if it beats "
-        "that one on the same scans beyond the interval; always; or never, and none is given at "
-        "all.",
-    ),
 )

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
 from functools import partial
 from typing import Any
 
@@ -17,7 +16,6 @@ from lfranker.experiment.settings import preset_settings
 from lfranker.experiment.time_estimate import LONG, TimeEstimate, as_clock
 from lfranker.noise.parsing import Noises, all_noises, parse_component_set, parse_noises
 from lfranker.options import changed, only, options
-from lfranker.ranking.config import RankConfig
 
 OF_SETTINGS = tuple(name for kind in o.SETTINGS for name in options(kind))
 
@@ -39,7 +37,6 @@ OF_SETTINGS = tuple(name for kind in o.SETTINGS for name in options(kind))
 )
 @o.yes_no_option("--dry-run", "Only show the plan and how long it would take.")
 @o.yes_no_option("--yes", "Start without asking, even if it takes more than a day.")
-@o.ranking_options
 @o.settings_options
 def main(dry_run: bool, yes: bool, **given: Any) -> None:
     """Which loss should a denoiser be trained on? Trains one per subset, and ranks.
@@ -72,8 +69,7 @@ def power_set_config(
         chosen = next(iter(on_each.values()))
     else:
         on_each, chosen = {}, preset_settings(preset, seed, given["data"], **changes)
-    ranking = RankConfig(**{item.name: given[item.name] for item in fields(RankConfig)})
-    config = PowerSetConfig(chosen, noises=on_each, ranking=ranking)
+    config = PowerSetConfig(chosen, noises=on_each)
     own = {k: v for k, v in only(given, PowerSetConfig).items() if k not in OF_SETTINGS}
     return changed(config, own)
 

@@ -15,7 +15,7 @@ from lfranker.ranking.config import RankConfig
 @o.parent_option
 @o.digest_option
 @o.model_name_option
-@o.ranking_options
+@o.field_options(RankConfig)
 def main(parent: str | None, scans: str | None, model_name: str, **given: Any) -> None:
     """Leaderboards and winners of a power set, from what the tracking server holds.
 

@@ -2,7 +2,6 @@
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -12,20 +11,12 @@ from lfranker.rating.sheets import SheetConfig
 from lfranker.rating.workflow import make_sheets, take_ratings
 
 
-def sheet_option(flag: str, text: str) -> Any:
-    """An option for a field of SheetConfig."""
-    default = getattr(SheetConfig, flag.removeprefix("--"))
-    return click.option(flag, type=int, default=default, help=text)
-
-
 @o.command
 @o.parent_option
 @o.digest_option
 @click.option("--contact-sheet", type=o.Parsed(o.path, "none"),
               help="Write blinded sheets for people to rate to this folder.")  # fmt: skip
-@sheet_option("--sheets", "Sheets, each of another field and speed.")
-@sheet_option("--shown", "Subsets of losses on every sheet, the first by mean rank.")
-@sheet_option("--repeated", "Sheets that are shown twice, to see how sure raters are.")
+@o.field_options(SheetConfig)
 @click.option("--ratings", type=o.Parsed(o.existing, "none"),
               help="Take in a filled-in ratings.csv, or a folder of them.")  # fmt: skip
 @o.field_option(InputConfig, "cache")

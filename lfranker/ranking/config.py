@@ -1,35 +1,16 @@
 """What a ranking is asked for beside the scores."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from lfranker.evaluation.criteria import CHAMPION_METRICS, DIRECTIONS
+from lfranker.options import check, option
 from lfranker.text import parse_values
 
-PROMOTIONS = ("auto", "always", "never")
 EQUIVALENCE: Mapping[str, float] = MappingProxyType(
     {"psnr": 0.1, "ssim": 0.005, "repeatability": 0.01}
 )
-
-
-@dataclass(frozen=True)
-class RankConfig:
-    """Settings of `rank`.
-
-    equivalence: differences that do not matter in practice, by metric in its unit; by convention,
-        not by measurement. What is named here is what the evidence is about.
-    weights: of the criteria in the weighted score that stands beside the mean rank; those not named
-        do not count.
-    promote: when a winner takes its alias from the version that holds it: `auto` if it beats that
-        one on the same scans beyond the interval, `always`, or `never`.
-    """
-
-    equivalence: Mapping[str, float] = field(default_factory=lambda: dict(EQUIVALENCE))
-    weights: Mapping[str, float] = field(
-        default_factory=lambda: dict.fromkeys(CHAMPION_METRICS, 1.0)
-    )
-    promote: str = "auto"
 
 
 def parse_equivalence(text: str) -> dict[str, float]:
@@ -43,3 +24,30 @@ def parse_weights(text: str) -> dict[str, float]:
     if not any(values.values()):
         raise ValueError("at least one weight must be above 0")
     return values
+
+
+@dataclass(frozen=True)
+class RankConfig:
+    """What a ranking is asked for."""
+
+    equivalence: Mapping[str, float] = option(
+        lambda: dict(EQUIVALENCE),  # each in its unit; by convention, not by measurement
+        "Differences that do not matter, by criterion; how sure a ranking is, is said of these. "
+        "Criteria that are not named keep their default.",
+        parse=parse_equivalence,
+    )
+    weights: Mapping[str, float] = option(
+        lambda: dict.fromkeys(CHAMPION_METRICS, 1.0),
+        "Of the criteria in the weighted score, which stands beside the mean rank; those that are "
+        "not named do not count.",
+        parse=parse_weights,
+    )
+    promote: str = option(
+        "auto",
+        "When a winner takes an alias from another power set's version: auto: if it beats that one "
+        "on the same scans beyond the interval; always; or never, and none is given at all.",
+        choices=("auto", "always", "never"),
+    )
+
+    def __post_init__(self) -> None:
+        check(self)

@@ -18,6 +18,7 @@ from PIL import ImageDraw, ImageFont
 
 from lfranker.arrays import Image
 from lfranker.images.image_strips import GAP, TITLE, strip
+from lfranker.options import check, option
 from lfranker.scans.scan_set import Pair, Record
 
 LETTERS = ascii_uppercase
@@ -29,19 +30,23 @@ ANCHORS = 2  # the noisy input and a filter are shown among the panels
 class SheetConfig:
     """How much people are asked to look at: about (sheets + repeated) x (shown + 2) ratings."""
 
-    sheets: int = 9  # different (field, speed), fewer where there are fewer
-    shown: int = 6  # subsets of losses, the first by mean rank
-    repeated: int = 1  # sheets shown twice, to see whether a rater says the same again
+    sheets: int = option(
+        9,  # fewer where there are fewer
+        "Sheets, each of another field and speed.",
+        minimum=1,
+    )
+    shown: int = option(
+        6,
+        "Subsets of losses on every sheet, the first by mean rank.",
+        minimum=2,
+        maximum=len(LETTERS) - ANCHORS,  # each has a letter
+    )
+    repeated: int = option(1, "Sheets that are shown twice, to see how sure raters are.", minimum=0)
 
     def __post_init__(self) -> None:
-        most = len(LETTERS) - ANCHORS
-        if not 2 <= self.shown <= most:
-            raise ValueError(f"shown is {self.shown}; allowed are 2 to {most}, a letter for each")
-        if self.sheets < 1 or not 0 <= self.repeated <= self.sheets:
-            raise ValueError(
-                f"sheets is {self.sheets}, repeated {self.repeated}; allowed are 1 or more sheets, "
-                f"of which 0 to all are repeated"
-            )
+        check(self)
+        if self.repeated > self.sheets:
+            raise ValueError(f"repeated is {self.repeated}; allowed is 0 to sheets, {self.sheets}")
 
 
 @dataclass(frozen=True)
