@@ -36,7 +36,8 @@ RANKED = [name for name, metric in METRICS.items() if metric.ranked]
               help="What the winner at a scan speed has to be best in.")  # fmt: skip
 @o.model_name_option
 @o.yes_no_option("--overwrite", "Replace files that exist.")
-@click.option("--jobs", type=o.Parsed(int, "auto"), help="Files denoised at a time.")
+@click.option("--jobs", type=o.Parsed(o.at_least_one, "auto"),
+              help="Files denoised at a time.")  # fmt: skip
 def main(
     source: Path, target: Path, model: str | None, criterion: str, model_name: str,
     overwrite: bool, jobs: int | None,

@@ -16,7 +16,7 @@ from lfranker.text import as_text
 from lfranker.training.presets import PRESETS
 from lfranker.training.trainer import TrainConfig
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 SETTINGS = (TrainConfig, DatasetConfig)  # what a preset has
 # words that stood for an option that is left out when all had to be given; they still do
@@ -40,9 +40,30 @@ CONTEXT: Mapping[str, Any] = {
 }
 
 
+# options that there were, and what is done in their place
+CHANGES = "clean patches are no longer changed before they get noise (of no use where it was tried)"
+RATING = "people's ratings have an entry point of their own: `mlflow run . -e rate`"
+FORMER: Mapping[str, str] = {
+    **dict.fromkeys(("--zoom", "--blur", "--contrast", "--brightness"), CHANGES),
+    **dict.fromkeys(("--contact-sheet", "--sheets", "--shown", "--repeated", "--ratings"), RATING),
+}
+
+
+class Command(click.Command):
+    """A command that says what became of its former options."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if reason := FORMER.get(error.option_name):
+                raise click.UsageError(f"{error.option_name}: {reason}", ctx) from error
+            raise
+
+
 def command(main: Callable[..., Any]) -> click.Command:
     """The command of an entry point: underscores and hyphens in its options are alike."""
-    return click.command(context_settings=dict(CONTEXT))(main)
+    return click.command(cls=Command, context_settings=dict(CONTEXT))(main)
 
 
 class Parsed(click.ParamType[Any]):
@@ -96,6 +117,13 @@ def file(text: str) -> Path:
     return path
 
 
+def at_least_one(text: str) -> int:
+    """Return a number of things. Raises ValueError where it is none, or below 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"{text!r}; allowed is a whole number of at least 1")
+    return int(text)
+
+
 def path(text: str) -> Path:
     """Return the whole path of something to write."""
     return Path(text).expanduser().resolve()
@@ -142,31 +170,34 @@ def field_option(kind: type, name: str, *, preset: bool = False, **changes: Any)
     if isinstance(default, dict):
         default = as_text(default)
     if item.type is bool:
-        return yes_no_option(flag, known.help)
-    parsed = _type_of(name, item, known, "preset" if preset else LEFT_OUT.get(name))
+        return yes_no_option(flag, known.help, bool(default))
+    word = LEFT_OUT.get(name) if default in (None, ()) else None
+    parsed = _type_of(name, item, known, "preset" if preset else word)
     bounds = f" [{known.allowed}]" * bool(known.allowed)
     told = {"type": parsed, "default": default, "help": known.help + bounds}
     return click.option(flag, **{**told, "show_default": default not in (None, ()), **changes})
 
 
-def field_options(kind: type, *without: str, preset: bool = False) -> Callable[[Command], Command]:
+def field_options(
+    kind: type, *without: str, preset: bool = False
+) -> Callable[[Decorated], Decorated]:
     """Options for all fields of settings and of the settings in them, but for some."""
     return combine(
         *(field_option(kind, name, preset=preset) for name in options(kind) if name not in without)
     )
 
 
-def yes_no_option(flag: str, text: str) -> Any:
+def yes_no_option(flag: str, text: str, default: bool = False) -> Any:
     """`--flag` and `--flag true|false` alike: `mlflow run` can only pass values."""
     return click.option(
-        flag, type=click.BOOL, is_flag=False, flag_value="true", default=False, help=text
+        flag, type=click.BOOL, is_flag=False, flag_value="true", default=default, help=text
     )
 
 
-def combine(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
+def combine(*decorators: Callable[[Decorated], Decorated]) -> Callable[[Decorated], Decorated]:
     """Several options as one decorator, in the order given."""
 
-    def decorate(command: Command) -> Command:
+    def decorate(command: Decorated) -> Decorated:
         for decorator in reversed(decorators):
             command = decorator(command)
         return command

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from lfranker.noise.models import Range
 from lfranker.noise.noise_config import FORMER, NoiseConfig
-from lfranker.options import changed, check, determining, option
+from lfranker.options import changed, check, determining, option, options
 
 SCHEMA = 1  # of the manifest and of how patches are drawn
 MANIFEST = "manifest.json"
@@ -82,6 +82,11 @@ def config_of(stored: Mapping[str, Any]) -> DatasetConfig:
                 f"the dataset was made with {name} {value[0]:g}:{value[1]:g}, which is no longer "
                 f"done to clean patches: make one without it, or read it with lfranker 0.1"
             )
+    if unknown := sorted(set(values) - set(options(DatasetConfig))):
+        raise ValueError(
+            f"the dataset was made with {', '.join(unknown)}, which this version does not know: "
+            f"read it with the version of lfranker that made it"
+        )
     former = FORMER.get(str(stored.get("noise", "")), {})
     return changed(DatasetConfig(), {**values, **former})
 

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import sysconfig
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -185,12 +184,15 @@ def _task_of(child: Child, keep_checkpoints: bool, cache: Path) -> TrainingTask 
 
 
 def same_package() -> dict[str, str]:
-    """Environment in which a process finds this very lfranker, where it is not an installed one."""
-    root = Path(lfranker.__file__).parents[1]
-    if root == Path(sysconfig.get_path("purelib")):
-        return {}
-    others = os.environ.get("PYTHONPATH")
-    return {"PYTHONPATH": os.pathsep.join([str(root), *([others] if others else [])])}
+    """Environment in which a process finds this very lfranker, and what its parent can import.
+
+    Losses of the user's own may lie beside the script that runs the power set.
+    """
+    root = str(Path(lfranker.__file__).parents[1])
+    known = [folder for folder in sys.path if folder and Path(folder).is_dir()]
+    others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    folders = dict.fromkeys(folder for folder in (root, *others, *known) if folder)
+    return {"PYTHONPATH": os.pathsep.join(folders)}
 
 
 @dataclass(frozen=True)

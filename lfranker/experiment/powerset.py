@@ -157,7 +157,9 @@ def _conduct(
     if kept:
         console.say(f"{kept} of {len(children)} trainings are finished already and kept")
     means.run(children)
-    for line in score_baselines(run, key, inputs.scans, inputs.extra_baselines()):
+    for line in score_baselines(
+        run, [key, *noises.values()], inputs.scans, inputs.extra_baselines()
+    ):
         console.note(f"baseline {line}")
     log_pictures(load_power_set(run.run_id), inputs.scans)
     rescore = partial(score_version, scans=inputs.scans)

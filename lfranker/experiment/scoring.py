@@ -1,5 +1,6 @@
 """Scoring of models that are trained already, on scans old or new."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from lfranker.denoiser.tiling import denoise
@@ -21,7 +22,7 @@ def score_power_set(run_id: str | None, scans: ScanSet, console: Console = QUIET
     for training in power_set.trainings.values():
         if training.model and not training.is_scored(scans.digest):
             _score_training(training, scans, console)
-    _score_baselines(power_set, power_set.key, scans, console)
+    _score_baselines(power_set, power_set.keys, scans, console)
     log_pictures(load_power_set(power_set.run_id), scans)
 
 
@@ -32,7 +33,7 @@ def score_training(run_id: str, scans: ScanSet, console: Console = QUIET) -> Non
     if training.parent_id and not launched():
         power_set = load_power_set(training.parent_id)
         log_scans(power_set.run_id, scans)
-        _score_baselines(power_set, power_set.key, scans, console)
+        _score_baselines(power_set, power_set.keys, scans, console)
 
 
 def score_model(uri: str, scans: ScanSet, console: Console = QUIET) -> None:
@@ -41,7 +42,7 @@ def score_model(uri: str, scans: ScanSet, console: Console = QUIET) -> None:
     with own_run(f"evaluate {uri}", "evaluate") as run:
         log_scans(run.run_id, scans)
         result = score_run(run.run_id, of_noisy(partial(denoise, network)), scans)
-        _score_baselines(run, run.run_id, scans, console)
+        _score_baselines(run, [run.run_id], scans, console)
     console.say(f"{uri}: {result}; run {run.run_id}")
     for name, value in find_training(run.run_id).scores(scans.digest).items():
         console.say(f"{name}: {value:.4f}")
@@ -55,6 +56,8 @@ def _score_training(training: Training, scans: ScanSet, console: Console) -> Non
     console.note(f"{training.title}: {result}")
 
 
-def _score_baselines(parent: TrackedRun, key: str, scans: ScanSet, console: Console) -> None:
-    for line in score_baselines(parent, key, scans, {}):
+def _score_baselines(
+    parent: TrackedRun, keys: Sequence[str], scans: ScanSet, console: Console
+) -> None:
+    for line in score_baselines(parent, keys, scans, {}):
         console.note(f"baseline {line}")

@@ -35,6 +35,8 @@ def preset_settings(
     the option of that name reads. `data`: a dataset that was made before, whose settings are then
     taken. Raises ValueError naming an option that contradicts it, or that has no effect.
     """
+    if preset not in PRESETS:
+        raise ValueError(f"no preset is called {preset!r}; allowed are {', '.join(PRESETS)}")
     chosen = PRESETS[preset]
     known = {**options(TrainConfig), **options(DatasetConfig)}
     if unknown := [name for name in changes if name not in known]:

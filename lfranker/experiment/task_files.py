@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lfranker.experiment.inputs import InputConfig
+from lfranker.files import write_text
 from lfranker.training.config import TrainConfig
 
 PATHS = ("clean", "scans", "data", "init", "cache")  # of InputConfig
@@ -36,8 +37,7 @@ class ScoringTask:
 def write_task(task: TrainingTask | ScoringTask, file: Path) -> None:
     """Write what `read_task` reads."""
     stored = {"task": type(task).__name__, **asdict(task)}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(stored, indent=1, default=str), encoding="utf-8")
+    write_text(file, json.dumps(stored, indent=1, default=str))
 
 
 def read_task(file: Path) -> TrainingTask | ScoringTask:

@@ -133,6 +133,11 @@ class PowerSet(TrackedRun):
     search_id: str  # run of the newest search for weights, "" where there is none
     members: Sequence[Training | Baseline]  # newest first
 
+    @property
+    def keys(self) -> list[str]:
+        """Its own key first, then those of the noises that it compares."""
+        return [self.key, *self.noises.values()]
+
     @cached_property
     def trainings(self) -> Mapping[tuple[str, int], Training]:
         """(entrant, repeat) -> the newest where several exist, finished ones first."""

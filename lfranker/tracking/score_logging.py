@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import mlflow
 import pandas as pd
@@ -83,17 +83,21 @@ def log_scans(run_id: str, scans: ScanSet) -> None:
 
 
 def score_baselines(
-    parent: TrackedRun, key: str, scans: ScanSet, extra: Mapping[str, Callable[[Image], Image]]
+    parent: TrackedRun,
+    keys: Sequence[str],
+    scans: ScanSet,
+    extra: Mapping[str, Callable[[Image], Image]],
 ) -> Iterator[str]:
     """Score the classical denoisers as children of `parent`, once per scan set; says what it did.
 
     And those that are `extra`, and the clean scan itself, by its keypoints. Filters with a
-    parameter that is tuned on other fields are left out where there are none. `key` is that of the
-    power set, or the ID of a run that has none.
+    parameter that is tuned on other fields are left out where there are none. `keys` are the power
+    set's own, or the ID of a run that has none, and those of the noises that it compares: what was
+    scored for one of these counts.
     """
     done = {
         run.name
-        for run in members_with([key], parent.experiment_id)
+        for run in members_with(keys, parent.experiment_id)
         if isinstance(run, Baseline)
         and run.finished
         and run.is_scored(scans.digest, _metrics_of(run.name))
@@ -106,7 +110,9 @@ def score_baselines(
     for name in [*plain, *tuned, REFERENCE]:
         if name in done:
             continue
-        run = create_child(parent, name, {Tag.POWERSET: key, Tag.BASELINE: name, Tag.NAME: name})
+        run = create_child(
+            parent, name, {Tag.POWERSET: keys[0], Tag.BASELINE: name, Tag.NAME: name}
+        )
         try:
             _score_baseline(run, name, _baseline(name, plain, scans), scans)
         except Exception as error:  # a filter that fails must not cost the ranking of the networks

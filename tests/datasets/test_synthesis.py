@@ -10,7 +10,7 @@ import pytest
 
 from lfranker.datasets import synthesis as dataset
 from lfranker.datasets.clean_images import CleanImage, simulated_clean
-from lfranker.datasets.patch_dataset import digest_of
+from lfranker.datasets.patch_dataset import config_of, digest_of
 from lfranker.datasets.synthesis import Dataset, DatasetConfig, read_dataset, synthesise
 from lfranker.experiment.plan import fingerprint
 from lfranker.noise.noise_config import NoiseConfig
@@ -258,3 +258,9 @@ def test_stored_changes_of_clean_patches_are_read_where_they_changed_nothing(tmp
     for name in ("zoom", "blur", "contrast", "brightness"):
         with pytest.raises(ValueError, match=f"made with {name} 0.5:2, which is no longer done"):
             read_dataset(rewritten(made, **{**usual, name: [0.5, 2.0]}))
+
+
+def test_settings_of_a_later_version_are_not_passed_over() -> None:
+    with pytest.raises(ValueError, match="made with surprise, which this version does not know"):
+        config_of({"patch": 32, "surprise": 1})
+    assert config_of({"patch": 32}).patch == 32

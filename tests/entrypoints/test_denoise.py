@@ -4,8 +4,9 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
-from entrypoints.denoise import _check_free, _files
+from entrypoints.denoise import _check_free, _files, main
 
 
 def touched(folder: Path, *names: str) -> Path:
@@ -55,3 +56,12 @@ def test_a_single_file_goes_into_a_folder_or_under_a_name(tmp_path: Path) -> Non
         _files(source, tmp_path / "b.txt")
     with pytest.raises(click.UsageError, match="no images"):
         _files(tmp_path / "out", tmp_path / "elsewhere")
+
+
+@pytest.mark.parametrize("jobs", ["0", "-1", "two"])
+def test_no_files_at_a_time_are_refused(tmp_path: Path, jobs: str) -> None:
+    scan = touched(tmp_path, "scan.tif") / "scan.tif"
+    words = ["--input", str(scan), "--output", str(tmp_path / "out.tif"), "--jobs", jobs]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 2
+    assert "at least 1" in result.stderr

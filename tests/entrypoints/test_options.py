@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from entrypoints.evaluate import main as evaluate
 from entrypoints.powerset import main as powerset
 from entrypoints.powerset import power_set_config
+from entrypoints.rank import main as rank
 from entrypoints.synth import main as synth
 from lfranker.experiment.powerset import PowerSetConfig
 
@@ -42,7 +43,13 @@ def test_values_out_of_bounds_are_refused_with_what_is_allowed() -> None:
     assert "Invalid value for '--steps': steps is 0; allowed is at least 1" in said
     assert "allowed is 0.001 to 1e+06, low first" in refused(synth, "--peak", "0:10")
     assert "device is tpu; allowed are auto, cpu, cuda" in refused(powerset, "--device", "tpu")
-    assert "no longer" not in refused(powerset, "--zoom", "2")
+
+
+def test_what_became_of_former_options_is_said() -> None:
+    assert "clean patches are no longer changed" in refused(powerset, "--zoom", "2")
+    for flag in ("--contact-sheet", "--contact_sheet", "--ratings"):
+        assert "`mlflow run . -e rate`" in refused(rank, flag, "folder")
+    assert "No such option" in refused(rank, "--zooms", "2")
 
 
 def test_words_that_stood_for_left_out_still_do() -> None:

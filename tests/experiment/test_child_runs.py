@@ -1,6 +1,8 @@
 """What is left to do for the trainings of a power set, and how they end."""
 
 import json
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,8 +13,9 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from tracked import SCANS, make_child, make_parent, power_set_of
 
+import lfranker
 from lfranker.evaluation.metrics import METRICS, Metric
-from lfranker.experiment.child_runs import Child, _close, adopt
+from lfranker.experiment.child_runs import Child, _close, adopt, same_package
 from lfranker.experiment.inputs import Inputs
 from lfranker.experiment.plan import tasks
 from lfranker.processes import Job
@@ -162,3 +165,13 @@ def test_a_training_that_fails_says_why(store: Path, tmp_path: Path) -> None:
     log.write_text("first\nout of memory\n")
     assert "FAILED with exit code 3: out of memory" in _close(child, Job("mae", [], log), 3)
     assert status(child.run) == "FAILED"
+
+
+def test_a_worker_can_import_what_its_parent_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Losses of the user's own lie beside the script that runs the power set."""
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    folders = same_package()["PYTHONPATH"].split(os.pathsep)
+    assert folders[0] == str(Path(lfranker.__file__).parents[1]), "this very lfranker first"
+    assert str(tmp_path) in folders

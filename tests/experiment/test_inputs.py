@@ -140,3 +140,8 @@ def test_images_without_usable_patches_are_named(tmp_path: Path) -> None:
     chosen = smoke(patch=32, validation=0.5, max_noise=1.0)
     _, notices = preparation.dataset(chosen, clean, None, tmp_path / "cache")
     assert any("blank.png" in notice for notice in notices)
+
+
+def test_a_preset_that_there_is_not_is_named_with_those_there_are() -> None:
+    with pytest.raises(ValueError, match="no preset is called 'tiny'; allowed are smoke, demo"):
+        preset_settings("tiny")

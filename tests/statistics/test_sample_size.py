@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from lfranker.ranking.top_set import effort
+from lfranker.ranking.top_set import effort, intervals
+from lfranker.report.sentences import top_set_sentence
 from lfranker.statistics.intervals import Squares
 from lfranker.statistics.sample_size import fields_needed, repeats_needed, standard_error
 from lfranker.statistics.score_array import Cube
@@ -62,3 +63,10 @@ def test_it_is_asked_of_the_nearest_that_is_not_told_from_the_best():
     assert needed is not None
     assert needed.other == "b"
     assert effort(cube((20.0, 17.0, 16.0)), seed=0) is None
+
+
+def test_what_it_would_take_is_said_where_something_would() -> None:
+    scores = cube((20.0, 19.8, 17.0))
+    table, needed = intervals(scores, 0.1, seed=0), effort(scores, seed=0)
+    assert "to tell it from b, " in top_set_sentence("psnr", table, 0.1, needed, "here")
+    assert "to tell it" not in top_set_sentence("psnr", table, 0.1, None, "here")

@@ -1,5 +1,6 @@
 """What is scored again, and what is kept."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +13,10 @@ from lfranker.evaluation.baselines import BASELINES
 from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.evaluation.scoring import of_noisy
 from lfranker.tracking import score_logging
-from lfranker.tracking.power_set import find_training, load_power_set
-from lfranker.tracking.runs import tracked
+from lfranker.tracking.power_set import find_training
+from lfranker.tracking.runs import set_tags, tracked
 from lfranker.tracking.score_logging import score_baselines, score_run
-from lfranker.tracking.tags import metrics_on
+from lfranker.tracking.tags import Tag, metrics_on
 
 MEAN = Metric(lambda output, _: float(output.mean()), True, "Mean", 3)
 
@@ -42,13 +43,11 @@ def test_baselines_are_scored_again_by_new_metrics_and_versions_only(
     parent, scans = make_parent("mae"), make_scans(store)
 
     def said() -> list[str]:
-        return list(score_baselines(tracked(parent), power_set_of(parent).key, scans, {}))
+        return list(score_baselines(tracked(parent), power_set_of(parent).keys, scans, {}))
 
     assert said() == ["noisy scored", "clean scored"]
     assert said() == []
-    for run in load_power_set(
-        parent.info.run_id
-    ).members:  # as those that were scored before versions were noted
+    for run in power_set_of(parent).members:  # as scored before versions were noted
         MlflowClient().delete_tag(run.run_id, metrics_on(scans.digest))
     assert said() == []
     monkeypatch.setitem(METRICS, "mean", MEAN)
@@ -58,3 +57,15 @@ def test_baselines_are_scored_again_by_new_metrics_and_versions_only(
     assert said() == ["noisy scored"]
     newest = power_set_of(parent).members[0]
     assert newest.scores(scans.digest)["psnr"] > 0
+
+
+def test_baselines_of_one_of_the_noises_that_are_compared_are_not_scored_again(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(score_logging, "BASELINES", {"noisy": BASELINES["noisy"]})
+    monkeypatch.setattr(score_logging, "families", dict)
+    alone, joint, scans = make_parent("mae", key="one"), make_parent("mae"), make_scans(store)
+    assert list(score_baselines(tracked(alone), ["one"], scans, {}))
+    set_tags(joint.info.run_id, {Tag.NOISES: json.dumps({"eq1": "one", "gamma": "two"})})
+    assert power_set_of(joint).keys == ["key", "one", "two"]
+    assert list(score_baselines(tracked(joint), power_set_of(joint).keys, scans, {})) == []
