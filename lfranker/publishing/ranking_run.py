@@ -1,12 +1,12 @@
 """Ranks a power set from what the tracking server knows of it, and writes the answer there."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pandas as pd
 
 from lfranker.evaluation.criteria import VISUAL
+from lfranker.publishing.artifacts import texts_of
 from lfranker.publishing.note_and_marks import mark_children, write_note
 from lfranker.publishing.promotion import Gate, Rescore
 from lfranker.publishing.report_page import Results, page_of
@@ -18,10 +18,9 @@ from lfranker.rating.workflow import ratings_of
 from lfranker.report.caveats import caveats
 from lfranker.report.findings import Found, report_fields
 from lfranker.report.gradient_shares import report_shares
-from lfranker.report.latex import to_latex
 from lfranker.report.noise_findings import report_noises
 from lfranker.report.sentences import search_sentence
-from lfranker.report.tables import formatted, tables, to_csv, to_markdown
+from lfranker.report.tables import tables, to_markdown
 from lfranker.scans.scan_set import ScanSetId
 from lfranker.tracking.learning_rate_check import checked
 from lfranker.tracking.power_set import PowerSet, load_power_set
@@ -85,7 +84,7 @@ def rank_power_set(
     folder = "ranking" if own else f"ranking-{which.short}"
     doubts = [*caveats(power_set.settings, ",".join(power_set.loss_set)), *notices]
     results = Results(power_set, board, ranking, rows, found, captioned, tuple(doubts), which)
-    texts = _texts(results, versions) | {"ranking.md": markdown, "ranking.html": page_of(results)}
+    texts = texts_of(results, versions) | {"ranking.md": markdown, "ranking.html": page_of(results)}
     log_texts(power_set.run_id, {f"{folder}/{name}": text for name, text in texts.items()})
     if own:
         write_note(power_set, ranking, which.simulated, found, doubts)
@@ -120,40 +119,6 @@ def _check_one_perceptual_network(board: pd.DataFrame) -> None:
         )
 
 
-def _texts(results: Results, versions: Mapping[str, str]) -> dict[str, str]:
-    ranking, found = results.ranking, results.found
-    title = "synthetic-" if results.scans.simulated else ""
-    texts = {f"{title}{name}.csv": to_csv(table) for name, table in tables(ranking).items()}
-    texts |= {f"{name}.csv": str(table.to_csv()) for name, table in found.tables.items()}
-    kind = "Synthetic scans: " if results.scans.simulated else ""
-    grids = {kind + caption: formatted(table)[0] for caption, table in results.captioned.items()}
-    texts["tables.tex"] = to_latex(grids)
-    summary = {
-        "champion": ranking.champion,
-        "champion_mean_rank": ranking.champion_mean_rank,
-        "winners": {str(criterion): name for criterion, name in ranking.winners.items()},
-        "missing": ranking.missing,
-        "notes": ranking.notes,
-        "versions": versions,
-        "simulated": results.scans.simulated,
-        "scans": results.scans.digest,
-        "evidence": found.said,
-        "top": found.top_sets,
-        "tables": {name: _records(table.reset_index()) for name, table in found.tables.items()},
-        "leaderboard": _by_name(ranking.leaderboard),
-    }
-    texts["ranking.json"] = json.dumps(summary, indent=2)
-    return texts
-
-
-def _by_name(table: pd.DataFrame) -> object:
-    return json.loads(table.to_json(orient="index", double_precision=15))
-
-
-def _records(table: pd.DataFrame) -> object:
-    return json.loads(table.to_json(orient="records", double_precision=15))
-
-
 def add_findings(
     found: Found,
     power_set: PowerSet,
@@ -168,8 +133,8 @@ def add_findings(
     """
     report_shares(found, hybrid_shares(power_set, list(map(str, ranking.leaderboard.index))))
     if check := checked(power_set, scans):
-        found.said.append(check[0])
-        found.tables["learning-rate"] = check[1]
+        sentence, found.learning_rate = check
+        found.said.append(sentence)
     rated = ratings_of(power_set, scans, board["run_id"])
     report_ratings(found, rated, equivalence, power_set.seed)
 
@@ -180,4 +145,4 @@ def add_refinement(found: Found, power_set: PowerSet, rows: pd.DataFrame, scans:
     if search is not None:
         outcome, trials = search.result(power_set.seed)
         found.said.append(search_sentence(outcome))
-        found.tables |= {"refine": outcome.comparison, "refine-trials": trials}
+        found.search, found.search_trials = outcome.comparison, trials

@@ -48,7 +48,7 @@ def page_of(results: Results) -> str:
         title=f"{kind}{power_set.title or 'power set'}",
         answer=answer(ranking, entrants),
         caveats=[*results.caveats, *ranking.notes],
-        standings=standings(ranking, _intervals(found), about(power_set.repeats_seen)),
+        standings=standings(ranking, found.intervals, about(power_set.repeats_seen)),
         evidence=found.said,
         grids={kind + name: shortened(ranking, table) for name, table in results.captioned.items()},
         plots={**_overview(ranking), **found.plots},
@@ -90,11 +90,6 @@ def missing(results: Results) -> list[str]:
         "real scans: these are simulated": results.scans.simulated,
     }
     return [sentence for sentence, lacks in lacking.items() if lacks]
-
-
-def _intervals(found: Found) -> dict[str, pd.DataFrame]:
-    own = "intervals-"
-    return {k.removeprefix(own): table for k, table in found.tables.items() if k.startswith(own)}
 
 
 def _facts(results: Results) -> dict[str, str]:

@@ -5,6 +5,7 @@ rating of theirs.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -28,9 +29,9 @@ def report_ratings(found: Found, rows: pd.DataFrame, equivalence: float, seed: i
     """
     if rows.empty:
         return
-    found.tables["visual-raters"] = raters(rows)
+    found.raters = raters(rows)
     agreement = pd.Series(alphas(rows), name="Krippendorff's alpha").rename_axis("panels")
-    found.tables["visual-agreement"] = agreement.to_frame()
+    found.rater_agreement = agreement.to_frame()
     found.said += [_highest(found, rows, equivalence, seed), *_agreement(rows)]
 
 
@@ -78,7 +79,7 @@ def _highest(found: Found, rows: pd.DataFrame, equivalence: float, seed: int) ->
             f"places are needed at least."
         )
     table = intervals(cube, equivalence, seed)
-    found.tables[f"intervals-{VISUAL}"] = table
+    found.evidence[VISUAL] = replace(found.of(VISUAL), intervals=table)
     crossed = "places crossed with raters" if cube.scores.shape[2] > 1 else "places, of one rater"
     scope = f"over {crossed}, of these trained models"
     label = title_of(VISUAL)

@@ -1,7 +1,7 @@
 """What scores of single fields tell of a ranking, as tables, sentences and plots."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -11,12 +11,13 @@ from lfranker.evaluation.criteria import NOISY
 from lfranker.losses.names import LOSS_ORDER
 from lfranker.microscopes.scan_speed import speed_key
 from lfranker.ranking.entrant import Entrant, losses_of, noises_in
+from lfranker.ranking.evidence import Evidence
 from lfranker.ranking.hybrid_advantage import hybrid_advantage
 from lfranker.ranking.leaderboard import Ranking
 from lfranker.ranking.loss_effects import attributions
 from lfranker.ranking.noise_effects import balanced, over_noises
 from lfranker.ranking.top_set import agreement, beats, compared, effort, front, intervals
-from lfranker.ranking.winner_stability import cross_fit
+from lfranker.ranking.winner_stability import Selection, cross_fit
 from lfranker.report.plots import (
     attribution_plot,
     chance_plot,
@@ -30,7 +31,7 @@ from lfranker.report.sentences import (
     selection_sentence,
     top_set_sentence,
 )
-from lfranker.report.tables import tables, title_of
+from lfranker.report.tables import title_of
 from lfranker.statistics.score_array import LEAST_PLACES, Cube, cube_of
 from lfranker.text import listed
 
@@ -39,27 +40,46 @@ MOST_COMPARED = 32  # entrants that are compared each with each
 
 @dataclass
 class Found:
-    """Sentences, tables (by file name, without the ending) and plots (caption -> SVG).
+    """Sentences, plots (caption -> SVG), the evidence by metric, and the tables beside it.
 
     noises: those of the sentences that compare noises, the first of which the note has too.
+    samples: the ranking of each sample group.
+    selection: how much of the win is luck.
+    agreement: Kendall's tau between metrics.
+    shares: of each loss in the gradient of each hybrid.
+    learning_rate: what came of trainings at other learning rates.
+    raters, rater_agreement: the people who rated, and Krippendorff's alpha.
+    search, search_trials: the weights that a search found against those that won; all it tried.
     """
 
     said: list[str] = field(default_factory=list)
     noises: list[str] = field(default_factory=list)
-    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     plots: dict[str, str] = field(default_factory=dict)
+    evidence: dict[str, Evidence] = field(default_factory=dict)
+    samples: Mapping[str, Ranking] = field(default_factory=dict)
+    selection: Selection | None = None
+    agreement: pd.DataFrame | None = None
+    shares: pd.DataFrame | None = None
+    learning_rate: pd.DataFrame | None = None
+    raters: pd.DataFrame | None = None
+    rater_agreement: pd.DataFrame | None = None
+    search: pd.DataFrame | None = None
+    search_trials: pd.DataFrame | None = None
 
-    def top(self, metric: str) -> list[str]:
-        """The entrants that are not worse than the best of a metric; none where not known."""
-        table = self.tables.get(f"intervals-{metric}")
-        return [] if table is None else list(map(str, table.index[table["top"]]))
+    def of(self, metric: str) -> Evidence:
+        """Return the evidence on a metric; an empty one where there is none."""
+        return self.evidence.get(metric, Evidence())
 
     @property
-    def top_sets(self) -> dict[str, list[str]]:
-        """`top` of every metric of which it is known."""
-        prefix = "intervals-"
-        metrics = [name.removeprefix(prefix) for name in self.tables if name.startswith(prefix)]
-        return {metric: self.top(metric) for metric in metrics}
+    def intervals(self) -> dict[str, pd.DataFrame]:
+        """`Evidence.intervals` of every metric that has them."""
+        tables = {metric: own.intervals for metric, own in self.evidence.items()}
+        return {metric: table for metric, table in tables.items() if table is not None}
+
+    @property
+    def top_sets(self) -> dict[str, tuple[str, ...]]:
+        """`Evidence.top_set` of every metric of which it is known."""
+        return {metric: self.evidence[metric].top_set for metric in self.intervals}
 
 
 def report_fields(
@@ -89,15 +109,15 @@ def report_fields(
         cube = cube_of(entrants, metric)
         if cube is None:
             found.said.append(_too_little(entrants, metric))
+            found.evidence[metric] = Evidence()
             continue
-        _attribution(found, rows, cube, metric, losses, seed)
-        _compare(found, cube, metric, equivalence[metric], seed)
+        effects = _attribution(found, rows, cube, metric, losses, seed)
+        own = _compare(found, cube, metric, equivalence[metric], seed)
+        found.evidence[metric] = replace(own, effects=effects)
     _hybrids(found, rows, known, seed)
-    selection = cross_fit(entrants, seed, order)
-    if selection is not None:
-        found.said.append(selection_sentence(selection))
-        found.tables["selection"] = selection.won.to_frame()
-        found.tables["regret"] = selection.regret
+    found.selection = cross_fit(entrants, seed, order)
+    if found.selection is not None:
+        found.said.append(selection_sentence(found.selection))
     _agreement(found, entrants, known)
     return found
 
@@ -113,19 +133,13 @@ def _left_out(losses: Sequence[str]) -> str:
     )
 
 
-def _compare(found: Found, cube: Cube, metric: str, equivalence: float, seed: int) -> None:
+def _compare(found: Found, cube: Cube, metric: str, equivalence: float, seed: int) -> Evidence:
     label = title_of(metric)
     if len(cube.names) > MOST_COMPARED:
         first = f"the first {MOST_COMPARED} of {len(cube.names):,}"
         found.said.append(f"{label}: {first} are compared.")
         cube = cube.best(MOST_COMPARED)
     table, tests, chances = intervals(cube, equivalence, seed), compared(cube), beats(cube, seed)
-    found.tables |= {
-        f"intervals-{metric}": table,
-        f"beats-{metric}": chances,
-        f"nemenyi-{metric}": tests.nemenyi,
-        f"wilcoxon-{metric}": tests.wilcoxon,
-    }
     said = top_set_sentence(metric, table, equivalence, effort(cube, seed), cube.title)
     found.said.append(f"{said} {rank_sentence(tests)}")
     found.plots[f"{label}: scores, {cube.title}"] = interval_plot(table, label)
@@ -135,6 +149,7 @@ def _compare(found: Found, cube: Cube, metric: str, equivalence: float, seed: in
     )
     if len(cube.names) > 2:
         found.plots[f"{label}: critical differences"] = critical_difference_plot(tests, label)
+    return Evidence(intervals=table, beats=chances, tests=tests)
 
 
 def _too_little(entrants: pd.DataFrame, metric: str) -> str:
@@ -147,9 +162,7 @@ def _too_little(entrants: pd.DataFrame, metric: str) -> str:
 
 
 def _samples(found: Found, samples: Mapping[str, Ranking]) -> None:
-    for sample, own in samples.items():
-        name = "".join(c if c.isalnum() or c in "-_ " else "-" for c in sample)
-        found.tables[f"samples/{name}"] = tables(own)["leaderboard"].rename_axis("losses")
+    found.samples = samples
     champions = (f"{sample}: {own.champion or 'none'}" for sample, own in samples.items())
     if samples:
         found.said.append(f"Champions by sample group: {listed(champions)}.")
@@ -157,7 +170,8 @@ def _samples(found: Found, samples: Mapping[str, Ranking]) -> None:
 
 def _attribution(
     found: Found, rows: pd.DataFrame, cube: Cube, metric: str, losses: Sequence[str], seed: int
-) -> None:
+) -> pd.DataFrame | None:
+    """Tell and return what each loss adds; None where that cannot be said."""
     label, noises, whole = title_of(metric), len(noises_in(cube.names)), balanced(cube)
     kept = set() if whole is None else set(map(losses_of, whole.names))
     gone = [name for name in losses if name not in kept]
@@ -169,17 +183,17 @@ def _attribution(
                 f"failed, collapsed or lack scores, and what is left has no pairs without "
                 f"and with a loss."
             )
-        return
+        return None
     if gone:
         found.said.append(
             f"{label}: what each loss adds is without {listed(gone)}, which failed, collapsed or "
             f"lack scores{' on some noise' * bool(noises)}: mean effects over the pairs that are "
             f"left, no Shapley values."
         )
-    found.tables[f"attribution-{metric}"] = effects.set_index(["kind", "losses"])
     over = f"mean over {noises} noises, " if noises else ""
     caption = f"{label}: what each loss adds, {over}{cube.title}"
     found.plots[caption] = attribution_plot(effects, label)
+    return effects.set_index(["kind", "losses"])
 
 
 def noisy_scores(rows: pd.DataFrame, cube: Cube, metric: str) -> NDArray[np.float64] | None:
@@ -195,7 +209,7 @@ def _hybrids(found: Found, rows: pd.DataFrame, metrics: Sequence[str], seed: int
     for metric in metrics:
         advantage = hybrid_advantage(entrants, metric, speeds, seed)
         if advantage is not None:
-            found.tables[f"hybrids-{metric}"] = advantage.table.rename_axis("speed")
+            found.evidence[metric] = replace(found.of(metric), hybrids=advantage)
             said.append(f"In {title_of(metric)} {advantage_clause(advantage)}.")
     if said:
         found.said.append(f"Do noisier scans want hybrid losses? {' '.join(said)}")
@@ -215,8 +229,7 @@ def _agreement(found: Found, entrants: pd.DataFrame, known: Sequence[str]) -> No
     metrics = [name for name in dict.fromkeys([*known, "keypoints"]) if name in entrants]
     if entrants["name"].nunique() < 2 or len(metrics) < 2:
         return
-    tau, w = agreement(entrants, metrics)
-    found.tables["agreement"] = tau
+    found.agreement, w = agreement(entrants, metrics)
     found.said.extend(_agreed(front(entrants, metrics), w))
 
 

@@ -29,7 +29,7 @@ def report_shares(found: Found, shares: pd.DataFrame) -> None:
     said += f"gradient{': ' * bool(ruled)}{listed(ruled)}"
     unknown = len(shares) - len(known)
     found.said.append(f"{said}{f'; of {unknown:,} more it is not known' if unknown else ''}.")
-    found.tables["shares"] = known.rename_axis("losses")
+    found.shares = known.rename_axis("losses")
     first = f", the first {MOST_HYBRIDS} of {len(known):,}" if len(known) > MOST_HYBRIDS else ""
     found.plots[f"Share of each loss in the gradient, mean over training{first}"] = share_plot(
         known.iloc[:MOST_HYBRIDS]

@@ -1,6 +1,7 @@
 """What a power set over losses and noises tells of the noises: sentences, tables and plots."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
@@ -56,8 +57,9 @@ def report_noises(
 
 def _compare(found: Found, cube: Cube, metric: str, equivalence: float, seed: int) -> None:
     means, best = noise_means(cube, equivalence, seed), best_by_noise(cube, seed)
-    found.tables[f"noises-{metric}"] = means
-    found.tables[f"noises-best-{metric}"] = best.set_index("noise")
+    found.evidence[metric] = replace(
+        found.of(metric), noises=means, best_by_noise=best.set_index("noise")
+    )
     found.said.append(noise_sentence(metric, means, equivalence, cube))
     if len(cube.names) > len(means):  # more than one loss subset
         found.said.append(interaction_sentence(metric, best, cube, seed))
@@ -120,8 +122,8 @@ def _components(found: Found, rows: pd.DataFrame, cube: Cube, metric: str, seed:
     if effects.empty:
         return
     label = title_of(metric)
-    table = effects.rename(columns={"losses": "components"})
-    found.tables[f"noise-components-{metric}"] = table.set_index(["kind", "components"])
+    table = effects.rename(columns={"losses": "components"}).set_index(["kind", "components"])
+    found.evidence[metric] = replace(found.of(metric), component_effects=table)
     caption = f"{label}: what each component of the noise adds, mean over the losses, {own.title}"
     found.plots[caption] = attribution_plot(effects, label, "a component of the training's noise")
     mean = effects[effects["kind"] == "mean effect"]

@@ -93,7 +93,9 @@ def test_the_ranking_names_the_best_pair_the_best_noise_and_the_interaction(join
     assert "the best by noise: gamma mae, eq1 mae+ssim. mae is further ahead of mae+ssim on" in said
     assert "gamma than on eq1, by 3 (" in said  # 1 ahead and 2 behind
     assert "left out on purpose" not in said
-    effects = report.found.tables["attribution-psnr"]["value"]
+    table = report.found.of("psnr").effects
+    assert table is not None
+    effects = table["value"]
     assert effects["mean effect", "mae"] == pytest.approx(22 - 20.5)
     assert effects["mean effect", "ssim"] == pytest.approx(22 - 21.5)
     tags = get_run(joint.info.run_id).data.tags

@@ -143,11 +143,13 @@ def test_the_ranking_tells_what_came_of_it_on_places_not_searched_on(parent: Run
     said = next(sentence for sentence in report.notices if "weights tried" in sentence)
     assert said.startswith("Of 9 weights tried for mae+ssim, mae=1, ssim=")
     assert "is worse than the weights that won, of these trained models:" in said
-    listed = report.found.tables["refine-trials"]
+    listed, compared = report.found.search_trials, report.found.search
+    assert listed is not None
+    assert compared is not None
     assert len(listed) == 9
     assert listed.loc[0, "weight/ssim"] == 1
     (chosen,) = listed.loc[listed["chosen"], "weight/ssim"]
-    found = report.found.tables["refine"].loc["psnr"]
+    found = compared.loc["psnr"]
     truth = 1 - (math.log(chosen) - OTHER) ** 2
     # of the second repeat alone, which did not choose: LUCK lifts the first one's judged places
     assert found["difference"] == pytest.approx(truth, abs=5 * 0.01 * math.sqrt(2 / 5))

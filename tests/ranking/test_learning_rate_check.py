@@ -137,7 +137,8 @@ def test_a_ranking_tells_what_the_server_knows_of_the_check(store):
     assert "at 0.5 times mse is, clearly" in said
     assert "at 2 times it is, too" in said
     assert "The winner hangs" in said
-    assert list(found.found.tables["learning-rate"].index) == ["mae", "mse"]
+    assert found.found.learning_rate is not None
+    assert list(found.found.learning_rate.index) == ["mae", "mse"]
     note = get_run(parent.info.run_id).data.tags["mlflow.note.content"]
     assert "The winner hangs on the learning rate" in note
     other = "f" * 16

@@ -236,24 +236,28 @@ def test_a_report_has_noises_components_and_losses_over_noises() -> None:
     assert "mae+mse is the best on every noise" in said
     assert "What a component of the noise adds to the others in PSNR (dB)" in said
     assert any("what each loss adds, mean over 4 noises" in caption for caption in found.plots)
-    effects = found.tables["noise-components-psnr"]["value"]
+    own = found.of("psnr")
+    assert own.component_effects is not None
+    assert own.effects is not None
+    assert own.hybrids is not None
+    effects = own.component_effects["value"]
     # eq1 is no subset of components and does not enter; noisy is 15, the losses add 1.3 / 3
     assert effects["mean effect", "gaussian"] == pytest.approx(0.5, abs=0.02)
     assert effects["mean effect", "poisson"] == pytest.approx(1.5, abs=0.02)
     base = 20 + 1.3 / 3 + 0.1 - 15
     assert effects["Shapley value", "poisson"] == pytest.approx((base + 1.5) / 2, abs=0.02)
     # hybrids: 20.9 against the mean of 20 and 20.4
-    assert found.tables["hybrids-psnr"]["value"].item() == pytest.approx(0.7, abs=0.02)
-    attribution = found.tables["attribution-psnr"]["value"]
+    assert own.hybrids.table["value"].item() == pytest.approx(0.7, abs=0.02)
+    attribution = own.effects["value"]
     assert attribution["mean effect", "mse"] == pytest.approx(0.9, abs=0.02)
 
 
 def test_one_noise_for_all_adds_nothing() -> None:
     table = rows(LOSSES)
     found = report_fields(table, {}, {"psnr": 0.1}, list(LOSSES), 0)
-    before = list(found.said), set(found.tables), set(found.plots)
+    before = list(found.said), dict(found.evidence), set(found.plots)
     report_noises(found, table, {"psnr": 0.1}, list(LOSSES), 0)
-    assert (found.said, set(found.tables), set(found.plots)) == before
+    assert (found.said, found.evidence, set(found.plots)) == before
 
 
 def test_a_noise_on_which_all_failed_is_named() -> None:
@@ -264,7 +268,9 @@ def test_a_noise_on_which_all_failed_is_named() -> None:
     assert any(
         "compared without gamma, where no loss subset has all" in text for text in found.said
     )
-    assert "eq1" in found.tables["noises-psnr"].index
+    noises = found.of("psnr").noises
+    assert noises is not None
+    assert "eq1" in noises.index
 
 
 def test_of_many_sentences_on_noises_the_note_has_the_first() -> None:

@@ -67,7 +67,7 @@ def test_one_rater_is_said_to_be_one():
     assert "One rater" in text
     assert "of one rater, of these trained models" in text
     assert "Krippendorff" not in text
-    assert found.top("visual") == ["mae"]
+    assert found.of("visual").top_set == ("mae",)
 
 
 def test_places_are_crossed_with_raters_and_the_top_set_is_that_of_the_interval():
@@ -80,8 +80,8 @@ def test_places_are_crossed_with_raters_and_the_top_set_is_that_of_the_interval(
         }
     )
     found, text = said(rows)
-    assert set(found.top("visual")) == {"mae", "mse"}
-    table = found.tables["intervals-visual"]
+    assert set(found.of("visual").top_set) == {"mae", "mse"}
+    table = found.intervals["visual"]
     means = rows.groupby("name")["visual"].mean()
     np.testing.assert_allclose(table["mean"], means[table.index], rtol=1e-12)
     assert "3 raters on 8 sheets of 8 places" in text
@@ -93,13 +93,13 @@ def test_places_are_crossed_with_raters_and_the_top_set_is_that_of_the_interval(
     )
     assert any(caption.startswith("Visual rating: scores") for caption in found.plots)
     found, text = said(rows, equivalence=4)
-    assert len(found.top("visual")) == 3
+    assert len(found.of("visual").top_set) == 3
     assert "by more than 4" in text
 
 
 def test_baselines_are_not_among_those_compared():
     found, _ = said(rated({"anna": {"mae": [4, 4, 4], "mse": [1, 2, 1], "NOISY": [5, 5, 5]}}))
-    assert list(found.tables["intervals-visual"].index) == ["mae", "mse"]
+    assert list(found.intervals["visual"].index) == ["mae", "mse"]
 
 
 def test_too_few_places_and_equal_ratings_are_said():

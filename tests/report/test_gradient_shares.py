@@ -142,7 +142,8 @@ def test_the_report_says_where_one_loss_rules() -> None:
         "In 2 of 3 hybrids one loss has more than 90% of the gradient: mae+ssim (ssim 95%), "
         "mse+ssim (ssim 93%); of 1 more it is not known."
     ]
-    pd.testing.assert_frame_equal(found.tables["shares"], TABLE.rename_axis("losses"))
+    assert found.shares is not None
+    pd.testing.assert_frame_equal(found.shares, TABLE.rename_axis("losses"))
     (caption,) = found.plots
     assert caption == "Share of each loss in the gradient, mean over training"
 
@@ -153,7 +154,7 @@ def test_the_report_says_where_one_loss_rules() -> None:
 def test_nothing_is_said_of_runs_without_shares(table: pd.DataFrame) -> None:
     found = Found()
     report_shares(found, table)
-    assert (found.said, found.tables, found.plots) == ([], {}, {})
+    assert (found.said, found.shares, found.plots) == ([], None, {})
 
 
 def test_a_large_power_set_has_a_plot_of_its_first_hybrids() -> None:

@@ -1,0 +1,90 @@
+"""The files that a ranking is written to beside its pages: CSV, LaTeX and JSON, by name."""
+
+import json
+from collections.abc import Iterator, Mapping
+
+import pandas as pd
+
+from lfranker.evaluation.criteria import VISUAL
+from lfranker.publishing.report_page import Results
+from lfranker.ranking.evidence import Evidence
+from lfranker.report.findings import Found
+from lfranker.report.latex import to_latex
+from lfranker.report.tables import formatted, tables, to_csv
+
+
+def texts_of(results: Results, versions: Mapping[str, str]) -> dict[str, str]:
+    """Return text by file name; ``versions`` are those that were registered, by alias."""
+    ranking, found = results.ranking, results.found
+    evidence = evidence_tables(found)
+    title = "synthetic-" if results.scans.simulated else ""
+    texts = {f"{title}{name}.csv": to_csv(table) for name, table in tables(ranking).items()}
+    texts |= {f"{name}.csv": str(table.to_csv()) for name, table in evidence.items()}
+    kind = "Synthetic scans: " if results.scans.simulated else ""
+    grids = {kind + caption: formatted(table)[0] for caption, table in results.captioned.items()}
+    texts["tables.tex"] = to_latex(grids)
+    summary = {
+        "champion": ranking.champion,
+        "champion_mean_rank": ranking.champion_mean_rank,
+        "winners": {str(criterion): name for criterion, name in ranking.winners.items()},
+        "missing": ranking.missing,
+        "notes": ranking.notes,
+        "versions": versions,
+        "simulated": results.scans.simulated,
+        "scans": results.scans.digest,
+        "evidence": found.said,
+        "top": found.top_sets,
+        "tables": {name: _records(table.reset_index()) for name, table in evidence.items()},
+        "leaderboard": _by_name(ranking.leaderboard),
+    }
+    texts["ranking.json"] = json.dumps(summary, indent=2)
+    return texts
+
+
+def evidence_tables(found: Found) -> dict[str, pd.DataFrame]:
+    """Return the tables that were found, by the name of their file without its ending."""
+    return {name: table for name, table in _named(found) if table is not None}
+
+
+def _named(found: Found) -> Iterator[tuple[str, pd.DataFrame | None]]:
+    for sample, ranking in found.samples.items():
+        name = "".join(c if c.isalnum() or c in "-_ " else "-" for c in sample)
+        yield f"samples/{name}", tables(ranking)["leaderboard"].rename_axis("losses")
+    measured = {metric: own for metric, own in found.evidence.items() if metric != VISUAL}
+    for metric, own in measured.items():
+        yield from _comparisons(metric, own)
+    for metric, own in measured.items():
+        if own.hybrids is not None:
+            yield f"hybrids-{metric}", own.hybrids.table.rename_axis("speed")
+    if found.selection is not None:
+        yield "selection", found.selection.won.to_frame()
+        yield "regret", found.selection.regret
+    yield "agreement", found.agreement
+    for metric, own in measured.items():
+        yield f"noises-{metric}", own.noises
+        yield f"noises-best-{metric}", own.best_by_noise
+        yield f"noise-components-{metric}", own.component_effects
+    yield "shares", found.shares
+    yield "learning-rate", found.learning_rate
+    yield "visual-raters", found.raters
+    yield "visual-agreement", found.rater_agreement
+    yield from _comparisons(VISUAL, found.of(VISUAL))
+    yield "refine", found.search
+    yield "refine-trials", found.search_trials
+
+
+def _comparisons(metric: str, own: Evidence) -> Iterator[tuple[str, pd.DataFrame | None]]:
+    yield f"attribution-{metric}", own.effects
+    yield f"intervals-{metric}", own.intervals
+    yield f"beats-{metric}", own.beats
+    if own.tests is not None:
+        yield f"nemenyi-{metric}", own.tests.nemenyi
+        yield f"wilcoxon-{metric}", own.tests.wilcoxon
+
+
+def _by_name(table: pd.DataFrame) -> object:
+    return json.loads(table.to_json(orient="index", double_precision=15))
+
+
+def _records(table: pd.DataFrame) -> object:
+    return json.loads(table.to_json(orient="records", double_precision=15))

@@ -1,0 +1,38 @@
+"""The evidence on one metric: what scores of single fields tell of who is better by it."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from lfranker.ranking.hybrid_advantage import Advantage
+from lfranker.statistics.rank_tests import Significance
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Intervals, tests and effects of one metric; None for what could not be computed.
+
+    intervals: a row per entrant, as of `top_set.intervals`.
+    beats: the chance that the row's entrant is better than the column's (`top_set.beats`).
+    tests: of each entrant against each (`top_set.compared`).
+    effects: what each loss adds (`loss_effects.attributions`), by `kind` and `losses`.
+    hybrids: how far hybrid losses are ahead of single ones, by scan speed.
+    noises: a row per training noise, as of `noise_effects.noise_means`.
+    best_by_noise: the best losses of each noise, as of `noise_effects.best_by_noise`.
+    component_effects: what each component of the noise adds, by `kind` and `components`.
+    """
+
+    intervals: pd.DataFrame | None = None
+    beats: pd.DataFrame | None = None
+    tests: Significance | None = None
+    effects: pd.DataFrame | None = None
+    hybrids: Advantage | None = None
+    noises: pd.DataFrame | None = None
+    best_by_noise: pd.DataFrame | None = None
+    component_effects: pd.DataFrame | None = None
+
+    @property
+    def top_set(self) -> tuple[str, ...]:
+        """The entrants that are not worse than the best; none where that is not known."""
+        table = self.intervals
+        return () if table is None else tuple(map(str, table.index[table["top"]]))
