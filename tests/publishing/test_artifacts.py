@@ -59,10 +59,13 @@ def test_tables_are_those_that_were_found(rows: pd.DataFrame) -> None:
 
 
 def test_noises_and_components_have_files_of_their_own() -> None:
-    found = Found(evidence={"psnr": Evidence(noises=TABLE, component_effects=TABLE + 1)})
-    tables = evidence_tables(found)
-    assert list(tables) == ["noises-psnr", "noise-components-psnr"]
-    assert tables["noise-components-psnr"]["value"].item() == 2
+    own = Evidence(noises=TABLE, best_by_noise=TABLE + 1, component_effects=TABLE + 2)
+    tables = evidence_tables(Found(evidence={"psnr": own}))
+    assert {name: table["value"].item() for name, table in tables.items()} == {
+        "noises-psnr": 1,
+        "noises-best-psnr": 2,
+        "noise-components-psnr": 3,
+    }
 
 
 def test_the_top_set_is_empty_where_it_is_not_known(rows: pd.DataFrame) -> None:
