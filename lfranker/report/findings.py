@@ -20,7 +20,6 @@ from lfranker.ranking.top_set import agreement, beats, compared, effort, front, 
 from lfranker.ranking.winner_stability import Selection, cross_fit
 from lfranker.report.plots import (
     attribution_plot,
-    chance_plot,
     critical_difference_plot,
     interval_plot,
     rank_plot,
@@ -139,17 +138,14 @@ def _compare(found: Found, cube: Cube, metric: str, equivalence: float, seed: in
         first = f"the first {MOST_COMPARED} of {len(cube.names):,}"
         found.said.append(f"{label}: {first} are compared.")
         cube = cube.best(MOST_COMPARED)
-    table, tests, chances = intervals(cube, equivalence, seed), compared(cube), beats(cube, seed)
+    table, tests = intervals(cube, equivalence, seed), compared(cube)
     said = top_set_sentence(metric, table, equivalence, effort(cube, seed), cube.title)
     found.said.append(f"{said} {rank_sentence(tests)}")
     found.plots[f"{label}: scores, {cube.title}"] = interval_plot(table, label)
     found.plots[f"{label}: ranks, {cube.title}"] = rank_plot(table, label)
-    found.plots[f"{label}: chance of being the better one, {cube.title}"] = chance_plot(
-        chances.loc[table.index, table.index]
-    )
     if len(cube.names) > 2:
         found.plots[f"{label}: critical differences"] = critical_difference_plot(tests, label)
-    return Evidence(intervals=table, beats=chances, tests=tests)
+    return Evidence(intervals=table, beats=beats(cube, seed), tests=tests)
 
 
 def _too_little(entrants: pd.DataFrame, metric: str) -> str:

@@ -22,7 +22,6 @@ HATCHES = ("", "//", "..", "xx", "\\\\", "oo", "--", "++")
 LABELLED = 0.18  # of the width: a share with room for its name
 ROW = 0.26  # inches of height for each entrant
 WIDTH = 7.5  # inches
-MOST_IN_MATRIX = 16  # entrants in a plot of each against each
 
 
 def interval_plot(table: pd.DataFrame, label: str) -> str:
@@ -58,22 +57,6 @@ def heat_map(ranks: pd.DataFrame) -> str:
         words = "-" if np.isnan(value) else f"{value:g}"
         axes.text(column, row, words, ha="center", va="center", color=colour, fontsize=8)
     axes.set_xticks(range(ranks.shape[1]), list(map(str, ranks.columns)), rotation=30, ha="right")
-    axes.grid(visible=False)
-    return _svg(figure)
-
-
-def chance_plot(chances: pd.DataFrame) -> str:
-    """Chances (%) that the row's entrant is truly better than the column's, of the first few."""
-    shown = 100 * chances.iloc[:MOST_IN_MATRIX, :MOST_IN_MATRIX]
-    figure, axes = _rows(list(map(str, shown.index)))
-    axes.imshow(shown.to_numpy(), aspect="auto", cmap="cividis", vmin=0, vmax=100)
-    for (row, column), value in np.ndenumerate(shown.to_numpy()):
-        colour = "white" if value < 50 else "black"
-        words = "" if row == column else f"{value:.0f}"
-        axes.text(column, row, words, ha="center", va="center", color=colour, fontsize=7)
-    names = list(map(str, shown.columns))
-    axes.set_xticks(range(len(names)), names, rotation=30, ha="right", fontsize=7)
-    axes.set_xlabel("chance in % that the row is better than the column")
     axes.grid(visible=False)
     return _svg(figure)
 
