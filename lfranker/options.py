@@ -17,7 +17,7 @@ Config = TypeVar("Config")
 
 @dataclass(frozen=True)
 class Option:
-    """What is to be known of an option beside its type and its default, which the field has."""
+    """Facts about an option beside its type and its default, which the field has."""
 
     help: str
     minimum: float = -inf

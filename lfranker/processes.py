@@ -93,12 +93,12 @@ def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
 
 
 def launched() -> bool:
-    """Whether this process was started by `run_jobs`."""
+    """Return whether this process was started by `run_jobs`."""
     return PARENT_VARIABLE in os.environ
 
 
 def orphaned() -> bool:
-    """Whether this process was started by `run_jobs` and its parent is gone."""
+    """Return whether this process was started by `run_jobs` and its parent is gone."""
     return launched() and os.getppid() != int(os.environ[PARENT_VARIABLE])
 
 
@@ -156,7 +156,7 @@ def last_words(log: Path, lines: int = 1) -> str:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process of this machine has this number."""
+    """Return whether a process of this machine has this number."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

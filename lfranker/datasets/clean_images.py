@@ -28,7 +28,7 @@ class CleanImage:
 
     @property
     def sha256(self) -> str:
-        """Of the pixels: the same image under any name."""
+        """Digest of the pixels: the same under any name."""
         return hashlib.sha256(self.image.tobytes()).hexdigest()
 
 

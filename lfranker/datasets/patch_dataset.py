@@ -63,7 +63,7 @@ class DatasetConfig:
             )
 
     def determining(self) -> dict[str, Any]:
-        """What the dataset hangs on, by which it is named and described.
+        """Return the settings that determine the dataset, by which it is named and described.
 
         Settings that came later enter only where they are not the default: older datasets stay.
         """

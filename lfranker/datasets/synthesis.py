@@ -75,7 +75,7 @@ def synthesise(
 
 
 def request_of(images: Sequence[CleanImage], config: DatasetConfig) -> dict[str, Any]:
-    """What a dataset is, as its manifest says it: it is the same where this is."""
+    """Return what determines a dataset, as its manifest has it: equal for equal datasets."""
     request = {"parameters": config.determining(), "sources": _describe(images, config)}
     as_read: dict[str, Any] = json.loads(json.dumps(request))  # tuples are lists there
     return as_read
@@ -107,7 +107,7 @@ def _counts(config: DatasetConfig) -> tuple[int, int]:
 
 
 def _describe(images: Sequence[CleanImage], config: DatasetConfig) -> list[dict[str, Any]]:
-    """What each image is, without where it lies; pixels are told apart by their digest."""
+    """Describe each image, without its path; its pixels are identified by their digest."""
     training, _ = split(images, config.validation, config.seed)
     used = {image.name for image in training}
     return [

@@ -43,7 +43,7 @@ def seam_mask(down: int, across: int, device: torch.device) -> Tensor:
 
 
 def relative_positions() -> Tensor:
-    """For each pair of tokens, where its offset lies in a (2 WINDOW - 1)^2 table: (p, q, 2)."""
+    """Return the index of each token pair's offset in a (2 WINDOW - 1)^2 table: (p, q, 2)."""
     token = torch.arange(WINDOW**2)
     place = torch.stack((token // WINDOW, token % WINDOW), dim=-1)
     return rearrange(place, "p a -> p 1 a") - rearrange(place, "q a -> 1 q a") + WINDOW - 1

@@ -33,7 +33,7 @@ class Tuned:
 
     @property
     def parameters(self) -> dict[str, str]:
-        """What was chosen, by half and speed."""
+        """Parameters chosen, by half and speed."""
         name = self.family.parameter
         return {
             f"{name}, half {half + 1}, {speed}".replace(",", ""): f"{value:g}"
@@ -42,7 +42,7 @@ class Tuned:
 
 
 def tune(name: str, family: Family, scans: ScanSet) -> Tuned:
-    """By PSNR. Raises ValueError where all scans show one place: there are no other fields."""
+    """Tune by PSNR. Raises ValueError where all scans show one site: there are no other fields."""
     places = list(dict.fromkeys(record.place for record in scans.records))
     if len(places) < 2:
         raise ValueError(f"{name}: all scans show one place, there is none to tune on")
@@ -57,7 +57,7 @@ def tune(name: str, family: Family, scans: ScanSet) -> Tuned:
 
 
 def spread(records: Sequence[Record]) -> list[Record]:
-    """At most PAIRS of them, evenly."""
+    """Choose at most PAIRS of them, evenly."""
     at = np.linspace(0, len(records) - 1, min(PAIRS, len(records))).astype(int)
     return [records[int(number)] for number in at]
 

@@ -1,4 +1,4 @@
-"""What entrants are ranked by: the metrics, over all speeds and at each of them."""
+"""Criteria that entrants are ranked by: the metrics, over all speeds and at each of them."""
 
 import re
 from collections.abc import Iterable, Mapping

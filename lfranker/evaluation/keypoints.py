@@ -67,7 +67,7 @@ def detect(image: Image) -> Detected:
 
 
 def keypoints(output: Image, original: Image) -> float:
-    """How many keypoints of the output are found again in the clean scan as it was taken.
+    """Count the keypoints of the output that are found again in the clean scan as it was taken.
 
     A match is kept where its distance is below 0.5 of the second best. Note that noise, too,
     matches: this count is won by not denoising at all, and says little on its own.

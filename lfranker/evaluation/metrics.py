@@ -1,4 +1,4 @@
-"""How good a denoised scan is, against the registered clean scan of the same field.
+"""Quality of a denoised scan against the registered clean scan of the same field.
 
 Outputs are float32 (h, w), clipped to [0, 1] by the caller; the data range is 1. Only pixels that
 the clean scan covers count: the mask of a pair.

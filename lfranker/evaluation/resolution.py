@@ -1,4 +1,4 @@
-"""What a denoised scan keeps of fine detail, by spatial frequency (cycles per px).
+"""Fine detail that a denoised scan keeps, by spatial frequency (cycles per px).
 
 Both measures look at the largest frame without uncovered pixels about the centre of the mask,
 with the mean removed and under a Hann window, which keeps the frame's edges out of the spectrum.

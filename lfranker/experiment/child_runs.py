@@ -106,7 +106,7 @@ def _name_noise(run: TrackedRun, inputs: Inputs) -> None:
 
 
 def _lacked_safeguards(run: Training) -> bool:
-    """Whether it diverged where it might not today."""
+    """Return whether it diverged without today's safeguards."""
     return run.outcome == "diverged" and run.safeguards < SAFEGUARDS
 
 
@@ -197,7 +197,7 @@ def same_package() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Means:
-    """What trainings are run with."""
+    """Everything that trainings are run with."""
 
     inputs: Inputs
     at_once: int

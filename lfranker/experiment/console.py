@@ -1,4 +1,4 @@
-"""How a power set talks to whoever runs it."""
+"""Messages of a power set to whoever runs it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ def _nothing(text: str) -> None:
 
 @dataclass(frozen=True)
 class Console:
-    """Where lines go: results, and notes of what happens on the way."""
+    """Outputs for lines: results, and notes of what happens on the way."""
 
     say: Say = _nothing
     note: Say = _nothing

@@ -1,4 +1,4 @@
-"""What the commands need before they start: dataset, scans, perceptual weights.
+"""Inputs that the commands need before they start: dataset, scans, perceptual weights.
 
 Everything made is kept in the cache folder under a name derived from what determines it, and
 found there the next time.
@@ -54,7 +54,7 @@ PREPARED = "scans.json"
 
 @dataclass(frozen=True)
 class InputConfig:
-    """Where trainings take their data, scans and weights from."""
+    """Sources of the data, scans and weights of trainings."""
 
     clean: Path | None = option(
         None,

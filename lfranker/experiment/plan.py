@@ -35,7 +35,7 @@ def fingerprint(facts: Mapping[str, Any]) -> str:
 
 
 def powerset_key(config: TrainConfig, facts: Mapping[str, str], numerics: int = NUMERICS) -> str:
-    """What all trainings of a power set have in common and what determines their weights.
+    """Return the key of what all trainings of a power set share that determines their weights.
 
     `facts` are data, perceptual, init, device; `loss_weights` where they are not those of the paper
     (how they are chosen, not the numbers: these follow from data and seed); and `loss_files`, the
@@ -53,7 +53,7 @@ def powerset_key(config: TrainConfig, facts: Mapping[str, str], numerics: int = 
 
 
 def training_fingerprint(key: str, task: Task) -> str:
-    """What determines the weights of one training."""
+    """Return the fingerprint of what determines the weights of one training."""
     return fingerprint({"powerset": key, "losses": task.name, "repeat": task.repeat})
 
 

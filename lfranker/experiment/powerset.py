@@ -100,7 +100,7 @@ class PowerSetConfig:
 
 
 def one_noise(name: str) -> str:
-    """What is said of an option that goes with one noise only."""
+    """Return the message on an option that goes with one noise only."""
     return (
         f"--{name.replace('_', '-')} is of one noise, --noises and --noise-components make a "
         f"dataset and train all losses on each of several: leave one of them out"
@@ -209,7 +209,7 @@ def _children(
 
 
 def _jobs(inputs: Inputs) -> int:
-    """As many as the processors carry; one on a GPU, which a training fills."""
+    """Return as many as the processors carry; one on a GPU, which a training fills."""
     if inputs.device.type == "cuda":
         return 1
     return max(1, min(MOST_JOBS, available_cores() // inputs.settings.train.threads))

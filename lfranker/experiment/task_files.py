@@ -1,4 +1,4 @@
-"""What a process of a power set is told to do, as a file: one training, or scoring its model."""
+"""Tasks of a power set's processes as files: one training each, or scoring its model."""
 
 import json
 from dataclasses import asdict, dataclass

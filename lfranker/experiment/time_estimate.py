@@ -1,4 +1,4 @@
-"""How long a power set will take: of many subsets a few are timed, the others follow from them."""
+"""Estimates of a power set's duration: a few of many subsets are timed, the others follow."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence

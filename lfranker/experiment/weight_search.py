@@ -79,14 +79,14 @@ class _Attempts:
     take_over: bool
 
     def plan(self) -> Plan:
-        """As it is kept with the search."""
+        """Read the plan that is kept with the search."""
         plan = read_plan(self.of)
         if plan is None:
             raise ValueError(f"run {self.of.run_id} has lost the plan of its search")
         return plan
 
     def found(self) -> Search | None:
-        """What is known now."""
+        """Read what is known now."""
         scans = self.means.inputs.scans
         rows = field_scores(load_power_set(self.power_set_id), scans.id)
         return searched(self.plan(), self.of.experiment_id, rows, scans.simulated)
@@ -98,7 +98,7 @@ class _Attempts:
         write_plan(self.of, replace(plan, tried=tried))
 
     def train(self, weights: Sequence[Weights], tasks: Sequence[Task]) -> None:
-        """What is left to do for these weights."""
+        """Train what is left to do for these weights."""
         children: list[Child] = []
         with closing(children):
             for chosen in weights:

@@ -17,7 +17,7 @@ TRIAL = 2  # images
 
 
 def spec_of(name: str) -> LossSpec:
-    """What is declared of a loss; of a user's own no more than that it may stand alone."""
+    """Return the declaration of a loss; of a user's own only that it may stand alone."""
     if name in LOSSES:
         return LOSSES[name]
     function, module = load_custom(name), import_module(name.partition(":")[0])

@@ -1,4 +1,4 @@
-"""What a user should know of each loss before choosing it; docs/losses.md is made of it."""
+"""Facts to know about each loss before choosing it; docs/losses.md is made from them."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple

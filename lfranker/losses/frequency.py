@@ -60,7 +60,7 @@ def wavelet(output: Tensor, target: Tensor) -> Tensor:
 
 
 def wavelet_db2(output: Tensor, target: Tensor) -> Tensor:
-    """As ``wavelet``, with Daubechies' filters of 4 taps, which overlap."""
+    """Loss like ``wavelet``, with Daubechies' filters of 4 taps, which overlap."""
     return _l1("wavelet_db2", output - target, DB2)
 
 

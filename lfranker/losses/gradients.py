@@ -25,7 +25,7 @@ def gradient(output: Tensor, target: Tensor) -> Tensor:
 
 
 def gradient_scharr(output: Tensor, target: Tensor) -> Tensor:
-    """As ``gradient``, with Scharr's filter, whose length depends less on the edge's direction."""
+    """Loss like ``gradient``, with Scharr's filter: less dependent on the edge's direction."""
     require_side("gradient_scharr", output, 3)
     return _l1(output - target, SCHARR)
 

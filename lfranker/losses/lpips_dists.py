@@ -91,7 +91,7 @@ def _unit(maps: Tensor) -> Tensor:
 
 
 def _similarities(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Of means (texture) and of variations about them (structure), (b, c) each."""
+    """Similarities of means (texture) and of variations about them (structure), (b, c) each."""
     mean_o, mean_t = (reduce(maps, "b c y x -> b c 1 1", "mean") for maps in (output, target))
     output, target = output - mean_o, target - mean_t
     covariance, variances = (
@@ -123,7 +123,7 @@ def files_of(loss: str, package: str, file: str) -> tuple[Path, Path]:
 
 
 def build_lpips() -> LPIPS:
-    """From the files of ``files_of``."""
+    """Build LPIPS from the files of ``files_of``."""
     vgg, fitted = files_of("lpips", *LPIPS_FILE)
     keys = [f"lin{block}.model.1.weight" for block in range(len(CHANNELS))]
     weights = _complete(fitted, keys, CHANNELS)
@@ -131,7 +131,7 @@ def build_lpips() -> LPIPS:
 
 
 def build_dists() -> DISTS:
-    """From the files of ``files_of``."""
+    """Build DISTS from the files of ``files_of``."""
     vgg, fitted = files_of("dists", *DISTS_FILE)
     alpha, beta = _complete(fitted, ["alpha", "beta"], (3 + sum(CHANNELS),) * 2)
     return DISTS(_vgg16(vgg, l2=True), alpha, beta)

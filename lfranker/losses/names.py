@@ -14,7 +14,7 @@ CUSTOM = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", re.ASCII)
 
 
 def _known(names: Sequence[str], text: str) -> tuple[str, ...]:
-    """In the order of LOSSES. Raises ValueError naming what is unknown or given twice."""
+    """Sort by LOSSES. Raises ValueError naming what is unknown or given twice."""
     allowed = ", ".join(LOSSES)
     own = sorted(name for name in names if CUSTOM.fullmatch(name))
     unknown = [name for name in names if name not in LOSSES and name not in own]
@@ -29,7 +29,7 @@ def _known(names: Sequence[str], text: str) -> tuple[str, ...]:
 
 
 def _checked(names: Sequence[str], text: str) -> tuple[str, ...]:
-    """As `_known`, of losses that a network can be trained on."""
+    """Do as `_known`, for losses that a network can be trained on."""
     known = _known(names, text)
     if not tells_enough(names):
         raise ValueError(
@@ -45,7 +45,7 @@ def parse_losses(text: str) -> tuple[str, ...]:
 
 
 def parse_names(text: str, separator: str = ",") -> tuple[str, ...]:
-    """As ``parse_losses``, but also those that no network can be trained on alone."""
+    """Parse as ``parse_losses``, also names that no network can be trained on alone."""
     return _known([part.strip() for part in text.split(separator) if part.strip()], text)
 
 
@@ -63,7 +63,7 @@ def parse_subset(name: str) -> tuple[str, ...]:
 
 
 def tells_enough(subset: Iterable[str]) -> bool:
-    """Whether a loss that may stand alone is among them; losses not in LOSSES may."""
+    """Return whether one of them may stand alone; losses not in LOSSES may."""
     return any(name not in LOSSES or LOSSES[name].alone for name in subset)
 
 

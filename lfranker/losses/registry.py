@@ -1,4 +1,4 @@
-"""What is declared of each loss, and the table of them all."""
+"""Declarations of losses, and the table of them all."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

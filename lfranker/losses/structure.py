@@ -64,7 +64,7 @@ def ms_ssim(output: Tensor, target: Tensor) -> Tensor:
 
 
 def scales_for(side: int) -> int:
-    """How many scales, at most five, have a window inside an image of ``side`` px."""
+    """Count the scales, at most five, with a window inside an image of ``side`` px."""
     return sum(side >> scale >= SIDE for scale in range(len(WEIGHTS)))
 
 

@@ -1,4 +1,4 @@
-"""Which subsets of a set of losses a power set trains: all, or those that a rule keeps.
+"""Subsets of a set of losses that a power set trains: all, or those that a rule keeps.
 
 The rule, not the list, is stored with the power set: ten losses have 1,023 subsets.
 """
@@ -23,7 +23,7 @@ def parse_groups(text: str) -> tuple[tuple[str, ...], ...]:
 
 @dataclass(frozen=True)
 class SubsetRule:
-    """Which subsets of a set of losses are trained; names are those of that set."""
+    """Rule for which subsets of a set of losses are trained; names are those of that set."""
 
     min_size: int = option(1, "Train no subset of fewer losses.", minimum=1)
     max_size: int | None = option(None, "Train no subset of more losses.", minimum=1)
@@ -87,7 +87,7 @@ class SubsetRule:
             raise ValueError(f"max_size is {self.max_size}, below min_size, {self.min_size}")
 
     def settings(self) -> dict[str, str]:
-        """As the options say it."""
+        """Return the rule as values of its options."""
         return {
             "min_size": str(self.min_size),
             "max_size": str(self.max_size or "all"),
@@ -108,7 +108,7 @@ class SubsetRule:
         return replace(self, include=named(self.include), exclude=tuple(map(named, self.exclude)))
 
     def to_text(self) -> str:
-        """What `from_text` reads. Raises ValueError where it is too long to be kept with a run."""
+        """Return text for `from_text`. Raises ValueError where it is too long for a run."""
         text = json.dumps(asdict(self))
         if len(text) > LONGEST:
             raise ValueError(f"include and exclude are too long: {len(text):,} of {LONGEST:,}")

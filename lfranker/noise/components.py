@@ -93,7 +93,7 @@ def canonical(text: str) -> str:
 
 
 def is_noise(names: Iterable[str]) -> bool:
-    """Whether there is something to add, and something to filter where that is asked for."""
+    """Return whether there is noise to add, and noise to filter where a filter is asked for."""
     parts = [COMPONENTS[name] for name in names]
     filtered = any(component.part is None for component in parts)
     return any(c.part is not None and (c.white or not filtered) for c in parts)

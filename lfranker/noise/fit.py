@@ -28,7 +28,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What was summed up in one place, and gain and offset of its pairs (n, 2), n >= 0."""
+    """Sums over one site, and gain and offset of its pairs (n, 2), n >= 0."""
 
     sums: Sums
     brightness: Floats
@@ -58,7 +58,7 @@ def measure_pairs(pairs: Iterable[Pair]) -> list[Measured]:
 
 
 def measure_scans(scans: Iterable[Image]) -> list[Measured]:
-    """Of noisy scans without clean ones, each a place of its own."""
+    """Measure noisy scans without clean ones, each a site of its own."""
     every = []
     for scan in scans:
         residuals = blind_residuals(scan)
@@ -156,7 +156,7 @@ def _bands(rows: int) -> list[slice]:
 
 
 def _student(places: int) -> float:
-    """Of the interval, and for the bootstrap's deviation being too small by sqrt(1 - 1/n)."""
+    """Factor of the interval, corrected for the bootstrap's deviation, low by sqrt(1 - 1/n)."""
     quantile = float(student.ppf((1 + CONFIDENCE) / 2, places - 1))
     return quantile * (places / (places - 1)) ** 0.5
 

@@ -1,4 +1,4 @@
-"""From scans in a folder to the profile of the microscope that took them."""
+"""Measurement of a microscope's profile from scans in a folder."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -46,7 +46,7 @@ def speckle_noise(clean: Image, variance: float, rng: np.random.Generator) -> Im
 
 
 def read_out_noise(clean: Image, sigma: float, rng: np.random.Generator) -> Image:
-    """What the electronics add to ``clean``: normal, of deviation ``sigma``, without it."""
+    """Noise that the electronics add to ``clean``: normal, of deviation ``sigma``, without it."""
     return np.float32(sigma) * rng.standard_normal(clean.shape, dtype=np.float32)
 
 
@@ -130,7 +130,7 @@ def microscope_noise(
     saturation: float,
     rng: np.random.Generator,
 ) -> Image:
-    """What a fast scan shows: clamp(x + sqrt(s/peak + sigma^2) c + l, 0, saturation).
+    """Simulate a fast scan: clamp(x + sqrt(s/peak + sigma^2) c + l, 0, saturation).
 
     s is the signal, x - ``black`` or 0, ``black`` being the brightness without any. c has variance
     1: shot and read-out noise, white and scaled to 1 pixel by pixel, then filtered along x to lag-1

@@ -1,4 +1,4 @@
-"""Which noise training patches get, by name, and what each patch draws of its parameters."""
+"""Noise of training patches, by name, and the parameters that each patch draws."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -100,7 +100,7 @@ def unused(mode: str) -> list[str]:
 
 
 def blind_ranges(config: NoiseConfig, given: Mapping[str, Any]) -> dict[str, Range]:
-    """For each component of the noise whose range is zero the range that it has unless told.
+    """Return the default range of each component of the noise whose range is zero.
 
     ValueError where a zero is ``given``: the noise would not be what its name says.
     """
@@ -157,7 +157,7 @@ def parse_noises(text: str) -> Noises:
 
 
 def label_of(text: str) -> str:
-    """What a noise is called in names of runs and in tables: a mode, components, or a file's name.
+    """Name a noise in names of runs and in tables: a mode, components, or a file's name.
 
     ``"fits/quanta.json@2us"`` is ``"quanta@2us"``. Raises ValueError where a profile is called
     like another kind of noise.

@@ -41,7 +41,7 @@ class Residuals:
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """Over pixels used; those by bin are (BINS,), those by lag (FAR_LAGS,), lags 1, 2, ... px."""
+    """Sums over pixels used: by bin (BINS,), by lag (FAR_LAGS,), lags 1, 2, ... px."""
 
     pixels: Floats  # by bin
     brightness: Floats
@@ -54,7 +54,7 @@ class Sums:
 
 
 def pair_residuals(pair: Pair) -> tuple[Residuals, float, float]:
-    """From a registered pair; and gain and offset: noisy = gain x clean + offset.
+    """Residuals of a registered pair; and gain and offset: noisy = gain x clean + offset.
 
     ``first`` is noisy less clean scan, ``second`` noisy less smoothed clean scan: in their product
     the clean scan's own noise enters by a fiftieth, the weight of the smoothing at its centre, and
@@ -77,7 +77,7 @@ def pair_residuals(pair: Pair) -> tuple[Residuals, float, float]:
 
 
 def blind_residuals(noisy: Image) -> Residuals:
-    """From a noisy scan alone: second differences along y, where noise is not correlated.
+    """Residuals of a noisy scan alone: second differences along y, where noise is uncorrelated.
 
     (a - 2 b + c) / sqrt(6) of three lines has the variance of the noise, and its autocorrelation
     along x; planes cancel. Structure that bends from line to line adds to it.
@@ -170,7 +170,7 @@ def _inside(mask: Mask) -> Mask:
 
 
 def _unclipped(noisy: Image, signal: Floats, inside: Mask) -> Mask:
-    """Where the signal is one at which hardly any pixel is at an end of the scale."""
+    """Mask of pixels with a signal at which hardly any pixel is at an end of the scale."""
     bins = _bins(signal)
     clipped = ((noisy <= 0) | (noisy >= 1))[inside]
     lost = np.bincount(bins[inside], clipped, BINS)
@@ -178,13 +178,13 @@ def _unclipped(noisy: Image, signal: Floats, inside: Mask) -> Mask:
 
 
 def _often(signal: Floats, used: Mask) -> Mask:
-    """Where the signal is one that enough pixels have."""
+    """Mask of pixels with a signal that enough pixels have."""
     bins = _bins(signal)
     return np.asarray((np.bincount(bins[used], minlength=BINS) >= LEAST_PIXELS)[bins])
 
 
 def _levelled(residual: Floats, signal: Floats, used: Mask) -> Floats:
-    """Without its mean at each signal: what gain and offset leave where brightness is not linear.
+    """Subtract the mean at each signal, which gain and offset leave where brightness is not linear.
 
     Noise that is correlated as at 100 ns loses 1 % of its variance in a bin of LEAST_PIXELS.
     """

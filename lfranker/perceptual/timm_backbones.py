@@ -95,7 +95,7 @@ def _config(name: str) -> Any:
 
 
 def published(name: str) -> Published | None:
-    """Where timm's weights of that name are, if there are any."""
+    """Return the location of timm's weights of that name, if there are any."""
     repository = _config(name).hf_hub_id
     return Published(repository, "model.safetensors") if repository else None
 
@@ -186,7 +186,7 @@ def randomise(features: BackboneFeatures, seed: int) -> None:
 
 
 def _calibrate(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-    """Before a batch norm: to the input that it is about to take."""
+    """Calibrate a batch norm, as its pre-hook, to the input that it is about to take."""
     channels = inputs[0].transpose(0, 1).flatten(1)  # (c, all else)
     norm.get_buffer("running_mean").copy_(channels.mean(1))
     norm.get_buffer("running_var").fill_(channels.var(1).mean())
@@ -204,7 +204,7 @@ def clouds(generator: torch.Generator, side: int = SIDE) -> Tensor:
 
 
 def _gives_gradient(features: BackboneFeatures) -> bool:
-    """For an image of the smallest size."""
+    """Return whether an image of the smallest size gets a gradient."""
     side = features.smallest
     image = torch.full((1, 1, side, side), 0.5, requires_grad=True)
     try:

@@ -64,7 +64,7 @@ def convolutions_for(
 
 
 def shapes(plan: Sequence[Convolution]) -> dict[str, tuple[int, ...]]:
-    """Of the tensors in a file, by their keys."""
+    """Shapes of the tensors in a file, by their keys."""
     weights = {f"{c.key}.weight": (c.channels_out, c.channels_in, 3, 3) for c in plan}
     biases = {f"{c.key}.bias": (c.channels_out,) for c in plan}
     return {**weights, **biases}

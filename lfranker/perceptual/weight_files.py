@@ -32,7 +32,7 @@ def find_imagenet(network: str = "vgg19") -> Path | None:
 
 
 def find_published(published: Published) -> Path | None:
-    """On this disk: in the Hugging Face cache, else torchvision's in torch's."""
+    """Find on this disk: in the Hugging Face cache, else torchvision's in torch's."""
     cached = huggingface_hub.try_to_load_from_cache(published.repository, published.file)
     if isinstance(cached, str):
         return Path(cached)

@@ -43,29 +43,29 @@ class PerceptualWeights:
 
     @property
     def label(self) -> str:
-        """Under which the loss is shown and ranked."""
+        """Name under which the loss is shown and ranked."""
         return PERCEPTUAL_RANDOM if self.kind == "random" else "perceptual"
 
     @property
     def fact(self) -> str:
-        """What tells these weights from all others: the digest, after a network not VGG19."""
+        """Identity of these weights: the digest, after the network's name unless it is VGG19."""
         return self.digest if self.network == DEFAULT else f"{self.network}-{self.digest}"
 
     @property
     def choice(self) -> str:
-        """For ``resolve_weights`` to give the same without a download."""
+        """Text for which ``resolve_weights`` gives the same without a download."""
         what = str(self.path or self.kind)
         return what if self.network == DEFAULT else f"{self.network}:{what}"
 
 
 def published(network: str) -> Published | None:
-    """Where the network's weights are to be had, if anywhere."""
+    """Return the location of the network's published weights, if any."""
     name = network.removeprefix(timm_backbones.PREFIX)
     return IMAGENET[network] if name == network else timm_backbones.published(name)
 
 
 def download_imagenet(where: Published) -> Path:
-    """Into the Hugging Face cache, with its progress bar; ConnectionError when it cannot be had."""
+    """Download to the Hugging Face cache, with its progress bar; ConnectionError where that fails."""
     try:
         # The client's own retries take 24 s to find out that there is no network.
         url = huggingface_hub.hf_hub_url(where.repository, where.file)
@@ -79,7 +79,7 @@ def download_imagenet(where: Published) -> Path:
 def resolve_weights(
     choice: str, *, random_allowed: bool, download: bool, seed: int = 0
 ) -> PerceptualWeights:
-    """Which weights ``choice`` means: ``auto``, ``imagenet``, ``random`` or the path of a file.
+    """Find the weights of ``choice``: ``auto``, ``imagenet``, ``random`` or the path of a file.
 
     Of VGG19, or with ``vgg16:`` before it of VGG16, or with ``timm/NAME:`` of that network of timm,
     whose ``imagenet`` weights are those that timm publishes, whatever they were trained on.
