@@ -103,7 +103,7 @@ def kernel_for(lags: Sequence[float]) -> Kernel:
 
 
 def autocorrelation(taps: Sequence[float], lags: int) -> tuple[float, ...]:
-    """Autocorrelation of white noise filtered by ``taps`` (centre, sides), at lags 1, 2, ..."""
+    """Autocorrelation of white noise after symmetric ``taps`` (centre, sides), at lags 1, 2, ..."""
     whole = np.concatenate([taps[:0:-1], taps])
     full = np.correlate(whole, whole, "full")[len(whole) - 1 :]
     padded = np.concatenate([full / full[0], np.zeros(lags)])

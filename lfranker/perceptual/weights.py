@@ -65,7 +65,7 @@ def published(network: str) -> Published | None:
 
 
 def download_imagenet(where: Published) -> Path:
-    """Download to the Hugging Face cache, with its progress bar; ConnectionError where that fails."""
+    """Download to the Hugging Face cache, with its progress bar; ConnectionError where it fails."""
     try:
         # The client's own retries take 24 s to find out that there is no network.
         url = huggingface_hub.hf_hub_url(where.repository, where.file)
