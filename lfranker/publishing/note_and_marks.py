@@ -1,4 +1,4 @@
-"""What a ranking leaves on the runs, for MLflow's own pages: note, tags and mean rank."""
+"""Marks of a ranking on its runs, for MLflow's own pages: note, tags and mean rank."""
 
 from collections.abc import Iterator, Sequence
 from math import isfinite

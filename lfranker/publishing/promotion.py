@@ -1,4 +1,4 @@
-"""Whether a winner may take an alias from the version that holds it."""
+"""Rules on when a winner may take an alias from the version that holds it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ Rescore = Callable[[Version], None]  # a version's model on the scans that are r
 
 @dataclass(frozen=True)
 class Gate:
-    """What is known of the winners and how they are to be judged.
+    """Facts about the winners and how they are to be judged.
 
     rescore: scores the version that is in use on the same scans, where it was not yet; None where
         the scans are not at hand.
@@ -37,7 +37,7 @@ class Gate:
     rescore: Rescore | None = None
 
     def refusal(self, winner: Winner, criterion: Criterion, holder: Version) -> str:
-        """Why the alias stays with its holder; empty where the winner takes it.
+        """Return why the alias stays with its holder; empty where the winner takes it.
 
         A holder of the same power set gives way: that ranking has judged both. So does one that
         was ranked on simulated scans to one on real scans.

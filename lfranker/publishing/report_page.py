@@ -60,7 +60,7 @@ def page_of(results: Results) -> str:
 
 
 def missing(results: Results) -> list[str]:
-    """What this ranking does without, and how it is had."""
+    """List what this ranking does without, and how to get it."""
     ranking, board = results.ranking, results.board
     entrants, baselines = (board[board["baseline"].eq(side)] for side in (False, True))
     no_model = list(entrants.index[entrants["model"].fillna("").eq("")])
@@ -135,7 +135,7 @@ def _overview(ranking: Ranking) -> dict[str, str]:
 
 
 def _baselines(ranking: Ranking) -> list[str]:
-    """Without the noisy input, which lies so far off that all others would be one dot."""
+    """Names without the noisy input, which lies so far off that all others would be one dot."""
     board = ranking.leaderboard
     shown = board.index[board["baseline"] & board["psnr"].notna()]
     return [str(name) for name in shown if name != NOISY]

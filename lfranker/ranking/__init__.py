@@ -1,1 +1,1 @@
-"""What scores say of losses: numbers only, no sentences and no files."""
+"""Rankings of losses by scores: numbers only, no sentences and no files."""

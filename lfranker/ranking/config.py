@@ -1,4 +1,4 @@
-"""What a ranking is asked for beside the scores."""
+"""Options of a ranking beside the scores."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ def parse_weights(text: str) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class RankConfig:
-    """What a ranking is asked for."""
+    """Options of a ranking."""
 
     equivalence: Mapping[str, float] = option(
         lambda: dict(EQUIVALENCE),  # each in its unit; by convention, not by measurement

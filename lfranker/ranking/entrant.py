@@ -1,4 +1,4 @@
-"""What is ranked: a subset of losses, and where noises are compared the noise behind it."""
+"""Entrants of a ranking: a subset of losses, and where noises are compared its noise."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Entrant:
 
     @property
     def is_hybrid(self) -> bool:
-        """Whether it was trained on two losses or more."""
+        """True where it was trained on two losses or more."""
         return len(self.losses) > 1
 
     def on(self, noise: str) -> "Entrant":
@@ -53,7 +53,7 @@ def noise_of(name: str) -> str:
 
 
 def is_hybrid(name: str) -> bool:
-    """Whether the text of an entrant names two losses or more."""
+    """Return whether the text of an entrant names two losses or more."""
     return Entrant.parse(name).is_hybrid
 
 
@@ -63,7 +63,7 @@ def noises_in(names: Iterable[str]) -> list[str]:
 
 
 def counted(names: Iterable[object], subsets: str = "loss subsets") -> str:
-    """What entrants are called when they are counted: ``subsets`` where there is one noise."""
+    """Name entrants for a count of them: ``subsets`` where there is one noise."""
     return "pairs of losses and noise" if noises_in(map(str, names)) else subsets
 
 

@@ -20,7 +20,7 @@ BETWEEN = "noisiest less cleanest"
 
 @dataclass(frozen=True)
 class Advantage:
-    """How far hybrids are ahead of single losses: `value`, `low`, `high` by speed, and BETWEEN.
+    """Lead of hybrids over single losses: `value`, `low`, `high` by speed, and BETWEEN.
 
     The rows are the scan speeds, the noisiest first; BETWEEN is there where there are two or more.
     """
@@ -32,7 +32,7 @@ class Advantage:
 def hybrid_advantage(
     rows: pd.DataFrame, metric: str, speeds: Sequence[str], seed: int
 ) -> Advantage | None:
-    """From rows as `score_array.cube_of` takes them; ``speeds`` are given the noisiest first.
+    """Estimate it from rows as in `score_array.cube_of`; ``speeds`` have the noisiest first.
 
     None where at no speed there are single losses and hybrids at 3 places.
     """
@@ -70,7 +70,7 @@ def _less(first: Cube, last: Cube) -> Cube | None:
 
 
 def _interval(cube: Cube, seed: int) -> tuple[float, float, float]:
-    """Of the mean of the hybrids less that of the single losses."""
+    """Interval of the mean of the hybrids less that of the single losses."""
     hybrid = np.array([is_hybrid(name) for name in cube.names])
     coefficients = hybrid / hybrid.sum() - ~hybrid / (~hybrid).sum()
     squares = mean_squares(cube.scores)

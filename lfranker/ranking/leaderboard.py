@@ -29,7 +29,7 @@ from lfranker.text import listed
 
 @dataclass(frozen=True)
 class Ranking:
-    """Who won what.
+    """Winners of a ranking.
 
     leaderboard: a row per entrant, best mean rank first (those that cannot be champion after those
         that can), then the baselines as given. The columns of the scores and `mean_rank`,
@@ -168,7 +168,7 @@ def _worse_than_noisy(usable: pd.DataFrame, entrants: list[str]) -> pd.Series:
 
 
 def weighted_score(scores: pd.DataFrame, weights: Mapping[str, float]) -> pd.Series:
-    """For each row the weighted mean of its criteria, each scaled to 0 (worst row) to 1 (best).
+    """Weighted mean of each row's criteria, each scaled to 0 (worst row) to 1 (best).
 
     ``scores`` are better when higher; ``weights`` name columns, and those that are not there do
     not count. NaN for a row with a gap, and for all where no weight is left; a column without

@@ -1,4 +1,4 @@
-"""Is the winner one of its learning rate? Some subsets trained again at half and at double.
+"""Check whether the winner depends on its learning rate: some subsets again at half and double.
 
 All subsets share one learning rate, and it may suit one loss better than another: a loss whose
 gradient keeps its size to the end (MAE) likes another one than a loss whose gradient fades (MSE).
@@ -37,7 +37,7 @@ def subsets_to_check(ranking: Ranking, top_sets: Sequence[Sequence[str]]) -> lis
 def check_winner(
     boards: Mapping[float, pd.DataFrame], fields: Mapping[float, pd.DataFrame], seed: int
 ) -> tuple[str, pd.DataFrame] | None:
-    """Whether another learning rate makes another winner, in a sentence; and the mean ranks.
+    """Say whether another learning rate makes another winner; and return the mean ranks.
 
     ``boards``: scores as `ranking.rank` takes them, by the factor of the learning rate (1 among
     them), of single trainings; ``fields``: their scores by `name`, field, `speed` and `place`. All
@@ -78,7 +78,7 @@ def check_winner(
 def _verdict(
     factor: float, first: str, other: str | None, fields: pd.DataFrame, seed: int
 ) -> tuple[str, bool]:
-    """What happens at one factor, and whether another one wins there beyond the interval."""
+    """Say what happens at one factor, and whether another one wins there beyond the interval."""
     if other is None:
         return f"at {factor:g} times none has finite scores", True
     if other == first:

@@ -1,4 +1,4 @@
-"""What each loss adds: mean effects, Shapley values and pairwise interactions over all subsets.
+"""Effects of each loss: means, Shapley values and pairwise interactions over all subsets.
 
 A value function v gives each subset of losses its score (higher is better). The mean effect of a
 loss is that of adding it to a subset that is not empty, over all such subsets that were scored
@@ -38,7 +38,7 @@ def mean_effects(values: Values) -> dict[str, NDArray[np.float64]]:
 
 
 def pairs(values: Values) -> dict[str, list[Subset]]:
-    """For each loss the non-empty subsets that there are both without and with it."""
+    """Return by loss the non-empty subsets that there are both without and with it."""
     losses = frozenset[str]().union(*values)
     return {
         loss: [s for s in values if s and loss not in s and s | {loss} in values]
@@ -156,7 +156,7 @@ def attributions(
 def _mean_effects(
     subsets: Mapping[Subset, Sequence[int]], cube: Cube, seed: int
 ) -> Iterator[dict[str, str | float]]:
-    """As contrasts of the entrants, whose repeats tell of each other's luck."""
+    """Contrasts of the entrants, whose repeats share an estimate of seed variance."""
     squares, chance = _asked(cube, seed)
     unit = np.eye(len(cube.names))
     units = {subset: unit[list(at)].mean(axis=0) for subset, at in subsets.items()}
@@ -170,7 +170,7 @@ def _mean_effects(
 def _alone(
     kind: str, losses: Sequence[str], cells: NDArray[np.float64], seed: int
 ) -> dict[str, str | float]:
-    """From scores (places, repeats) that hold what all entrants share, and so are not moderated."""
+    """Return an effect of scores (places, repeats) that all entrants share: not moderated."""
     squares = mean_squares(cells[None])
     interval = score_interval(0, squares, Chance(squares, seed))
     return _attributed(kind, losses, float(squares.mean[0]), interval)

@@ -1,4 +1,4 @@
-"""Which noise to train on, and whether the best losses depend on it.
+"""Effects of the noise trained on, and whether the best losses depend on it.
 
 Compared are the loss subsets that have scores on every noise, so that no noise is flattered by its
 company. Noises share clean patches, initial weights and batches: all differences are paired.
@@ -93,7 +93,7 @@ def noise_means(cube: Cube, equivalence: float, seed: int) -> pd.DataFrame:
 
 
 def best_by_noise(cube: Cube, seed: int) -> pd.DataFrame:
-    """Whether the best losses differ between noises: a row for every two noises; ``balanced``.
+    """Compare the best losses between noises: a row for every two noises; ``balanced``.
 
     `best` on `noise` and `other_best` on `other`; `value`: by how much the first one's lead over
     the second is larger on `noise` than on `other`, 0 where both are the same. `low`, `high` hold
@@ -121,7 +121,7 @@ def best_by_noise(cube: Cube, seed: int) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Lead:
-    """How far some losses are ahead of others in the mean over all noises."""
+    """Lead of some losses over others in the mean over all noises."""
 
     other: str
     value: float
@@ -130,7 +130,7 @@ class Lead:
 
 
 def lead(cube: Cube, best: str, seed: int) -> Lead:
-    """How far losses that are the best on every noise are ahead of the next; ``balanced``."""
+    """Lead of losses that are the best on every noise over the next; ``balanced``."""
     squares = mean_squares(cube.scores)
     losses = list(dict.fromkeys(map(losses_of, cube.names)))
     own = {a: np.array([losses_of(n) == a for n in cube.names], float) for a in losses}

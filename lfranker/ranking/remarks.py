@@ -1,4 +1,4 @@
-"""What a reader of a ranking must know beside its numbers, as sentences of bounded length."""
+"""Remarks for a reader of a ranking beside its numbers, as sentences of bounded length."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -55,7 +55,7 @@ def _mixed_weights(names: Iterable[str], order: Sequence[str]) -> Iterator[str]:
 
 
 def _doubts(baselines: pd.DataFrame, rivals: pd.DataFrame) -> Iterator[str]:
-    """Who ties with the champion, and which baselines are better."""
+    """Name who ties with the champion, and which baselines are better."""
     champion = rivals.index[0]
     if len(rivals) > 1:
         yield f"{champion} is the champion by its losses alone; tied: {listed(rivals.index[1:])}"

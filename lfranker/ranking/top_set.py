@@ -1,4 +1,4 @@
-"""How well a ranking is founded: intervals, the top set, agreement of criteria, what a loss adds.
+"""Certainty of a ranking: intervals, the top set, agreement of criteria, what a loss adds.
 
 All from scores of single fields after single repeats; fields of one place count as one, and a
 score is the mean over the scan speeds, so that what belongs together stays together.
@@ -66,7 +66,7 @@ def beats(cube: Cube, seed: int) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Effort:
-    """What it would take to tell the best from another one that it is not told from yet.
+    """Effort to make the best significantly different from another one, from which it is not yet.
 
     fields, repeats: about how many with as many of the other as there are; None where no number
     of them is enough, and for repeats where there is one.
@@ -79,7 +79,7 @@ class Effort:
 
 
 def effort(cube: Cube, seed: int) -> Effort | None:
-    """By the same intervals that bound the ranks; None where the best is told from all others."""
+    """Estimate by the intervals of the ranks; None where the best is significantly ahead of all."""
     squares, chance = _asked(cube, seed)
     count, one = len(cube.names), int(np.argmax(squares.mean))
     level = 0.05 / max(count * (count - 1) // 2, 1)

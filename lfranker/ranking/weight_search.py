@@ -36,7 +36,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a search: the weights that did best, and how they compare with those that won.
+    """Outcome of a search: the weights that did best, and how they compare with those that won.
 
     comparison: of `compare`; empty where those that won did best, or too little is known.
     repeats: those that it is about; unseen: the search has not chosen by any of them.
@@ -66,7 +66,7 @@ def split_sites(places: Sequence[str], seed: int) -> tuple[list[str], list[str]]
 
 
 def means(rows: pd.DataFrame, places: Sequence[str]) -> dict[str, float] | None:
-    """Of one training's scores by field and speed at ``places``: means over the speeds' means.
+    """Means of one training's scores at ``places`` by metric: over the speeds' means.
 
     None where one is not finite.
     """
@@ -106,14 +106,14 @@ def propose(tried: Sequence[Trial], losses: Sequence[str], seed: int, count: int
 
 
 def best(tried: Sequence[Trial]) -> int:
-    """Which has the best mean rank over the criteria, the first of equals."""
+    """Return which has the best mean rank over the criteria, the first of equals."""
     table = pd.DataFrame([trial.values or {} for trial in tried])
     ranks = table.rank(ascending=False, na_option="bottom").mean(axis=1)
     return int(np.argmin(ranks.where(table.notna().all(axis=1), np.inf)))
 
 
 def compare(new: pd.DataFrame, old: pd.DataFrame, places: Sequence[str], seed: int) -> pd.DataFrame:
-    """By how much the new weights are better than the old ones at ``places``, by criterion.
+    """Lead of the new weights over the old ones at ``places``, by criterion.
 
     ``new`` and ``old`` have a row per `repeat`, field and speed, with `place` and the metrics.
     Columns `difference`, `low`, `high`; no row where too little is known.

@@ -1,4 +1,4 @@
-"""How much of a win is luck: the champion chosen on some fields and judged on others.
+"""Selection bias of a win: the champion chosen on some fields and judged on others.
 
 A subset that is best on the fields that chose it is flattered by them. Here the places are split
 into random halves, again and again; the champion of one half is looked at on the other, where it
@@ -25,7 +25,7 @@ MOST_MISSING = 0.1  # of the places; more, and the entrant is the odd one out, n
 
 @dataclass(frozen=True)
 class Selection:
-    """What came of choosing on one half of the places and looking at the other.
+    """Outcome of choosing on one half of the places and looking at the other.
 
     won: share of the halves in which a subset was chosen, the most frequent first.
     regret: a row per criterion: `regret` (mean) and `regret_95` (95th percentile) by which the

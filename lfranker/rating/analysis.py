@@ -1,4 +1,4 @@
-"""What people's ratings tell of a ranking, as tables, sentences and a plot.
+"""Results of people's ratings for a ranking, as tables, sentences and a plot.
 
 Places are crossed with raters as they are with repeats elsewhere: a rater's strictness is in every
 rating of theirs.

@@ -22,7 +22,7 @@ SHEET = re.compile(r"sheet-([0-9a-f]{8})-\d{2,}")
 
 @dataclass(frozen=True)
 class Rating:
-    """What a rater said of a panel."""
+    """Rating of a panel by a rater."""
 
     sheet: str
     panel: str
@@ -32,14 +32,14 @@ class Rating:
 
     @property
     def id(self) -> str:
-        """Of the set of sheets."""
+        """ID of the set of sheets."""
         found = SHEET.fullmatch(self.sheet)
         assert found is not None, "read_ratings lets no other sheet in"
         return found[1]
 
 
 def read_ratings(path: Path) -> list[Rating]:
-    """Of a CSV, or of all in a folder. Raises ValueError naming file and line.
+    """Read a CSV, or all in a folder. Raises ValueError naming file and line.
 
     Commas or semicolons, as spreadsheets write them. No rater may rate a panel twice.
     """
@@ -66,7 +66,7 @@ def _text(file: Path) -> str:
 
 
 def parse_ratings(text: str, file: str) -> list[Rating]:
-    """Of the text of one table, called ``file`` in messages. Raises ValueError."""
+    """Parse the text of one table, called ``file`` in messages. Raises ValueError."""
     head = text.partition("\n")[0]
     lines = csv.DictReader(text.splitlines(), delimiter=";" if ";" in head else ",")
     names = [name.strip() for name in lines.fieldnames or ()]
@@ -121,7 +121,7 @@ def check_ratings(ratings: Iterable[Rating], key: Key) -> None:
 
 
 def merged(known: Sequence[Rating], new: Sequence[Rating]) -> list[Rating]:
-    """Both, each rating once. Raises ValueError where a rater says another thing than before.
+    """Merge both, each rating once. Raises ValueError where a rating is not as it was before.
 
     Ratings are not changed once it is known what the panels show.
     """
@@ -137,7 +137,7 @@ def merged(known: Sequence[Rating], new: Sequence[Rating]) -> list[Rating]:
 
 
 def to_csv(ratings: Iterable[Rating]) -> str:
-    """As `read_ratings` reads it."""
+    """Write it as `read_ratings` reads it."""
     rows = [(r.sheet, r.panel, r.rater, r.rating) for r in ratings]
     return str(pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(index=False))
 

@@ -1,4 +1,4 @@
-"""What raters get: a folder with the sheets, a table to fill in, and instructions."""
+"""Files for raters: a folder with the sheets, a table to fill in, and instructions."""
 
 import csv
 from collections.abc import Iterable

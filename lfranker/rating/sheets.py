@@ -28,7 +28,7 @@ ANCHORS = 2  # the noisy input and a filter are shown among the panels
 
 @dataclass(frozen=True)
 class SheetConfig:
-    """How much people are asked to look at: about (sheets + repeated) x (shown + 2) ratings."""
+    """Amount that people look at: about (sheets + repeated) x (shown + 2) ratings."""
 
     sheets: int = option(
         9,  # fewer where there are fewer
@@ -51,7 +51,7 @@ class SheetConfig:
 
 @dataclass(frozen=True)
 class Sheet:
-    """What a sheet shows; never to be seen by who rates it."""
+    """Contents of a sheet; never to be seen by who rates it."""
 
     field: str
     speed: str
@@ -70,7 +70,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Key:
-    """What all sheets of a set show."""
+    """Contents of all sheets of a set."""
 
     scans: str  # digest
     shown: Mapping[str, Shown]  # by name
@@ -93,7 +93,7 @@ class Key:
 
 
 def read_key(text: str) -> Key:
-    """Of `Key.to_json`."""
+    """Read the text of `Key.to_json`."""
     stored = json.loads(text)
     shown = {name: Shown(**item) for name, item in stored["shown"].items()}
     sheets = (Sheet(**{**sheet, "panels": tuple(sheet["panels"])}) for sheet in stored["sheets"])
@@ -125,7 +125,7 @@ def plan_sheets(
 
 
 def choose(records: Sequence[Record], count: int, rng: np.random.Generator) -> list[Record]:
-    """At most ``count`` pairs in random order: speeds evenly, then places as evenly as they go."""
+    """Choose ``count`` pairs at most in random order: speeds evenly, then sites where possible."""
     left = [records[int(at)] for at in rng.permutation(len(records))]
     chosen: list[Record] = []
     speeds, places = Counter[str](), Counter[str]()

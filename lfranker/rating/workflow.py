@@ -127,7 +127,7 @@ def ratings_of(
 
 
 def _log_scores(power_set: PowerSet, digest: str) -> None:
-    """Of the runs that are still there; what they have already is not logged again."""
+    """Log scores of the runs still there; what they have already is not logged again."""
     runs = {run.run_id: run for run in power_set.members}
     rated = visual_scores(ratings_of(power_set, power_set.scan_set(digest), runs))
     for run_id, values in rated.items():
@@ -181,7 +181,7 @@ def _drawn(
 
 
 def _keys(power_set: TrackedRun) -> dict[str, Key]:
-    """By the ID of the set, of all scans."""
+    """Read the keys by the ID of their set, of all scans."""
     folders = list_folders(power_set.run_id, FOLDER)
     keys = (read_key(_text(power_set, f"{folder}/{KEY}")) for folder in folders)
     return {key.id: key for key in keys}

@@ -1,4 +1,4 @@
-"""What a ranking is worth, judged by the settings that it was made with."""
+"""Caveats of a ranking, judged by the settings that it was made with."""
 
 from collections.abc import Iterator, Mapping
 

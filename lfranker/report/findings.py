@@ -1,4 +1,4 @@
-"""What scores of single fields tell of a ranking, as tables, sentences and plots."""
+"""Findings of a ranking from scores of single fields, as tables, sentences and plots."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -122,7 +122,7 @@ def report_fields(
 
 
 def _left_out(losses: Sequence[str]) -> str:
-    """What it means that subsets were not to be trained; nothing where all were."""
+    """Say what it means that subsets were not to be trained; nothing where all were."""
     every = 2 ** len({loss for name in losses for loss in Entrant.parse(name).losses}) - 1
     if not losses or len(losses) == every:
         return ""
@@ -193,7 +193,7 @@ def _attribution(
 
 
 def noisy_scores(rows: pd.DataFrame, cube: Cube, metric: str) -> NDArray[np.float64] | None:
-    """Of the noisy input, (places, 1); None where it was not scored at all of them."""
+    """Scores of the noisy input, (places, 1); None where it was not scored at all of them."""
     noisy = rows[rows["name"] == NOISY].groupby("place", sort=False)[metric].mean()
     values = noisy.reindex(list(cube.places)).to_numpy(float)[:, None]
     return values if np.isfinite(values).all() else None
@@ -212,7 +212,7 @@ def _hybrids(found: Found, rows: pd.DataFrame, metrics: Sequence[str], seed: int
 
 
 def _noisiest_first(rows: pd.DataFrame) -> list[str]:
-    """By the noisy input's PSNR; where it was not scored, the fastest first."""
+    """Sort speeds by the noisy input's PSNR; where it was not scored, the fastest first."""
     noisy = rows[rows["name"] == NOISY]
     speeds = sorted(map(str, rows["speed"].unique()), key=speed_key)
     if "psnr" not in rows or noisy.empty:

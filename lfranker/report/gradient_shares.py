@@ -1,4 +1,4 @@
-"""How the gradient of each hybrid was shared among its losses: table, sentence and plot."""
+"""Gradient contributions of each hybrid's losses: table, sentence and plot."""
 
 import pandas as pd
 

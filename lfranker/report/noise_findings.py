@@ -1,4 +1,4 @@
-"""What a power set over losses and noises tells of the noises: sentences, tables and plots."""
+"""Findings on noises from a power set over losses and noises: sentences, tables and plots."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -69,7 +69,7 @@ def _compare(found: Found, cube: Cube, metric: str, equivalence: float, seed: in
 
 
 def noise_sentence(metric: str, table: pd.DataFrame, equivalence: float, cube: Cube) -> str:
-    """Which noises may be the best, from `noise_means`."""
+    """Name the noises that may be the best, from `noise_means`."""
     top, unit = list(map(str, table.index[table["top"]])), f" {METRICS[metric].unit}".rstrip()
     first, second = table.iloc[0], table.iloc[1]
     losses = list(dict.fromkeys(map(losses_of, cube.names)))
@@ -83,7 +83,7 @@ def noise_sentence(metric: str, table: pd.DataFrame, equivalence: float, cube: C
 
 
 def interaction_sentence(metric: str, table: pd.DataFrame, cube: Cube, seed: int) -> str:
-    """Whether the best losses depend on the noise, from `best_by_noise`."""
+    """Say whether the best losses depend on the noise, from `best_by_noise`."""
     title = METRICS[metric].title
     best = dict(zip(table["noise"], table["best"], strict=True))
     best |= dict(zip(table["other"], table["other_best"], strict=True))
@@ -108,7 +108,7 @@ def interaction_sentence(metric: str, table: pd.DataFrame, cube: Cube, seed: int
 
 
 def _components(found: Found, rows: pd.DataFrame, cube: Cube, metric: str, seed: int) -> None:
-    """What each component of the noise adds, where noises are subsets of components.
+    """Add what each component of the noise adds, where noises are subsets of components.
 
     A network that is trained on no noise learns to leave an image as it is: the value of no
     component is that of the noisy input, and so is that of a correlation that filters nothing.

@@ -61,7 +61,7 @@ def note(
 
 
 def _which_noise(said: Sequence[str]) -> str:
-    """As many sentences as have room, so that they do not drive out all else."""
+    """Join as many sentences as have room, so that they do not drive out all else."""
     lines: list[str] = []
     for sentence in said:
         if sum(map(len, lines)) + len(sentence) > NOISES_LIMIT:

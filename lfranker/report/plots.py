@@ -86,7 +86,7 @@ def pareto_plot(
 
 
 def attribution_plot(table: pd.DataFrame, label: str, what: str = "the loss") -> str:
-    """What adding a loss, or ``what`` else it is, brings: mean effects with intervals."""
+    """Mean effects of adding a loss, or ``what`` else it is, with intervals."""
     effects = table[table["kind"] == "mean effect"]
     figure, axes = _rows(list(map(str, effects["losses"])))
     for at, (low, value, high) in enumerate(_numbers(effects, "low", "value", "high")):

@@ -1,4 +1,4 @@
-"""What the numbers of `ranking/` and `statistics/` say, in words."""
+"""Sentences on the numbers of `ranking/` and `statistics/`."""
 
 import numpy as np
 import pandas as pd
@@ -44,7 +44,7 @@ def _takes(effort: Effort) -> str:
 
 
 def rank_sentence(tests: Significance) -> str:
-    """Whether the entrants differ by their ranks."""
+    """Say whether the entrants differ by their ranks."""
     if np.isnan(tests.friedman):
         return f"Two entrants over {tests.blocks} places are too few for a Friedman test."
     best = str(tests.mean_ranks.idxmin())
@@ -61,7 +61,7 @@ def rank_sentence(tests: Significance) -> str:
 
 
 def advantage_clause(advantage: Advantage) -> str:
-    """How far hybrids are ahead at the noisiest and the cleanest speed, and the difference."""
+    """Say how far hybrids are ahead at the noisiest and the cleanest speed, and the difference."""
     rows = dict(zip(advantage.table.index, advantage.table.to_numpy(np.float64), strict=True))
     speeds = [str(name) for name in rows if name != BETWEEN]
     ends = dict.fromkeys((speeds[0], speeds[-1]))
@@ -77,7 +77,7 @@ def advantage_clause(advantage: Advantage) -> str:
 
 
 def selection_sentence(selection: Selection) -> str:
-    """Which subsets were chosen on halves of the places, and what the other halves say of them."""
+    """Name the subsets chosen on halves of the places, and what the other halves say of them."""
     shares = listed((f"{name} {share:.0%}" for name, share in selection.won.items()), 160)
     table = selection.regret
     rows = [
@@ -92,7 +92,7 @@ def selection_sentence(selection: Selection) -> str:
 
 
 def search_sentence(outcome: Outcome) -> str:
-    """What came of a search for better weights."""
+    """Tell what came of a search for better weights."""
     if outcome.weights is None:
         return f"Of {outcome.tried} weights tried for {outcome.name} those that won did best."
     found = outcome.comparison
