@@ -1,4 +1,4 @@
-"""What each loss costs a training step, and its value and gradient on real patches.
+"""Cost of each loss in a training step, and its value and gradient on real patches.
 
     python -m benchmarks.losses            # cost relative to mae
     python -m benchmarks.losses --docs     # the same, written to docs/

@@ -151,7 +151,7 @@ def _networks(trials: Path) -> Iterator[Entrant]:
 
 
 def _seconds(denoisers: Mapping[str, Denoise], image: Image, rounds: int) -> dict[str, float]:
-    """Per megapixel: medians over rounds in which all take their turn."""
+    """Seconds per megapixel: medians over rounds in which all take their turn."""
     taken: dict[str, list[float]] = {name: [] for name in denoisers}
     for _ in range(rounds):
         for name, function in denoisers.items():
@@ -172,7 +172,7 @@ def table(rows: pd.DataFrame, against: str, seconds: Mapping[str, float]) -> str
 
 
 def _cells(rows: pd.DataFrame, metric: str, against: str) -> dict[str, str]:
-    """By name. Copies of a filter beside each other would pass for repeats without any luck."""
+    """Cells by name. Copies of a filter would pass for repeats without seed variance."""
     digits, repeats = SHOWN[metric], rows.groupby("name", sort=False)["repeat"].nunique()
     most = int(repeats.max())
     repeated = set(repeats.index[repeats == most]) if most > 1 else set()

@@ -1,4 +1,4 @@
-"""How many 128 x 128 patches a second `synthesise` makes, everything included.
+"""Rate of `synthesise` in 128 x 128 patches a second, everything included.
 
     python -m benchmarks.synth [--patches 4000]
 

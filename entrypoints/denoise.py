@@ -101,7 +101,7 @@ def _check_free(files: list[tuple[Path, Path]], overwrite: bool) -> None:
 
 
 def _tell(chosen: dict[Path, Choice]) -> None:
-    """Which model is taken for how many files, and why."""
+    """Tell which model is taken for how many files, and why."""
     names: dict[Choice, list[str]] = defaultdict(list)
     for path, choice in chosen.items():
         names[choice].append(path.name)
@@ -116,7 +116,7 @@ def _work(before: Path, after: Path, choice: Choice, networks: dict[str, nn.Modu
 
 
 def _denoise(work: list[Work], jobs: int) -> int:
-    """How many failed. A single file shows its tiles, several show files."""
+    """Denoise and count failures. A single file shows its tiles, several show files."""
     if len(work) == 1:
         with tqdm(desc="denoise", unit="tile", disable=None) as bar:
 

@@ -67,7 +67,7 @@ def command(main: Callable[..., Any]) -> click.Command:
 
 
 class Parsed(click.ParamType[Any]):
-    """What a function makes of the text; its ValueError is the message. A word may mean None."""
+    """Value that a function parses; its ValueError is the message. A word may mean None."""
 
     def __init__(
         self, parse: Callable[[str], Any], left_out: str | None = None, name: str = "text"

@@ -1,4 +1,4 @@
-"""How far one image lies from another, measured in blocks by phase correlation."""
+"""Displacement of one image from another, measured in blocks by phase correlation."""
 
 from collections.abc import Sequence
 
@@ -74,5 +74,5 @@ def cauchy_weights(residuals: Floats) -> Floats:
 
 
 def robust_deviation(residuals: Floats) -> float:
-    """From the median, as for a normal distribution; at least half a step of the measurement."""
+    """Deviation from the median, as for a normal distribution; at least half a measurement step."""
     return max(1.4826 * float(np.median(np.abs(residuals))), 0.5 / UPSAMPLING)

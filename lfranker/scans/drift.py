@@ -50,7 +50,7 @@ class Bands:
 
 
 def measure_bands(steady: Image, moving: Image, known: Knots = ()) -> Bands:
-    """Of ``moving``, which was warped by the ``known`` drift and is nearly registered already.
+    """Measure bands of ``moving``, warped by the ``known`` drift and nearly registered already.
 
     A frame under 64 px has one band.
     """

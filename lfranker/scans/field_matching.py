@@ -1,4 +1,4 @@
-"""Which scans show the same field: by name, by stage position, by content.
+"""Matching of scans that show the same field: by name, by stage position, by content.
 
 Each way takes scans and their speeds, fast to slow, and returns the groups about which it leaves
 no doubt: scans of one field, each at a speed of its own.
@@ -140,7 +140,7 @@ def _apart(a: Scan, b: Scan, unknown: float = np.inf) -> float:
 
 
 def _spectrum(image: Image) -> NDArray[np.complexfloating]:
-    """Of a thumbnail of unit norm, without background, faded out at its border, zero-padded."""
+    """Spectrum of a unit-norm thumbnail, less background, faded out at its border, zero-padded."""
     factor = max(1, ceil(max(image.shape) / THUMBNAIL))
     rows, columns = (length // factor * factor for length in image.shape)
     small = downscale_local_mean(image[:rows, :columns].astype(np.float64), (factor, factor))

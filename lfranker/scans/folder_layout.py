@@ -1,4 +1,4 @@
-"""Which file in a folder of scans shows which field at which speed.
+"""Fields and speeds of the files in a folder of scans.
 
 The folder holds one sub-folder per scan speed or dwell time ("100ns", "spd2"); files that are
 called alike in two of them, suffix aside, show the same field of view. One sub-folder, the target,

@@ -45,7 +45,7 @@ OTHER_PIXELS = 1.25  # frames that differ by this factor both ways have pixels o
 
 @dataclass(frozen=True)
 class Transform:
-    """Where the clean scan shows what a noisy pixel shows; the module docstring has the formula.
+    """Map from a noisy pixel to its place in the clean scan; the module docstring has the formula.
 
     The default is the identity.
     """

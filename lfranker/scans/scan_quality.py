@@ -28,7 +28,7 @@ def saturation(image: Image) -> str | None:
 
 
 def defocus(noisy: Image, clean: Image, mask: NDArray[np.bool_]) -> str | None:
-    """Which scan of a registered pair is out of focus, and why it is said; None where neither is.
+    """Name the scan of a registered pair that is out of focus, and why; None where neither is.
 
     ``clean`` lies on the grid of ``noisy``, both (h, w) in [0, 1]; ``mask`` is where it covers it.
     See ``relative_detail``. A pair of which both scans are equally blurred is not found.

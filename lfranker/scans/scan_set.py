@@ -37,7 +37,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Record:
-    """What the manifest knows of a pair."""
+    """Entry of the manifest for a pair."""
 
     field: str
     speed: str
@@ -62,7 +62,7 @@ class Exclusion:
 
 @dataclass(frozen=True)
 class ScanSetId:
-    """Which prepared scans something was scored on, and whether a microscope made them."""
+    """Identity of prepared scans, and whether a microscope made them."""
 
     digest: str
     simulated: bool
@@ -95,7 +95,7 @@ class ScanSet:
 
     @property
     def id(self) -> ScanSetId:
-        """What scores on these scans are kept by."""
+        """Key under which scores on these scans are kept."""
         return ScanSetId(self.digest, self.simulated)
 
     @property
@@ -163,7 +163,7 @@ def pair_files(name: str) -> tuple[str, str, str]:
 
 
 def write_manifest(scans: ScanSet) -> None:
-    """Into the set's folder, which is expected to be renamed afterwards."""
+    """Write the manifest to the set's folder, which is to be renamed afterwards."""
     manifest = {name: value for name, value in vars(scans).items() if name != "folder"}
     for name in ("records", "excluded"):
         manifest[name] = [asdict(item) for item in manifest[name]]

@@ -1,4 +1,4 @@
-"""Which fields belong together: by the place on the specimen, and by the sample.
+"""Groups of fields: by the place on the specimen, and by the sample.
 
 Fields of one place overlap, so that what is chosen on one of them is no news on the other.
 """
@@ -60,5 +60,5 @@ def halves(count: int, rng: np.random.Generator) -> tuple[NDArray[np.intp], NDAr
 
 
 def read_all(files: Mapping[str, Path]) -> dict[str, ScanMetadata]:
-    """What every field's file says."""
+    """Read the metadata of every field's file."""
     return {field: read_metadata(path) for field, path in files.items()}

@@ -15,7 +15,7 @@ from lfranker.simulation.textures import Field, Shape
 
 @dataclass
 class Surface:
-    """What the beam sees from above; both arrays (h, w) are changed in place by the adders."""
+    """Surface as the beam sees it; both arrays (h, w) are changed in place by the adders."""
 
     height: Field  # px
     material: Field  # electron yield at normal incidence, relative

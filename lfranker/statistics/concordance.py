@@ -1,4 +1,4 @@
-"""Whether criteria agree: between metrics, between scan speeds, and where none dominates."""
+"""Agreement of criteria: between metrics, between scan speeds, and where none dominates."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""How sure a comparison of models is: fields crossed with repeats, never fields times repeats.
+"""Intervals for comparisons of models: fields crossed with repeats, never fields times repeats.
 
 A score is a model's at one field (a group of overlapping ones) after one repeat of the training.
 Fields differ in how hard they are, repeats in how well training went, and both differ from model
@@ -41,7 +41,7 @@ class Squares:
 
 @dataclass(frozen=True)
 class MeanSquares:
-    """Of models (m), as matrices of products between them, each (m, m)."""
+    """Mean squares of models (m), as matrices of products between them, each (m, m)."""
 
     mean: Floats  # (m,)
     field: Floats
@@ -53,7 +53,7 @@ class MeanSquares:
 
     @property
     def freedom(self) -> int:
-        """Of a model's own mean square over repeats."""
+        """Degrees of freedom of a model's own mean square over repeats."""
         return max(self.repeats - 1, 1)
 
     def of_score(self, model: int) -> Squares:
@@ -67,7 +67,7 @@ class MeanSquares:
         return np.asarray((self.freedom * self.repeat + self.prior.freedom * shared) / total)
 
     def of_contrast(self, coefficients: Floats) -> Squares:
-        """Of a sum of models' scores with ``coefficients`` (m,) that add up to 0."""
+        """Squares of a sum of models' scores with ``coefficients`` (m,) that add up to 0."""
         field, repeat, rest = (
             max(float(coefficients @ matrix @ coefficients), 0.0)
             for matrix in (self.field, self.moderated_repeat(), self.rest)
@@ -75,7 +75,7 @@ class MeanSquares:
         return Squares(field, repeat, rest, self.freedom + self.prior.freedom)
 
     def of_difference(self, first: int, second: int) -> Squares:
-        """Of the score of one model less that of another, which may be the same."""
+        """Squares of the score of one model less that of another, which may be the same."""
         models = np.arange(len(self.mean))
         return self.of_contrast((models == first).astype(float) - (models == second))
 
@@ -87,7 +87,7 @@ class Interval:
 
 
 def mean_squares(scores: Floats) -> MeanSquares:
-    """Of ``scores`` (models, fields, repeats), all finite, at least 2 fields; higher is better."""
+    """Mean squares of finite ``scores`` (models, fields >= 2, repeats); higher is better."""
     if scores.ndim != 3 or scores.shape[1] < 2 or not np.isfinite(scores).all():
         raise ValueError(
             f"scores of shape {scores.shape}: finite (models, fields >= 2, repeats) are needed"
@@ -151,7 +151,7 @@ class Chance:
 
 
 def score_interval(model: int, squares: MeanSquares, chance: Chance) -> Interval:
-    """Of a model's mean score, over fields and repeats like these."""
+    """Interval of a model's mean score, over fields and repeats like these."""
     mean, half = float(squares.mean[model]), chance.half_width(squares.of_score(model))
     return Interval(mean - half, mean + half)
 
@@ -159,7 +159,7 @@ def score_interval(model: int, squares: MeanSquares, chance: Chance) -> Interval
 def contrast_interval(
     coefficients: Floats, squares: MeanSquares, chance: Chance, confidence: float = CONFIDENCE
 ) -> Interval:
-    """Of a sum of the models' mean scores with ``coefficients`` (models,) that add up to 0."""
+    """Interval of a sum of mean scores with ``coefficients`` (models,) that add up to 0."""
     value = float(coefficients @ squares.mean)
     half = chance.half_width(squares.of_contrast(coefficients), confidence)
     return Interval(value - half, value + half)
@@ -168,7 +168,7 @@ def contrast_interval(
 def difference_interval(
     first: int, second: int, squares: MeanSquares, chance: Chance, confidence: float = CONFIDENCE
 ) -> Interval:
-    """Of the mean score of one model less that of another."""
+    """Interval of the mean score of one model less that of another."""
     difference = float(squares.mean[first] - squares.mean[second])
     half = chance.half_width(squares.of_difference(first, second), confidence)
     return Interval(difference - half, difference + half)

@@ -1,4 +1,4 @@
-"""What can be said of all models at once: the ranks each may have, and which may be the best."""
+"""Simultaneous statements on all models: the ranks each may have, and which may be the best."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from lfranker.statistics.intervals import Chance, MeanSquares, Squares
 
 
 def separated(gap: float, squares: Squares, chance: Chance, level: float) -> bool:
-    """Whether the interval about ``gap`` that misses with this chance is off 0."""
+    """Return whether the interval about ``gap`` that misses with this chance excludes 0."""
     return gap != 0 and chance.beyond(squares, abs(gap)) < level
 
 

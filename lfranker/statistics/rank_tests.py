@@ -30,7 +30,7 @@ class Significance:
 
 
 def significance(names: list[str], scores: NDArray[np.float64]) -> Significance:
-    """Of ``scores`` (entrants, blocks), higher is better, at least 2 x 3 and finite."""
+    """Test ``scores`` (entrants, blocks), higher is better, at least 2 x 3 and finite."""
     if scores.ndim != 2 or scores.shape[0] < 2 or scores.shape[1] < 3:
         raise ValueError(
             f"scores of shape {scores.shape}: at least 2 entrants x 3 blocks are needed"

@@ -1,4 +1,4 @@
-"""How much more it would take to tell two models apart that differ as much as they do."""
+"""Sample sizes at which two models that differ as measured are significantly different."""
 
 from math import ceil
 
@@ -33,7 +33,7 @@ def repeats_needed(
 
 
 def standard_error(squares: Squares, fields: int, repeats: int) -> float:
-    """Of the difference as it was measured."""
+    """Standard error of the difference as it was measured."""
     between, within = _variances(1.0, squares, fields, repeats)
     return float((between / fields + within / repeats) ** 0.5)
 
@@ -41,7 +41,7 @@ def standard_error(squares: Squares, fields: int, repeats: int) -> float:
 def _variances(
     difference: float, squares: Squares, fields: int, repeats: int
 ) -> tuple[float, float]:
-    """Of a field's mean over the repeats, and of a repeat over endlessly many fields."""
+    """Variances of a field's mean over the repeats, and of a repeat over endlessly many fields."""
     if difference == 0:
         raise ValueError("a difference of 0 is not told apart by any number of fields or repeats")
     within = max(squares.repeat - squares.rest, 0.0) / fields if repeats > 1 else 0.0

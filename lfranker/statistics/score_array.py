@@ -30,17 +30,17 @@ class Cube:
 
     @property
     def title(self) -> str:
-        """What intervals of these scores are about."""
+        """Words for what intervals of these scores are about."""
         return about(self.scores.shape[2])
 
 
 def about(repeats: int) -> str:
-    """What intervals of scores after so many repeats hold of."""
+    """Say what intervals of scores after so many repeats hold of."""
     return ONE_REPEAT if repeats == 1 else "of the losses, over repeats"
 
 
 def cube_of(rows: pd.DataFrame, metric: str) -> Cube | None:
-    """From a row per `name`, `place`, `speed`, `repeat`; entrants with a gap are left out.
+    """Build a cube from a row per `name`, `place`, `speed`, `repeat`, less entrants with a gap.
 
     None for fewer than 2 entrants or 3 places.
     """

@@ -1,4 +1,4 @@
-"""Whether a new model is better than the one that is in use, beyond what chance would give."""
+"""Superiority of a new model over the one in use, beyond what chance would give."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

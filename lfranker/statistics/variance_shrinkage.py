@@ -1,4 +1,4 @@
-"""What the repeats of many models tell of each one's luck.
+"""Seed variance of each model, estimated from the repeats of many.
 
 With 3 repeats the spread of a model over its repeats has two degrees of freedom, and an interval
 that rests on it alone is so wide that nothing is ever told apart. But there are many models, and
@@ -29,7 +29,7 @@ MOST_FREEDOM = 8.0
 
 @dataclass(frozen=True)
 class Prior:
-    """Of mean squares over repeats; `freedom` 0: nothing is shared.
+    """Prior of mean squares over repeats; `freedom` 0: nothing is shared.
 
     square: that of a contrast of the models whose coefficients have the length 1.
     """
@@ -39,7 +39,7 @@ class Prior:
 
 
 def prior_of(means: Floats, fields: int) -> Prior:
-    """From ``means`` (models, repeats) over so many fields; what all models share is taken out."""
+    """Fit a prior to ``means`` (models, repeats) over so many fields, less what models share."""
     models, repeats = means.shape
     if models < LEAST_MODELS or repeats < 2:
         return Prior()
@@ -55,7 +55,7 @@ def prior_of(means: Floats, fields: int) -> Prior:
 
 
 def _fitted(squares: Floats, freedom: int, most: float) -> Prior:
-    """By the moments of log s^2, which is a scaled log F with ``freedom`` and d0."""
+    """Fit by the moments of log s^2, which is a scaled log F with ``freedom`` and d0."""
     logs = np.log(squares) - digamma(freedom / 2) + np.log(freedom / 2)
     excess = float(logs.var(ddof=1) - polygamma(1, freedom / 2))
     if excess <= polygamma(1, most / 2):

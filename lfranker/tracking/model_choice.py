@@ -1,4 +1,4 @@
-"""Which registered model suits a scan: the winner at the scan's own speed."""
+"""Choice of the registered model for a scan: the winner at the scan's own speed."""
 
 import re
 from collections.abc import Iterable
@@ -27,7 +27,7 @@ class Choice:
 
 
 def choose_model(name: str, criterion: str, scan: ScanMetadata) -> Choice:
-    """Of the registered model ``name`` the winner in ``criterion`` at the nearest scan speed.
+    """Choose from model ``name`` the winner in ``criterion`` at the nearest scan speed.
 
     The champion where the scan does not say how fast it was taken, or no winner is known for any
     speed that can be compared with it. Raises ValueError where nothing is registered.
@@ -68,7 +68,7 @@ def named_model(uri: str) -> Choice:
 
 
 def _as_real_as_the_champion(name: str, aliases: dict[str, str]) -> dict[str, str]:
-    """Without winners on simulated scans, once the champion is one of real ones."""
+    """Leave out winners on simulated scans, once the champion is one on real scans."""
     client = MlflowClient()
     kinds = {
         number: client.get_model_version(name, number).tags.get(Tag.SIMULATED)

@@ -62,7 +62,7 @@ class ScoredRun(TrackedRun):
         return self.outcomes.get(digest[:8], self.outcome)
 
     def is_scored(self, digest: str, metrics: Mapping[str, Metric] = METRICS) -> bool:
-        """Whether it has scores on these scans by all of these metrics, as they are today."""
+        """Return whether it has scores on these scans by these metrics as they are today."""
         return digest[:8] in self.outcomes and not self.outdated(digest, metrics)
 
     def outdated(self, digest: str, metrics: Mapping[str, Metric]) -> list[str]:
@@ -86,7 +86,7 @@ class ScoredRun(TrackedRun):
 
     @property
     def abandoned(self) -> bool:
-        """Whether it is open although its process is gone."""
+        """True where it is open although its process is gone."""
         return abandoned(self.status, self.owner)
 
 
@@ -153,7 +153,7 @@ class PowerSet(TrackedRun):
 
     @property
     def order(self) -> tuple[str, ...]:
-        """What decides ties among its entrants, as `ranking.rank` takes it."""
+        """Order that decides ties among its entrants, as `ranking.rank` takes it."""
         return (*LOSS_ORDER, *map(placed, self.noises))
 
     @property
@@ -166,7 +166,7 @@ class PowerSet(TrackedRun):
 
     @property
     def repeats_seen(self) -> int:
-        """How many repeats it asked for, or as many as there are where it does not say."""
+        """Count of repeats that it asked for, or that there are where it does not say."""
         return self.repeats or max((repeat + 1 for _, repeat in self.trainings), default=0)
 
     def scan_set(self, digest: str | None = None) -> ScanSetId:

@@ -84,12 +84,12 @@ def own_run(name: str, role: str) -> Iterator[TrackedRun]:
 
 
 def owner() -> str:
-    """Which process is responsible for a run, as `host:pid`."""
+    """Name this process as responsible for a run, as `host:pid`."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def abandoned(status: str, owner: str) -> bool:
-    """Whether a run is open although nobody owns it, or a process of this machine that is gone."""
+    """Return whether an open run has no owner, or a process of this machine that is gone."""
     if status not in OPEN:
         return False
     host, _, pid = owner.rpartition(":")
@@ -123,7 +123,7 @@ def reopen(run: TrackedRun) -> None:
 
 
 def is_open(run: TrackedRun) -> bool:
-    """Whether a run has no final status yet."""
+    """Return whether a run has no final status yet."""
     return MlflowClient().get_run(run.run_id).info.status in OPEN
 
 
@@ -148,7 +148,7 @@ def log_metrics(run_id: str, metrics: Mapping[str, float], step: int = 0) -> Non
 
 @dataclass(frozen=True)
 class Mark:
-    """What a ranking leaves on a run."""
+    """Mark of a ranking on a run."""
 
     run_id: str
     metrics: Mapping[str, float]
@@ -186,7 +186,7 @@ def log_settings(run_id: str, settings: Mapping[str, Any]) -> None:
 
 
 def _same(text: str, value: Any) -> bool:
-    """Whether a text, as MLflow quotes it for the shell, means a value, a number or a range."""
+    """Return whether a text, as MLflow quotes it for the shell, means this value or range."""
     if text == str(value):
         return True
     numbers = value if isinstance(value, tuple) else (value,)
@@ -263,7 +263,7 @@ def read_texts(files: Sequence[tuple[TrackedRun, str]]) -> Iterator[str | None]:
 
 
 def _missing(error: MlflowException | OSError) -> bool:
-    """There is no such file; whatever else goes wrong must not pass for that."""
+    """Return whether the error is a missing file; nothing else must pass for that."""
     if isinstance(error, MlflowException):
         return bool(error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST))
     answer = getattr(error, "response", None)  # of requests

@@ -167,7 +167,7 @@ def _whole_mean(values: pd.Series) -> float:
 
 
 def hybrid_shares(power_set: PowerSet, names: Sequence[str]) -> pd.DataFrame:
-    """As `gradient_shares.report_shares` takes them: those of ``names`` that are hybrids.
+    """Shares for `gradient_shares.report_shares`, of those of ``names`` that are hybrids.
 
     Means over the repeats that logged them; runs of earlier versions did not.
     """

@@ -125,7 +125,7 @@ class TrainingRun:
             self._drop_checkpoints()
 
     def _mean(self, metric: str) -> float | None:
-        """Of all points of a curve, those before a resumption too; None where there are none."""
+        """Mean of all points of a curve, before a resumption too; None where there are none."""
         points = MlflowClient().get_metric_history(self._id, metric)
         return fmean(point.value for point in points) if points else None
 

@@ -60,7 +60,7 @@ class Search:
     rows: Sequence[pd.DataFrame]  # of each trial: scores by repeat, field and speed
 
     def result(self, seed: int) -> tuple[Outcome, pd.DataFrame]:
-        """What came of it, and all that was tried with its means on both halves."""
+        """Return the outcome, and all that was tried with its means on both halves."""
         chosen, plan = best(self.tried), self.plan
         listed = pd.DataFrame(
             [
@@ -127,7 +127,7 @@ def write_plan(run: TrackedRun, plan: Plan) -> None:
 
 
 def searched(plan: Plan, experiment_id: str, rows: pd.DataFrame, simulated: bool) -> Search | None:
-    """What the server knows of a search; ``rows`` are the power set's `field_scores`.
+    """Read what the server knows of a search; ``rows`` are the power set's `field_scores`.
 
     None where what won has no scores any more.
     """

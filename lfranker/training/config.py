@@ -78,7 +78,7 @@ class TrainConfig:
         return (depth,) * STAGES if isinstance(depth, int) else tuple(map(int, depth.split(",")))
 
     def logs(self, step: int) -> bool:
-        """Whether the curves have a point at this step, which counts from 1."""
+        """Return whether the curves have a point at this step, which counts from 1."""
         return step % self.log_every == 0 or step == self.steps
 
     def determining(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a training shows of itself: points of its curves, and its validation."""
+"""Progress of a training: points of its curves, and its validation."""
 
 from collections import defaultdict
 from statistics import fmean

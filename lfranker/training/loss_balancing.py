@@ -104,7 +104,7 @@ def fixed_output(data: Dataset, seed: int) -> tuple[Tensor, Tensor]:
 def term_sizes(
     balance: str, objective: Objective, output: Tensor, target: Tensor
 ) -> dict[str, float]:
-    """What `value` or `gradnorm` divides each term by, computed in float64.
+    """Sizes by which `value` or `gradnorm` divides each term, computed in float64.
 
     The mean over the images of the term's value; or the root mean square over the images of the
     norm of its gradient, which for a mean over the batch is in proportion to the batch's gradient.

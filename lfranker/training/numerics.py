@@ -1,4 +1,4 @@
-"""What weights depend on beside the settings: the code, as numbers to be raised by hand.
+"""Versions of the code that weights depend on, as numbers to be raised by hand.
 
 They are not the package's version: most versions train as the one before.
 """
