@@ -123,7 +123,7 @@ def terminate_as_interrupt(patience: float = PATIENCE) -> Iterator[None]:
 
 @contextmanager
 def stop_between_steps(patience: float = PATIENCE) -> Iterator[Callable[[], bool]]:
-    """Inside the block, a signal to end only makes the yielded function say True.
+    """Make a signal to end, inside the block, only let the yielded function say True.
 
     Work that must not be torn apart asks it between steps. A signal that comes more than
     `patience` seconds after the first interrupts.

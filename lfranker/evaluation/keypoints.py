@@ -103,7 +103,7 @@ def shared(output: Image, original: Image, transform: Transform, mask: NDArray[n
 def _within(
     detected: Detected, mask: NDArray[np.bool_], place: Callable[[Points], Points]
 ) -> Detected:
-    """Those whose place on the noisy grid, to the nearest px, lies in the mask."""
+    """Select keypoints whose place on the noisy grid, to the nearest px, lies in the mask."""
     at = np.rint(place(detected.points)).astype(np.intp)
     inside = np.all((at >= 0) & (at < mask.shape), axis=1)
     inside[inside] = mask[at[inside, 0], at[inside, 1]]

@@ -278,7 +278,7 @@ def weights_notices(weighting: Choice, by_term: Mapping[str, float], noise: str)
 
 
 def _refuse_seen(scored: ScanSet, data: Dataset) -> None:
-    """Raises ValueError where a clean scan to compare with is one of the training images."""
+    """Raise ValueError where a clean scan to compare with is one of the training images."""
     if seen := scored.fields_among(data.trained_on):
         raise ValueError(
             f"--scans: the clean scan of {', '.join(seen)} is among the images trained on, which "

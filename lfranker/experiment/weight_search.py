@@ -110,7 +110,7 @@ class _Attempts:
             self.means.run(children)
 
     def _inputs(self, weights: Weights) -> Inputs:
-        """Those of the power set, but for the weights."""
+        """Inputs of the power set, but for the weights."""
         inputs = self.means.inputs
         facts = {**inputs.facts, "loss_weights": described(weights)}
         return replace(inputs, facts=facts, loss_weights={**inputs.loss_weights, **weights})

@@ -102,7 +102,7 @@ def _rounded(levels: PIL.Image.Image) -> PIL.Image.Image:
 
 
 def _busiest(image: Image, detail: tuple[int, int]) -> tuple[int, int]:
-    """Left and top of the window of size `detail` (width, height) with the largest deviation."""
+    """Find left and top of the window of size `detail` (width, height) of largest deviation."""
     width, height = detail
     lefts = range(0, image.shape[1] - width + 1, max(1, width // 2))
     tops = range(0, image.shape[0] - height + 1, max(1, height // 2))

@@ -41,7 +41,7 @@ TILES = frozenset({322, 323, 324, 325})  # TileWidth, TileLength, TileOffsets, T
 
 
 class TagsLost(ValueError):  # noqa: N818  not a mistake of the user
-    """Raised for a kind of TIFF whose pixels cannot be replaced; only its image can be written."""
+    """Error on a kind of TIFF whose pixels cannot be replaced; only its image can be written."""
 
 
 def write_copy(

@@ -95,7 +95,7 @@ def _similarity(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def require_side(loss: str, image: Tensor, smallest: int) -> None:
-    """ValueError naming the loss where a side of (b, 1, h, w) is below ``smallest`` px."""
+    """Raise ValueError naming the loss where a side of (b, 1, h, w) is below ``smallest`` px."""
     if min(image.shape[-2:]) < smallest:
         size = "x".join(map(str, image.shape[-2:]))
         raise ValueError(f"{loss}: image of {size} px, it needs {smallest} a side")

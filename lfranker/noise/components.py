@@ -112,6 +112,6 @@ def noise_subsets(names: Sequence[str]) -> list[str]:
 
 
 def components_of(noise: str) -> frozenset[str]:
-    """Those that a noise is put together from; none where it is another kind of noise."""
+    """Components that a noise is put together from; none where it is another kind of noise."""
     names = frozenset(noise.split("+"))
     return names if names <= set(COMPONENTS) else frozenset()

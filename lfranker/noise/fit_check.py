@@ -1,4 +1,4 @@
-"""Does noise made from a profile look like the noise that it was fitted to?
+"""Comparison of noise made from a profile with the noise that it was fitted to.
 
 The profile's noise is put onto the registered clean scans and measured as the real noise was.
 """

@@ -84,7 +84,7 @@ def with_noise(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def refuse_unused(given: Mapping[str, Any], mode: str) -> None:
-    """ValueError names an option without effect on the mode of the noise."""
+    """Raise ValueError naming an option without effect on the mode of the noise."""
     for name in unused(mode):
         if given.get(name) is not None:
             raise ValueError(
@@ -182,7 +182,7 @@ def parse_component_set(text: str) -> tuple[str, ...]:
 
 
 def all_noises(listed: Mapping[str, dict[str, Any]], components: Sequence[str]) -> Noises:
-    """Those listed, then every noise that some of the components make and that is not listed.
+    """Noises listed, then every other noise that some of the components make.
 
     Raises ValueError for fewer than two.
     """

@@ -117,7 +117,7 @@ def write_profile(profile: Profile, path: Path) -> None:
 
 
 def read_profile(path: Path) -> Profile:
-    """ValueError names the file and what is wrong where it is not a profile of this version."""
+    """Read a profile; ValueError names the file and why it is no profile of this version."""
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -76,7 +76,7 @@ def parse_kernel(text: str) -> Kernel:
 
 
 def check_kernel(kernel: Kernel) -> None:
-    """ValueError where the taps are no shape: the first is 1, up to two more follow within +-1."""
+    """Raise ValueError for taps that are no shape: the first is 1, two more at most within +-1."""
     good = 1 <= len(kernel) <= 3 and kernel[0] == 1
     if not (good and all(math.isfinite(tap) and abs(tap) <= 1 for tap in kernel)):
         raise ValueError(

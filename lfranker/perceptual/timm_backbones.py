@@ -43,7 +43,7 @@ class BackboneFeatures(Features):
         self.eval()
 
     def train(self, mode: bool = True) -> Self:
-        """Stays as in evaluation: batch norms must not learn from the images."""
+        """Stay as in evaluation: batch norms must not learn from the images."""
         return super().train(False)
 
     def normalised(self, image: Tensor) -> Tensor:

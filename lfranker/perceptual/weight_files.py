@@ -41,7 +41,7 @@ def find_published(published: Published) -> Path | None:
 
 
 def read_tensors(path: Path, wanted: Iterable[str] | None = None) -> dict[str, Tensor]:
-    """Those of ``wanted`` that the file has, else all it has, as float32.
+    """Read those of ``wanted`` that the file has, else all it has, as float32.
 
     ValueError where it cannot be read.
     """
@@ -71,7 +71,7 @@ def read_network(path: Path, name: str, shapes: Mapping[str, tuple[int, ...]]) -
 def check_tensors(
     path: Path, name: str, state: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]
 ) -> None:
-    """ValueError where one that ``shapes`` names is missing or of another shape."""
+    """Raise ValueError where one that ``shapes`` names is missing or of another shape."""
     if missing := sorted(set(shapes) - set(state)):
         more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
         raise ValueError(f"{path}: not a {name}, {', '.join(missing[:SHOWN])}{more} missing")

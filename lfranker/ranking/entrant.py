@@ -73,7 +73,7 @@ def placed(noise: str) -> str:
 
 
 def tie_key(name: str, order: Sequence[str] = LOSS_ORDER) -> tuple[int, list[int], int, str]:
-    """Sorts subsets by number of losses, then by `order`; losses it does not name come last.
+    """Sort key of subsets: number of losses, then `order`; losses it does not name come last.
 
     A variant counts as the loss before the hyphen: "perceptual-random" as "perceptual". The same
     losses on several noises are sorted by the place of `placed` noises in `order`.

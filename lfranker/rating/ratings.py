@@ -95,7 +95,7 @@ def _rating(row: Mapping[str | None, str | None], where: str) -> Rating:
 
 
 def check_ratings(ratings: Iterable[Rating], key: Key) -> None:
-    """Raises ValueError on a sheet or panel that the key does not have, or that a rater left out.
+    """Raise ValueError on a sheet or panel that the key does not have, or that a rater left out.
 
     A mean over some of the sheets would not compare: they differ in how hard they are.
     """

@@ -39,7 +39,7 @@ that are not in the clean scan. Panels may be equally good. The order differs fr
 
 
 def check_folder(folder: Path) -> None:
-    """Raises ValueError where sheets would be written over something."""
+    """Raise ValueError where sheets would be written over something."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} is there already; a new or an empty folder is allowed")
 

@@ -92,7 +92,7 @@ def _table(grid: Grid, kind: str = "scores") -> str:
 
 
 def _text(words: str) -> str:
-    """Escaped, with what stands between pairs of ** in bold, and of ` as code."""
+    """Escape, with what stands between pairs of ** in bold, and of ` as code."""
     return _between(_between(escape(words), "**", "b"), "`", "code")
 
 

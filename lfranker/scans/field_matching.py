@@ -115,7 +115,7 @@ def _buckets(keyed: Iterable[tuple[str, Scan]]) -> list[list[Scan]]:
 
 
 def _unique(clusters: list[list[Scan]]) -> list[Group]:
-    """Those of at least two scans that all have speeds of their own."""
+    """Select groups of at least two scans that all have speeds of their own."""
     groups = [({scan.speed: scan for scan in cluster}, len(cluster)) for cluster in clusters]
     return [group for group, count in groups if len(group) == count > 1]
 

@@ -143,7 +143,7 @@ def _save(path: Path, array: NDArray[np.generic]) -> None:
 
 
 def _digest_of(prepared: Path) -> str | None:
-    """None where there is no complete set."""
+    """Read the digest; None where there is no complete set."""
     try:
         return read_scans(prepared).digest
     except ValueError:

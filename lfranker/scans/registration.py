@@ -130,7 +130,7 @@ def _transform(fit: Floats) -> Transform:
 
 
 def _fit_to(image: Image, shape: tuple[int, ...]) -> Image:
-    """Cut, or padded with its mean, at the bottom and the right."""
+    """Cut, or pad with its mean, at the bottom and the right."""
     fitted = np.full(shape, image.mean(), np.float32)
     height, width = min(shape[0], image.shape[0]), min(shape[1], image.shape[1])
     fitted[:height, :width] = image[:height, :width]

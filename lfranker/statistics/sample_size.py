@@ -8,7 +8,7 @@ from lfranker.statistics.intervals import Squares
 def fields_needed(
     difference: float, squares: Squares, fields: int, repeats: int, z: float
 ) -> int | None:
-    """About how many fields it takes with as many repeats; more than there are.
+    """Estimate how many fields it takes with as many repeats; more than there are.
 
     ``squares`` are those of the difference over ``fields`` and ``repeats``, which do not tell them
     apart; ``z`` is half the width of the interval in standard errors. What the repeats scatter
@@ -22,7 +22,7 @@ def fields_needed(
 def repeats_needed(
     difference: float, squares: Squares, fields: int, repeats: int, z: float
 ) -> int | None:
-    """About how many repeats it takes on the same fields; more than there are.
+    """Estimate how many repeats it takes on the same fields; more than there are.
 
     None where what the fields scatter alone hides the difference.
     """

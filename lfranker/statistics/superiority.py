@@ -18,7 +18,7 @@ class Verdict:
 def judge(
     new: pd.DataFrame, old: pd.DataFrame, metrics: Sequence[str], speed: str | None, seed: int
 ) -> Verdict:
-    """Better: the interval of the difference is above 0 in some metric and below 0 in none.
+    """Judge it better if the interval of the difference is above 0 in some metric, below in none.
 
     Two single models are compared, each with a row per field (`place`, `speed` and the metrics,
     higher is better) of the same scans; at one ``speed``, or over all where it is None. Not better

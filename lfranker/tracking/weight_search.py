@@ -113,7 +113,7 @@ def search_run(
 
 
 def read_plan(run: TrackedRun) -> Plan | None:
-    """None where the search has none yet."""
+    """Read the plan; None where the search has none yet."""
     (text,) = read_texts([(run, PLAN)])
     if text is None:
         return None

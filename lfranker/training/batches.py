@@ -40,6 +40,6 @@ def draw_batch(data: Dataset, config: TrainConfig, step: int) -> tuple[Tensor, T
 
 
 def to_batch(patches: Patches) -> Tensor:
-    """Stored integers `(b, p, p)` -> float32 `(b, 1, p, p)` in [0, 1]."""
+    """Scale stored integers `(b, p, p)` to float32 `(b, 1, p, p)` in [0, 1]."""
     scale = 1.0 / np.iinfo(patches.dtype).max
     return torch.from_numpy(patches.astype(np.float32) * np.float32(scale)).unsqueeze(1)

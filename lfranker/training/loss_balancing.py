@@ -61,7 +61,7 @@ def described(choice: Choice) -> str:
 
 
 def check_named(choice: Choice, losses: Sequence[str]) -> None:
-    """Raises ValueError where weights are given for other losses than these."""
+    """Raise ValueError where weights are given for other losses than these."""
     others = [] if isinstance(choice, str) else [name for name in choice if name not in losses]
     if others:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Named budgets: what `--preset` stands for.
+"""Budgets by name: the choices of `--preset`.
 
 A preset is complete: network, training, data and perceptual settings.
 """

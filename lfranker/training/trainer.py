@@ -152,7 +152,7 @@ class Trainer:
         )
 
     def _shares(self, output: Tensor, clean: Tensor) -> dict[str, float]:
-        """Measured beside the training, on its batch: nothing that it depends on is touched."""
+        """Measure beside the training, on its batch: nothing that it depends on is touched."""
         if len(self.objective.terms) < 2 or not self.config.logs(self.done):
             return {}
         return shares(gradient_norms(self.objective, output, clean))
@@ -174,7 +174,7 @@ class Trainer:
 
     @torch.no_grad()
     def _restore(self) -> None:
-        """Back to the averaged weights, without momentum.
+        """Go back to the averaged weights, without momentum.
 
         At high learning rates a network may, from one step to the next, amplify some patches
         without bound; each step after that makes it worse.
