@@ -88,8 +88,8 @@ class _Attempts:
     def found(self) -> Search | None:
         """Read what is known now."""
         scans = self.means.inputs.scans
-        rows = field_scores(load_power_set(self.power_set_id), scans.id)
-        return searched(self.plan(), self.of.experiment_id, rows, scans.simulated)
+        pairs = field_scores(load_power_set(self.power_set_id), scans.id)
+        return searched(self.plan(), self.of.experiment_id, pairs, scans.simulated)
 
     def note(self, new: Sequence[Weights]) -> None:
         """Keep what is to be tried, before it is: a search that is stopped goes on with it."""

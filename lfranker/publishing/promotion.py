@@ -10,6 +10,7 @@ from lfranker.denoiser.tiling import denoise
 from lfranker.evaluation.criteria import CHAMPION, CHAMPION_METRICS, Criterion
 from lfranker.evaluation.metrics import METRICS
 from lfranker.evaluation.scoring import of_noisy
+from lfranker.ranking.pair_scores import PairScores
 from lfranker.scans.preparation import ScanSet
 from lfranker.scans.scan_set import ScanSetId
 from lfranker.statistics.superiority import judge
@@ -31,7 +32,7 @@ class Gate:
     """
 
     power_set: PowerSet
-    rows: pd.DataFrame  # of `field_scores`
+    pairs: PairScores
     scans: ScanSetId
     promote: str
     rescore: Rescore | None = None
@@ -48,19 +49,12 @@ class Gate:
         if not self.scans.simulated and not holder.ranked_on_real_scans:
             return ""
         metrics = CHAMPION_METRICS if criterion == CHAMPION else (criterion.metric,)
-        new = self._rows_of(winner)
+        new = self.pairs.of(winner.name, winner.repeat)
         old, reason = self._rows_of_holder(holder, metrics)
         if new.empty or old is None:
             return reason or "the winner has no table of scores by field"
         verdict = judge(new, old, metrics, criterion.speed or None, self.power_set.seed)
         return "" if verdict.better else f"{winner.name} is not the better one; {verdict.why}"
-
-    def _rows_of(self, winner: Winner) -> pd.DataFrame:
-        if self.rows.empty:
-            return self.rows
-        return self.rows[
-            (self.rows["name"] == winner.name) & (self.rows["repeat"] == winner.repeat)
-        ]
 
     def _rows_of_holder(
         self, holder: Version, metrics: Sequence[str]

@@ -13,6 +13,7 @@ from lfranker.publishing.report_page import Results, page_of
 from lfranker.publishing.winners import register_winners
 from lfranker.ranking.config import RankConfig
 from lfranker.ranking.leaderboard import Ranking, rank
+from lfranker.ranking.pair_scores import PairScores
 from lfranker.rating.analysis import report_ratings
 from lfranker.rating.workflow import ratings_of
 from lfranker.report.caveats import caveats
@@ -66,15 +67,15 @@ def rank_power_set(
     power_set = load_power_set(parent_id)
     which = power_set.scan_set(scans)
     board, ranking = ranked(power_set, which.digest, config)
-    rows = field_scores(power_set, which)
+    pairs = field_scores(power_set, which)
     names, order, seed = power_set.expected, power_set.order, power_set.seed
-    samples = by_sample(rows, config.weights, order)
+    samples = by_sample(pairs, config.weights, order)
     own = which == power_set.scan_set()
-    found = report_fields(rows, samples, config.equivalence, names, seed, order)
-    report_noises(found, rows, config.equivalence, names, seed)
+    found = report_fields(pairs, samples, config.equivalence, names, seed, order)
+    report_noises(found, pairs, config.equivalence, names, seed)
     add_findings(found, power_set, board, ranking, which, config.equivalence.get(VISUAL, 0.0))
-    add_refinement(found, power_set, rows, which)
-    gate = Gate(power_set, rows, which, config.promote, rescore)
+    add_refinement(found, power_set, pairs, which)
+    gate = Gate(power_set, pairs, which, config.promote, rescore)
     versions, notices = register_winners(board, ranking, model, gate)
     captioned = _captioned(ranking, samples)
     markdown = "\n\n".join(
@@ -83,7 +84,7 @@ def rank_power_set(
     )
     folder = "ranking" if own else f"ranking-{which.short}"
     doubts = [*caveats(power_set.settings, ",".join(power_set.loss_set)), *notices]
-    results = Results(power_set, board, ranking, rows, found, captioned, tuple(doubts), which)
+    results = Results(power_set, board, ranking, pairs, found, captioned, tuple(doubts), which)
     texts = texts_of(results, versions) | {"ranking.md": markdown, "ranking.html": page_of(results)}
     log_texts(power_set.run_id, {f"{folder}/{name}": text for name, text in texts.items()})
     if own:
@@ -139,9 +140,9 @@ def add_findings(
     report_ratings(found, rated, equivalence, power_set.seed)
 
 
-def add_refinement(found: Found, power_set: PowerSet, rows: pd.DataFrame, scans: ScanSetId) -> None:
-    """Add what the newest search for weights came to; ``rows`` are the `field_scores`."""
-    search = refined(power_set, rows, scans)
+def add_refinement(found: Found, power_set: PowerSet, pairs: PairScores, scans: ScanSetId) -> None:
+    """Add what the newest search for weights came to."""
+    search = refined(power_set, pairs, scans)
     if search is not None:
         outcome, trials = search.result(power_set.seed)
         found.said.append(search_sentence(outcome))

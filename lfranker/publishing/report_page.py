@@ -12,6 +12,7 @@ from lfranker.losses import PERCEPTUAL_RANDOM
 from lfranker.publishing.pictures import logged_pictures
 from lfranker.ranking.entrant import counted, losses_of
 from lfranker.ranking.leaderboard import Ranking
+from lfranker.ranking.pair_scores import PairScores
 from lfranker.report.findings import Found
 from lfranker.report.html_page import Page, to_html
 from lfranker.report.note import answer
@@ -32,7 +33,7 @@ class Results:
     power_set: PowerSet
     board: pd.DataFrame  # of `tracking.scores.scores`
     ranking: Ranking
-    rows: pd.DataFrame  # of `field_scores`
+    pairs: PairScores
     found: Found
     captioned: Mapping[str, pd.DataFrame]
     caveats: tuple[str, ...]
@@ -74,7 +75,7 @@ def missing(results: Results) -> list[str]:
             results.power_set.repeats_seen < 2
         ),
         "scores of single fields, without which nothing is said of how sure this is": (
-            results.rows.empty
+            results.pairs.empty
         ),
         f"logged models of {len(no_model):,} {subsets}, which cannot be registered": bool(no_model),
         "baselines to compare with, the noisy input among them": NOISY not in baselines.index,

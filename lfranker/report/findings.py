@@ -16,6 +16,7 @@ from lfranker.ranking.hybrid_advantage import hybrid_advantage
 from lfranker.ranking.leaderboard import Ranking
 from lfranker.ranking.loss_effects import attributions
 from lfranker.ranking.noise_effects import balanced, over_noises
+from lfranker.ranking.pair_scores import PairScores
 from lfranker.ranking.top_set import agreement, beats, compared, effort, front, intervals
 from lfranker.ranking.winner_stability import Selection, cross_fit
 from lfranker.report.plots import (
@@ -82,7 +83,7 @@ class Found:
 
 
 def report_fields(
-    rows: pd.DataFrame,
+    pairs: PairScores,
     samples: Mapping[str, Ranking],
     equivalence: Mapping[str, float],
     names: Sequence[str],
@@ -91,16 +92,17 @@ def report_fields(
 ) -> Found:
     """All that is found; that nothing is, where no run has scores of its fields.
 
-    ``rows`` as of `field_scores`; ``names`` are those of all entrants that were to be trained;
+    ``names`` are those of all entrants that were to be trained;
     ``order`` decides ties. What losses add, and whether noisier scans want hybrids, are means over
     the noises where several are compared.
     """
     found, losses = Found(), list(dict.fromkeys(map(losses_of, names)))
     if left_out := _left_out(losses):
         found.said.append(left_out)
-    if rows.empty:
+    if pairs.empty:
         found.said.append("No run has a table of scores by field: how sure this is cannot be said.")
         return found
+    rows = pairs.table
     entrants = rows[~rows["baseline"]]
     _samples(found, samples)
     known = [metric for metric in equivalence if metric in rows]

@@ -15,6 +15,7 @@ from lfranker.ranking.noise_effects import (
     lead,
     noise_means,
 )
+from lfranker.ranking.pair_scores import PairScores
 from lfranker.report.findings import Found, noisy_scores
 from lfranker.report.plots import attribution_plot, interval_plot
 from lfranker.report.sentences import estimate
@@ -25,18 +26,19 @@ from lfranker.text import listed
 
 def report_noises(
     found: Found,
-    rows: pd.DataFrame,
+    pairs: PairScores,
     equivalence: Mapping[str, float],
     names: Sequence[str],
     seed: int,
 ) -> None:
     """Add what is found; nothing where all entrants were trained on one noise.
 
-    ``rows`` as of `field_scores`; ``names`` are those of all entrants that were to be trained.
+    ``names`` are those of all entrants that were to be trained.
     """
     noises = noises_in(names)
-    if not noises or rows.empty:
+    if not noises or pairs.empty:
         return
+    rows = pairs.table
     entrants, before = rows[~rows["baseline"]], len(found.said)
     for metric in (metric for metric in equivalence if metric in rows):
         whole = cube_of(entrants, metric)

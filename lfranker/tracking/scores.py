@@ -10,6 +10,7 @@ from lfranker.evaluation.metrics import METRICS
 from lfranker.losses.names import LOSS_ORDER
 from lfranker.ranking.entrant import is_hybrid, tie_key
 from lfranker.ranking.leaderboard import Ranking, rank
+from lfranker.ranking.pair_scores import COLUMNS, GROUPS, PairScores
 from lfranker.scans.scan_set import ScanSetId
 from lfranker.tracking.power_set import Baseline, PowerSet, ScoredRun, Training
 from lfranker.tracking.runs import TrackedRun, read_texts
@@ -85,10 +86,7 @@ def _over_repeats(rows: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-WORDS = ("field", "speed", "place", "sample")
-
-
-def field_scores(power_set: PowerSet, scans: ScanSetId) -> pd.DataFrame:
+def field_scores(power_set: PowerSet, scans: ScanSetId) -> PairScores:
     """A row per entrant or baseline, repeat, field and speed: scores, `baseline`, groups.
 
     Entrants are those that may win the ranking: expected, with all repeats, none of them failed,
@@ -99,26 +97,24 @@ def field_scores(power_set: PowerSet, scans: ScanSetId) -> pd.DataFrame:
     texts = read_texts([(run, _path(scans)) for _, _, run, _ in entrants])
     read = {at: _table(text) for at, text in enumerate(texts) if text is not None}
     if not read:
-        return pd.DataFrame()
+        return PairScores.none()
     rows = pd.concat(read, names=["entrant"]).reset_index("entrant")
     whose = pd.DataFrame(entrants, columns=["name", "repeat", "run", "baseline"])
     rows = rows.join(whose[["name", "repeat", "baseline"]], "entrant").reset_index(drop=True)
     metrics = [metric for metric in METRICS if metric in rows]
-    return rows[["name", "repeat", "baseline", *WORDS, *metrics]]
+    return PairScores(rows[[*COLUMNS, *metrics]])
 
 
 def by_sample(
-    rows: pd.DataFrame, weights: Mapping[str, float], order: Sequence[str] = LOSS_ORDER
+    pairs: PairScores, weights: Mapping[str, float], order: Sequence[str] = LOSS_ORDER
 ) -> dict[str, Ranking]:
     """Rank each sample group for itself; no ranking where there are not at least two groups.
 
     ``weights`` are those of the weighted score, ``order`` decides ties.
     """
-    if rows.empty or rows["sample"].nunique() < 2:
-        return {}
     return {
-        str(sample): rank(_scores(group), order=order, weights=weights)
-        for sample, group in rows.groupby("sample")
+        sample: rank(_scores(group.table), order=order, weights=weights)
+        for sample, group in pairs.by_sample()
     }
 
 
@@ -145,11 +141,11 @@ def _path(scans: ScanSetId) -> str:
 def _table(text: str) -> pd.DataFrame:
     table = pd.read_csv(
         io.StringIO(text),
-        dtype=dict.fromkeys(WORDS, str),
+        dtype=dict.fromkeys(GROUPS, str),
         keep_default_na=False,
         na_values={metric: ["", "nan", "NaN"] for metric in METRICS},
     )
-    return table.assign(**{name: "" for name in WORDS if name not in table})
+    return table.assign(**{name: "" for name in GROUPS if name not in table})
 
 
 def _scores(rows: pd.DataFrame) -> pd.DataFrame:

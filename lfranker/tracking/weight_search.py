@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
+from lfranker.ranking.pair_scores import PairScores
 from lfranker.ranking.weight_search import (
     Outcome,
     Trial,
@@ -126,12 +127,12 @@ def write_plan(run: TrackedRun, plan: Plan) -> None:
     log_texts(run.run_id, {PLAN: json.dumps(asdict(plan), indent=1)})
 
 
-def searched(plan: Plan, experiment_id: str, rows: pd.DataFrame, simulated: bool) -> Search | None:
-    """Read what the server knows of a search; ``rows`` are the power set's `field_scores`.
+def searched(plan: Plan, experiment_id: str, pairs: PairScores, simulated: bool) -> Search | None:
+    """Read what the server knows of a search; ``pairs`` are those of the power set.
 
     None where what won has no scores any more.
     """
-    winner = rows[rows["name"] == plan.name] if "name" in rows else rows
+    winner = pairs.of(plan.name)
     values = None if winner.empty else means(_first(winner), plan.searched)
     if values is None:
         return None
@@ -146,12 +147,12 @@ def searched(plan: Plan, experiment_id: str, rows: pd.DataFrame, simulated: bool
     return Search(plan, tried, tables)
 
 
-def refined(power_set: PowerSet, rows: pd.DataFrame, scans: ScanSetId) -> Search | None:
+def refined(power_set: PowerSet, pairs: PairScores, scans: ScanSetId) -> Search | None:
     """Return the power set's newest search; None where there is none on these scans."""
     plan = read_plan(find_run(power_set.search_id)) if power_set.search_id else None
     if plan is None or plan.scans != scans.digest:
         return None
-    return searched(plan, power_set.experiment_id, rows, scans.simulated)
+    return searched(plan, power_set.experiment_id, pairs, scans.simulated)
 
 
 def _repeats(trainings: Mapping[tuple[str, int], Training], name: str) -> dict[int, Training]:

@@ -7,6 +7,7 @@ import pytest
 from lfranker.publishing.artifacts import evidence_tables
 from lfranker.ranking.evidence import Evidence
 from lfranker.ranking.leaderboard import rank
+from lfranker.ranking.pair_scores import PairScores
 from lfranker.report.findings import Found, report_fields
 
 LOSSES = {"mae": 20.0, "mse": 22.0, "mae+mse": 23.0}
@@ -30,7 +31,7 @@ def rows() -> pd.DataFrame:
 def test_each_table_has_its_file(rows: pd.DataFrame) -> None:
     means = rows.groupby("name")[["psnr", "ssim"]].mean()
     samples = {"gold / tin": rank(means)}
-    found = report_fields(rows, samples, {"psnr": 0.1, "ssim": 0.001}, list(LOSSES), 0)
+    found = report_fields(PairScores(rows), samples, {"psnr": 0.1, "ssim": 0.001}, list(LOSSES), 0)
     found.evidence["visual"] = Evidence(intervals=TABLE)
     found.shares = found.learning_rate = found.raters = found.rater_agreement = TABLE
     found.search = found.search_trials = TABLE
@@ -46,7 +47,7 @@ def test_each_table_has_its_file(rows: pd.DataFrame) -> None:
 
 
 def test_tables_are_those_that_were_found(rows: pd.DataFrame) -> None:
-    found = report_fields(rows, {}, {"psnr": 0.1}, list(LOSSES), 0)
+    found = report_fields(PairScores(rows), {}, {"psnr": 0.1}, list(LOSSES), 0)
     own, tables = found.evidence["psnr"], evidence_tables(found)
     assert own.tests is not None
     assert own.hybrids is not None
@@ -70,8 +71,8 @@ def test_noises_and_components_have_files_of_their_own() -> None:
 
 def test_the_top_set_is_empty_where_it_is_not_known(rows: pd.DataFrame) -> None:
     few = rows[rows["place"] < "f2"]
-    found = report_fields(few, {}, {"psnr": 0.1}, list(LOSSES), 0)
+    found = report_fields(PairScores(few), {}, {"psnr": 0.1}, list(LOSSES), 0)
     assert found.evidence["psnr"].top_set == ()
     assert (found.top_sets, found.intervals) == ({}, {})
-    whole = report_fields(rows, {}, {"psnr": 0.1}, list(LOSSES), 0)
+    whole = report_fields(PairScores(rows), {}, {"psnr": 0.1}, list(LOSSES), 0)
     assert whole.top_sets == {"psnr": ("mae+mse",)}

@@ -26,6 +26,7 @@ from lfranker.ranking.noise_effects import (
     noise_means,
     over_noises,
 )
+from lfranker.ranking.pair_scores import PairScores
 from lfranker.report.findings import report_fields
 from lfranker.report.noise_findings import interaction_sentence, noise_sentence, report_noises
 from lfranker.report.note import note
@@ -228,8 +229,8 @@ def test_a_report_has_noises_components_and_losses_over_noises() -> None:
         for noise, b in noises.items()
     }
     table = rows(values)
-    found = report_fields(table, {}, {"psnr": 0.1}, list(values), 0)
-    report_noises(found, table, {"psnr": 0.1}, list(values), 0)
+    found = report_fields(PairScores(table), {}, {"psnr": 0.1}, list(values), 0)
+    report_noises(found, PairScores(table), {"psnr": 0.1}, list(values), 0)
     said = "\n".join(found.said)
     assert "left out on purpose" not in said
     assert "trained on each of 4 noises, 1 of them are not worse than the best" in said
@@ -254,17 +255,17 @@ def test_a_report_has_noises_components_and_losses_over_noises() -> None:
 
 def test_one_noise_for_all_adds_nothing() -> None:
     table = rows(LOSSES)
-    found = report_fields(table, {}, {"psnr": 0.1}, list(LOSSES), 0)
+    found = report_fields(PairScores(table), {}, {"psnr": 0.1}, list(LOSSES), 0)
     before = list(found.said), dict(found.evidence), set(found.plots)
-    report_noises(found, table, {"psnr": 0.1}, list(LOSSES), 0)
+    report_noises(found, PairScores(table), {"psnr": 0.1}, list(LOSSES), 0)
     assert (found.said, found.evidence, set(found.plots)) == before
 
 
 def test_a_noise_on_which_all_failed_is_named() -> None:
     values = {name: value for name, value in worth().items() if noise_of(name) != "gamma"}
     values |= {entrant(loss, "mix"): 21.0 for loss in LOSSES}
-    found = report_fields(rows(values), {}, {}, [*worth()], 0)
-    report_noises(found, rows(values), {"psnr": 0.1}, [*worth(), "mae @ mix"], 0)
+    found = report_fields(PairScores(rows(values)), {}, {}, [*worth()], 0)
+    report_noises(found, PairScores(rows(values)), {"psnr": 0.1}, [*worth(), "mae @ mix"], 0)
     assert any(
         "compared without gamma, where no loss subset has all" in text for text in found.said
     )

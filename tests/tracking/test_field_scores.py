@@ -12,6 +12,7 @@ from tracked import SCANS, make_child, make_parent, power_set_of
 
 from lfranker.publishing.ranking_run import rank_power_set
 from lfranker.ranking.config import RankConfig
+from lfranker.ranking.pair_scores import PairScores
 from lfranker.scans.scan_set import ScanSetId
 from lfranker.tracking.runs import create_child, get_run, log_metrics, tracked
 from lfranker.tracking.scores import by_sample, field_scores, scores
@@ -48,7 +49,7 @@ def parent(store: Path) -> Run:
 
 
 def test_tables_of_all_runs_are_read_back(parent: Run) -> None:
-    rows = field_scores(power_set_of(parent), ScanSetId(SCANS, False))
+    rows = field_scores(power_set_of(parent), ScanSetId(SCANS, False)).table
     assert len(rows) == 3 * 6
     assert set(rows.loc[rows["baseline"], "name"]) == {"noisy"}
     assert rows["field"].tolist()[:2] == ["000", "001"]  # names, not numbers
@@ -64,7 +65,7 @@ def test_repeats_are_told_apart(store: Path) -> None:
     for repeat in (0, 1):
         run = make_child(parent, "mae", {"psnr": 1.0}, repeat=str(repeat))
         log_table(run, [20.0 + 2 * repeat, 30.0], ["", ""])
-    rows = field_scores(power_set_of(parent), ScanSetId(SCANS, False))
+    rows = field_scores(power_set_of(parent), ScanSetId(SCANS, False)).table
     repeats = rows.groupby("repeat")["psnr"].apply(list).to_dict()
     assert repeats == {0: [20, 30], 1: [22, 30]}
 
@@ -73,8 +74,8 @@ def test_each_sample_group_has_a_leaderboard_with_baselines(parent: Run) -> None
     samples = by_sample(field_scores(power_set_of(parent), ScanSetId(SCANS, False)), EVEN)
     assert {name: own.champion for name, own in samples.items()} == {"gold": "mae", "tin": "mse"}
     assert samples["tin"].leaderboard["psnr/100ns"].to_dict() == {"mse": 21, "mae": 20, "noisy": 19}
-    rows = field_scores(power_set_of(parent), ScanSetId(SCANS, False))
-    assert by_sample(rows[rows["sample"] == "tin"], EVEN) == {}
+    rows = field_scores(power_set_of(parent), ScanSetId(SCANS, False)).table
+    assert by_sample(PairScores(rows[rows["sample"] == "tin"]), EVEN) == {}
 
 
 def test_leaderboards_of_sample_groups_weigh_the_criteria_as_asked(parent: Run) -> None:
@@ -126,23 +127,23 @@ def test_what_cannot_win_the_ranking_wins_no_sample_either(parent: Run) -> None:
     for name, tags in (("mse", {"outcome": "collapsed"}), ("ssim", {})):
         run = make_child(parent, name, {"psnr/100ns": 99.0, "ssim/100ns": 0.99}, **tags)
         log_table(run, [99.0] * 6, ["gold"] * 4 + ["tin"] * 2)
-    rows = field_scores(power_set_of(parent), ScanSetId(SCANS, False))
+    rows = field_scores(power_set_of(parent), ScanSetId(SCANS, False)).table
     assert set(rows["name"]) == {"mae", "noisy"}
     report = rank_power_set(parent.info.run_id, "lfranker")
     assert "gold: mae, tin: mae" in "\n".join(report.notices)
 
 
 def test_a_gap_in_one_field_is_not_averaged_over(parent: Run) -> None:
-    rows = field_scores(power_set_of(parent), ScanSetId(SCANS, False))
+    rows = field_scores(power_set_of(parent), ScanSetId(SCANS, False)).table
     rows.loc[(rows["name"] == "mse") & (rows["field"] == "005"), "psnr"] = float("nan")
-    assert by_sample(rows, EVEN)["tin"].champion == "mae"
+    assert by_sample(PairScores(rows), EVEN)["tin"].champion == "mae"
 
 
 def test_a_sample_may_be_called_na(store: Path) -> None:
     parent = make_parent("mae")
     run = make_child(parent, "mae", {"psnr": 1.0})
     log_table(run, [20.0, float("nan")], ["NA", "None"])
-    rows = field_scores(power_set_of(parent), ScanSetId(SCANS, False))
+    rows = field_scores(power_set_of(parent), ScanSetId(SCANS, False)).table
     assert rows["sample"].tolist() == ["NA", "None"]
     assert rows["psnr"].isna().tolist() == [False, True]
 
