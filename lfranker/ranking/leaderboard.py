@@ -26,6 +26,8 @@ from lfranker.ranking.entrant import tie_key
 from lfranker.ranking.remarks import notes
 from lfranker.text import listed
 
+COLUMNS = ("mean_rank", "weighted", "outcome", "baseline", "worse_than_noisy")  # beside scores
+
 
 @dataclass(frozen=True)
 class Ranking:
@@ -50,6 +52,10 @@ class Ranking:
     notes: tuple[str, ...]
     order: tuple[str, ...]
     directions: Mapping[str, bool]
+
+    def __post_init__(self) -> None:
+        if missing := [column for column in COLUMNS if column not in self.leaderboard]:
+            raise ValueError(f"the leaderboard lacks the columns {', '.join(missing)}")
 
 
 def rank(

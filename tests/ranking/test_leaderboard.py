@@ -1,5 +1,6 @@
 import itertools
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from scipy.stats import rankdata
 
 from lfranker.evaluation.criteria import Criterion, criteria_of
 from lfranker.ranking.entrant import tie_key
-from lfranker.ranking.leaderboard import Ranking, rank
+from lfranker.ranking.leaderboard import COLUMNS, Ranking, rank
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "paper_tables.csv"
 PAPER = pd.read_csv(GOLDEN, index_col="losses")
@@ -279,3 +280,10 @@ def test_the_scores_given_are_left_alone():
     before = PAPER.copy(deep=True)
     rank(PAPER)
     pd.testing.assert_frame_equal(PAPER, before)
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_a_leaderboard_without_one_of_its_columns_is_refused(column):
+    ranking = rank(pd.DataFrame({"psnr": [20.0, 21.0], "ssim": 0.5}, index=["mae", "mse"]))
+    with pytest.raises(ValueError, match=f"lacks the columns {column}$"):
+        replace(ranking, leaderboard=ranking.leaderboard.drop(columns=column))
