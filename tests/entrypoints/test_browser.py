@@ -51,7 +51,7 @@ def address(project: Project) -> Iterator[str]:
         yield uri
     finally:
         os.killpg(server.pid, signal.SIGTERM)
-        server.wait(30)
+        server.wait(PATIENCE)
 
 
 @pytest.fixture
