@@ -117,7 +117,7 @@ class Recorder:
         return recorded
 
     def at(self, function: str, path: str, by: str = "") -> object:
-        """What is at `path` among the arguments, if that is the same in all calls."""
+        """Return what is at `path` among the arguments, if that is the same in all calls."""
         values = [attrgetter(path)(call) for call in self.calls[by, function]]
         if not values:
             return f"{function} was not called"

@@ -143,7 +143,7 @@ def test_files_at_a_time_give_what_one_at_a_time_gives(tmp_path):
 
 @pytest.mark.skipif(DATA is None, reason="LFRANKER_SEM_DATA is not set")
 def test_vendor_tiffs_keep_every_tag_byte_for_byte(tmp_path):
-    """Of Zeiss, TESCAN, Fibics and FEI files; only where pixels lie may differ, by need."""
+    """Zeiss, TESCAN, Fibics and FEI files; only where pixels lie may differ, by need."""
     places = {273, 278, 279, PROVENANCE}
     files = sorted(Path(str(DATA), "vendor").glob("*.tif*"))
     assert len(files) >= 4

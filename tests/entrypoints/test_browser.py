@@ -34,7 +34,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("its_store")]
 
 @pytest.fixture(scope="module")
 def address(project: Project) -> Iterator[str]:
-    """Of a real `mlflow server` over the store of the power set."""
+    """Yield the address of a real `mlflow server` over the store of the power set."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -72,7 +72,7 @@ def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
 
 
 def wait_for(find: Callable[[], Any], subject: object) -> Any:
-    """What is found as soon as it is true; fails after PATIENCE."""
+    """Return what is found as soon as it is true; fail after PATIENCE."""
     return WebDriverWait(subject, PATIENCE).until(lambda _: find())
 
 

@@ -50,7 +50,7 @@ def at(function: str, path: str, by: str = "") -> Read:
 
 
 def told(option: str) -> Read:
-    """What every training that a power set starts reads in its task."""
+    """Read the option in the tasks of all trainings that a power set starts."""
     return lambda recorded: alike(recorded.told(option))
 
 
@@ -59,7 +59,7 @@ def calls(function: str, by: str = "") -> Read:
 
 
 def of_all(function: str, read: Callable[..., object], by: str = "") -> Read:
-    """What differs between the calls: the set of it."""
+    """Read from every call what differs between them, as a set."""
     return lambda recorded: {read(call) for call in recorded.calls[by, function]}
 
 

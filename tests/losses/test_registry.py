@@ -46,7 +46,7 @@ def images(*shape: int, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def shape_for(name: str) -> tuple[int, int, int, int]:
-    """Of a batch: more than any loss's smallest; small where a network makes it slow."""
+    """A batch larger than any loss's smallest patch; small where a network makes it slow."""
     return (1, 1, 16, 16) if LOSSES[name].needs_weights else (2, 1, SIDE, SIDE)
 
 

@@ -50,7 +50,7 @@ def saved(name: str, folder: Path, suffix: str = ".safetensors") -> Path:
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
 @pytest.mark.parametrize("name", [RESNET, CONVNEXT])
 def test_features_are_those_of_timms_own_network(tmp_path: Path, name: str, suffix: str) -> None:
-    """Of the network that the file was saved from, for three normalised equal channels."""
+    """The network that the file was saved from is given three normalised equal channels."""
     network, path = whole_network(name), saved(name, tmp_path, suffix)
     config = network.pretrained_cfg
     mean, std = (torch.tensor(config[key]).reshape(1, 3, 1, 1) for key in ("mean", "std"))

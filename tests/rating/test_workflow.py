@@ -58,7 +58,7 @@ def metrics_of(run: Run) -> dict[str, float]:
 
 
 def panels_of(file: Path, count: int) -> list[NDArray[np.uint8]]:
-    """What is drawn as A, B, ... of a sheet with one row."""
+    """Return the panels A, B, ... of a sheet with one row."""
     picture = np.asarray(PIL.Image.open(file))[TITLE + TITLE :, :, 0]
     return [picture[:384, GAP + at * (384 + GAP) :][:, :384] for at in range(1, count + 1)]
 

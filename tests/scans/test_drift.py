@@ -41,7 +41,7 @@ def test_smoothing_halves_the_noise_and_keeps_the_bends(noise):
 
 
 def test_between_the_bands_the_drift_is_a_natural_spline_and_beyond_them_a_line():
-    """What bends least through the values at the bands, as SciPy has it without a penalty."""
+    """The curve bends least through the values at the bands, as SciPy's without a penalty."""
     knots = fit_drift(bands(2 * np.sin(ROWS / 80), np.cos(ROWS / 40), noise=0.1))
     y = np.linspace(ROWS[0], ROWS[-1], 200)
     for axis in (1, 2):

@@ -101,7 +101,7 @@ def test_every_field_and_speed_has_noise_and_displacement_of_its_own(tmp_path):
 
 
 def test_no_pixel_is_invented_at_the_border():
-    """What lies beyond the outermost ring can be anything without changing the scan."""
+    """Pixels beyond the outermost ring can be anything without changing the scan."""
     clean = scene("cells", (80, 80), 0)
     ringed = np.pad(clean[1:-1, 1:-1], 1, constant_values=np.float32(0.9))
     first, second = (

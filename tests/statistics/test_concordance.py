@@ -23,7 +23,7 @@ def test_psnr_and_keypoints_contradict_each_other_in_the_paper():
 
 
 def test_tau_by_hand():
-    """Of the six pairs of 1 2 3 4 and 1 2 4 3 five agree: (5 - 1) / 6."""
+    """Five of the six pairs of 1 2 3 4 and 1 2 4 3 agree: (5 - 1) / 6."""
     table = pd.DataFrame({"a": [1, 2, 3, 4], "b": [1, 2, 4, 3], "c": [4, 3, 2, 1], "d": [5] * 4})
     tau = kendall_tau(table)
     assert tau.loc["a", "b"] == pytest.approx(4 / 6)

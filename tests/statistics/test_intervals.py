@@ -111,7 +111,7 @@ def test_moderated_intervals_of_15_models_cover_95_percent(repeats, ratio):
     "deviations", [[1 / 3] * 15, [3.0] * 15, np.geomspace(1 / 3, 3, 15), [3.0, *[1 / 3] * 14]]
 )
 def test_equal_models_are_rarely_separated(deviations):
-    """Of 15 equal models none in 95 % of 400 leaderboards; 3 standard errors of 0.011 more.
+    """None of 15 equal models in 95 % of 400 leaderboards; 3 standard errors of 0.011 more.
 
     Where the luck of one or of all differs ninefold, up to 0.09 were in longer simulations.
     """

@@ -36,7 +36,7 @@ def test_repeats_scatter_what_no_number_of_fields_takes_away():
 
 
 def test_repeats_needed_by_hand():
-    """Of the fields' 4 a variance of 4 / 4 / 20 = 0.05 stays; 0.5^2 / 1.96^2 leaves 0.0151 to 0.1.
+    """A variance of 4 / 4 / 20 = 0.05 stays of the fields' 4; 0.5^2 / 1.96^2 leaves 0.0151 to 0.1.
 
     And 0.4^2 / 1.96^2 = 0.0416 is below what stays.
     """

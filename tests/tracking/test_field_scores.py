@@ -22,7 +22,7 @@ EVEN = RankConfig().weights
 
 
 def log_table(run: Run, psnr: list[float], samples: list[str], ssim: float | None = None) -> None:
-    """Of a field each; SSIM is a hundredth of PSNR unless given."""
+    """Log scores, a field each; SSIM is a hundredth of PSNR unless given."""
     similar = [p / 100 if ssim is None else ssim for p in psnr]
     table = pd.DataFrame({"psnr": psnr, "ssim": similar, "sample": samples})
     table = table.assign(field=[f"00{n}" for n in table.index], speed="100ns")
