@@ -77,9 +77,6 @@ def _comparisons(metric: str, own: Evidence) -> Iterator[tuple[str, pd.DataFrame
     yield f"attribution-{metric}", own.effects
     yield f"intervals-{metric}", own.intervals
     yield f"beats-{metric}", own.beats
-    if own.tests is not None:
-        yield f"nemenyi-{metric}", own.tests.nemenyi
-        yield f"wilcoxon-{metric}", own.tests.wilcoxon
 
 
 def _by_name(table: pd.DataFrame) -> object:

@@ -5,16 +5,14 @@ from dataclasses import dataclass
 import pandas as pd
 
 from lfranker.ranking.hybrid_advantage import Advantage
-from lfranker.statistics.rank_tests import Significance
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Intervals, tests and effects of one metric; None for what could not be computed.
+    """Intervals and effects of one metric; None for what could not be computed.
 
     intervals: a row per entrant, as of `top_set.intervals`.
     beats: the chance that the row's entrant is better than the column's (`top_set.beats`).
-    tests: of each entrant against each (`top_set.compared`).
     effects: what each loss adds (`loss_effects.attributions`), by `kind` and `losses`.
     hybrids: how far hybrid losses are ahead of single ones, by scan speed.
     noises: a row per training noise, as of `noise_effects.noise_means`.
@@ -24,7 +22,6 @@ class Evidence:
 
     intervals: pd.DataFrame | None = None
     beats: pd.DataFrame | None = None
-    tests: Significance | None = None
     effects: pd.DataFrame | None = None
     hybrids: Advantage | None = None
     noises: pd.DataFrame | None = None

@@ -22,7 +22,6 @@ from lfranker.statistics.intervals import (
     score_interval,
 )
 from lfranker.statistics.multiple_comparisons import rank_intervals, separated, top_set
-from lfranker.statistics.rank_tests import Significance, significance
 from lfranker.statistics.sample_size import fields_needed, repeats_needed, standard_error
 from lfranker.statistics.score_array import Cube
 
@@ -99,11 +98,6 @@ def effort(cube: Cube, seed: int) -> Effort | None:
     z = chance.half_width(found, 1 - level) / standard_error(found, *size)
     repeats = repeats_needed(gap, found, *size, z) if squares.repeats > 1 else None
     return Effort(cube.names[other], gap, fields_needed(gap, found, *size, z), repeats)
-
-
-def compared(cube: Cube) -> Significance:
-    """Tests over places, repeats averaged first."""
-    return significance(list(cube.names), cube.scores.mean(axis=2))
 
 
 def agreement(rows: pd.DataFrame, metrics: Sequence[str]) -> tuple[pd.DataFrame, dict[str, float]]:

@@ -17,17 +17,11 @@ from lfranker.ranking.leaderboard import Ranking
 from lfranker.ranking.loss_effects import attributions
 from lfranker.ranking.noise_effects import balanced, over_noises
 from lfranker.ranking.pair_scores import PairScores
-from lfranker.ranking.top_set import agreement, beats, compared, effort, front, intervals
+from lfranker.ranking.top_set import agreement, beats, effort, front, intervals
 from lfranker.ranking.winner_stability import Selection, cross_fit
-from lfranker.report.plots import (
-    attribution_plot,
-    critical_difference_plot,
-    interval_plot,
-    rank_plot,
-)
+from lfranker.report.plots import attribution_plot, interval_plot, rank_plot
 from lfranker.report.sentences import (
     advantage_clause,
-    rank_sentence,
     selection_sentence,
     top_set_sentence,
 )
@@ -140,14 +134,12 @@ def _compare(found: Found, cube: Cube, metric: str, equivalence: float, seed: in
         first = f"the first {MOST_COMPARED} of {len(cube.names):,}"
         found.said.append(f"{label}: {first} are compared.")
         cube = cube.best(MOST_COMPARED)
-    table, tests = intervals(cube, equivalence, seed), compared(cube)
-    said = top_set_sentence(metric, table, equivalence, effort(cube, seed), cube.title)
-    found.said.append(f"{said} {rank_sentence(tests)}")
+    table = intervals(cube, equivalence, seed)
+    needed = effort(cube, seed)
+    found.said.append(top_set_sentence(metric, table, equivalence, needed, cube.title))
     found.plots[f"{label}: scores, {cube.title}"] = interval_plot(table, label)
     found.plots[f"{label}: ranks, {cube.title}"] = rank_plot(table, label)
-    if len(cube.names) > 2:
-        found.plots[f"{label}: critical differences"] = critical_difference_plot(tests, label)
-    return Evidence(intervals=table, beats=beats(cube, seed), tests=tests)
+    return Evidence(intervals=table, beats=beats(cube, seed))
 
 
 def _too_little(entrants: pd.DataFrame, metric: str) -> str:

@@ -11,10 +11,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scikit_posthocs import critical_difference_diagram
 
 from lfranker.noise.fit import Fit
-from lfranker.statistics.rank_tests import Significance
 
 TOP, REST, BASELINE = "#0072B2", "#999999", "#E69F00"
 SHADES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
@@ -124,21 +122,6 @@ def share_plot(shares: pd.DataFrame) -> str:
     axes.set_xlabel("share of the weighted terms' gradient norms, with respect to the output")
     axes.set_axisbelow(True)
     figure.legend(loc="outside upper center", ncols=4, fontsize=8)
-    return _svg(figure)
-
-
-def critical_difference_plot(found: Significance, label: str) -> str:
-    """Mean ranks over the fields; bars join what the Nemenyi test cannot tell apart."""
-    figure = Figure(figsize=(WIDTH, 1.5 + 0.5 * ROW * len(found.mean_ranks)), layout="constrained")
-    axes = figure.subplots()
-    critical_difference_diagram(
-        found.mean_ranks,
-        found.nemenyi,
-        ax=axes,
-        label_props={"fontsize": 7},
-        color_palette=dict.fromkeys(found.mean_ranks.index, "black"),
-    )
-    axes.set_title(f"{label}: mean rank over {found.blocks} places", fontsize=9)
     return _svg(figure)
 
 

@@ -8,7 +8,6 @@ from lfranker.ranking.hybrid_advantage import BETWEEN, Advantage
 from lfranker.ranking.top_set import Effort
 from lfranker.ranking.weight_search import Outcome
 from lfranker.ranking.winner_stability import Selection
-from lfranker.statistics.rank_tests import LEVEL, Significance
 from lfranker.text import listed
 
 
@@ -41,23 +40,6 @@ def _takes(effort: Effort) -> str:
     ]
     behind = f"; to tell it from {effort.other}, {effort.gap:.2g} behind, "
     return behind + (f"takes {' or '.join(ways)}" if ways else "takes more fields and more repeats")
-
-
-def rank_sentence(tests: Significance) -> str:
-    """Say whether the entrants differ by their ranks."""
-    if np.isnan(tests.friedman):
-        return f"Two entrants over {tests.blocks} places are too few for a Friedman test."
-    best = str(tests.mean_ranks.idxmin())
-    if tests.friedman >= LEVEL:
-        return (
-            f"Over {tests.blocks} places no entrant can be told from the others by rank "
-            f"(Friedman, p = {tests.friedman:.2g})."
-        )
-    alike = (tests.nemenyi.loc[best].drop(best) >= LEVEL).to_numpy()
-    return (
-        f"Over {tests.blocks} places the entrants differ (Friedman, p = {tests.friedman:.2g}); "
-        f"{int(alike.sum())} cannot be told from {best} by rank (Nemenyi, 5 %)."
-    )
 
 
 def advantage_clause(advantage: Advantage) -> str:

@@ -1,1 +1,1 @@
-"""Intervals, tests and corrections over arrays of scores; nothing here knows a loss."""
+"""Intervals and corrections over arrays of scores; nothing here knows a loss."""

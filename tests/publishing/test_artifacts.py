@@ -35,7 +35,7 @@ def test_each_table_has_its_file(rows: pd.DataFrame) -> None:
     found.evidence["visual"] = Evidence(intervals=TABLE)
     found.shares = found.learning_rate = found.raters = found.rater_agreement = TABLE
     found.search = found.search_trials = TABLE
-    metrics = ("attribution", "intervals", "beats", "nemenyi", "wilcoxon")
+    metrics = ("attribution", "intervals", "beats")
     assert list(evidence_tables(found)) == [
         "samples/gold - tin",
         *(f"{table}-psnr" for table in metrics),
@@ -49,13 +49,10 @@ def test_each_table_has_its_file(rows: pd.DataFrame) -> None:
 def test_tables_are_those_that_were_found(rows: pd.DataFrame) -> None:
     found = report_fields(PairScores(rows), {}, {"psnr": 0.1}, list(LOSSES), 0)
     own, tables = found.evidence["psnr"], evidence_tables(found)
-    assert own.tests is not None
     assert own.hybrids is not None
     assert tables["intervals-psnr"] is own.intervals
     assert tables["attribution-psnr"] is own.effects
     assert tables["beats-psnr"] is own.beats
-    assert tables["nemenyi-psnr"] is own.tests.nemenyi
-    assert tables["wilcoxon-psnr"] is own.tests.wilcoxon
     assert tables["hybrids-psnr"].equals(own.hybrids.table)
 
 

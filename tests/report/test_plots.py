@@ -11,14 +11,12 @@ from lfranker.report.plots import (
     REST,
     TOP,
     attribution_plot,
-    critical_difference_plot,
     heat_map,
     interval_plot,
     noise_level_plot,
     pareto_plot,
     rank_plot,
 )
-from lfranker.statistics.rank_tests import significance
 
 NAMES = ["mae+mse", "mae", "mse"]
 TABLE = pd.DataFrame(
@@ -35,10 +33,7 @@ EFFECTS = pd.DataFrame(
      "value": [0.5, -0.2, 9.0], "low": [0.4, -0.3, 8.0], "high": [0.6, -0.1, 10.0]}
 )  # fmt: skip
 
-
-TESTS = significance(NAMES, np.array([[30.0, 29, 31], [29, 28, 30.5], [20, 21, 22]]))
 PLOTS = {
-    "differences": lambda: critical_difference_plot(TESTS, "PSNR (dB)"),
     "intervals": lambda: interval_plot(TABLE, "PSNR (dB)"),
     "ranks": lambda: rank_plot(TABLE, "PSNR (dB)"),
     "heat": lambda: heat_map(pd.DataFrame(np.eye(3) + 1, NAMES, ["PSNR", "SSIM", "x"])),
