@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from lfranker.evaluation.criteria import Criterion
+from lfranker.evaluation.metrics import METRICS
+
 GROUPS = ("field", "speed", "place", "sample")  # of a pair; "" where there is none
 COLUMNS = ("name", "repeat", "baseline", *GROUPS)
 
@@ -39,6 +42,19 @@ class PairScores:
         """Return the rows of one entrant, or those of one of its repeats."""
         rows = self.table[self.table["name"] == name]
         return rows if repeat is None else rows[rows["repeat"] == repeat]
+
+    def means(self) -> pd.DataFrame:
+        """Return means over fields and repeats by speed, a row per name, for `leaderboard.rank`.
+
+        A mean is NaN where one of its scores is: a mean over the others would not compare.
+        """
+        rows = self.table
+        metrics = [metric for metric in METRICS if metric in rows]
+        long = rows.melt(["name", "speed"], metrics, "metric").groupby(["name", "metric", "speed"])
+        mean = long["value"].agg(lambda values: float(values.mean(skipna=False)))
+        means = pd.DataFrame({"mean": mean})["mean"].unstack([1, 2])
+        means.columns = pd.Index([str(Criterion(*map(str, column))) for column in means.columns])
+        return means.assign(baseline=rows.groupby("name")["baseline"].first())
 
     def by_sample(self) -> Iterator[tuple[str, "PairScores"]]:
         """Yield the scores of each sample group, where there are at least two groups."""

@@ -100,6 +100,7 @@ class Training(ScoredRun):
     model: str  # ID of the logged model; "" before the training is over
     perceptual: str  # digest of the perceptual network's weights, "none", or "" where unknown
     safeguards: int  # that it diverged with, see `training.numerics`; those of 0.1.0 did not say
+    shorter: tuple[int, ...]  # steps of its branches whose weights are kept, fewest first
     won: str  # the criteria, as they were marked by the last ranking
     milliseconds: int  # from start to end; 0 where either is not known
 
@@ -150,6 +151,12 @@ class PowerSet(TrackedRun):
     @property
     def seed(self) -> int:
         return int(self.settings.get("seed", 0))
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of each of its trainings; 0 where it does not say."""
+        text = self.settings.get("steps", "")
+        return int(text) if text.isdigit() else 0
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -234,6 +241,11 @@ def _scan_sets(tags: Mapping[str, str]) -> Iterator[ScanSetId]:
         digests = [own, *(digest for digest in digests if digest != own)]
     for digest in digests:
         yield ScanSetId(digest, tags.get(SCAN_SET + digest) == "simulated")
+
+
+def parse_shorter(text: str) -> tuple[int, ...]:
+    """Read `1000,500` as (500, 1000)."""
+    return tuple(sorted(int(part) for part in text.split(",") if part))
 
 
 def parse_factors(text: str) -> dict[float, str]:
@@ -333,6 +345,7 @@ def parse_member(run: Run, noise: str = "") -> Training | Baseline:
         model=tags.get(Tag.MODEL, ""),
         perceptual=tags.get(Tag.PERCEPTUAL, ""),
         safeguards=int(tags.get(Tag.SAFEGUARDS, 1)),
+        shorter=parse_shorter(tags.get(Tag.SHORTER, "")),
         won=tags.get(WON, ""),
         milliseconds=info.end_time - info.start_time if ended else 0,
     )

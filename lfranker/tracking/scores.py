@@ -1,7 +1,7 @@
 """The scores of a power set as one table, with what came of every training."""
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
@@ -93,8 +93,43 @@ def field_scores(power_set: PowerSet, scans: ScanSetId) -> PairScores:
     diverged or collapsed. Runs without a table of their own (logged by metrics alone) are
     missing; so may be all.
     """
+    return _read(_entrants(power_set, scans.digest), score_file(scans))
+
+
+def field_scores_at(power_set: PowerSet, scans: ScanSetId) -> dict[int, PairScores]:
+    """Scores as `field_scores` gives them, by the number of steps that a training is planned for.
+
+    The fewest steps come first; the last are those of the whole trainings, which are the scores
+    of `field_scores`. A number of steps at which one training lacks scores is left out; {} where
+    the power set does not say how long its trainings are, or has no tables of its fields.
+    """
     entrants = list(_entrants(power_set, scans.digest))
-    texts = read_texts([(run, _path(scans)) for _, _, run, _ in entrants])
+    whole = _read(entrants, score_file(scans))
+    if whole.empty or not power_set.steps:
+        return {}
+    read = set(whole.table["name"])
+    trained = [
+        (name, repeat, run, False)
+        for name, repeat, run, _ in entrants
+        if isinstance(run, Training) and name in read
+    ]
+    shorter = [set(run.shorter) for _, _, run, _ in trained if isinstance(run, Training)]
+    baselines = whole.table[whole.table["baseline"]]
+    found: dict[int, PairScores] = {}
+    for steps in sorted(set.intersection(*shorter) if shorter else ()):
+        pairs = _read(trained, score_file(scans, steps))
+        if len(pairs.table) == len(whole.table) - len(baselines):
+            found[steps] = PairScores(pd.concat([pairs.table, baselines], ignore_index=True))
+    return {**found, power_set.steps: whole}
+
+
+Scored = tuple[str, int, ScoredRun, bool]  # name, repeat, its run, and whether it is a baseline
+
+
+def _read(entrants: Iterable[Scored], file: str) -> PairScores:
+    """Read a table of each run, where it has one."""
+    entrants = list(entrants)
+    texts = read_texts([(run, file) for _, _, run, _ in entrants])
     read = {at: _table(text) for at, text in enumerate(texts) if text is not None}
     if not read:
         return PairScores.none()
@@ -113,12 +148,12 @@ def by_sample(
     ``weights`` are those of the weighted score, ``order`` decides ties.
     """
     return {
-        sample: rank(_scores(group.table), order=order, weights=weights)
+        sample: rank(group.means(), order=order, weights=weights)
         for sample, group in pairs.by_sample()
     }
 
 
-def _entrants(power_set: PowerSet, digest: str) -> Iterator[tuple[str, int, ScoredRun, bool]]:
+def _entrants(power_set: PowerSet, digest: str) -> Iterator[Scored]:
     board = scores(power_set, digest)
     fit = set(board.index[board["outcome"].eq("ok") & ~board["baseline"].eq(True)])
     for (name, repeat), run in power_set.trainings.items():
@@ -130,12 +165,14 @@ def _entrants(power_set: PowerSet, digest: str) -> Iterator[tuple[str, int, Scor
 
 def read_table(run: TrackedRun, scans: ScanSetId) -> pd.DataFrame | None:
     """Return the run's scores, a row per field and speed; None where it has none on these scans."""
-    (text,) = read_texts([(run, _path(scans))])
+    (text,) = read_texts([(run, score_file(scans))])
     return None if text is None else _table(text)
 
 
-def _path(scans: ScanSetId) -> str:
-    return f"scores/{scans.kind}-{scans.short}.csv"
+def score_file(scans: ScanSetId, steps: int | None = None) -> str:
+    """Return the artifact with the scores of fields, of a branch where `steps` are given."""
+    branch = "" if steps is None else f"-at-{steps}"
+    return f"scores/{scans.kind}-{scans.short}{branch}.csv"
 
 
 def _table(text: str) -> pd.DataFrame:
@@ -146,20 +183,6 @@ def _table(text: str) -> pd.DataFrame:
         na_values={metric: ["", "nan", "NaN"] for metric in METRICS},
     )
     return table.assign(**{name: "" for name in GROUPS if name not in table})
-
-
-def _scores(rows: pd.DataFrame) -> pd.DataFrame:
-    """Means over fields per speed, as `ranking.rank` takes them."""
-    metrics = [metric for metric in METRICS if metric in rows]
-    long = rows.melt(["name", "speed"], metrics, "metric").groupby(["name", "metric", "speed"])
-    means = pd.DataFrame({"mean": long["value"].agg(_whole_mean)})["mean"].unstack([1, 2])
-    means.columns = pd.Index([str(Criterion(*map(str, column))) for column in means.columns])
-    return means.assign(baseline=rows.groupby("name")["baseline"].first())
-
-
-def _whole_mean(values: pd.Series) -> float:
-    """NaN where one is: a mean over the others would not compare."""
-    return float(values.mean(skipna=False))
 
 
 def hybrid_shares(power_set: PowerSet, names: Sequence[str]) -> pd.DataFrame:

@@ -17,6 +17,7 @@ class Tag(StrEnum):
     TRAINING = "lfranker.training"  # fingerprint of all that determines the weights
     PERCEPTUAL = "lfranker.perceptual"  # digest of the perceptual network's weights, or none
     MODEL = "lfranker.model"  # ID of the logged model: there is one once the training is over
+    SHORTER = "lfranker.shorter"  # steps of its branches whose weights are kept, "500,1000"
     BASELINE = "lfranker.baseline"  # name of the filter, in place of LOSSES
     SCORING = "lfranker.scoring"  # digest of the first scan set, whose scores have plain names
     OUTCOME = "lfranker.outcome"  # ok, collapsed or diverged; see `outcome_on` for one scan set

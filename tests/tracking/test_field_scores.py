@@ -14,20 +14,37 @@ from lfranker.publishing.ranking_run import rank_power_set
 from lfranker.ranking.config import RankConfig
 from lfranker.ranking.pair_scores import PairScores
 from lfranker.scans.scan_set import ScanSetId
-from lfranker.tracking.runs import create_child, get_run, log_metrics, tracked
-from lfranker.tracking.scores import by_sample, field_scores, scores
+from lfranker.tracking.runs import (
+    create_child,
+    get_run,
+    log_metrics,
+    log_settings,
+    set_tags,
+    tracked,
+)
+from lfranker.tracking.scores import by_sample, field_scores, field_scores_at, score_file, scores
 from lfranker.tracking.tags import Tag
 
 EVEN = RankConfig().weights
+REAL = ScanSetId(SCANS, False)
 
 
-def log_table(run: Run, psnr: list[float], samples: list[str], ssim: float | None = None) -> None:
-    """Log scores, a field each; SSIM is a hundredth of PSNR unless given."""
+def log_table(
+    run: Run,
+    psnr: list[float],
+    samples: list[str],
+    ssim: float | None = None,
+    steps: int | None = None,
+) -> None:
+    """Log scores, a field each, of a branch where its steps are given.
+
+    SSIM is a hundredth of PSNR unless given.
+    """
     similar = [p / 100 if ssim is None else ssim for p in psnr]
     table = pd.DataFrame({"psnr": psnr, "ssim": similar, "sample": samples})
     table = table.assign(field=[f"00{n}" for n in table.index], speed="100ns")
     table["place"] = table["field"]
-    path = f"scores/scans-{SCANS[:8]}.csv"
+    path = score_file(REAL, steps)
     MlflowClient().log_text(run.info.run_id, table.to_csv(index=False), path)
 
 
@@ -49,7 +66,7 @@ def parent(store: Path) -> Run:
 
 
 def test_tables_of_all_runs_are_read_back(parent: Run) -> None:
-    rows = field_scores(power_set_of(parent), ScanSetId(SCANS, False)).table
+    rows = field_scores(power_set_of(parent), REAL).table
     assert len(rows) == 3 * 6
     assert set(rows.loc[rows["baseline"], "name"]) == {"noisy"}
     assert rows["field"].tolist()[:2] == ["000", "001"]  # names, not numbers
@@ -65,16 +82,62 @@ def test_repeats_are_told_apart(store: Path) -> None:
     for repeat in (0, 1):
         run = make_child(parent, "mae", {"psnr": 1.0}, repeat=str(repeat))
         log_table(run, [20.0 + 2 * repeat, 30.0], ["", ""])
-    rows = field_scores(power_set_of(parent), ScanSetId(SCANS, False)).table
+    rows = field_scores(power_set_of(parent), REAL).table
     repeats = rows.groupby("repeat")["psnr"].apply(list).to_dict()
     assert repeats == {0: [20, 30], 1: [22, 30]}
 
 
+def log_branches(parent: Run, lengths: dict[str, list[int]]) -> None:
+    """Give the trainings of these losses branches, which are 1 dB worse for each level earlier."""
+    for run in power_set_of(parent).trainings.values():
+        steps = lengths[run.losses]
+        set_tags(run.run_id, {Tag.SHORTER: ",".join(map(str, steps))})
+        for at, own in enumerate(sorted(steps, reverse=True)):
+            log_table(get_run(run.run_id), [23.0 - at] * 6, ["gold"] * 4 + ["tin"] * 2, steps=own)
+
+
+def test_scores_are_read_by_length_shortest_first_and_the_baselines_with_each(parent: Run) -> None:
+    log_settings(parent.info.run_id, {"steps": 1000})
+    log_branches(parent, {"mae": [500, 250], "mse": [250, 500]})
+    power_set = power_set_of(parent)
+    found = field_scores_at(power_set, REAL)
+    assert list(found) == [250, 500, 1000]
+    whole = field_scores(power_set, REAL)
+    assert found[1000].table.equals(whole.table)
+    for steps, psnr in {250: 22.0, 500: 23.0}.items():
+        own = found[steps]
+        assert list(own.table) == list(whole.table)
+        assert set(own.of("mae")["psnr"]) == set(own.of("mse")["psnr"]) == {psnr}
+        pd.testing.assert_frame_equal(
+            own.of("noisy").reset_index(drop=True), whole.of("noisy").reset_index(drop=True)
+        )
+    means = found[500].means()
+    assert means["psnr/100ns"].to_dict() == {"mae": 23, "mse": 23, "noisy": 19}
+    assert means["baseline"].to_dict() == {"mae": False, "mse": False, "noisy": True}
+
+
+def test_a_length_that_one_training_lacks_is_left_out(parent: Run) -> None:
+    log_settings(parent.info.run_id, {"steps": 1000})
+    assert list(field_scores_at(power_set_of(parent), REAL)) == [1000], "as before branches"
+    log_branches(parent, {"mae": [250, 500], "mse": [500]})
+    assert list(field_scores_at(power_set_of(parent), REAL)) == [500, 1000]
+    for run in power_set_of(parent).trainings.values():  # their weights are kept, not scored
+        set_tags(run.run_id, {Tag.SHORTER: "125,250,500"})
+    assert list(field_scores_at(power_set_of(parent), REAL)) == [500, 1000]
+
+
+def test_a_power_set_that_does_not_say_its_steps_has_no_lengths(parent: Run) -> None:
+    log_branches(parent, {"mae": [500], "mse": [500]})
+    assert field_scores_at(power_set_of(parent), REAL) == {}
+    log_settings(parent.info.run_id, {"steps": 1000})
+    assert field_scores_at(power_set_of(parent), ScanSetId(SCANS, True)) == {}
+
+
 def test_each_sample_group_has_a_leaderboard_with_baselines(parent: Run) -> None:
-    samples = by_sample(field_scores(power_set_of(parent), ScanSetId(SCANS, False)), EVEN)
+    samples = by_sample(field_scores(power_set_of(parent), REAL), EVEN)
     assert {name: own.champion for name, own in samples.items()} == {"gold": "mae", "tin": "mse"}
     assert samples["tin"].leaderboard["psnr/100ns"].to_dict() == {"mse": 21, "mae": 20, "noisy": 19}
-    rows = field_scores(power_set_of(parent), ScanSetId(SCANS, False)).table
+    rows = field_scores(power_set_of(parent), REAL).table
     assert by_sample(PairScores(rows[rows["sample"] == "tin"]), EVEN) == {}
 
 
@@ -127,14 +190,14 @@ def test_what_cannot_win_the_ranking_wins_no_sample_either(parent: Run) -> None:
     for name, tags in (("mse", {"outcome": "collapsed"}), ("ssim", {})):
         run = make_child(parent, name, {"psnr/100ns": 99.0, "ssim/100ns": 0.99}, **tags)
         log_table(run, [99.0] * 6, ["gold"] * 4 + ["tin"] * 2)
-    rows = field_scores(power_set_of(parent), ScanSetId(SCANS, False)).table
+    rows = field_scores(power_set_of(parent), REAL).table
     assert set(rows["name"]) == {"mae", "noisy"}
     report = rank_power_set(parent.info.run_id, "lfranker")
     assert "gold: mae, tin: mae" in "\n".join(report.notices)
 
 
 def test_a_gap_in_one_field_is_not_averaged_over(parent: Run) -> None:
-    rows = field_scores(power_set_of(parent), ScanSetId(SCANS, False)).table
+    rows = field_scores(power_set_of(parent), REAL).table
     rows.loc[(rows["name"] == "mse") & (rows["field"] == "005"), "psnr"] = float("nan")
     assert by_sample(PairScores(rows), EVEN)["tin"].champion == "mae"
 
@@ -143,7 +206,7 @@ def test_a_sample_may_be_called_na(store: Path) -> None:
     parent = make_parent("mae")
     run = make_child(parent, "mae", {"psnr": 1.0})
     log_table(run, [20.0, float("nan")], ["NA", "None"])
-    rows = field_scores(power_set_of(parent), ScanSetId(SCANS, False)).table
+    rows = field_scores(power_set_of(parent), REAL).table
     assert rows["sample"].tolist() == ["NA", "None"]
     assert rows["psnr"].isna().tolist() == [False, True]
 
