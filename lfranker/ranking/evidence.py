@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from lfranker.ranking.hybrid_advantage import Advantage
+from lfranker.statistics.multiple_comparisons import EQUIVALENT, UNDECIDED, WORSE
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,27 @@ class Evidence:
     component_effects: pd.DataFrame | None = None
 
     @property
+    def equivalent(self) -> tuple[str, ...]:
+        """The entrants that are shown to be equivalent to the best; maybe not one."""
+        return self._standing(EQUIVALENT)
+
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """The entrants that are shown neither to be equivalent to the best nor to be worse."""
+        return self._standing(UNDECIDED)
+
+    @property
+    def worse(self) -> tuple[str, ...]:
+        """The entrants that are shown to be worse than the best by more than does not matter."""
+        return self._standing(WORSE)
+
+    @property
     def top_set(self) -> tuple[str, ...]:
-        """The entrants that are not worse than the best; none where that is not known."""
-        table = self.intervals
-        return () if table is None else tuple(map(str, table.index[table["top"]]))
+        """The entrants that cannot be shown to be worse than the best, best mean first."""
+        return self._standing(EQUIVALENT, UNDECIDED)
+
+    def _standing(self, *standings: str) -> tuple[str, ...]:
+        if self.intervals is None:
+            return ()
+        standing = self.intervals["standing"]
+        return tuple(map(str, standing.index[standing.isin(standings)]))

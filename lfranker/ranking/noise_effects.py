@@ -21,7 +21,7 @@ from lfranker.statistics.intervals import (
     mean_squares,
     score_interval,
 )
-from lfranker.statistics.multiple_comparisons import separated
+from lfranker.statistics.multiple_comparisons import standings
 from lfranker.statistics.score_array import Cube
 
 
@@ -62,8 +62,8 @@ def noise_means(cube: Cube, equivalence: float, seed: int) -> pd.DataFrame:
     """A row per noise, best mean over the losses first; the cube is ``balanced``.
 
     `low`, `high` of the `mean`; `effect` and its ends: less the mean over all noises; `below` and
-    its ends: what it is below the best; `top` where it may be no worse than the best by more than
-    ``equivalence``. 95 % each, the top set all together.
+    its ends: what it is below the best; `standing` as in `multiple_comparisons.standings` with
+    ``equivalence`` as its margin. 95 % each, which are worse all together.
     """
     squares = mean_squares(cube.scores)
     chance = Chance(squares, seed)
@@ -71,21 +71,20 @@ def noise_means(cube: Cube, equivalence: float, seed: int) -> pd.DataFrame:
     own = mean_squares(np.einsum("ne,epr->npr", weights, cube.scores))
     own_chance = Chance(own, seed)
     best = int(np.argmax(own.mean))
-    level = 2 * 0.05 / max(len(noises) - 1, 1)  # one side of an interval
+    standing = standings(
+        own.mean, lambda a, b: squares.of_contrast(weights[a] - weights[b]), chance, equivalence
+    )
     rows = []
     for at in range(len(noises)):
         score = score_interval(at, own, own_chance)
-        behind = weights[best] - weights[at]
-        gap = float(behind @ squares.mean) - equivalence
-        far = gap > 0 and separated(gap, squares.of_contrast(behind), chance, level)
         rows.append(
             {
                 "mean": own.mean[at],
                 "low": score.low,
                 "high": score.high,
                 **_contrast("effect", weights[at] - weights.mean(axis=0), squares, chance),
-                **_contrast("below", behind, squares, chance),
-                "top": not far,
+                **_contrast("below", weights[best] - weights[at], squares, chance),
+                "standing": standing[at],
             }
         )
     table = pd.DataFrame(rows, index=pd.Index(noises, name="noise"))

@@ -21,7 +21,7 @@ from lfranker.statistics.intervals import (
     mean_squares,
     score_interval,
 )
-from lfranker.statistics.multiple_comparisons import rank_intervals, separated, top_set
+from lfranker.statistics.multiple_comparisons import rank_intervals, separated, standings
 from lfranker.statistics.sample_size import fields_needed, repeats_needed, standard_error
 from lfranker.statistics.score_array import Cube
 
@@ -30,15 +30,16 @@ def intervals(cube: Cube, equivalence: float, seed: int) -> pd.DataFrame:
     """A row per entrant, best mean first: what is known of its score, difference and rank.
 
     `low`, `high` of the `mean`; `below_low`, `below_high` of what it is below the best;
-    `best_rank`, `worst_rank`; `chance_of_best`; `top` where it may be no worse than the best by
-    more than ``equivalence``. 95 % each; ranks and the top set all together.
+    `best_rank`, `worst_rank`; `chance_of_best`; `standing`, one of "equivalent", "undecided" and
+    "worse": whether its true mean is within ``equivalence`` of that of the truly best one
+    (`multiple_comparisons.standings`), which even the first row may not be shown to be. 95 %
+    each; ranks, and which are worse, all together.
     """
     squares, chance = _asked(cube, seed)
     best = int(np.argmax(squares.mean))
     scores = [score_interval(model, squares, chance) for model in range(len(cube.names))]
     below = [difference_interval(best, m, squares, chance) for m in range(len(cube.names))]
     ranks = rank_intervals(squares, chance)
-    top = top_set(squares, chance, equivalence)
     table = pd.DataFrame(
         {
             "mean": squares.mean,
@@ -49,7 +50,7 @@ def intervals(cube: Cube, equivalence: float, seed: int) -> pd.DataFrame:
             "best_rank": [rank[0] for rank in ranks],
             "worst_rank": [rank[1] for rank in ranks],
             "chance_of_best": chances_of_being_best(squares, chance, seed),
-            "top": [model in top for model in range(len(cube.names))],
+            "standing": standings(squares.mean, squares.of_difference, chance, equivalence),
         },
         index=pd.Index(cube.names, name="losses"),
     )
@@ -67,14 +68,14 @@ def beats(cube: Cube, seed: int) -> pd.DataFrame:
 class Effort:
     """Effort to make the best significantly different from another one, from which it is not yet.
 
-    fields, repeats: about how many with as many of the other as there are; None where no number
-    of them is enough, and for repeats where there is one.
+    fields, repeats: from how many to how many, with as many of the other as there are; None where
+    that cannot be said, and for repeats where there is one.
     """
 
     other: str  # the nearest such
     gap: float  # by which it is behind
-    fields: int | None
-    repeats: int | None
+    fields: tuple[int, int] | None
+    repeats: tuple[int, int] | None
 
 
 def effort(cube: Cube, seed: int) -> Effort | None:
@@ -97,7 +98,13 @@ def effort(cube: Cube, seed: int) -> Effort | None:
     found, size = squares.of_difference(one, other), (squares.fields, squares.repeats)
     z = chance.half_width(found, 1 - level) / standard_error(found, *size)
     repeats = repeats_needed(gap, found, *size, z) if squares.repeats > 1 else None
-    return Effort(cube.names[other], gap, fields_needed(gap, found, *size, z), repeats)
+    return Effort(
+        cube.names[other], gap, _span(fields_needed(gap, found, *size, z)), _span(repeats)
+    )
+
+
+def _span(number: int | None) -> tuple[int, int] | None:
+    return None if number is None else (number, number)
 
 
 def agreement(rows: pd.DataFrame, metrics: Sequence[str]) -> tuple[pd.DataFrame, dict[str, float]]:

@@ -16,6 +16,7 @@ from lfranker.report.findings import Found
 from lfranker.report.plots import interval_plot
 from lfranker.report.tables import title_of
 from lfranker.statistics.concordance import krippendorff_alpha
+from lfranker.statistics.multiple_comparisons import WORSE
 from lfranker.statistics.score_array import LEAST_PLACES, cube_of
 from lfranker.text import listed
 
@@ -85,7 +86,7 @@ def _highest(found: Found, rows: pd.DataFrame, equivalence: float, seed: int) ->
     label = title_of(VISUAL)
     found.plots[f"{label}: scores, {scope}"] = interval_plot(table, label)
     first, *others = map(str, table.index)
-    top = [name for name in others if table["top"][name]]
+    top = [name for name in others if table["standing"][name] != WORSE]
     beyond = f" by more than {equivalence:g}" if equivalence else ""
     behind = f"not shown to be worse than it{beyond}: {listed(top) or 'none'}"
     return (

@@ -18,7 +18,7 @@ from lfranker.ranking.noise_effects import (
 from lfranker.ranking.pair_scores import PairScores
 from lfranker.report.findings import Found, noisy_scores
 from lfranker.report.plots import attribution_plot, interval_plot
-from lfranker.report.sentences import estimate
+from lfranker.report.sentences import counts, estimate
 from lfranker.report.tables import title_of
 from lfranker.statistics.score_array import Cube, cube_of
 from lfranker.text import listed
@@ -72,14 +72,13 @@ def _compare(found: Found, cube: Cube, metric: str, equivalence: float, seed: in
 
 def noise_sentence(metric: str, table: pd.DataFrame, equivalence: float, cube: Cube) -> str:
     """Name the noises that may be the best, from `noise_means`."""
-    top, unit = list(map(str, table.index[table["top"]])), f" {METRICS[metric].unit}".rstrip()
     first, second = table.iloc[0], table.iloc[1]
     losses = list(dict.fromkeys(map(losses_of, cube.names)))
     many = f"mean over the {len(losses):,} loss subsets" if len(losses) > 1 else losses[0]
+    title, unit = METRICS[metric].title, METRICS[metric].unit
+    said = counts(f"{title}, {many} trained on each of the noises", table, equivalence, unit)
     return (
-        f"In {METRICS[metric].title}, {many} trained on each of {len(table)} noises, "
-        f"{len(top)} of them are not worse than the best by more than {equivalence:g}{unit} "
-        f"({cube.title}): {listed(top)}. {first.name} is ahead of "
+        f"{said} ({cube.title}). {first.name} is ahead of "
         f"{second.name} by {estimate(second['below'], second['below_low'], second['below_high'])}."
     )
 

@@ -4,17 +4,24 @@ Okabe & Ito's colours and cividis; what a colour says, a label or a marker says 
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.typing import FillStyleType
 
 from lfranker.noise.fit import Fit
+from lfranker.statistics.multiple_comparisons import EQUIVALENT, UNDECIDED, WORSE
 
 TOP, REST, BASELINE = "#0072B2", "#999999", "#E69F00"
+STANDINGS: Mapping[str, tuple[str, FillStyleType]] = {
+    EQUIVALENT: (TOP, "full"),
+    UNDECIDED: ("#56B4E9", "left"),
+    WORSE: (REST, "none"),
+}
 SHADES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
 HATCHES = ("", "//", "..", "xx", "\\\\", "oo", "--", "++")
 LABELLED = 0.18  # of the width: a share with room for its name
@@ -23,13 +30,16 @@ WIDTH = 7.5  # inches
 
 
 def interval_plot(table: pd.DataFrame, label: str) -> str:
-    """Means and 95 % intervals of `top_set.intervals`, the top set in blue with filled dots."""
+    """Means and 95 % intervals of `top_set.intervals`, in colours and markers by standing."""
     figure, axes = _rows(list(map(str, table.index)))
-    for at, (low, mean, high, top) in enumerate(_numbers(table, "low", "mean", "high", "top")):
-        colour = TOP if top else REST
+    for at, (low, mean, high) in enumerate(_numbers(table, "low", "mean", "high")):
+        colour, filled = STANDINGS[table["standing"].iloc[at]]
         axes.plot([low, high], [at, at], color=colour, linewidth=2)
-        axes.plot(mean, at, "o", color=colour, fillstyle="full" if top else "none")
-    axes.set_xlabel(f"{label}: mean and 95 % interval (filled: the top set)")
+        axes.plot(mean, at, "o", color=colour, fillstyle=filled)
+    axes.set_xlabel(
+        f"{label}: mean and 95 % interval (filled: equivalent to the best; "
+        f"half filled: undecided; empty: worse)"
+    )
     return _svg(figure)
 
 

@@ -1,5 +1,7 @@
 """Sentences on the numbers of `ranking/` and `statistics/`."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -8,6 +10,7 @@ from lfranker.ranking.hybrid_advantage import BETWEEN, Advantage
 from lfranker.ranking.top_set import Effort
 from lfranker.ranking.weight_search import Outcome
 from lfranker.ranking.winner_stability import Selection
+from lfranker.statistics.multiple_comparisons import EQUIVALENT, UNDECIDED, WORSE
 from lfranker.text import listed
 
 
@@ -19,27 +22,48 @@ def estimate(value: float, low: float, high: float) -> str:
 def top_set_sentence(
     metric: str, table: pd.DataFrame, equivalence: float, effort: Effort | None, about: str
 ) -> str:
-    """The top set of a metric, and what it would take to tell its first two apart.
+    """Which entrants are equivalent and undecided, and what it takes to tell two apart.
 
     ``table`` is of `top_set.intervals`; ``about`` says what it holds of.
     """
-    top = list(table.index[table["top"]])
-    title, unit = METRICS[metric].title, f" {METRICS[metric].unit}".rstrip()
     said = (
-        f"In {title} {len(top)} of {len(table)} are not worse than the best by more than "
-        f"{equivalence:g}{unit} ({about}): {listed(map(str, top))}. "
+        f"{counts(METRICS[metric].title, table, equivalence, METRICS[metric].unit)} ({about}). "
         f"{table.index[0]} is the best with a chance of {table['chance_of_best'].iloc[0]:.0%}"
     )
     return f"{said}{'' if effort is None else _takes(effort)}."
 
 
+def counts(title: str, table: pd.DataFrame, equivalence: float, unit: str = "") -> str:
+    """Count and name by `standing` how the rows of a table compare with the best."""
+    names = {s: list(map(str, own.index)) for s, own in table.groupby("standing")}
+    same, open_, worse = (names.get(s, []) for s in (EQUIVALENT, UNDECIDED, WORSE))
+    within = f"within {equivalence:g} {unit}".rstrip()
+    return (
+        f"In {title}, of {len(table)}, {len(same)} are shown to be equivalent to the best "
+        f"{within}{_named(same)}, {len(open_)} are undecided{_named(open_)}, and {len(worse)} are "
+        f"shown to be worse"
+    )
+
+
+def _named(names: Sequence[str]) -> str:
+    return f" ({listed(names)})" if names else ""
+
+
 def _takes(effort: Effort) -> str:
     ways = [
-        *([f"about {effort.fields:,} fields"] if effort.fields is not None else []),
-        *([f"about {effort.repeats:,} repeats"] if effort.repeats is not None else []),
+        f"about {_span(*ends)} {what}"
+        for what, ends in (("fields", effort.fields), ("repeats", effort.repeats))
+        if ends is not None
     ]
-    behind = f"; to tell it from {effort.other}, {effort.gap:.2g} behind, "
-    return behind + (f"takes {' or '.join(ways)}" if ways else "takes more fields and more repeats")
+    if not ways:
+        return ""
+    return (
+        f"; to tell it from {effort.other}, some {effort.gap:.2g} behind, takes {' or '.join(ways)}"
+    )
+
+
+def _span(low: int, high: int) -> str:
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def advantage_clause(advantage: Advantage) -> str:

@@ -15,6 +15,7 @@ from lfranker.evaluation.metrics import METRICS
 from lfranker.ranking.entrant import counted, tie_key
 from lfranker.ranking.leaderboard import Ranking
 from lfranker.report.html_page import Grid
+from lfranker.statistics.multiple_comparisons import EQUIVALENT, UNDECIDED, WORSE
 
 TITLES: Mapping[str, str] = {
     **{name: metric.title for name, metric in METRICS.items()},
@@ -178,14 +179,14 @@ def line(cells: Sequence[str]) -> str:
 FIRST, MOST_ROWS = 16, 40  # entrants in the first table, and in any other one
 
 
-TOP = "\N{BLACK CIRCLE}"
+MARKS = {EQUIVALENT: " \N{BLACK CIRCLE}", UNDECIDED: " \N{WHITE CIRCLE}", WORSE: ""}
 
 
 def standings(ranking: Ranking, intervals: Mapping[str, pd.DataFrame], about: str) -> Grid:
     """Mean rank and scores over all speeds of the FIRST entrants, and of all baselines.
 
     ``intervals`` are tables of `top_set.intervals` by metric: the entrants in it have their
-    interval behind the score, and those of the top set TOP; ``about`` is what they hold of.
+    interval behind the score, and those of the top set MARKS; ``about`` is what they hold of.
     """
     whole = tables(ranking)["leaderboard"]
     chosen = ["mean_rank", *ranking.directions, "outcome"]
@@ -199,7 +200,9 @@ def standings(ranking: Ranking, intervals: Mapping[str, pd.DataFrame], about: st
     notes = [_cut(ranking, FIRST)]
     if intervals:
         notes.append(
-            f"In brackets 95 % intervals {about}; {TOP} may be as good as the best of its column."
+            f"In brackets 95 % intervals {about};{MARKS[EQUIVALENT]} shown to be equivalent to the "
+            f"best of the losses in its column,{MARKS[UNDECIDED]} shown neither to be equivalent "
+            f"nor to be worse."
         )
     return Grid(grid.heads, rows, " ".join(filter(None, notes)))
 
@@ -233,5 +236,5 @@ def _cell(text: str, name: str, column: str, intervals: Mapping[str, pd.DataFram
     if table is None or name not in table.index:
         return text
     found, write = table.loc[[name]].to_dict("records")[0], writer(column, table["low"])
-    marked = f" {TOP}" if found["top"] else ""
+    marked = MARKS[found["standing"]]
     return f"{text} ({write(found['low'])} to {write(found['high'])}){marked}"

@@ -88,7 +88,7 @@ def test_the_ranking_names_the_best_pair_the_best_noise_and_the_interaction(join
     ]  # fmt: skip
     assert report.ranking.missing == ()
     said = "\n".join(report.notices)
-    assert "trained on each of 2 noises, 1 of them are not worse than the best by more" in said
+    assert "trained on each of the noises, of 2, " in said
     assert "gamma is ahead of eq1 by 1.3 (" in said  # (3 + 1 + 0) / 3
     assert "the best by noise: gamma mae, eq1 mae+ssim. mae is further ahead of mae+ssim on" in said
     assert "gamma than on eq1, by 3 (" in said  # 1 ahead and 2 behind

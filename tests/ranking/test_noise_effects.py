@@ -109,15 +109,15 @@ def test_the_effect_of_a_noise_is_the_mean_over_the_losses() -> None:
         assert row.below_low <= below <= row.below_high
         assert row.effect_high - row.effect_low < 0.1, "paired: places do not count"
         assert row.high - row.low > 1, "unpaired: they do"
-    assert table["top"].tolist() == [True, False]
+    assert table["standing"].tolist() == ["equivalent", "worse"]
     said = noise_sentence("psnr", table, 0.1, cube)
-    assert "mean over the 3 loss subsets trained on each of 2 noises, 1 of them are not" in said
+    assert "of 2, 1 are shown to be equivalent to the best within 0.1 dB (gamma), 0 are und" in said
     assert "gamma is ahead of eq1 by 1 (" in said
 
 
-def test_a_difference_that_does_not_matter_leaves_both_in_the_top_set() -> None:
+def test_a_difference_that_does_not_matter_leaves_both_equivalent() -> None:
     cube = balanced(cube_of(entrants(worth()), "psnr"))
-    assert noise_means(cube, equivalence=1.5, seed=0)["top"].all()
+    assert noise_means(cube, equivalence=1.5, seed=0)["standing"].eq("equivalent").all()
 
 
 def test_losses_without_all_noises_do_not_flatter_any() -> None:
@@ -233,7 +233,7 @@ def test_a_report_has_noises_components_and_losses_over_noises() -> None:
     report_noises(found, PairScores(table), {"psnr": 0.1}, list(values), 0)
     said = "\n".join(found.said)
     assert "left out on purpose" not in said
-    assert "trained on each of 4 noises, 1 of them are not worse than the best" in said
+    assert "trained on each of the noises, of 4, 1 are shown to be equivalent to the best" in said
     assert "mae+mse is the best on every noise" in said
     assert "What a component of the noise adds to the others in PSNR (dB)" in said
     assert any("what each loss adds, mean over 4 noises" in caption for caption in found.plots)

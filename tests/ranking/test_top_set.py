@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lfranker.ranking.evidence import Evidence
 from lfranker.ranking.loss_effects import attributions
 from lfranker.ranking.top_set import agreement, beats, effort, front, intervals
 from lfranker.report.sentences import top_set_sentence
@@ -65,7 +66,7 @@ def test_intervals_hold_the_truth_and_the_best_comes_first():
     assert found["below_low"]["mae"] < 0.5 < found["below_high"]["mae"]
     assert found["below_high"]["mae+mse"] == 0
     assert found[["best_rank", "worst_rank"]].to_numpy().tolist() == [[1, 1], [2, 2], [3, 3]]
-    assert found["top"].tolist() == [True, False, False]
+    assert found["standing"].tolist() == ["equivalent", "worse", "worse"]
     assert found["chance_of_best"].tolist() == [1, 0, 0]
 
 
@@ -129,3 +130,13 @@ def test_chances_of_beating_are_one_for_the_far_better_and_add_up():
     assert table.loc["mse", "mae+mse"] == 0
     assert np.allclose(table + table.T, 1)
     assert np.allclose(np.diag(table), 0.5)
+
+
+def test_the_evidence_counts_by_standing() -> None:
+    table = pd.DataFrame(
+        {"standing": ["undecided", "equivalent", "worse"]}, index=["mae+mse", "mae", "mse"]
+    )
+    own = Evidence(intervals=table)
+    assert (own.equivalent, own.undecided, own.worse) == (("mae",), ("mae+mse",), ("mse",))
+    assert own.top_set == ("mae+mse", "mae")
+    assert (Evidence().top_set, Evidence().worse) == ((), ())

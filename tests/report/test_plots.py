@@ -9,6 +9,7 @@ from lfranker.noise.fit import Fit
 from lfranker.noise.profile import Estimate
 from lfranker.report.plots import (
     REST,
+    STANDINGS,
     TOP,
     attribution_plot,
     heat_map,
@@ -21,7 +22,8 @@ from lfranker.report.plots import (
 NAMES = ["mae+mse", "mae", "mse"]
 TABLE = pd.DataFrame(
     {"low": [29.0, 28, 20], "mean": [30.0, 29, 21], "high": [31.0, 30, 22],
-     "best_rank": [1, 1, 3], "worst_rank": [2, 2, 3], "top": [True, True, False]},
+     "best_rank": [1, 1, 3], "worst_rank": [2, 2, 3],
+     "standing": ["equivalent", "undecided", "worse"]},
     index=NAMES,
 )  # fmt: skip
 BOARD = pd.DataFrame(
@@ -51,11 +53,14 @@ def test_a_plot_is_svg_with_words_and_the_same_twice(name):
     assert set(expected[:2]) <= words
 
 
-def test_the_top_set_has_a_colour_of_its_own():
+def test_each_standing_has_a_colour_of_its_own():
     svg = PLOTS["intervals"]()
     assert len(re.findall(TOP.lower(), svg)) > len(re.findall(REST.lower(), svg)) > 0
-    alone = interval_plot(TABLE.assign(top=False), "PSNR (dB)")
+    alone = interval_plot(TABLE.assign(standing="worse"), "PSNR (dB)")
     assert TOP.lower() not in alone
+    undecided, _ = STANDINGS["undecided"]
+    assert undecided.lower() in svg
+    assert undecided.lower() not in alone
 
 
 def test_ranks_stand_in_the_cells():

@@ -9,8 +9,10 @@ SCORES = pd.DataFrame(
     {"psnr": [30.0, 29.0, 22.0], "ssim": [0.9, 0.8, 0.4], "baseline": [False, False, True]},
     index=["mae", "mse", "noisy"],
 )
-PSNR = pd.DataFrame({"low": [29.5], "high": [30.25], "top": [True]}, index=["mae"])
-SSIM = pd.DataFrame({"low": [0.7, 0.6], "high": [1.0, 1.0], "top": [True, False]}, SCORES.index[:2])
+PSNR = pd.DataFrame({"low": [29.5], "high": [30.25], "standing": ["equivalent"]}, index=["mae"])
+SSIM = pd.DataFrame(
+    {"low": [0.7, 0.6], "high": [1.0, 1.0], "standing": ["undecided", "worse"]}, SCORES.index[:2]
+)
 
 
 def many():
@@ -27,7 +29,7 @@ def test_intervals_and_the_top_set_stand_beside_their_scores():
     grid = standings(rank(SCORES), {"psnr": PSNR, "ssim": SSIM}, "of these models")
     assert list(grid.heads) == ["Losses", "Mean rank", "PSNR (dB)", "SSIM"]
     assert [list(row) for row in grid.rows] == [
-        ["mae", "**1.00**", "**30.00** (29.50 to 30.25) ●", "**0.9000** (0.7000 to 1.0000) ●"],
+        ["mae", "**1.00**", "**30.00** (29.50 to 30.25) ●", "**0.9000** (0.7000 to 1.0000) ○"],
         ["mse", "2.00", "29.00", "0.8000 (0.6000 to 1.0000)"],
         ["noisy (baseline)", "-", "22.00", "0.4000"],
     ]

@@ -15,7 +15,7 @@ from lfranker.statistics.intervals import (
     mean_squares,
     score_interval,
 )
-from lfranker.statistics.multiple_comparisons import rank_intervals, top_set
+from lfranker.statistics.multiple_comparisons import rank_intervals, standings
 from lfranker.statistics.variance_shrinkage import Prior
 
 FIELDS = 24
@@ -129,7 +129,7 @@ def test_models_that_are_far_apart_are_separated():
     far = mean_squares(simulated(rng, 3, 0.1, 0.1, 0.1, means=(0.0, 5.0, 10.0)))
     chance = Chance(far, seed=0)
     assert rank_intervals(far, chance) == [(3, 3), (2, 2), (1, 1)]
-    assert top_set(far, chance, equivalence=0.1) == [2]
+    assert compared(far, chance, 0.1) == ["worse", "worse", "equivalent"]
 
 
 def test_the_repeats_of_many_models_tell_more_than_those_of_two():
@@ -149,12 +149,19 @@ def mean_squares_of_two(squares):
     return replace(squares, prior=Prior())
 
 
-def test_the_top_set_holds_what_cannot_be_told_from_the_best():
+def compared(squares, chance, margin):
+    return standings(squares.mean, squares.of_difference, chance, margin)
+
+
+def test_standings_are_within_the_margin_of_the_best_beyond_it_or_undecided():
     rng = np.random.default_rng(4)
     squares = mean_squares(simulated(rng, 3, 0.02, 0.02, 0.02, means=(0.0, 0.05, 3.0, 2.95, 3.02)))
     chance = Chance(squares, seed=0)
-    assert top_set(squares, chance, equivalence=0.2) == [2, 3, 4]
-    assert 0 in top_set(squares, chance, equivalence=3.2)
+    assert compared(squares, chance, 0.2) == ["worse"] * 2 + ["equivalent"] * 3
+    assert compared(squares, chance, 3.02) == ["undecided"] + ["equivalent"] * 4
+    assert compared(squares, chance, 3.2) == ["equivalent"] * 5
+    # not even the best is known to be within so little of the truly best one
+    assert compared(squares, chance, 0.005) == ["worse"] * 2 + ["undecided", "worse", "undecided"]
 
 
 def test_chances_agree_with_intervals_and_add_up():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lfranker.ranking.top_set import effort, intervals
+from lfranker.ranking.top_set import Effort, effort, intervals
 from lfranker.report.sentences import top_set_sentence
 from lfranker.statistics.intervals import Squares
 from lfranker.statistics.sample_size import fields_needed, repeats_needed, standard_error
@@ -66,7 +66,12 @@ def test_it_is_asked_of_the_nearest_that_is_not_told_from_the_best():
 
 
 def test_what_it_would_take_is_said_where_something_would() -> None:
-    scores = cube((20.0, 19.8, 17.0))
-    table, needed = intervals(scores, 0.1, seed=0), effort(scores, seed=0)
-    assert "to tell it from b, " in top_set_sentence("psnr", table, 0.1, needed, "here")
-    assert "to tell it" not in top_set_sentence("psnr", table, 0.1, None, "here")
+    table = intervals(cube((20.0, 19.8, 17.0)), 0.1, seed=0)
+
+    def said(needed: Effort | None) -> str:
+        return top_set_sentence("psnr", table, 0.1, needed, "here")
+
+    known = Effort("b", 0.2, (40, 60), (5, 5))
+    assert "from b, some 0.2 behind, takes about 40 to 60 fields or about 5 repeats." in said(known)
+    for unknown in (Effort("b", 0.2, None, None), None):
+        assert "takes" not in said(unknown)
