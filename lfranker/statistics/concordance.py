@@ -5,6 +5,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import kendalltau, rankdata
 
+from lfranker.arrays import Floats
+
 
 def kendall_tau(scores: pd.DataFrame) -> pd.DataFrame:
     """Kendall's tau-b of every two columns over the entrants (rows) that both have.
@@ -18,6 +20,19 @@ def kendall_tau(scores: pd.DataFrame) -> pd.DataFrame:
         for a in columns
     ]
     return pd.DataFrame(values, index=columns, columns=columns)
+
+
+def kendall_tau_of(one: Floats, other: Floats) -> Floats:
+    """Kendall's tau-b of the last axes of two arrays (..., entrants), for all others at once.
+
+    NaN where one of them has one value only.
+    """
+    first, second = np.triu_indices(one.shape[-1], 1)
+    signs = np.sign(one[..., first] - one[..., second])
+    others = np.sign(other[..., first] - other[..., second])
+    size = np.sqrt((signs**2).sum(axis=-1) * (others**2).sum(axis=-1))
+    with np.errstate(invalid="ignore"):
+        return np.asarray((signs * others).sum(axis=-1) / size)
 
 
 def kendall_w(scores: pd.DataFrame) -> float:

@@ -1,0 +1,262 @@
+"""Rankings along training: would another number of steps choose other losses?
+
+Some losses learn fast and others go further, so that a ranking holds of one length of training.
+Here the same trainings are ranked as if they had been planned for a quarter and for half of their
+steps, and a power law through the three says what four times the steps may bring.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+
+from lfranker.arrays import Floats
+from lfranker.evaluation.criteria import CHAMPION_METRICS
+from lfranker.losses.names import LOSS_ORDER
+from lfranker.ranking.entrant import tie_key
+from lfranker.ranking.pair_scores import PairScores
+from lfranker.statistics.concordance import kendall_tau_of
+from lfranker.statistics.intervals import Chance, difference_interval, mean_squares
+from lfranker.statistics.rank_agreement import tau_interval
+from lfranker.statistics.resampling import resampled_means
+
+LEAST_SITES = 3
+RESAMPLES = 1000
+FURTHER = 4  # times the steps, that the power law is followed to
+SLOWEST, FASTEST = 0.1, 2.0  # exponents of the power law that are thought possible
+
+
+class Verdict(StrEnum):
+    """What half of the steps say of the champion of all of them.
+
+    SETTLED: they choose the same losses, or losses that are equivalent in every criterion.
+    CHANGING: they choose losses that are significantly worse in some criterion and better in none.
+    UNDECIDED: they choose other losses, and neither of these is shown.
+    """
+
+    SETTLED = "settled"
+    CHANGING = "still changing"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class AlongTraining:
+    """Rankings of the same trainings at several lengths.
+
+    lengths: numbers of steps, the shortest first; the last is the whole training.
+    champions: the entrant with the lowest mean rank at each length.
+    mean_ranks: entrants (rows) by length, over all criteria that decide the champion.
+    tau: Kendall's tau between a shorter length and the whole, by (`steps`, `metric`): `value`,
+        `low`, `high` (95 %), of the mean scores over the scan speeds.
+    scores: by metric, the mean scores over the scan speeds, entrants by length.
+    forecasts: by metric, what the power law says of FURTHER times the steps: `value`, `low`,
+        `high` (95 %) and `exponent` (median) for each entrant. Empty without three lengths.
+    later: share of the resamples in which the power laws make an entrant the champion at FURTHER
+        times the steps, the most frequent first; empty without three lengths.
+    repeats: repeats of each training; with 1 all holds of these trained models alone.
+    """
+
+    lengths: tuple[int, ...]
+    champions: tuple[str, ...]
+    verdict: Verdict
+    mean_ranks: pd.DataFrame
+    tau: pd.DataFrame
+    scores: Mapping[str, pd.DataFrame]
+    forecasts: Mapping[str, pd.DataFrame]
+    later: pd.Series
+    repeats: int
+
+
+@dataclass(frozen=True)
+class _Array:
+    """Scores (lengths, criteria, entrants, sites, repeats); `fields`: how many a site has."""
+
+    scores: Floats
+    lengths: tuple[int, ...]
+    metrics: tuple[str, ...]  # of each criterion, which is a metric at one scan speed
+    names: tuple[str, ...]
+    fields: Floats
+
+
+def along_training(
+    by_length: Mapping[int, PairScores],
+    equivalence: Mapping[str, float],
+    seed: int,
+    order: Sequence[str] = LOSS_ORDER,
+) -> AlongTraining | None:
+    """Rank the entrants at every length, by the rule that finds the champion.
+
+    ``by_length``: scores of the same trainings after so many steps, each as if it had been planned
+    for them; ``equivalence``: differences that do not matter, by metric. None for fewer than 2
+    lengths, 2 entrants or LEAST_SITES sites that all lengths have.
+    """
+    array = _array(by_length, order)
+    if array is None:
+        return None
+    means = array.scores.mean(axis=-1) @ (array.fields / array.fields.sum())
+    ranks = _mean_ranks(means)
+    champions = [int(np.argmin(own)) for own in ranks]
+    draws = resampled_means(array.scores, array.fields, RESAMPLES, seed)
+    forecasts, later = _forecasts(array, means, draws)
+    index = pd.Index(array.names, name="losses")
+    columns = pd.Index(array.lengths, name="steps")
+    return AlongTraining(
+        lengths=array.lengths,
+        champions=tuple(array.names[at] for at in champions),
+        verdict=_verdict(array, champions[-2], champions[-1], equivalence, seed),
+        mean_ranks=pd.DataFrame(ranks.T, index=index, columns=columns),
+        tau=_tau(array, seed),
+        scores={
+            metric: pd.DataFrame(own.T, index=index, columns=columns)
+            for metric, own in _by_metric(array, means).items()
+        },
+        forecasts=forecasts,
+        later=later,
+        repeats=array.scores.shape[-1],
+    )
+
+
+def _array(by_length: Mapping[int, PairScores], order: Sequence[str]) -> _Array | None:
+    """Line up what all lengths have: entrants, sites and repeats without a gap."""
+    tables = {
+        steps: own.table[~own.table["baseline"].astype(bool)]
+        for steps, own in sorted(by_length.items())
+    }
+    metrics = [m for m in CHAMPION_METRICS if all(m in table for table in tables.values())]
+    if len(tables) < 2 or not metrics or any(table.empty for table in tables.values()):
+        return None
+    long = pd.concat(tables, names=["steps"]).reset_index("steps")
+    wide = long.pivot_table(
+        index="name", columns=["steps", "speed", "place", "repeat"], values=metrics, dropna=False
+    )
+    wide = wide.loc[:, wide.notna().any()]
+    wide = wide[np.isfinite(wide.to_numpy(np.float64)).all(axis=1)]
+    names = sorted(map(str, wide.index), key=lambda name: tie_key(name, order))
+    levels = [pd.Index(wide.columns.unique(level)) for level in range(5)]
+    speeds, repeats = levels[2], levels[4]
+    whole = pd.MultiIndex.from_product([metrics, list(tables), speeds, [""], repeats])
+    sites = [
+        site
+        for site in levels[3]
+        if all((m, n, s, site, r) in wide.columns for m, n, s, _, r in whole)
+    ]
+    if len(names) < 2 or len(sites) < LEAST_SITES:
+        return None
+    columns = pd.MultiIndex.from_product([list(tables), metrics, speeds, sites, repeats])
+    values = wide.reorder_levels([1, 0, 2, 3, 4], axis=1)[columns].loc[names].to_numpy(np.float64)
+    shape = (len(names), len(tables), len(metrics) * len(speeds), len(sites), len(repeats))
+    counts = long[long["steps"] == max(tables)].groupby("place")["field"].nunique()
+    return _Array(
+        values.reshape(shape).transpose(1, 2, 0, 3, 4),
+        tuple(tables),
+        tuple(metric for metric in metrics for _ in speeds),
+        tuple(names),
+        counts.loc[sites].to_numpy(np.float64),
+    )
+
+
+def _mean_ranks(means: Floats) -> Floats:
+    """(..., entrants) of the means (..., criteria, entrants): 1 is best."""
+    return np.asarray(rankdata(-means, axis=-1).mean(axis=-2))
+
+
+def _by_metric(array: _Array, means: Floats) -> dict[str, Floats]:
+    """Means over the scan speeds, (..., entrants), of means (..., criteria, entrants)."""
+    of = np.array(array.metrics)
+    return {
+        metric: means[..., of == metric, :].mean(axis=-2) for metric in dict.fromkeys(of.tolist())
+    }
+
+
+def _verdict(
+    array: _Array, half: int, end: int, equivalence: Mapping[str, float], seed: int
+) -> Verdict:
+    """Compare the champion of half of the steps with that of all, by their scores after all.
+
+    The champion of all was chosen by these scores, which flatters it: what is called significant
+    allows for every entrant that it might have been, and for every metric (Bonferroni).
+    """
+    if half == end:
+        return Verdict.SETTLED
+    equivalent, worse, better = True, False, False
+    of = np.array(array.metrics)
+    metrics = list(dict.fromkeys(of.tolist()))
+    level = 0.05 / (len(array.names) - 1) / len(metrics)
+    for metric in metrics:
+        squares = mean_squares(array.scores[-1][of == metric].mean(axis=0))
+        chance, margin = Chance(squares, seed), equivalence.get(metric, 0.0)
+        within = difference_interval(half, end, squares, chance, 0.90)  # two one-sided tests, 5 %
+        apart = difference_interval(half, end, squares, chance, 1 - level)
+        equivalent &= -margin <= within.low and within.high <= margin
+        worse |= apart.high < 0
+        better |= apart.low > 0
+    if equivalent:
+        return Verdict.SETTLED
+    return Verdict.CHANGING if worse and not better else Verdict.UNDECIDED
+
+
+def _tau(array: _Array, seed: int) -> pd.DataFrame:
+    """Agreement of each shorter length with the whole, in every metric."""
+    rows: dict[tuple[int, str], dict[str, float]] = {}
+    of = np.array(array.metrics)
+    for metric in dict.fromkeys(of.tolist()):
+        scores = array.scores[:, of == metric].mean(axis=1)  # (lengths, entrants, sites, repeats)
+        means = scores.mean(axis=-1) @ (array.fields / array.fields.sum())
+        for at, steps in enumerate(array.lengths[:-1]):
+            ends = tau_interval(scores[[at, -1]], array.fields, seed)
+            value = float(kendall_tau_of(means[at], means[-1]))
+            rows[steps, metric] = {"value": value, "low": ends.low, "high": ends.high}
+    return pd.DataFrame(rows).T.rename_axis(["steps", "metric"])
+
+
+def _forecasts(
+    array: _Array, means: Floats, draws: Floats
+) -> tuple[dict[str, pd.DataFrame], pd.Series]:
+    """Follow the power laws to FURTHER times the steps, in every resample."""
+    if len(array.lengths) < 3:
+        return {}, pd.Series(dtype=np.float64)
+    criteria, _ = extrapolated(np.moveaxis(draws[:, -3:], 1, -1))
+    champions = np.argmin(_mean_ranks(criteria), axis=-1)
+    shares = pd.Series(
+        np.bincount(champions, minlength=len(array.names)) / len(champions),
+        index=pd.Index(array.names, name="losses"),
+        name="share",
+    )
+    tables = {}
+    own, drawn = _by_metric(array, means), _by_metric(array, draws)
+    for metric, values in own.items():
+        value, _ = extrapolated(np.moveaxis(values[-3:], 0, -1))
+        further, exponents = extrapolated(np.moveaxis(drawn[metric][:, -3:], 1, -1))
+        low, high = np.quantile(further, [0.025, 0.975], axis=0)
+        tables[metric] = pd.DataFrame(
+            {"value": value, "low": low, "high": high, "exponent": np.median(exponents, axis=0)},
+            index=shares.index,
+        )
+    return tables, shares[shares > 0].sort_values(ascending=False, kind="stable")
+
+
+def extrapolated(scores: Floats) -> tuple[Floats, Floats]:
+    """Scores at FURTHER = 4 times the steps, and exponents c, of y(s) = a - b s^-c.
+
+    ``scores`` (..., entrants, 3) are those at lengths of which each is twice the one before. Then
+    the gains shrink by q = 2^-c from one doubling to the next, and two doublings more bring
+    d (q + q^2) with d the last gain. Each entrant's q is drawn towards that of all entrants
+    (least squares, with the weight of one typical entrant), and kept to the exponents SLOWEST to
+    FASTEST: three points determine a power law but hardly measure it.
+    """
+    first, last = np.diff(scores, axis=-1)[..., 0], np.diff(scores, axis=-1)[..., 1]
+    slow, fast = 2.0**-SLOWEST, 2.0**-FASTEST
+    squares, products = first**2, first * last
+    all_squares, all_products = (a.sum(axis=-1, keepdims=True) for a in (squares, products))
+    shared = np.clip(_ratio(all_products, all_squares, slow), fast, slow)
+    weight = np.median(squares, axis=-1, keepdims=True)
+    ratio = np.clip(_ratio(products + weight * shared, squares + weight, shared), fast, slow)
+    return scores[..., -1] + last * (ratio + ratio**2), -np.log2(ratio)
+
+
+def _ratio(above: Floats, below: Floats, otherwise: Floats | float) -> Floats:
+    """Return above / below, and ``otherwise`` where below is 0."""
+    return np.asarray(np.where(below > 0, above / np.where(below > 0, below, 1), otherwise))
