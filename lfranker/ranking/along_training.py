@@ -154,7 +154,7 @@ def _array(by_length: Mapping[int, PairScores], order: Sequence[str]) -> _Array 
         tuple(tables),
         tuple(metric for metric in metrics for _ in speeds),
         tuple(names),
-        counts.loc[sites].to_numpy(np.float64),
+        np.asarray(counts.loc[sites], np.float64),
     )
 
 

@@ -154,6 +154,28 @@ def noise_level_plot(fit: Fit, made: Fit | None, label: str) -> str:
     return _svg(figure)
 
 
+def rank_course_plot(mean_ranks: pd.DataFrame) -> str:
+    """Mean ranks of entrants (rows) by steps of training (columns); those best at the end named."""
+    figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
+    axes = figure.subplots()
+    steps = mean_ranks.columns.to_numpy(np.float64)
+    ordered = mean_ranks.sort_values(mean_ranks.columns[-1], kind="stable")
+    for at, (name, *ranks) in enumerate(ordered.itertuples()):
+        named = at < len(SHADES) - 1  # the last shade is for all others
+        axes.plot(
+            steps, ranks, "o-", color=SHADES[at] if named else REST,
+            zorder=2 if named else 1, label=str(name) if named else None,
+        )  # fmt: skip
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(steps, [f"{value:,.0f}" for value in steps])
+    axes.minorticks_off()
+    axes.invert_yaxis()
+    axes.set(xlabel="steps that the training was planned for", ylabel="mean rank (1 is best)")
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside right upper", fontsize=8)
+    return _svg(figure)
+
+
 def _numbers(table: pd.DataFrame, *columns: str) -> list[list[float]]:
     rows: list[list[float]] = table[list(columns)].to_numpy(np.float64).tolist()
     return rows

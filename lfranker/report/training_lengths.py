@@ -1,0 +1,81 @@
+"""What rankings along training say: would other numbers of steps choose other losses?"""
+
+import pandas as pd
+
+from lfranker.evaluation.metrics import METRICS
+from lfranker.ranking.along_training import FURTHER, AlongTraining, Verdict
+from lfranker.report.tables import title_of
+from lfranker.text import listed
+
+
+def verdict_sentence(along: AlongTraining) -> str:
+    """Say whether half of the steps choose the same losses: part of the answer."""
+    half, whole = (f"{steps:,}" for steps in along.lengths[-2:])
+    before, now = along.champions[-2:]
+    if along.verdict == Verdict.SETTLED and before == now:
+        return f"Settled at this length: half of the steps ({half}) choose the same losses."
+    chose = f"half of the steps ({half}) choose {before}"
+    if along.verdict == Verdict.SETTLED:
+        return f"Settled at this length: {chose}, which after {whole} steps is equivalent to {now}."
+    if along.verdict == Verdict.CHANGING:
+        return (
+            f"Still changing: {chose}, which after {whole} steps is significantly worse than {now}."
+        )
+    return (
+        f"Not shown to be settled: {chose}, and the scores after {whole} steps do not tell "
+        f"whether it is as good as {now}."
+    )
+
+
+def length_sentences(along: AlongTraining) -> list[str]:
+    """Name the champion at each length, how far the rankings agree, and what may come later."""
+    champions = (
+        f"{name} after {steps:,}"
+        for steps, name in zip(along.lengths, along.champions, strict=True)
+    )
+    said = [
+        f"Best mean rank, had the trainings been planned for so many steps: "
+        f"{listed(champions, 400)}.",
+        _agreement(along),
+    ]
+    if not along.later.empty:
+        said.append(_later(along))
+    return said
+
+
+def _agreement(along: AlongTraining) -> str:
+    half, whole = along.lengths[-2:]
+    taus = (
+        f"{row.value:.2f} ({row.low:.2f} to {row.high:.2f}) in {title_of(str(metric), unit=False)}"
+        for metric, row in along.tau.loc[half].iterrows()
+    )
+    return (
+        f"Kendall's tau between the rankings after {half:,} and {whole:,} steps is "
+        f"{listed(taus, 400)}; 1 is the same order, 0 none in common, -1 the reverse; in brackets "
+        f"95 % intervals."
+    )
+
+
+def _later(along: AlongTraining) -> str:
+    steps = FURTHER * along.lengths[-1]
+    shares = (f"{name} in {share:.0%}" for name, share in along.later.items())
+    return (
+        f"Continued by the power laws through the lengths trained, the best mean rank after "
+        f"{steps:,} steps is that of {listed(shares, 200)} of the re-samplings of sites and "
+        f"repeats. This is an extrapolation to {FURTHER} times the steps, not a measurement."
+    )
+
+
+def length_table(along: AlongTraining, metric: str) -> pd.DataFrame:
+    """Scores at each length as text, and what the power law says of FURTHER times the steps."""
+    digits = METRICS[metric].digits
+    table = along.scores[metric].map(lambda value: f"{value:.{digits}f}")
+    table.columns = pd.Index([f"{steps:,} steps" for steps in along.lengths])
+    if metric in along.forecasts:
+        rows = along.forecasts[metric].itertuples()
+        table[f"{FURTHER * along.lengths[-1]:,} steps, extrapolated"] = [
+            f"{row.value:.{digits}f} ({row.low:.{digits}f} to {row.high:.{digits}f})"
+            for row in rows
+        ]
+    order = along.mean_ranks[along.lengths[-1]].sort_values(kind="stable").index
+    return table.loc[order]

@@ -1,0 +1,96 @@
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from lfranker.ranking.along_training import AlongTraining, Verdict
+from lfranker.report.plots import rank_course_plot
+from lfranker.report.training_lengths import length_sentences, length_table, verdict_sentence
+
+NAMES = pd.Index(["mae", "ssim"], name="losses")
+
+
+def along(champions=("ssim", "ssim", "mae"), verdict=Verdict.CHANGING) -> AlongTraining:
+    lengths = (500, 1000, 2000)
+    columns = pd.Index(lengths, name="steps")
+    scores = pd.DataFrame([[28.0, 29.0, 30.0], [29.0, 29.25, 29.5]], NAMES, columns)
+    tau = pd.DataFrame(
+        {"value": [0.9, -0.05], "low": [0.5, -0.3], "high": [1.0, 0.2]},
+        pd.MultiIndex.from_tuples([(500, "psnr"), (1000, "psnr")], names=["steps", "metric"]),
+    )
+    forecast = pd.DataFrame(
+        {"value": [31.5, 29.9], "low": [31.0, 29.7], "high": [32.0, 30.1], "exponent": 0.5}, NAMES
+    )
+    return AlongTraining(
+        lengths,
+        champions,
+        verdict,
+        pd.DataFrame([[2.0, 2.0, 1.0], [1.0, 1.0, 2.0]], NAMES, columns),
+        tau,
+        {"psnr": scores},
+        {"psnr": forecast},
+        pd.Series({"mae": 0.8, "ssim": 0.2}),
+        2,
+    )
+
+
+@pytest.mark.parametrize(
+    ("champions", "verdict", "sentence"),
+    [
+        (
+            ("ssim", "mae", "mae"),
+            Verdict.SETTLED,
+            "Settled at this length: half of the steps (1,000) choose the same losses.",
+        ),
+        (
+            ("ssim", "ssim", "mae"),
+            Verdict.SETTLED,
+            "Settled at this length: half of the steps (1,000) choose ssim, which after 2,000 "
+            "steps is equivalent to mae.",
+        ),
+        (
+            ("ssim", "ssim", "mae"),
+            Verdict.CHANGING,
+            "Still changing: half of the steps (1,000) choose ssim, which after 2,000 steps is "
+            "significantly worse than mae.",
+        ),
+        (
+            ("ssim", "ssim", "mae"),
+            Verdict.UNDECIDED,
+            "Not shown to be settled: half of the steps (1,000) choose ssim, and the scores after "
+            "2,000 steps do not tell whether it is as good as mae.",
+        ),
+    ],
+)
+def test_verdict_is_said_in_one_sentence(champions, verdict, sentence):
+    assert verdict_sentence(along(champions, verdict)) == sentence
+
+
+def test_sentences_name_champions_agreement_and_what_is_extrapolated():
+    champions, agreement, later = length_sentences(along())
+    assert "ssim after 500, ssim after 1,000, mae after 2,000" in champions
+    assert "after 1,000 and 2,000 steps is -0.05 (-0.30 to 0.20) in PSNR" in agreement
+    assert "after 8,000 steps is that of mae in 80%, ssim in 20%" in later
+    assert "not a measurement" in later
+    short = replace(along(), later=pd.Series(dtype=float), forecasts={})
+    assert len(length_sentences(short)) == 2
+
+
+def test_table_has_the_best_first_and_the_extrapolation_apart():
+    table = length_table(along(), "psnr")
+    assert list(table.index) == ["mae", "ssim"]
+    assert table.loc["mae"].tolist() == ["28.00", "29.00", "30.00", "31.50 (31.00 to 32.00)"]
+    assert table.columns[-1] == "8,000 steps, extrapolated"
+    bare = replace(along(), forecasts={})
+    assert list(length_table(bare, "psnr").columns) == ["500 steps", "1,000 steps", "2,000 steps"]
+
+
+def test_plot_names_the_best_and_draws_all():
+    ranks = pd.DataFrame(
+        {500: range(1, 16), 2000: range(15, 0, -1)}, index=[f"entrant{n}" for n in range(15)]
+    )
+    text = rank_course_plot(ranks)
+    assert "entrant14" in text  # first at the end
+    assert "entrant0<" not in text
+    assert text.count("2,000") == 1
+    assert text == rank_course_plot(ranks)
