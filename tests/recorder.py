@@ -51,7 +51,7 @@ from lfranker.scans.registration import Transform
 from lfranker.scans.scan_set import Record, ScanSet, read_scans
 from lfranker.simulation.scans import simulate_scans, simulated_fields
 from lfranker.tracking.model_choice import Choice, choose_model, named_model
-from lfranker.tracking.models import load_network
+from lfranker.tracking.models import load_network, model_id_of
 from lfranker.tracking.runs import set_tags
 from lfranker.tracking.score_logging import log_dataset, score_baselines, score_run
 from lfranker.tracking.stale_runs import refuse_if_busy
@@ -276,6 +276,7 @@ def _ranking(recorded: Recorder) -> None:
     recorded.replace(score_baselines, lambda _: iter(()))
     recorded.replace(log_pictures, lambda _: None)
     recorded.replace(load_network, lambda _: Network())
+    recorded.replace(model_id_of, lambda _: "m-1")
     recorded.replace(make_sheets, lambda _: Key("", {}, ()))
     recorded.replace(take_ratings, lambda _: [])
     recorded.replace(choose_model, lambda _: Choice("models:/m/1", "m", "chosen"))

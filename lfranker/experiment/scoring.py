@@ -9,7 +9,7 @@ from lfranker.experiment.console import QUIET, Console
 from lfranker.processes import launched
 from lfranker.publishing.pictures import log_pictures
 from lfranker.scans.preparation import ScanSet
-from lfranker.tracking.models import load_network
+from lfranker.tracking.models import load_network, model_id_of
 from lfranker.tracking.power_set import Training, find_training, load_power_set
 from lfranker.tracking.runs import TrackedRun, own_run
 from lfranker.tracking.score_logging import log_scans, score_baselines, score_run
@@ -41,7 +41,8 @@ def score_model(uri: str, scans: ScanSet, console: Console = QUIET) -> None:
     network = load_network(uri)
     with own_run(f"evaluate {uri}", "evaluate") as run:
         log_scans(run.run_id, scans)
-        result = score_run(run.run_id, of_noisy(partial(denoise, network)), scans)
+        denoiser = of_noisy(partial(denoise, network))
+        result = score_run(run.run_id, denoiser, scans, model=model_id_of(uri))
         _score_baselines(run, [run.run_id], scans, console)
     console.say(f"{uri}: {result}; run {run.run_id}")
     for name, value in find_training(run.run_id).scores(scans.digest).items():

@@ -1,6 +1,7 @@
 """Networks as MLflow models: logged without pickle, loaded anywhere."""
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -10,13 +11,13 @@ from tempfile import TemporaryDirectory
 import mlflow
 import numpy as np
 from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature
+from mlflow.models import ModelSignature, get_model_info
 from mlflow.types import Schema, TensorSpec
 from safetensors.torch import save_file
 from torch import nn
 
 import lfranker
-from lfranker.tracking.runs import set_tags
+from lfranker.tracking.runs import get_run, set_tags
 from lfranker.tracking.tags import Tag
 
 # what the served model imports, and nothing else, travels with a model
@@ -32,8 +33,11 @@ SIGNATURE = ModelSignature(
 def log_network(run_id: str, network: nn.Module, settings: Mapping[str, object]) -> str:
     """Log `network` with the active run and return the model's ID, also kept as a tag.
 
-    `settings` are the arguments that build the same SCUNet.
+    `settings` are the arguments that build the same SCUNet. The model is named by the losses that
+    the run was trained on, and has them as its parameter.
     """
+    tags = get_run(run_id).data.tags
+    losses = tags.get(Tag.LOSSES, "model")
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         state = {
@@ -43,7 +47,8 @@ def log_network(run_id: str, network: nn.Module, settings: Mapping[str, object])
         (folder / ARTIFACTS["network"]).write_text(json.dumps(dict(settings)))
         package = _stage_package(folder / "lfranker")
         info = mlflow.pyfunc.log_model(
-            name="model",
+            name=re.sub(r"[/:.%\"']", "-", losses),  # which MLflow does not allow in it
+            params={"losses": losses, "repeat": tags.get(Tag.REPEAT, "0")},
             python_model=str(package / "denoiser" / "served_model.py"),
             artifacts={key: str(folder / file) for key, file in ARTIFACTS.items()},
             code_paths=[str(package)],
@@ -83,3 +88,8 @@ def load_network(uri: str) -> nn.Module:
             f"models:/NAME@ALIAS, models:/NAME/VERSION or a folder"
         ) from error
     return module
+
+
+def model_id_of(uri: str) -> str:
+    """Return the ID of the logged model behind an address; "" where it is a folder's or older."""
+    return str(get_model_info(uri).model_id or "")

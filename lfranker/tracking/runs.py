@@ -139,10 +139,27 @@ def set_tags(run_id: str, tags: Tags) -> None:
     MlflowClient().log_batch(run_id, tags=[RunTag(str(k), str(v)) for k, v in tags.items()])
 
 
-def log_metrics(run_id: str, metrics: Mapping[str, float], step: int = 0) -> None:
+@dataclass(frozen=True)
+class Measured:
+    """Subject of metrics, so that MLflow shows them on its page too; None where there is none."""
+
+    model_id: str | None = None  # of a logged model
+    dataset: str | None = None  # its name, and
+    digest: str | None = None
+
+
+OF_THE_RUN = Measured()
+
+
+def log_metrics(
+    run_id: str, metrics: Mapping[str, float], step: int = 0, measured: Measured = OF_THE_RUN
+) -> None:
     """One synchronous batch: a call per metric is slow, asynchronous logging loses some."""
-    now = get_current_time_millis()
-    batch = [Metric(name, value, now, step) for name, value in metrics.items()]
+    now, model, data = get_current_time_millis(), measured.model_id, measured.dataset
+    batch = [
+        Metric(name, value, now, step, model, data, measured.digest)
+        for name, value in metrics.items()
+    ]
     MlflowClient().log_batch(run_id, metrics=batch, synchronous=True)
 
 

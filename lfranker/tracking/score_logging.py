@@ -15,23 +15,21 @@ from lfranker.evaluation.baseline_tuning import Tuned, tune
 from lfranker.evaluation.baselines import BASELINES, families
 from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.evaluation.scoring import Denoiser, of_noisy, outcome, score, summarise
-from lfranker.images.image_strips import strip
-from lfranker.scans.preparation import Pair, ScanSet
-from lfranker.tracking.power_set import Baseline, members_with, parse_member
+from lfranker.scans.preparation import ScanSet
+from lfranker.tracking.power_set import Baseline, Training, members_with, parse_member
 from lfranker.tracking.runs import (
     TrackedRun,
     create_child,
     end_run,
     get_run,
-    log_image,
     log_metrics,
     log_settings,
     log_texts,
     set_tags,
 )
+from lfranker.tracking.scan_datasets import DIGITS, log_scan_dataset, measured
+from lfranker.tracking.scan_pictures import log_pictures
 from lfranker.tracking.tags import Tag, metrics_on, outcome_on, scan_set
-
-PICTURED_FIELDS = 2  # fields of which every speed is kept as a picture
 
 KEYPOINTS = {name: METRICS[name] for name in ("keypoints", "repeatability", "precision")}
 REFERENCE = "clean"  # the clean scan itself: as many keypoints as there are to be found
@@ -42,19 +40,25 @@ def score_run(
     denoiser: Denoiser,
     scans: ScanSet,
     metrics: Mapping[str, Metric] = METRICS,
+    model: str = "",
 ) -> str:
     """Score `denoiser` on `scans`, log table, pictures and metrics into the run.
 
+    The scores are those of the run's logged model too, or of the one with the ID `model`, measured
+    on the scans as MLflow's dataset: `search_logged_models` sorts by them.
     Returns the outcome, "ok" or "collapsed", which is also the run's tag. The first scan set of
     a run has plain metric names; see `power_set.ScoredRun`. All are logged at step 0: MLflow draws
     what has no later step as bars beside each other, and the newest value counts.
     """
-    prefix = parse_member(get_run(run_id)).prefix(scans.digest)
+    run = parse_member(get_run(run_id))
+    prefix, own = run.prefix(scans.digest), run.model if isinstance(run, Training) else ""
     pairs = tqdm(scans, "scoring", len(scans), leave=False, unit="scan", disable=None)
     table = score(denoiser, pairs, metrics)
     _log_table(run_id, table, scans)
-    _log_pictures(run_id, denoiser, scans)
-    log_metrics(run_id, {prefix + k: v for k, v in summarise(table, metrics).items()})
+    log_pictures(run_id, denoiser, scans, prefix)
+    log_scan_dataset(run_id, scans)
+    scores = {prefix + name: value for name, value in summarise(table, metrics).items()}
+    log_metrics(run_id, scores, measured=measured(scans.id, model or own))
     result = outcome(table)
     versions = {name: metric.version for name, metric in metrics.items()}
     tags = {outcome_on(scans.digest): result, metrics_on(scans.digest): json.dumps(versions)}
@@ -76,6 +80,7 @@ def log_scans(run_id: str, scans: ScanSet) -> None:
     if scans.excluded:
         texts[f"scans/{short}-excluded.csv"] = scans.exclusions().to_csv(index=False)
     log_texts(run_id, texts)
+    log_scan_dataset(run_id, scans)
     tags = {scan_set(scans.digest): "simulated" if scans.simulated else "real"}
     if Tag.SCANS not in get_run(run_id).data.tags:
         tags[Tag.SCANS] = scans.digest
@@ -146,20 +151,6 @@ def _log_table(run_id: str, table: pd.DataFrame, scans: ScanSet) -> None:
     log_texts(run_id, {f"scores/{scans.id.kind}-{scans.id.short}.csv": table.to_csv(index=False)})
 
 
-def _log_pictures(run_id: str, denoiser: Denoiser, scans: ScanSet) -> None:
-    """Noisy | denoised | clean, of the first fields at every speed."""
-    fields = scans.fields[:PICTURED_FIELDS]
-    for pair in scans:
-        if pair.field in fields:
-            _log_picture(run_id, denoiser, pair, scans)
-
-
-def _log_picture(run_id: str, denoiser: Denoiser, pair: Pair, scans: ScanSet) -> None:
-    denoised = denoiser(pair)
-    picture = strip({"noisy": pair.noisy, "denoised": denoised, "clean": pair.clean})
-    log_image(run_id, picture, f"pictures/{scans.id.short}/{pair.field}-{pair.speed}.png")
-
-
 def log_dataset(data: Dataset, context: str) -> None:
     """Add the dataset to the active run's inputs."""
     source = (data.folder / "manifest.json").resolve().as_uri()
@@ -167,6 +158,10 @@ def log_dataset(data: Dataset, context: str) -> None:
         # a file on this disk is one in two of MLflow's kinds of sources, which are the same
         warnings.filterwarnings("ignore", "The specified dataset source can be interpreted")
         described = from_numpy(
-            data.noisy, targets=data.clean, source=source, name="patches", digest=data.digest[:32]
+            data.noisy,
+            targets=data.clean,
+            source=source,
+            name="patches",
+            digest=data.digest[:DIGITS],
         )
     mlflow.log_input(described, context=context)

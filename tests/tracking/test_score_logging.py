@@ -2,19 +2,27 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import numpy as np
+import PIL.Image
 import pytest
 from mlflow import MlflowClient
-from prepared import make_scans
-from tracked import make_child, make_parent, power_set_of
+from prepared import SPEEDS, make_scans
+from scipy.ndimage import gaussian_filter
+from tracked import SCANS, give_model, make_child, make_parent, power_set_of
 
 from lfranker.evaluation.baselines import BASELINES
 from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.evaluation.scoring import of_noisy
+from lfranker.experiment.scoring import score_model
+from lfranker.scans.registration import Transform
+from lfranker.scans.scan_set import Pair
 from lfranker.tracking import score_logging
 from lfranker.tracking.power_set import find_training
-from lfranker.tracking.runs import set_tags, tracked
+from lfranker.tracking.runs import get_run, set_tags, tracked
+from lfranker.tracking.scan_pictures import image_key
 from lfranker.tracking.score_logging import score_baselines, score_run
 from lfranker.tracking.tags import Tag, metrics_on
 
@@ -69,3 +77,85 @@ def test_baselines_of_one_of_the_noises_that_are_compared_are_not_scored_again(
     set_tags(joint.info.run_id, {Tag.NOISES: json.dumps({"eq1": "one", "gamma": "two"})})
     assert power_set_of(joint).keys == ["key", "one", "two"]
     assert list(score_baselines(tracked(joint), power_set_of(joint).keys, scans, {})) == []
+
+
+def test_a_model_has_the_scores_with_the_scans_that_they_were_measured_on(store: Path) -> None:
+    """So that MLflow sorts models as the ranking does: by PSNR on one scan set."""
+    scans, parent, client = make_scans(store), make_parent("mae,mse"), MlflowClient()
+    blurs = {"mae": 1.0, "mse": 0.5, "mae+mse": 2.0}
+    for losses, sigma in blurs.items():
+        run = make_child(parent, losses, {})
+        model = client.create_logged_model(parent.info.experiment_id, losses, run.info.run_id)
+        set_tags(run.info.run_id, {Tag.MODEL: model.model_id})
+        blur = partial(gaussian_filter, sigma=sigma)
+        score_run(run.info.run_id, of_noisy(blur), scans, {"psnr": METRICS["psnr"]})
+    on = {"dataset_name": "scans", "dataset_digest": SCANS}
+    by_psnr = {"field_name": "metrics.psnr", "ascending": False, **on}
+    models = client.search_logged_models([parent.info.experiment_id], order_by=[by_psnr])
+    trainings = power_set_of(parent).trainings
+    psnr = {name: run.metrics["psnr"] for (name, _), run in trainings.items()}
+    best_first = sorted(psnr, key=lambda name: -psnr[name])
+    assert [model.name for model in models] == best_first == ["mse", "mae", "mae+mse"]
+    for model in models:
+        logged = {metric.key: metric for metric in model.metrics}
+        assert logged["psnr"].value == psnr[model.name]
+        assert {metric.dataset_digest for metric in logged.values()} == {SCANS}
+        run = get_run(trainings[model.name, 0].run_id)
+        (used,) = run.inputs.dataset_inputs
+        assert (used.dataset.name, used.dataset.digest) == ("scans", SCANS)
+        assert '"num_rows": 6' in used.dataset.profile, "pairs"
+
+
+def test_what_is_scored_by_its_address_puts_the_scores_on_the_model_s_page(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(score_logging, "BASELINES", {})
+    monkeypatch.setattr(score_logging, "families", dict)
+    training = make_child(make_parent("mae"), "mae+ssim", {})
+    give_model(training)
+    model = find_training(training.info.run_id).model
+    score_model(f"models:/{model}", make_scans(store, "a" * 64))
+    logged = MlflowClient().get_logged_model(model)
+    assert (logged.name, logged.params["losses"]) == ("mae+ssim", "mae+ssim")
+    scores = {metric.key: metric for metric in logged.metrics or []}
+    assert (scores["psnr"].dataset_name, scores["psnr"].dataset_digest) == ("scans", "a" * 32)
+    assert scores["psnr"].run_id != training.info.run_id
+
+
+def test_runs_have_pictures_of_the_same_fields_under_the_same_keys(store: Path) -> None:
+    """MLflow's image grid puts those beside each other that share a key and a step."""
+    scans, parent = make_scans(store), make_parent("mae,mse")
+    runs = [make_child(parent, losses, {}).info.run_id for losses in ("mae", "mse")]
+    for run_id in runs:
+        score_run(run_id, of_noisy(BASELINES["noisy"]), scans, {"psnr": METRICS["psnr"]})
+    shown = [set(keys_of_grid(run_id)) for run_id in runs]
+    wanted = {f"the scans denoised~{f} at {speed}" for f in ("f", "g") for speed in SPEEDS}
+    assert shown == [{(key, "0") for key in wanted}] * 2
+    first = Path(MlflowClient().download_artifacts(runs[0], "images"))
+    (picture,) = first.glob("the scans denoised~f at spd2+*.png")
+    with PIL.Image.open(picture) as image:
+        assert image.size == (48, 48)
+        pair = next(iter(scans))
+        assert np.asarray(image)[0, 0] == round(255 * float(np.clip(pair.noisy[0, 0], 0, 1)))
+
+
+def keys_of_grid(run_id: str) -> list[tuple[str, str]]:
+    """Keys and steps, read from the files as MLflow's pages do."""
+    files = [Path(item.path) for item in MlflowClient().list_artifacts(run_id, "images")]
+    parts = [file.name.split("+") for file in files if file.suffix == ".png"]
+    return [(key, step) for key, _, step, *_ in parts]
+
+
+@pytest.mark.parametrize(
+    ("field", "key"),
+    [
+        ("batch_a/field 1", "batch_a/field 1"),
+        ("Ä'1", "--1 no. 2"),
+        ("../up", "-/up no. 2"),
+        ("a:[b]", "a--b- no. 2"),
+    ],
+)
+def test_keys_of_pictures_have_no_character_that_mlflow_refuses(field: str, key: str) -> None:
+    image = np.zeros((4, 4), np.float32)
+    pair = Pair(field, "100ns", image, image, image > 1, image, Transform())
+    assert image_key(pair, 1) == f"the scans denoised/{key} at 100ns"
