@@ -11,12 +11,12 @@ from functools import cached_property
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from lfranker.evaluation.criteria import scored
 from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.losses.names import LOSS_ORDER
 from lfranker.losses.subsets import ALL, SubsetRule, from_text
 from lfranker.ranking.entrant import Entrant, placed
 from lfranker.scans.scan_set import ScanSetId
+from lfranker.tracking.metric_names import front, scores_in
 from lfranker.tracking.runs import TrackedRun, abandoned, get_run, tracked
 from lfranker.tracking.tags import METRICS_ON, OUTCOME_ON, SCAN_SET, USED, WON, Tag
 
@@ -39,8 +39,9 @@ FIRST_VERSIONS = {
 class ScoredRun(TrackedRun):
     """A run with scores: of a training or of a baseline.
 
-    The scores of its first scan set have the plain names `psnr`, `psnr/spd2`; those of others have
-    the digest in front, `1a2b3c4d.psnr/spd2`, so that none overwrites another's.
+    The scores of its first scan set have the plain names of `metric_names`, `psnr/spd2`; those of
+    others have the digest in front, `tested on 1a2b3c4d/psnr/spd2`, so that none overwrites
+    another's.
     """
 
     status: str
@@ -72,13 +73,11 @@ class ScoredRun(TrackedRun):
 
     def prefix(self, digest: str) -> str:
         """Return what its scores on these scans have in front of their names."""
-        return "" if self.first_scans in ("", digest) else f"{digest[:8]}."
+        return "" if self.first_scans in ("", digest) else front(digest)
 
     def scores(self, digest: str) -> dict[str, float]:
         """Return its scores on these scans, under their plain names."""
-        prefix = self.prefix(digest)
-        own = {k.removeprefix(prefix): v for k, v in self.metrics.items() if k.startswith(prefix)}
-        return {name: own[name] for name in scored(own)}
+        return scores_in(self.metrics, digest if self.prefix(digest) else "")
 
     @property
     def finished(self) -> bool:

@@ -16,6 +16,7 @@ from lfranker.evaluation.baselines import BASELINES, families
 from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.evaluation.scoring import Denoiser, of_noisy, outcome, score, summarise
 from lfranker.scans.preparation import ScanSet
+from lfranker.tracking.metric_names import metric_name
 from lfranker.tracking.power_set import Baseline, Training, members_with, parse_member
 from lfranker.tracking.runs import (
     TrackedRun,
@@ -57,7 +58,7 @@ def score_run(
     _log_table(run_id, table, scans)
     log_pictures(run_id, denoiser, scans, prefix)
     log_scan_dataset(run_id, scans)
-    scores = {prefix + name: value for name, value in summarise(table, metrics).items()}
+    scores = {prefix + metric_name(k): v for k, v in summarise(table, metrics).items()}
     log_metrics(run_id, scores, measured=measured(scans.id, model or own))
     result = outcome(table)
     versions = {name: metric.version for name, metric in metrics.items()}

@@ -16,6 +16,7 @@ from lfranker.tracking.power_set import Baseline, PowerSet, ScoredRun, Training
 from lfranker.tracking.runs import TrackedRun, read_texts
 from lfranker.tracking.training_run import MEAN_SHARE
 
+FORMER_MEAN_SHARE = "mean_share/"  # of earlier versions
 COSTS = ("seconds_per_step", "seconds_per_megapixel")
 WORST_FIRST = ("failed", "incomplete", "diverged", "collapsed", "ok")
 
@@ -204,4 +205,9 @@ def hybrid_shares(power_set: PowerSet, names: Sequence[str]) -> pd.DataFrame:
 
 
 def _shares(metrics: Mapping[str, float]) -> dict[str, float]:
-    return {k.removeprefix(MEAN_SHARE): v for k, v in metrics.items() if k.startswith(MEAN_SHARE)}
+    return {
+        name.removeprefix(before): value
+        for before in (FORMER_MEAN_SHARE, MEAN_SHARE)
+        for name, value in metrics.items()
+        if name.startswith(before)
+    }

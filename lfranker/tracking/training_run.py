@@ -25,7 +25,7 @@ from lfranker.training.numerics import SAFEGUARDS
 from lfranker.training.trainer import DivergedError, Trainer
 
 CHECKPOINTS = "checkpoints"
-MEAN_SHARE = "mean_share/"  # of a term in the gradient, the mean of its curve
+MEAN_SHARE = "train/mean_share/"  # of a term in the gradient, the mean of its curve
 PROGRESS_VARIABLE = "LFRANKER_PROGRESS"
 PICTURED_PATCHES = 3
 

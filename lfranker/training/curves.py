@@ -14,7 +14,7 @@ from lfranker.training.trainer import Step
 
 VALIDATION_PATCHES = 64  # at most, the same ones at every point of every run
 BATCH = 16
-SHARE = "share/"  # of a term in the gradient at the output, along training
+SHARE = "train/share/"  # of a term in the gradient at the output, along training
 
 
 class Curves:
@@ -32,7 +32,7 @@ class Curves:
             self._values[f"{SHARE}{name}"].append(value)
 
     def point(self) -> dict[str, float]:
-        """Means by metric name, `train/loss`, `share/mae` and so on; starts anew."""
+        """Means by metric name, `train/loss`, `train/share/mae` and so on; starts anew."""
         means = {name: fmean(values) for name, values in self._values.items()}
         self._values.clear()
         return means

@@ -93,7 +93,7 @@ def test_shares_are_measured_at_the_points_of_the_curves_and_sum_to_1() -> None:
     for step in steps[:2]:
         curves.add(step)
     point = curves.point()
-    assert {name: point[f"share/{name}"] for name in ("mae", "ssim")} == steps[1].shares
+    assert {name: point[f"train/share/{name}"] for name in ("mae", "ssim")} == steps[1].shares
     alone = make_trainer(replace(TINY, log_every=1))
     assert not any(step.shares for step in alone.steps())
 
@@ -114,18 +114,21 @@ def test_a_training_logs_its_shares_and_their_mean(store: Path) -> None:
         trainer = make_trainer(replace(TINY, log_every=2), ("mae", "mse"))
         TrainingRun(run, trainer, print, lambda: False).train(lambda _: None)
     metrics = MlflowClient().get_run(run.run_id).data.metrics
-    curve = MlflowClient().get_metric_history(run.run_id, "share/mae")
+    curve = MlflowClient().get_metric_history(run.run_id, "train/share/mae")
     assert [point.step for point in curve] == [2, 4, 6]
     mean = np.mean([point.value for point in curve])
-    assert metrics["mean_share/mae"] == pytest.approx(mean, rel=1e-12)
-    assert metrics["mean_share/mse"] == pytest.approx(1 - mean, rel=1e-6)
+    assert metrics["train/mean_share/mae"] == pytest.approx(mean, rel=1e-12)
+    assert metrics["train/mean_share/mse"] == pytest.approx(1 - mean, rel=1e-6)
 
 
 def test_shares_of_a_power_set_are_means_over_its_repeats(store: Path) -> None:
     parent = make_parent("mae,mse,ssim")
     set_tags(parent.info.run_id, {Tag.REPEATS: "2"})
     for repeat, share in ((0, 0.2), (1, 0.4), (2, 0.9)):  # the last is another command's
-        metrics = {"mean_share/mse": 1 - share, "mean_share/mae": share}
+        before = "train/" if repeat else ""  # earlier versions had none
+        metrics = {
+            f"{before}mean_share/{k}": v for k, v in {"mse": 1 - share, "mae": share}.items()
+        }
         make_child(parent, "mae+mse", metrics, repeat=str(repeat))
     make_child(parent, "mae", {"psnr": 20.0})
     make_child(parent, "mae+ssim", {"psnr": 20.0})  # of an earlier version
