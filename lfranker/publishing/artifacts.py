@@ -56,9 +56,9 @@ def _named(found: Found) -> Iterator[tuple[str, pd.DataFrame | None]]:
     for metric, own in measured.items():
         if own.hybrids is not None:
             yield f"hybrids-{metric}", own.hybrids.table.rename_axis("speed")
-    if found.selection is not None:
-        yield "selection", found.selection.won.to_frame()
-        yield "regret", found.selection.regret
+    if found.stability is not None:
+        yield "champion-shares", found.stability.shares.to_frame()
+        yield "regret", found.stability.regret
     yield "agreement", found.agreement
     for metric, own in measured.items():
         yield f"noises-{metric}", own.noises

@@ -1,99 +1,166 @@
-"""Selection bias of a win: the champion chosen on some fields and judged on others.
+"""Stability of a champion: how often it is chosen when sites and repeats are drawn again.
 
-A subset that is best on the fields that chose it is flattered by them. Here the places are split
-into random halves, again and again; the champion of one half is looked at on the other, where it
-was not chosen. Fields of one place stay together, since they show the same specimen.
+A subset that is best on the sites and repeats that chose it is flattered by them. Here both are
+drawn with replacement, independently of each other, and the champion is decided again each time by
+all of its criteria (a bootstrap of crossed effects: Owen 2007, 10.1214/07-AOAS122). Fields of one
+site are drawn together, since they show the same specimen. Drawn is one fewer than there are, so
+that the spread of a mean over 2 repeats is not halved (Rao & Wu 1988,
+10.1080/01621459.1988.10478591).
+
+Shares say how firmly the data choose, not how probable it is that a subset is truly the best: of
+equal ones the luckiest has a share well above that of the others.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
+from numpy.typing import NDArray
 
 from lfranker.arrays import Floats
-from lfranker.evaluation.criteria import CHAMPION_METRICS, Criterion
 from lfranker.losses.names import LOSS_ORDER
+from lfranker.ranking.contest import Contest, contest_of
 from lfranker.ranking.entrant import tie_key
-from lfranker.scans.sites import halves
+from lfranker.ranking.evidence import Evidence
+from lfranker.ranking.leaderboard import Ranking
 
-SPLITS = 500  # each used both ways round
-LEAST_PLACES = 4  # two in each half
-MOST_MISSING = 0.1  # of the places; more, and the entrant is the odd one out, not the places
+RESAMPLES = 1000
+LEAST_SITES = 3
+MOST = 0.9  # of the draws, which the subsets in question share
 
 
 @dataclass(frozen=True)
-class Selection:
-    """Outcome of choosing on one half of the places and looking at the other.
+class Stability:
+    """Champions of so many draws of the sites and of the repeats.
 
-    won: share of the halves in which a subset was chosen, the most frequent first.
+    criteria: those that decide, in every draw.
+    shares: of the draws in which a subset was chosen, the most frequent first.
+    champion: that of all sites and repeats together.
     regret: a row per criterion: `regret` (mean) and `regret_95` (95th percentile) by which the
-        chosen one is below the best of the other half, and `random` for a subset drawn blindly;
-        in the units of the criterion.
+        chosen one is below the best of the sites that were not drawn, and `random` for a subset
+        drawn blindly; in the units of the criterion.
     """
 
-    places: int
-    won: pd.Series
+    sites: int
+    repeats: int
+    resamples: int
+    criteria: tuple[str, ...]
+    shares: pd.Series
+    champion: str
     regret: pd.DataFrame
 
+    @property
+    def champion_share(self) -> float:
+        return self.share_of(self.champion)
 
-def cross_fit(
+    def share_of(self, name: str | None) -> float:
+        """Return the share of the draws in which it was chosen."""
+        return float(self.shares.get(name, 0.0))
+
+    @property
+    def in_question(self) -> tuple[str, ...]:
+        """The fewest subsets that together were chosen in MOST of the draws."""
+        count = int(np.searchsorted(self.shares.cumsum().to_numpy(), MOST - 1e-9)) + 1
+        return tuple(map(str, self.shares.index[:count]))
+
+
+def stability(
     scores: pd.DataFrame, seed: int, order: Sequence[str] = LOSS_ORDER
-) -> Selection | None:
-    """Choose and judge on different places, by the rule that finds the champion.
+) -> Stability | None:
+    """Draw sites and repeats again, and decide the champion by the rule that found it.
 
-    ``scores`` has a row per entrant (`name`), field and speed, with `place` and the metrics;
-    higher is better. None for fewer than 4 places or 2 entrants. An entrant without a finite
-    score in over a tenth of the places is left out, and so is a place where another lacks one.
+    ``scores`` as in `contest.contest_of`. None for fewer than 3 sites or 2 entrants.
     """
-    means = _by_place(scores)
-    names = sorted(means.index.unique("name"), key=lambda name: tie_key(str(name), order))
-    places = list(means.index.unique("place"))
-    if len(places) < LEAST_PLACES or len(names) < 2:
+    contest = contest_of(scores, order=order)
+    if contest is None or len(contest.sites) < LEAST_SITES or len(contest.names) < 2:
         return None
-    criteria = list(means.columns)
-    cube = np.stack([means.xs(name, level="name").reindex(places).to_numpy() for name in names])
-    chosen = np.zeros(len(names))
-    regrets, blind = [], []
+    return stability_of(contest, seed)
+
+
+def stability_of(contest: Contest, seed: int) -> Stability:
+    """Draw the sites and repeats of a contest again, RESAMPLES times."""
     rng = np.random.default_rng(seed)
-    for _ in range(SPLITS):
-        first, second = halves(len(places), rng)
-        for here, there in ((first, second), (second, first)):
-            winner = _champion(cube[:, here].mean(axis=1))
-            judged = cube[:, there].mean(axis=1)
-            below = judged.max(axis=0) - judged
-            chosen[winner] += 1
-            regrets.append(below[winner])
-            blind.append(below.mean(axis=0))
-    won = pd.Series(chosen / chosen.sum(), index=pd.Index(names, name="losses"), name="won")
-    table = pd.DataFrame(
+    sites, repeats = (_drawn(n, rng) for n in (len(contest.sites), contest.repeats))
+    winners = contest.winners(sites, repeats)
+    won = np.bincount(winners, minlength=len(contest.names)) / RESAMPLES
+    shares = pd.Series(won, index=pd.Index(contest.names, name="losses"), name="share")
+    return Stability(
+        sites=len(contest.sites),
+        repeats=contest.repeats,
+        resamples=RESAMPLES,
+        criteria=contest.criteria,
+        shares=shares[shares > 0].sort_values(ascending=False, kind="stable"),
+        champion=contest.names[contest.winner()],
+        regret=_regret(contest, sites, winners),
+    )
+
+
+def _drawn(count: int, rng: np.random.Generator) -> Floats:
+    """How often each of ``count`` is drawn, (draws, count)."""
+    if count == 1:
+        return np.ones((RESAMPLES, 1))
+    return rng.multinomial(count - 1, np.full(count, 1 / count), RESAMPLES).astype(float)
+
+
+def _regret(contest: Contest, sites: Floats, winners: NDArray[np.intp]) -> pd.DataFrame:
+    """Means of all repeats on the sites that were not drawn."""
+    left = (sites == 0).astype(float)
+    means = np.concatenate(list(contest.means(left, np.ones((len(left), contest.repeats)))))
+    below = means.max(axis=1, keepdims=True) - means
+    chosen = below[np.arange(len(winners)), winners]
+    return pd.DataFrame(
         {
-            "regret": np.mean(regrets, axis=0),
-            "regret_95": np.percentile(regrets, 95, axis=0),
-            "random": np.mean(blind, axis=0),
+            "regret": chosen.mean(axis=0),
+            "regret_95": np.percentile(chosen, 95, axis=0),
+            "random": below.mean(axis=(0, 1)),
         },
-        index=pd.Index(criteria, name="criterion"),
+        index=pd.Index(contest.criteria, name="criterion"),
     )
-    frequent = won[won > 0].sort_values(ascending=False, kind="stable")
-    return Selection(len(places), frequent, table)
 
 
-def _by_place(scores: pd.DataFrame) -> pd.DataFrame:
-    """(name, place) x criterion ("psnr/100ns"); places where a speed is missing are left out."""
-    metrics = [metric for metric in CHAMPION_METRICS if metric in scores]
-    wide = scores.pivot_table(
-        index=["name", "place"], columns="speed", values=metrics, aggfunc="mean", dropna=False
-    )
-    wide.columns = pd.Index([str(Criterion(*map(str, column))) for column in wide.columns])
-    wide = wide.where(np.isfinite(wide))
-    whole = wide.notna().all(axis=1).unstack("place", fill_value=False)
-    entrants = whole.index[whole.mean(axis=1) >= 1 - MOST_MISSING]
-    common = whole.loc[entrants].all(axis=0)
-    kept = wide.index.get_level_values("name").isin(entrants)
-    return wide[kept & wide.index.get_level_values("place").isin(common.index[common])]
+@dataclass(frozen=True)
+class Undistinguished:
+    """The ranking with and without the metrics in which no two subsets are told apart.
+
+    metrics: these, among those that decide the champion.
+    mean_ranks: a row per subset that may be champion, the best of all criteria first: `all`, and
+        `without` them, which is nan where no criterion is left.
+    champion: the one without them; None where no criterion is left.
+    """
+
+    metrics: tuple[str, ...]
+    mean_ranks: pd.DataFrame
+    champion: str | None
 
 
-def _champion(means: Floats) -> int:
-    """The entrant (first of equals) with the lowest mean rank over the criteria."""
-    return int(np.argmin(rankdata(-means, axis=0).mean(axis=1)))
+def without_undistinguished(
+    ranking: Ranking, evidence: Mapping[str, Evidence]
+) -> Undistinguished | None:
+    """Rank again without the metrics that add noise only; None where each tells some apart.
+
+    A metric tells none apart where each subset may have any rank, by `Evidence.intervals` (95 %,
+    all pairs together). A metric without evidence stays.
+    """
+    judged = {criterion.metric for criterion in ranking.judged}
+    dropped = tuple(metric for metric, own in evidence.items() if metric in judged and _noise(own))
+    if not dropped or ranking.champion is None:
+        return None
+    board = ranking.leaderboard
+    finite = np.isfinite(board[list(map(str, ranking.judged))].to_numpy(np.float64)).all(axis=1)
+    fit = board[~board["baseline"] & board["outcome"].eq("ok") & finite]
+    kept = [c.rank_column for c in ranking.judged if c.metric not in dropped]
+    without = fit[kept].mean(axis=1)
+    ranks = pd.DataFrame({"all": fit["mean_rank"], "without": without}).rename_axis("losses")
+    if not kept:
+        return Undistinguished(dropped, ranks, None)
+    equals = map(str, without.index[without.eq(without.min())])
+    champion = min(equals, key=lambda name: tie_key(name, ranking.order))
+    return Undistinguished(dropped, ranks, champion)
+
+
+def _noise(evidence: Evidence) -> bool:
+    table = evidence.intervals
+    if table is None:
+        return False
+    return bool(table["best_rank"].eq(1).all() and table["worst_rank"].eq(len(table)).all())

@@ -18,11 +18,11 @@ from lfranker.ranking.loss_effects import attributions
 from lfranker.ranking.noise_effects import balanced, over_noises
 from lfranker.ranking.pair_scores import PairScores
 from lfranker.ranking.top_set import agreement, beats, effort, front, intervals
-from lfranker.ranking.winner_stability import Selection, cross_fit
+from lfranker.ranking.winner_stability import Stability, stability
+from lfranker.report.decisions import regret_sentence, stability_sentence
 from lfranker.report.plots import attribution_plot, interval_plot, rank_plot
 from lfranker.report.sentences import (
     advantage_clause,
-    selection_sentence,
     top_set_sentence,
 )
 from lfranker.report.tables import title_of
@@ -38,7 +38,7 @@ class Found:
 
     noises: those of the sentences that compare noises, the first of which the note has too.
     samples: the ranking of each sample group.
-    selection: how much of the win is luck.
+    stability: how often each subset is the champion when sites and repeats are drawn again.
     agreement: Kendall's tau between metrics.
     shares: of each loss in the gradient of each hybrid.
     learning_rate: what came of trainings at other learning rates.
@@ -51,7 +51,7 @@ class Found:
     plots: dict[str, str] = field(default_factory=dict)
     evidence: dict[str, Evidence] = field(default_factory=dict)
     samples: Mapping[str, Ranking] = field(default_factory=dict)
-    selection: Selection | None = None
+    stability: Stability | None = None
     agreement: pd.DataFrame | None = None
     shares: pd.DataFrame | None = None
     learning_rate: pd.DataFrame | None = None
@@ -110,9 +110,9 @@ def report_fields(
         own = _compare(found, cube, metric, equivalence[metric], seed)
         found.evidence[metric] = replace(own, effects=effects)
     _hybrids(found, rows, known, seed)
-    found.selection = cross_fit(entrants, seed, order)
-    if found.selection is not None:
-        found.said.append(selection_sentence(found.selection))
+    found.stability = stability(entrants, seed, order)
+    if found.stability is not None:
+        found.said += [stability_sentence(found.stability), regret_sentence(found.stability)]
     _agreement(found, entrants, known)
     return found
 

@@ -9,7 +9,6 @@ from lfranker.evaluation.metrics import METRICS
 from lfranker.ranking.hybrid_advantage import BETWEEN, Advantage
 from lfranker.ranking.top_set import Effort
 from lfranker.ranking.weight_search import Outcome
-from lfranker.ranking.winner_stability import Selection
 from lfranker.statistics.multiple_comparisons import EQUIVALENT, UNDECIDED, WORSE
 from lfranker.text import listed
 
@@ -80,21 +79,6 @@ def advantage_clause(advantage: Advantage) -> str:
     if low <= 0 <= high:
         found = "it is not told from none"
     return f"{said}; the difference is {estimate(*rows[BETWEEN])}: {found}"
-
-
-def selection_sentence(selection: Selection) -> str:
-    """Name the subsets chosen on halves of the places, and what the other halves say of them."""
-    shares = listed((f"{name} {share:.0%}" for name, share in selection.won.items()), 160)
-    table = selection.regret
-    rows = [
-        f"{row.regret:.3g} in {criterion} ({row.regret_95:.3g} in the worst 5 %; a subset "
-        f"drawn blindly: {row.random:.3g})"
-        for criterion, row in zip(table.index, table.itertuples(), strict=True)
-    ]
-    return (
-        f"Chosen on random halves of the {selection.places} places: {shares}. On the other half "
-        f"the chosen one is below the best by {'; '.join(rows[:4])}."
-    )
 
 
 def search_sentence(outcome: Outcome) -> str:

@@ -40,7 +40,7 @@ def test_each_table_has_its_file(rows: pd.DataFrame) -> None:
         "samples/gold - tin",
         *(f"{table}-psnr" for table in metrics),
         *(f"{table}-ssim" for table in metrics),
-        "hybrids-psnr", "hybrids-ssim", "selection", "regret", "agreement", "shares",
+        "hybrids-psnr", "hybrids-ssim", "champion-shares", "regret", "agreement", "shares",
         "learning-rate", "visual-raters", "visual-agreement", "intervals-visual", "refine",
         "refine-trials",
     ]  # fmt: skip

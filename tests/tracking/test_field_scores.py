@@ -161,14 +161,14 @@ def test_rank_tells_of_samples_and_of_luck(parent: Run) -> None:
     assert report.ranking.champion == "mae"
     said = "\n".join(report.notices)
     assert "Champions by sample group: gold: mae, tin: mse." in said
-    assert "Chosen on random halves of the 6 places: mae " in said
+    assert "re-samplings of 6 sites, with the trained models as they are" in said
     client, run_id = MlflowClient(), parent.info.run_id
     markdown = mlflow.artifacts.load_text(f"{parent.info.artifact_uri}/ranking/ranking.md")
     assert "Sample group tin" in markdown
     for folder, names in {
         "ranking/samples": {"gold.csv", "tin.csv"},
         "ranking": {
-            "selection.csv",
+            "champion-shares.csv",
             "regret.csv",
             "leaderboard.csv",
             "agreement.csv",
@@ -180,7 +180,7 @@ def test_rank_tells_of_samples_and_of_luck(parent: Run) -> None:
         assert names <= found
     note = client.get_run(run_id).data.tags[Tag.NOTE]
     assert "Champions by sample group" in note
-    assert "Chosen on random halves" in note
+    assert "re-samplings of 6 sites" in note
     assert "of these trained models, not of the losses" in note
     assert "Pareto front" in note
 
@@ -227,4 +227,4 @@ def test_metrics_alone_are_ranked_without_fields(store: Path) -> None:
         make_child(parent, name, {"psnr/100ns": psnr, "ssim/100ns": psnr / 100})
     report = rank_power_set(parent.info.run_id, "lfranker")
     assert report.ranking.champion == "mse"
-    assert not any("halves" in notice for notice in report.notices)
+    assert not any("re-sampl" in notice for notice in report.notices)

@@ -1,0 +1,117 @@
+"""Contests: the scores that decide a winner, so that it can be decided again on part of them.
+
+The champion is decided here by the rule of `leaderboard.rank`: the lowest mean rank over all
+criteria, the first of equals. With one criterion that is the highest mean.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from lfranker.arrays import Floats
+from lfranker.evaluation.criteria import CHAMPION, CHAMPION_METRICS, Criterion
+from lfranker.losses.names import LOSS_ORDER
+from lfranker.ranking.entrant import tie_key
+
+MOST_MISSING = 0.1  # of the sites; more, and the entrant is the odd one out, not the sites
+AT_ONCE = 1_000_000  # means held in memory
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Finite scores of entrants, (names, sites, repeats, criteria), higher is better.
+
+    names: the first of equals wins; fields: how many there are of each site, (sites,).
+    """
+
+    names: tuple[str, ...]
+    sites: tuple[str, ...]
+    criteria: tuple[str, ...]
+    scores: Floats
+    fields: Floats
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.scores).all():
+            raise ValueError("scores of a contest must be finite")
+
+    @property
+    def repeats(self) -> int:
+        return self.scores.shape[2]
+
+    def means(self, sites: Floats, repeats: Floats) -> Iterator[Floats]:
+        """Yield means (draws, names, criteria) in which sites and repeats count so often.
+
+        ``sites`` (draws, sites) and ``repeats`` (draws, repeats) are counts; no row is all 0. The
+        draws come in parts, for the sake of memory.
+        """
+        parts = max(1, len(sites) * self.scores.size // len(self.sites) // AT_ONCE)
+        split = zip(np.array_split(sites, parts), np.array_split(repeats, parts), strict=True)
+        yield from (self._means(*part) for part in split)
+
+    def _means(self, sites: Floats, repeats: Floats) -> Floats:
+        weights = sites * self.fields
+        sums = np.einsum("dr,dmrc->dmc", repeats, np.tensordot(weights, self.scores, (1, 1)))
+        counts = weights.sum(axis=1) * repeats.sum(axis=1)
+        # what is the same but for the order of its sums is a tie
+        return np.round(sums / counts[:, None, None], 10)
+
+    def winners(self, sites: Floats, repeats: Floats) -> NDArray[np.intp]:
+        """Return who wins, (draws,), where sites and repeats count so often as in `means`."""
+        means = self.means(sites, repeats)
+        return np.concatenate([np.argmin(_mean_ranks(own), axis=1) for own in means])
+
+    def winner(self, without: Sequence[int] = ()) -> int:
+        """Return who wins by all repeats on all sites but some."""
+        counts = np.ones((1, len(self.sites)))
+        counts[:, list(without)] = 0
+        return int(self.winners(counts, np.ones((1, self.repeats)))[0])
+
+
+def _mean_ranks(means: Floats) -> Floats:
+    return np.asarray(rankdata(-means, axis=1).mean(axis=2))
+
+
+def contest_of(
+    rows: pd.DataFrame, criterion: Criterion = CHAMPION, order: Sequence[str] = LOSS_ORDER
+) -> Contest | None:
+    """Collect what decides a criterion from a row per entrant, repeat, field and speed.
+
+    ``rows`` have `name`, `repeat`, `field`, `place` (the site), `speed` and the metrics, higher is
+    better; ``order`` decides ties. An entrant without finite scores in over a tenth of the sites
+    is left out, and so is a site where another one lacks a score. None where nothing is left.
+    """
+    champion = criterion == CHAMPION
+    metrics = [m for m in (CHAMPION_METRICS if champion else [criterion.metric]) if m in rows]
+    if criterion.speed:
+        rows = rows[rows["speed"] == criterion.speed]
+    if rows.empty or not metrics:
+        return None
+    keys = ["name", "place", "repeat"]
+    wide = rows.pivot_table(metrics, keys, "speed", dropna=False, sort=False)
+    wide = wide.where(np.isfinite(wide)).dropna(axis=1, how="all")
+    if not champion:
+        wide = wide.mean(axis=1, skipna=False).to_frame(str(criterion))
+    else:
+        wide.columns = pd.Index([str(Criterion(*map(str, column))) for column in wide.columns])
+    names = sorted(wide.index.unique("name"), key=lambda name: tie_key(str(name), order))
+    repeats = list(wide.index.unique("repeat"))
+    there = wide.notna().all(axis=1).unstack("repeat").eq(True)
+    whole = there.reindex(columns=repeats).all(axis=1).unstack("place").eq(True).loc[names]
+    kept = whole.index[whole.mean(axis=1) >= 1 - MOST_MISSING]
+    sites = list(whole.columns[whole.loc[kept].all(axis=0)])
+    if kept.empty or not sites:
+        return None
+    fields = rows.groupby("place")["field"].nunique()
+    index = pd.MultiIndex.from_product([kept, sites, repeats], names=keys)
+    scores = wide.reindex(index).to_numpy(np.float64)
+    return Contest(
+        tuple(map(str, kept)),
+        tuple(map(str, sites)),
+        tuple(map(str, wide.columns)),
+        scores.reshape(len(kept), len(sites), len(repeats), -1),
+        np.asarray(fields.reindex(sites), np.float64),
+    )

@@ -1,0 +1,74 @@
+"""Sentences on decisions: which losses are chosen, and how firmly the data choose them."""
+
+import numpy as np
+
+from lfranker.evaluation.criteria import Criterion
+from lfranker.evaluation.metrics import METRICS
+from lfranker.ranking.winner_stability import Stability, Undistinguished
+from lfranker.text import listed
+
+HALF = 0.5  # a champion chosen less often has rivals that must be named
+
+
+def stability_clause(stability: Stability, champion: str | None = None) -> str:
+    """Say how often a champion is chosen again, and who else where that is seldom.
+
+    ``champion``: that of the ranking; None: that of the stability's own scores.
+    """
+    chosen = champion or stability.champion
+    share = stability.share_of(chosen)
+    clause = f"chosen in {100 * share:.0f} of 100 re-samplings of {_drawn(stability)}"
+    others = [name for name in stability.in_question if name != chosen]
+    if share >= HALF or not others:
+        return clause
+    named = (f"{name} ({100 * stability.share_of(name):.0f})" for name in others)
+    return f"{clause}; in question remain {listed(named, 200)}"
+
+
+def _drawn(stability: Stability) -> str:
+    if stability.repeats == 1:
+        return f"{stability.sites} sites"
+    return f"{stability.sites} sites and {stability.repeats} repeats"
+
+
+def stability_sentence(stability: Stability) -> str:
+    """Say what was drawn again, what each time decided, and who was chosen how often."""
+    shares = (f"{name} {100 * share:.0f}" for name, share in stability.shares.items())
+    once = "" if stability.repeats > 1 else ", with the trained models as they are"
+    return (
+        f"The champion was decided again in {stability.resamples:,} re-samplings of "
+        f"{_drawn(stability)}{once}, each time by all {len(stability.criteria)} criteria; "
+        f"chosen in each 100: {listed(shares, 160)}."
+    )
+
+
+def regret_sentence(stability: Stability) -> str:
+    """Say by how much the chosen one is below the best of the sites that did not choose it."""
+    table = stability.regret
+    metrics = [Criterion.parse(str(name)).metric for name in table.index]
+    means = table[["regret", "random"]].groupby(np.array(metrics), sort=False).mean()
+    rows = [
+        f"{chosen:.3g} {METRICS[metric].title} (a subset drawn blindly: {blind:.3g})"
+        for metric, (chosen, blind) in zip(
+            dict.fromkeys(metrics), means.to_numpy(np.float64).tolist(), strict=True
+        )
+    ]
+    return (
+        f"On the sites that were not drawn, the chosen one is below the best of these sites by "
+        f"{'; '.join(rows)}, on average over the scan speeds."
+    )
+
+
+def undistinguished_sentence(found: Undistinguished, champion: str) -> str:
+    """Say which criteria tell nothing apart, and whether the champion hangs on them."""
+    titles = listed(METRICS[metric].title for metric in found.metrics)
+    said = f"In {titles} no two subsets are significantly different, so that the mean rank has "
+    if found.champion is None:
+        return f"{said}nothing but chance in it."
+    if found.champion == champion:
+        return f"{said}chance in it; without, {champion} is the champion too."
+    new, old = (float(found.mean_ranks["without"][name]) for name in (found.champion, champion))
+    return (
+        f"{said}chance in it; without, the champion is {found.champion} "
+        f"(mean rank {new:.2f}) instead of {champion} ({old:.2f})."
+    )
