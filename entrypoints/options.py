@@ -9,6 +9,7 @@ from typing import Any, TypeVar, get_args
 import click
 
 from lfranker.datasets.synthesis import DatasetConfig
+from lfranker.files import looked_for
 from lfranker.noise.models import Range, parse_range
 from lfranker.noise.parsing import parse_noise
 from lfranker.options import Option, default_of, options
@@ -86,19 +87,11 @@ class Parsed(click.ParamType[Any]):
 
 
 def existing(text: str) -> Path:
-    """Return the path of a file or folder that is there. Raises ValueError saying where it is not.
-
-    Under `mlflow run` relative paths are not those of the caller.
-    """
+    """Return the path of a file or folder that is there. Raises ValueError."""
     path = Path(text).expanduser()
     if path.exists():
         return path.resolve()
-    if path.is_absolute():
-        raise ValueError(f"no such file or folder: {text}")
-    raise ValueError(
-        f"no such file or folder: {text}, looked for in {Path.cwd()}, which under `mlflow run` is "
-        f"the folder of the project and not yours: give an absolute path"
-    )
+    raise ValueError(f"no such file or folder: {text}{looked_for(path)}")
 
 
 def folder(text: str) -> Path:

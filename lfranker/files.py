@@ -63,6 +63,19 @@ def write_text(path: Path, text: str) -> None:
         draft.write_text(text, encoding="utf-8")
 
 
+def looked_for(path: Path) -> str:
+    """Return where a relative path was looked for, to follow the name of a file that is missing.
+
+    Under `mlflow run` relative paths are not those of the caller.
+    """
+    if path.is_absolute():
+        return ""
+    return (
+        f", looked for in {Path.cwd()}, which under `mlflow run` is the folder of the project and "
+        f"not yours: give an absolute path"
+    )
+
+
 def _draft_of(path: Path) -> Path:
     """Return a hidden name beside ``path`` that nothing else has."""
     path.parent.mkdir(parents=True, exist_ok=True)

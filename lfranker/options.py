@@ -9,6 +9,7 @@ other settings are flat for those who name them: `DatasetConfig.noise.peak` is t
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
 from math import inf
+from numbers import Real
 from typing import Any, TypeVar
 
 OPTION = "option"  # in a field's metadata
@@ -84,7 +85,29 @@ def check(config: Any) -> None:
     for item in fields(config):
         if OPTION in item.metadata:
             known: Option = item.metadata[OPTION]
-            known.check(known.name or item.name, getattr(config, item.name))
+            name, value = known.name or item.name, getattr(config, item.name)
+            _check_kind(name, value, default_of(item), read=known.parse is not None)
+            known.check(name, value)
+
+
+def _check_kind(name: str, value: Any, default: Any, *, read: bool) -> None:
+    """Raise ValueError where a range is given as something else, or a number as text.
+
+    A single number that is ``read`` from its text may be one of several kinds.
+    """
+    if _is_range(default) and not _is_range(value):
+        raise ValueError(f"{name} is {value!r}; allowed are two numbers, low first: {default}")
+    if not read and _is_number(default) and value is not None and not _is_number(value):
+        kind = "a whole number" if isinstance(default, int) else "a number"
+        raise ValueError(f"{name} is {value!r}; allowed is {kind}, such as {default}")
+
+
+def _is_range(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and all(map(_is_number, value))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def flat(config: Any) -> dict[str, Any]:

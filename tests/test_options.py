@@ -53,6 +53,11 @@ def test_settings_within_settings_are_flat_and_named_as_asked() -> None:
         ({"width": (2.0, 10.0)}, "allowed is 0 to 9, low first"),
         ({"width": (-1.0, 1.0)}, "allowed is 0 to 9, low first"),
         ({"sort": "c"}, "sort is c; allowed are a, b"),
+        ({"width": 2.0}, r"width is 2.0; allowed are two numbers, low first: \(1.0, 2.0\)"),
+        ({"width": (1.0, "2")}, r"allowed are two numbers, low first: \(1.0, 2.0\)"),
+        ({"width": (1.0,)}, r"allowed are two numbers, low first: \(1.0, 2.0\)"),
+        ({"steps": "7"}, "steps is '7'; allowed is a whole number, such as 3"),
+        ({"decay": True}, "decay is True; allowed is a number, such as 0.5"),
     ],
 )
 def test_what_is_out_of_bounds_is_named_with_what_is_allowed(

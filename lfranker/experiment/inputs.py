@@ -27,6 +27,7 @@ from lfranker.datasets.synthesis import (
 from lfranker.denoiser.tiling import denoise
 from lfranker.experiment.plan import fingerprint
 from lfranker.experiment.settings import Settings
+from lfranker.files import looked_for
 from lfranker.losses import (
     Features,
     Objective,
@@ -93,7 +94,12 @@ class InputConfig:
     )
 
     def __post_init__(self) -> None:
+        """Raise ValueError naming an option that is out of bounds, or whose file is missing."""
         check(self)
+        for name in ("clean", "scans", "data", "init"):
+            path: Path | None = getattr(self, name)
+            if path is not None and not path.exists():
+                raise ValueError(f"{name}: no such file or folder: {path}{looked_for(path)}")
 
 
 def clean_images(chosen: Settings, clean: Path | None) -> tuple[list[CleanImage], list[str]]:

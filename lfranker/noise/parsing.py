@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lfranker.files import looked_for
 from lfranker.microscopes.scan_speed import seconds_of
 from lfranker.noise.components import (
     COMPONENTS,
@@ -125,8 +126,9 @@ def _profile(text: str) -> Profile:
     path = Path(text).expanduser()
     if not path.is_file():
         raise ValueError(
-            f"neither a mode nor a file; allowed are {ALLOWED}, microscope@DWELL, a profile of "
-            "noise-fit, and PROFILE@DWELL, DWELL being a time such as 280ns"
+            f"neither a mode nor a file{looked_for(path)}; allowed are {ALLOWED}, "
+            "microscope@DWELL, a profile of noise-fit, and PROFILE@DWELL, DWELL being a time such "
+            "as 280ns"
         )
     return read_profile(path)
 

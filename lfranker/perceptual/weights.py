@@ -9,6 +9,7 @@ import huggingface_hub
 import torch
 from torch import Tensor, nn
 
+from lfranker.files import looked_for
 from lfranker.perceptual import timm_backbones
 from lfranker.perceptual.vgg import (
     NETWORKS,
@@ -128,10 +129,11 @@ def _imagenet(network: str, download: bool) -> tuple[Path | None, str]:
 
 def _from_file(kind: str, path: Path, network: str) -> PerceptualWeights:
     if path.suffix not in SUFFIXES or not path.is_file():
+        missing = f" (no such file{looked_for(path)})" if path.suffix in SUFFIXES else ""
         raise ValueError(
-            f"perceptual weights `{path}`: expected `auto`, `imagenet`, `random` or an existing "
-            f"file ending in {', '.join(SUFFIXES)}, or `NETWORK:` and one of these for another "
-            f"network than {DEFAULT} of {', '.join(NETWORKS)}, {timm_backbones.PREFIX}NAME"
+            f"perceptual weights `{path}`{missing}: expected `auto`, `imagenet`, `random` or an "
+            f"existing file ending in {', '.join(SUFFIXES)}, or `NETWORK:` and one of these for "
+            f"another network than {DEFAULT} of {', '.join(NETWORKS)}, {timm_backbones.PREFIX}NAME"
         )
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]

@@ -145,3 +145,11 @@ def test_images_without_usable_patches_are_named(tmp_path: Path) -> None:
 def test_a_preset_that_there_is_not_is_named_with_those_there_are() -> None:
     with pytest.raises(ValueError, match="no preset is called 'tiny'; allowed are smoke, demo"):
         preset_settings("tiny")
+
+
+@pytest.mark.parametrize("name", ["clean", "scans", "data", "init"])
+def test_a_file_that_is_missing_is_named_before_anything_is_done(name, tmp_path):
+    with pytest.raises(ValueError, match=f"{name}: no such file or folder: gone, looked for in"):
+        InputConfig(**{name: Path("gone")})
+    with pytest.raises(ValueError, match=f"{name}: no such file or folder: /"):
+        InputConfig(**{name: tmp_path / "gone"})
