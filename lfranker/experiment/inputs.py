@@ -38,6 +38,7 @@ from lfranker.losses import (
 )
 from lfranker.options import check, option
 from lfranker.perceptual.weights import PerceptualWeights, load_levels, resolve_weights
+from lfranker.report.caveats import site_caveats
 from lfranker.scans.preparation import ScanSet, prepare_scans, read_scans
 from lfranker.simulation.scans import TARGET_SPEED, simulate_scans, simulated_fields
 from lfranker.training.loss_balancing import (
@@ -267,7 +268,7 @@ def inputs(
         if not tells_enough([loss])
     ]
     told += weights_notices(weighting, by_term, noise)
-    everything = [*told, *notices, *scored.notices]
+    everything = [*told, *notices, *scored.notices, *site_caveats(scored.table())]
     label = weights.label if weights else "perceptual"
     choice = weights.choice if weights else config.perceptual
     return Inputs(

@@ -3,6 +3,8 @@
 Written from descriptions of these files: no file of a real microscope was at hand.
 """
 
+from math import dist
+
 from lfranker.microscopes.metadata import (
     LENGTHS,
     Fields,
@@ -13,6 +15,7 @@ from lfranker.microscopes.metadata import (
 )
 
 MARK = "[SemImageFile]"
+CENTRE = (17_500_000e-9, 17_500_000e-9)  # m; a TM4000 without a motor stage writes it in every file
 
 
 def read_text(text: str, size: Size | None) -> ScanMetadata | None:
@@ -23,10 +26,19 @@ def read_text(text: str, size: Size | None) -> ScanMetadata | None:
     return ScanMetadata(
         pixel_size=fields.positive("PixelSize", units=LENGTHS, default="nm"),
         scan_speed=fields.text("ScanSpeed"),
-        stage=fields.point("StagePositionX", "StagePositionY", "nm"),
+        stage=_stage(fields),
         data_bar=_data_bar(fields, size),
         notices=tuple(fields.notices),
     )
+
+
+def _stage(fields: Fields) -> tuple[float, float] | None:
+    """Return the position of the stage; None where it is the centre that stands for none."""
+    stage = fields.point("StagePositionX", "StagePositionY", "nm")
+    if stage is None or dist(stage, CENTRE) > 0.5e-9:
+        return stage
+    fields.notices.append("StagePositionX and StagePositionY are those of a stage without a motor")
+    return None
 
 
 def _data_bar(fields: Fields, size: Size | None) -> int | None:

@@ -16,7 +16,7 @@ from lfranker.ranking.leaderboard import Ranking, rank
 from lfranker.ranking.pair_scores import PairScores
 from lfranker.rating.analysis import report_ratings
 from lfranker.rating.workflow import ratings_of
-from lfranker.report.caveats import caveats
+from lfranker.report.caveats import caveats, site_caveats
 from lfranker.report.findings import Found, report_fields
 from lfranker.report.gradient_shares import report_shares
 from lfranker.report.noise_findings import report_noises
@@ -26,7 +26,7 @@ from lfranker.scans.scan_set import ScanSetId
 from lfranker.tracking.learning_rate_check import checked
 from lfranker.tracking.power_set import PowerSet, load_power_set
 from lfranker.tracking.runs import log_texts
-from lfranker.tracking.scores import by_sample, field_scores, hybrid_shares, scores
+from lfranker.tracking.scores import by_sample, field_scores, hybrid_shares, read_scan_table, scores
 from lfranker.tracking.weight_search import refined
 
 CAPTIONS = {
@@ -83,7 +83,11 @@ def rank_power_set(
         for caption, table in captioned.items()
     )
     folder = "ranking" if own else f"ranking-{which.short}"
-    doubts = [*caveats(power_set.settings, ",".join(power_set.loss_set)), *notices]
+    doubts = [
+        *caveats(power_set.settings, ",".join(power_set.loss_set)),
+        *site_caveats(read_scan_table(power_set, which)),
+        *notices,
+    ]
     results = Results(power_set, board, ranking, pairs, found, captioned, tuple(doubts), which)
     texts = texts_of(results, versions) | {"ranking.md": markdown, "ranking.html": page_of(results)}
     log_texts(power_set.run_id, {f"{folder}/{name}": text for name, text in texts.items()})

@@ -2,7 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 
+import pandas as pd
+
 from lfranker.losses import PERCEPTUAL_RANDOM
+from lfranker.scans.sites import SiteSource
 from lfranker.training.presets import PRESETS
 
 LEAST = PRESETS["small"].train  # the least effort that is meant as an answer
@@ -31,4 +34,33 @@ def caveats(settings: Mapping[str, str], loss_set: str) -> Iterator[str]:
         yield (
             "The perceptual loss has a network with random weights, which is not the perceptual "
             "loss of the literature: `-P perceptual=imagenet` or a file of weights is."
+        )
+
+
+def site_caveats(scans: pd.DataFrame) -> Iterator[str]:
+    """Sentences on sites that are not known but assumed: the fewer sites, the wider the intervals.
+
+    `scans`: `ScanSet.table()`, also as it is kept with a run; older ones, which do not tell what
+    they know of sites, are not judged.
+    """
+    if "site_source" not in scans:
+        return
+    fields = scans.drop_duplicates("field")
+    source = fields["site_source"]
+    unknown = source.isin([SiteSource.ASSUMED, SiteSource.IMAGES, SiteSource.FOLDER])
+    without = f"of {unknown.sum()} of the {len(fields)} fields" * bool((~unknown).any())
+    start = f"No stage positions {without}".rstrip()
+    alone = int((source == SiteSource.ASSUMED).sum())
+    if alone > 1:
+        apart = " whose images overlap with no other" * bool((source == SiteSource.IMAGES).any())
+        yield (
+            f"{start}: each of the {alone} fields{apart} is counted as a site of its own. Where "
+            f"several lie together on the specimen, the intervals are too narrow: name their sites "
+            f"in `sites.csv` (docs/data.md)."
+        )
+    if (in_folders := source == SiteSource.FOLDER).any():
+        yield (
+            f"{start}: the fields of one sub-folder are counted as one site, "
+            f"{fields.loc[in_folders, 'place'].nunique()} in all. Where a sub-folder holds several "
+            f"sites, the intervals are too wide: name them in `sites.csv` (docs/data.md)."
         )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from skimage.transform import downscale_local_mean
 
-from lfranker.arrays import Image, hann_window
+from lfranker.arrays import Floats, Image, hann_window
 from lfranker.images.image_file import read_image
 from lfranker.microscopes.reading import ScanMetadata
 
@@ -139,11 +139,17 @@ def _apart(a: Scan, b: Scan, unknown: float = np.inf) -> float:
     return distance / smaller if larger / smaller <= 1 + SAME_WIDTH else np.inf
 
 
-def _spectrum(image: Image) -> NDArray[np.complexfloating]:
-    """Spectrum of a unit-norm thumbnail, less background, faded out at its border, zero-padded."""
+def thumbnail(image: Image) -> Floats:
+    """Return means over squares of pixels, as large as make it THUMBNAIL px at most."""
     factor = max(1, ceil(max(image.shape) / THUMBNAIL))
     rows, columns = (length // factor * factor for length in image.shape)
-    small = downscale_local_mean(image[:rows, :columns].astype(np.float64), (factor, factor))
+    cut = image[:rows, :columns].astype(np.float64)
+    return np.asarray(downscale_local_mean(cut, (factor, factor)))
+
+
+def _spectrum(image: Image) -> NDArray[np.complexfloating]:
+    """Spectrum of a unit-norm thumbnail, less background, faded out at its border, zero-padded."""
+    small = thumbnail(image)
     window = hann_window(small.shape)
     detail = small - gaussian_filter(small, BACKGROUND)
     detail = (detail - np.average(detail, weights=window)) * window

@@ -8,14 +8,18 @@ import hashlib
 import json
 import shutil
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from lfranker.arrays import Floats
 from lfranker.files import new_folder
 from lfranker.images.image_file import read_image
+from lfranker.scans.field_matching import thumbnail
 from lfranker.scans.folder_layout import Files, choose_target, match_fields, scan_plan
 from lfranker.scans.registration import register, warp
 from lfranker.scans.scan_quality import defocus, saturation
@@ -29,11 +33,19 @@ from lfranker.scans.scan_set import (
     read_scans,
     write_manifest,
 )
-from lfranker.scans.sites import places, read_all, samples
+from lfranker.scans.site_table import read_site_table
+from lfranker.scans.sites import (
+    Sites,
+    assume_apart,
+    join_overlapping,
+    read_all,
+    samples,
+    stated_sites,
+)
 
 __all__ = ["Pair", "ScanSet", "prepare_scans", "read_scans"]
 
-PREPARATION = 4  # raised whenever the stored pairs would differ: older sets are made again
+PREPARATION = 5  # raised whenever the stored pairs would differ: older sets are made again
 SIMULATED = "simulated.json"  # a file in the folder: nothing in it comes from a microscope
 
 
@@ -52,7 +64,12 @@ def prepare_scans(folder: Path, target: str | None, cache: Path) -> ScanSet:
     simulated = (folder / SIMULATED).is_file()
     digest, warnings = _examine(files, target, simulated)
     metadata = read_all(files[target])
-    groups = places(metadata), samples(metadata)
+    all_fields = {field for scans in plan.files.values() for field in scans}
+    stated = stated_sites(metadata, read_site_table(folder, files[target], all_fields))
+    if simulated:
+        stated = assume_apart(stated)
+    sample = samples(metadata)
+    groups = [[field, *astuple(site), sample[field]] for field, site in stated.items()]
     known = json.dumps([digest, groups, plan.table, [str(item) for item in alone]])
     digest = hashlib.sha256(known.encode()).hexdigest()
     out = cache / digest[:16]
@@ -60,7 +77,8 @@ def prepare_scans(folder: Path, target: str | None, cache: Path) -> ScanSet:
         return read_scans(out)
     _check_replaceable(out)
     with new_folder(out) as draft:
-        records, refused = _store(files, target, groups, draft)
+        sites = join_overlapping(stated, _thumbnails(files[target]))
+        records, refused = _store(files, target, sites, sample, draft)
         if not records:
             reasons = "; ".join(map(str, refused))
             raise ValueError(f"{folder}: no pair of scans is left: {reasons}")
@@ -105,14 +123,10 @@ def _examine(files: Files, target: str, simulated: bool) -> tuple[str, tuple[str
 
 
 def _store(
-    files: Files, target: str, groups: tuple[dict[str, str], dict[str, str]], folder: Path
+    files: Files, target: str, sites: Sites, sample: Mapping[str, str], folder: Path
 ) -> tuple[list[Record], list[Exclusion]]:
-    """Register and save every pair; and the noisy scans whose pair does not match.
-
-    `groups`: place and sample of every field.
-    """
+    """Register and save every pair; and the noisy scans whose pair does not match."""
     records, refused = [], list[Exclusion]()
-    place, sample = groups
     for number, field in enumerate(tqdm(files[target], "registering scans", disable=None)):
         original = read_image(files[target][field]).image
         original_file = f"{number:04d}-original.npy"
@@ -133,9 +147,14 @@ def _store(
             name = f"{number:04d}-{order}"
             for file, array in zip(pair_files(name), (noisy, clean, mask), strict=True):
                 _save(folder / file, array)
-            where = place[field], sample[field]
+            site = sites[field]
+            where = site.name, sample[field], str(site.source)
             records.append(Record(field, speed, transform, name, original_file, *where))
     return records, refused
+
+
+def _thumbnails(files: Mapping[str, Path]) -> dict[str, Floats]:
+    return {field: thumbnail(read_image(path).image) for field, path in files.items()}
 
 
 def _save(path: Path, array: NDArray[np.generic]) -> None:

@@ -31,7 +31,7 @@ class Pair:
     mask: NDArray[np.bool_]  # where the clean scan covers the noisy one
     original: Image  # the clean scan as it was taken
     transform: Transform
-    place: str = ""  # fields of one place overlap
+    place: str = ""  # the site: fields of one are not independent
     sample: str = ""  # group of fields
 
 
@@ -44,8 +44,9 @@ class Record:
     transform: Transform
     files: str  # NAME of NAME-noisy.npy, NAME-clean.npy, NAME-mask.npy
     original: str  # file name
-    place: str = ""
+    place: str = ""  # the site
     sample: str = ""
+    site_source: str = ""  # what the site was told by, see `sites.SiteSource`; "" in older sets
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,7 @@ class ScanSet:
                 "field": record.field,
                 "speed": record.speed,
                 "place": record.place,
+                "site_source": record.site_source,
                 "sample": record.sample,
                 "shift_y": record.transform.shift[0],
                 "shift_x": record.transform.shift[1],

@@ -186,6 +186,12 @@ def _table(text: str) -> pd.DataFrame:
     return table.assign(**{name: "" for name in GROUPS if name not in table})
 
 
+def read_scan_table(power_set: TrackedRun, scans: ScanSetId) -> pd.DataFrame:
+    """Return `ScanSet.table` as it was kept with the power set; empty where it was not."""
+    (text,) = read_texts([(power_set, f"scans/{scans.short}.csv")])
+    return pd.DataFrame() if text is None else pd.read_csv(io.StringIO(text), dtype={"field": str})
+
+
 def hybrid_shares(power_set: PowerSet, names: Sequence[str]) -> pd.DataFrame:
     """Shares for `gradient_shares.report_shares`, of those of ``names`` that are hybrids.
 

@@ -1,5 +1,6 @@
 import math
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +139,17 @@ def test_hitachi_writes_a_file_beside_the_image(tmp_path, encoding):
     assert found.pixel_size == pytest.approx(24.8e-9)
     assert found.stage == pytest.approx((0.051, -2e-6))
     assert found.notices == ()
+
+
+def test_the_centre_of_a_hitachi_without_a_motor_stage_is_no_position(tmp_path):
+    text = re.sub("StagePosition([XY])=.*", r"StagePosition\1=17500000", HITACHI)
+    (tmp_path / "a.txt").write_text(text)
+    found = read_metadata(tiff(tmp_path / "a.tif"))
+    assert found.stage is None
+    (notice,) = found.notices
+    assert "without a motor" in notice
+    (tmp_path / "a.txt").write_text(text.replace("Y=17500000", "Y=17500001"))
+    assert read_metadata(tmp_path / "a.tif").stage == pytest.approx((0.0175, 0.017500001))
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 from dataclasses import asdict
 
+import pandas as pd
 import pytest
 
-from lfranker.report.caveats import caveats
+from lfranker.report.caveats import caveats, site_caveats
 from lfranker.training.presets import PRESETS
 
 LOSSES = "mae,mse,ssim,perceptual"
@@ -37,3 +38,28 @@ def test_random_perceptual_weights_are_said_and_unknown_settings_not_judged() ->
     (said,) = caveats(words("small"), "mae,perceptual-random")
     assert "random weights" in said
     assert not list(caveats({}, LOSSES))
+
+
+def said_of(**sources: str) -> str:
+    """Sentences on fields called as the keywords, each at two speeds, all of other places."""
+    rows = [(name, name[0], source) for name, source in sources.items()] * 2
+    return " ".join(site_caveats(pd.DataFrame(rows, columns=["field", "place", "site_source"])))
+
+
+def test_sites_that_are_assumed_are_said() -> None:
+    said = said_of(a="assumed", b="assumed", c="assumed")
+    assert said.startswith("No stage positions: each of the 3 fields is counted as a site of its")
+    assert "intervals are too narrow" in said
+    assert "sites.csv" in said
+    some = said_of(a="assumed", b="stage position", c="assumed", d="image overlap")
+    assert "No stage positions of 3 of the 4 fields: each of the 2 fields whose images" in some
+    folders = said_of(a1="sub-folder", a2="sub-folder", b="sub-folder")
+    assert "the fields of one sub-folder are counted as one site, 2 in all" in folders
+    assert "too wide" in folders
+
+
+def test_nothing_is_said_of_sites_that_are_known_or_that_an_old_run_does_not_tell() -> None:
+    assert not said_of(a="sites.csv", b="sites.csv")
+    assert not said_of(a="stage position", b="image overlap", c="simulated", d="assumed")
+    assert not list(site_caveats(pd.DataFrame({"field": ["a", "b"], "place": ["a", "b"]})))
+    assert not list(site_caveats(pd.DataFrame()))

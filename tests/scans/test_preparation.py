@@ -17,8 +17,9 @@ BYTE = np.dtype(np.uint8)
 SHIFT = {"spd2": (3, -2), "spd3": (1, 4)}  # whole px, by which the noisy scans are cut elsewhere
 
 
-def specimen(seed):
-    blurred = gaussian_filter(np.random.default_rng(seed).normal(size=(180, 220)), 3)
+def specimen(seed, width=220):
+    drawn = np.random.default_rng(seed).normal(size=(width, 180)).T  # the same in any width
+    blurred = gaussian_filter(drawn, 3)
     return np.clip(0.5 + 0.15 * blurred / blurred.std(), 0, 1)
 
 
@@ -166,6 +167,38 @@ def test_an_error_only_when_no_pair_is_left_and_then_nothing_stays(tmp_path):
     with pytest.raises(ValueError, match=r"no pair.*f0 at spd3"):
         prepare_scans(source, "spd8", tmp_path / "cache")
     assert not list((tmp_path / "cache").iterdir())
+
+
+def test_sites_are_told_by_the_images_or_the_user_and_kept_with_the_set(tmp_path):
+    """f2 and f3 are scanned on f0 and f1, 56 of 200 px further right."""
+    source, cache = write_scans(tmp_path / "source", [0, 1, 4]), tmp_path / "cache"
+    for number, seed in enumerate([0, 1], 2):
+        wide = specimen(seed, 300)
+        for speed, start in (("spd8", 66), ("spd2", 67)):
+            cut = wide[10:-10, start : start + 200].astype(np.float32)
+            write_image(source / speed / f"f{number}.png", cut, BYTE, 255)
+    by_images = prepare_scans(source, "spd8", cache)
+    table = by_images.table().drop_duplicates("field").set_index("field")
+    assert dict(table["place"]) == {"f0": "f0", "f1": "f1", "f2": "f0", "f3": "f1", "f4": "f4"}
+    assert list(table["site_source"]) == ["image overlap"] * 4 + ["assumed"]
+    assert read_scans(by_images.folder) == by_images
+    (source / "sites.csv").write_text("field,site\nf0,A\nf1,A\nf2,A\nf3,B\nf4,B\n")
+    given = prepare_scans(source, "spd8", cache)
+    assert given.digest != by_images.digest
+    places = {record.field: record.place for record in given.records}
+    assert places == {"f0": "A", "f1": "A", "f2": "A", "f3": "B", "f4": "B"}
+    assert {record.site_source for record in given.records} == {"sites.csv"}
+    (source / "sites.csv").write_text("field,site\nf0,A\n")
+    with pytest.raises(ValueError, match=r"sites\.csv: 4 of 5 fields have no row: f1, f2"):
+        prepare_scans(source, "spd8", cache)
+
+
+def test_sets_made_before_sites_had_sources_are_read(prepared):
+    manifest = json.loads((prepared.folder / MANIFEST).read_text())
+    for record in manifest["records"]:
+        del record["site_source"]
+    (prepared.folder / MANIFEST).write_text(json.dumps(manifest))
+    assert {record.site_source for record in read_scans(prepared.folder).records} == {""}
 
 
 def test_conversions_are_told_once_for_each_kind(source, tmp_path):

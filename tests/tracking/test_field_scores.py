@@ -157,6 +157,8 @@ def test_leaderboards_of_sample_groups_weigh_the_criteria_as_asked(parent: Run) 
 
 
 def test_rank_tells_of_samples_and_of_luck(parent: Run) -> None:
+    table = pd.DataFrame({"field": ["000", "001"], "place": "000", "site_source": "sub-folder"})
+    MlflowClient().log_text(parent.info.run_id, table.to_csv(index=False), f"scans/{SCANS[:8]}.csv")
     report = rank_power_set(parent.info.run_id, "lfranker")
     assert report.ranking.champion == "mae"
     said = "\n".join(report.notices)
@@ -181,6 +183,7 @@ def test_rank_tells_of_samples_and_of_luck(parent: Run) -> None:
     note = client.get_run(run_id).data.tags[Tag.NOTE]
     assert "Champions by sample group" in note
     assert "re-samplings of 6 sites" in note
+    assert "fields of one sub-folder are counted as one site, 1 in all" in note
     assert "of these trained models, not of the losses" in note
     assert "Pareto front" in note
 

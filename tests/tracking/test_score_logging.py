@@ -17,13 +17,15 @@ from lfranker.evaluation.baselines import BASELINES
 from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.evaluation.scoring import of_noisy
 from lfranker.experiment.scoring import score_model
+from lfranker.report.caveats import site_caveats
 from lfranker.scans.registration import Transform
-from lfranker.scans.scan_set import Pair
+from lfranker.scans.scan_set import Pair, ScanSetId
 from lfranker.tracking import score_logging
 from lfranker.tracking.power_set import find_training
 from lfranker.tracking.runs import get_run, set_tags, tracked
 from lfranker.tracking.scan_pictures import image_key
-from lfranker.tracking.score_logging import score_baselines, score_run
+from lfranker.tracking.score_logging import log_scans, score_baselines, score_run
+from lfranker.tracking.scores import read_scan_table
 from lfranker.tracking.tags import Tag, metrics_on
 
 MEAN = Metric(lambda output, _: float(output.mean()), True, "Mean", 3)
@@ -40,6 +42,18 @@ def test_scores_are_kept_with_the_versions_of_their_metrics(
     assert not run.is_scored("f" * 64, {"mean": MEAN}), "other scans"
     assert not run.is_scored(scans.digest, {"mean": replace(MEAN, version=2)})
     assert not run.is_scored(scans.digest)
+
+
+def test_what_sites_were_told_by_is_read_back_from_the_power_set(store: Path) -> None:
+    made = make_scans(store)
+    records = [replace(record, site_source="assumed") for record in made.records]
+    scans, parent = replace(made, records=tuple(records)), make_parent("mae")
+    log_scans(parent.info.run_id, scans)
+    read = read_scan_table(power_set_of(parent), scans.id)
+    assert dict(zip(read["field"], read["place"], strict=True)) == {"f": "f", "g": "g", "h": "h"}
+    (said,) = site_caveats(read)
+    assert "each of the 3 fields is counted as a site of its own" in said
+    assert read_scan_table(power_set_of(parent), ScanSetId("0" * 64, False)).empty
 
 
 def test_baselines_are_scored_again_by_new_metrics_and_versions_only(
