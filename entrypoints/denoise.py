@@ -19,6 +19,7 @@ from lfranker.microscopes.reading import read_metadata
 from lfranker.processes import available_cores
 from lfranker.tracking.model_choice import Choice, choose_model, named_model
 from lfranker.tracking.models import load_network
+from lfranker.tracking.runs import name_given_run
 
 MOST_JOBS = 4
 RANKED = [name for name, metric in METRICS.items() if metric.ranked]
@@ -47,6 +48,7 @@ def main(
     Tag 65350 of a TIFF tells by which model it was denoised. Files that cannot be read are named
     and skipped; the exit code is then 1.
     """
+    name_given_run("denoise", "denoise")
     files = _files(source, target)
     _check_free(files, overwrite)
     try:
@@ -61,6 +63,8 @@ def main(
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     _tell(chosen)
+    models = dict.fromkeys(choice.model for choice in chosen.values())
+    name_given_run(f"denoise {source.name} with {', '.join(models)}", "denoise")
     work = [_work(before, after, chosen[before], networks) for before, after in files]
     failed = _denoise(work, jobs or _jobs(len(work)))
     click.echo(f"{len(work) - failed} of {len(work)} images denoised into {target}")

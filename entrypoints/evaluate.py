@@ -13,6 +13,7 @@ from lfranker.experiment.inputs import scans as prepare
 from lfranker.experiment.scoring import score_model, score_power_set, score_training
 from lfranker.experiment.settings import preset_settings
 from lfranker.processes import terminate_as_interrupt
+from lfranker.tracking.runs import name_given_run
 
 
 @o.command
@@ -39,6 +40,10 @@ def main(
     """
     if sum(choice is not None for choice in (parent, run, model)) != 1:
         raise click.UsageError("give exactly one of --parent, --run and --model")
+    if model is None:  # whose scores are a run of their own
+        scored = f"power set {parent}" if parent else f"run {run}"
+        where = scans.name if scans else "simulated scans"
+        name_given_run(f"evaluate {scored} on {where}", "evaluate")
     console = Console(click.echo, partial(click.echo, err=True))
     try:
         prepared = prepare(preset_settings(preset, seed), scans, target, cache.resolve())

@@ -43,7 +43,7 @@ def main(
     differs between noisy and clean scan, at every scan speed and with 95 % intervals.
     """
     try:
-        with own_run("noise-fit", "noise-fit") as run:
+        with own_run(f"noise-fit {scans.name}", "noise-fit") as run:
             found = _measure(scans, target, cache, seed)
             profile = found.profile
             if carry:

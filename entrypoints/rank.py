@@ -9,6 +9,7 @@ from entrypoints import options as o
 from lfranker.experiment.console import Console
 from lfranker.experiment.powerset import rank
 from lfranker.ranking.config import RankConfig
+from lfranker.tracking.runs import find_run, name_given_run
 
 
 @o.command
@@ -22,8 +23,10 @@ def main(parent: str | None, scans: str | None, model_name: str, **given: Any) -
     Can be run again at any time, on any machine that reaches the server. What people see in the
     pictures is asked by the entry point rate.
     """
+    name_given_run("rank", "rank")
     try:
-        rank(parent, model_name, RankConfig(**given), scans, console=Console(click.echo))
+        done = rank(parent, model_name, RankConfig(**given), scans, console=Console(click.echo))
+        name_given_run(f"rank {find_run(done.parent).title}", "rank")
     except ValueError as error:
         raise click.UsageError(str(error)) from error
 

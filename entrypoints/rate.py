@@ -9,6 +9,7 @@ from entrypoints import options as o
 from lfranker.experiment.inputs import InputConfig
 from lfranker.rating.sheets import SheetConfig
 from lfranker.rating.workflow import make_sheets, take_ratings
+from lfranker.tracking.runs import name_given_run
 
 
 @o.command
@@ -31,6 +32,8 @@ def main(
     """
     if (contact_sheet is None) == (ratings is None):
         raise click.UsageError("give --contact-sheet first, and --ratings when they are rated")
+    done = "make sheets" if ratings is None else f"take in {ratings.name}"
+    name_given_run(f"rate: {done}", "rate")
     try:
         if contact_sheet is not None:
             config = SheetConfig(sheets, shown, repeated)

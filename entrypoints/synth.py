@@ -29,7 +29,7 @@ def main(clean: Path | None, out: Path, preset: str, seed: int, workers: int, **
     try:
         chosen = preset_settings(preset, seed, **only(given, DatasetConfig))
         images, notices = clean_images(chosen, clean)
-        with own_run("synth", "synth") as run:
+        with own_run(f"synth {out.name}", "synth") as run:
             data = synthesise(images, out, chosen.dataset, workers or None)
             log_settings(run.run_id, {**flat(chosen.dataset), "dataset": data.digest})
             log_dataset(data, "training")

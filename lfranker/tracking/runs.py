@@ -1,12 +1,14 @@
 """Runs: whose they are, how they begin and end, and what is written into them."""
 
+import logging
 import os
 import re
 import socket
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,11 +25,14 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mlflow.utils.time import get_current_time_millis
 
 from lfranker.processes import alive
+from lfranker.tracking.experiments import name_experiment_of, own_experiment
 from lfranker.tracking.tags import Tag, used_tag
 
 LONGEST_NOTE = 8000  # MLflow cuts tags here
 Tags = Mapping[str, str] | Mapping[Tag, str]
 OPEN = ("RUNNING", "SCHEDULED")
+NOT_FETCHED = re.compile("[#?]")  # characters at which MLflow cuts the name of an artifact
+BY_CHANCE = re.compile(r"[a-z]+-[a-z]+-\d{1,4}")  # names that MLflow makes up: grandiose-jay-790
 WRITERS = 8  # at a time
 
 
@@ -64,13 +69,17 @@ def get_run(run_id: str) -> Run:
 def own_run(name: str, role: str) -> Iterator[TrackedRun]:
     """The run that was made for this process (by `mlflow run` or a parent), or a new one.
 
-    It ends FINISHED, KILLED on an interrupt, or FAILED with the reason as a tag.
+    It ends FINISHED, KILLED on an interrupt, or FAILED with the reason as a tag. Where psutil is
+    installed, MLflow logs the load of the machine meanwhile.
     """
-    run = mlflow.start_run(run_name=None if "MLFLOW_RUN_ID" in os.environ else name)
-    tags = {Tag.OWNER: owner()}
-    if Tag.ROLE not in run.data.tags:
-        tags |= {Tag.ROLE: role, Tag.NAME: name}
-    set_tags(run.info.run_id, tags)
+    if "MLFLOW_RUN_ID" in os.environ:
+        run = mlflow.start_run(log_system_metrics=system_metrics())
+        _take(run, name, role)
+    else:
+        run = mlflow.start_run(
+            experiment_id=own_experiment(), run_name=name, log_system_metrics=system_metrics()
+        )
+        set_tags(run.info.run_id, {Tag.OWNER: owner(), Tag.ROLE: role})
     try:
         yield tracked(run)
     except KeyboardInterrupt:
@@ -81,6 +90,32 @@ def own_run(name: str, role: str) -> Iterator[TrackedRun]:
         mlflow.end_run("FAILED")
         raise
     mlflow.end_run("FINISHED")
+
+
+def name_given_run(name: str, role: str) -> None:
+    """Say what this process does on the run that `mlflow run` made for it, if there is one."""
+    if run_id := os.environ.get("MLFLOW_RUN_ID"):
+        _take(get_run(run_id), name, role)
+
+
+def _take(run: Run, name: str, role: str) -> None:
+    """Own a run; name it, and its experiment, where nobody has named them."""
+    tags, known = {Tag.OWNER: owner()}, run.data.tags.get(Tag.ROLE)
+    if known is None:
+        tags[Tag.ROLE] = role
+        name_experiment_of(run)
+    called = run.info.run_name or ""
+    if known in (None, role) and (called == role or BY_CHANCE.fullmatch(called)):
+        tags[Tag.NAME] = name
+    set_tags(run.info.run_id, tags)
+
+
+def system_metrics() -> bool | None:
+    """Return whether MLflow is to log the load of the machine; None: as the user's settings say."""
+    if os.environ.get("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING") or not find_spec("psutil"):
+        return None
+    logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
+    return True
 
 
 def owner() -> str:
@@ -149,6 +184,13 @@ class Measured:
 
 
 OF_THE_RUN = Measured()
+
+
+def drop_tags(run_id: str, prefix: str, kept: Collection[str]) -> None:
+    """Delete the tags that begin so, but for those that are kept."""
+    for tag in get_run(run_id).data.tags:
+        if tag.startswith(prefix) and tag not in kept:
+            MlflowClient().delete_tag(run_id, tag)
 
 
 def log_metrics(
@@ -230,13 +272,19 @@ def log_file(run_id: str, file: Path, folder: str) -> None:
 
 
 def log_image(run_id: str, picture: PIL.Image.Image | np.ndarray[Any, Any], file: str) -> None:
-    """Log a picture under its artifact name."""
-    MlflowClient().log_image(run_id, picture, artifact_file=file)
+    """Log a picture under its artifact name, without what MLflow cannot fetch again."""
+    MlflowClient().log_image(run_id, picture, artifact_file=NOT_FETCHED.sub("-", file))
 
 
 def list_files(run_id: str, folder: str) -> list[str]:
     """Return the artifact names of the files in a folder; none where there is no such folder."""
     return [item.path for item in MlflowClient().list_artifacts(run_id, folder) if not item.is_dir]
+
+
+def list_files_below(run_id: str, folder: str) -> list[str]:
+    """Return the artifact names of the files in a folder and in the folders within it."""
+    deeper = [list_files_below(run_id, inner) for inner in list_folders(run_id, folder)]
+    return sorted([*list_files(run_id, folder), *(file for files in deeper for file in files)])
 
 
 def list_folders(run_id: str, folder: str) -> list[str]:
