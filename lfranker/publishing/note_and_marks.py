@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from math import isfinite
-from urllib.parse import quote
 
+from lfranker.evaluation.criteria import Criterion
 from lfranker.publishing.winners import won_by
 from lfranker.ranking.leaderboard import Ranking
 from lfranker.report.findings import Found
-from lfranker.report.note import COMPARED, REPORT, note
+from lfranker.report.note import COMPARED, REPORT, TABLE, note
+from lfranker.tracking import saved_views
+from lfranker.tracking.addresses import page_of
 from lfranker.tracking.power_set import PowerSet
-from lfranker.tracking.runs import Mark, TrackedRun, set_tags, write_marks
-from lfranker.tracking.tags import WON, Tag, winner_of
+from lfranker.tracking.runs import Mark, drop_tags, set_tags, write_marks
+from lfranker.tracking.saved_views import save_view, view_page
+from lfranker.tracking.tags import WINNER, WON, Tag, winner_of
 
 MARKED = 50  # subsets: marking all runs of a thousand takes longer than ranking them
 
@@ -31,10 +34,18 @@ def write_note(
         noises=found.noises,
         links=_links(power_set),
     )
-    tags = {winner_of(str(criterion)): name for criterion, name in ranking.winners.items()}
+    tags = _winners(ranking)
+    drop_tags(power_set.run_id, WINNER, tags)
     set_tags(
         power_set.run_id, {**tags, Tag.CHAMPION: ranking.champion or "none", Tag.NOTE: content}
     )
+
+
+def _winners(ranking: Ranking) -> dict[str, str]:
+    """Who wins over all speeds in what decides; MLflow shows tags before the note, so no more."""
+    over_all = {Criterion(criterion.metric) for criterion in ranking.judged}
+    won = {criterion: name for criterion, name in ranking.winners.items() if criterion in over_all}
+    return {winner_of(str(criterion)): name for criterion, name in won.items()}
 
 
 def mark_children(power_set: PowerSet, ranking: Ranking) -> None:
@@ -43,6 +54,7 @@ def mark_children(power_set: PowerSet, ranking: Ranking) -> None:
     On the runs of the best MARKED subsets, of winners, and of those that are marked already. What
     is there is not written again.
     """
+    save_view(power_set)
     write_marks(_marks(power_set, ranking))
 
 
@@ -68,25 +80,12 @@ def _links(power_set: PowerSet) -> dict[str, str]:
     """Name -> address of its run within MLflow's pages; of repeats that of the first."""
     found = dict[str, str]()
     for (name, _), run in sorted(power_set.trainings.items(), key=lambda item: item[0][1]):
-        found.setdefault(name, address(run))
+        found.setdefault(name, page_of(run))
     for baseline in power_set.baselines:
-        found.setdefault(baseline.name, address(baseline))
-    own = address(power_set)
-    return found | {REPORT: f"{own}/artifacts/ranking/{REPORT}", COMPARED: _compared(power_set)}
-
-
-def _compared(power_set: PowerSet) -> str:
-    """The table of all runs that were ranked, the best first, as charts beside each other."""
-    own = f"tags.`{Tag.POWERSET}` = '{power_set.key}'"
-    if power_set.noises:  # whose trainings have keys of their own, and there is no OR
-        own = f"tags.`{Tag.PARENT}` = '{power_set.run_id}'"
-    asked = f"{own} AND metrics.mean_rank > 0"
-    view = "&orderByKey=metrics.%60mean_rank%60&orderByAsc=true&compareRunsMode=CHART"
-    return (
-        f"#/experiments/{power_set.experiment_id}/runs?searchFilter={quote(asked, safe='')}{view}"
-    )
-
-
-def address(run: TrackedRun) -> str:
-    """Return the address of a run's page within MLflow's pages, from whichever of them."""
-    return f"#/experiments/{run.experiment_id}/runs/{run.run_id}"
+        found.setdefault(baseline.name, page_of(baseline))
+    pages = {
+        REPORT: page_of(power_set, f"/artifacts/ranking/{REPORT}"),
+        TABLE: view_page(power_set, saved_views.TABLE),
+        COMPARED: view_page(power_set, saved_views.CHARTS),
+    }
+    return found | pages

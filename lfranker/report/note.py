@@ -10,8 +10,8 @@ from lfranker.text import listed
 
 NOTE_LIMIT = 7_500  # characters; MLflow cuts a tag at 8,000
 NOISES_LIMIT = 1_200  # of them on noises
-REPORT, COMPARED = "ranking.html", "compared"  # keys of links that are no run's
-WORDS = {REPORT: "The whole report", COMPARED: "The runs compared"}
+REPORT, TABLE, COMPARED = "ranking.html", "table", "compared"  # keys of links that are no run's
+WORDS = {REPORT: "The whole report", TABLE: "The runs in a table", COMPARED: "The runs compared"}
 
 
 def note(

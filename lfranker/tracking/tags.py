@@ -48,7 +48,9 @@ class Tag(StrEnum):
     NAME = "mlflow.runName"
 
 
+VIEW = "mlflow.sharedViewState."  # and a key, on an experiment: a view of its runs
 WON = "winner"  # on a training: the criteria it won; short, as it is a column of MLflow's table
+WINNER = "lfranker.winner."
 SCAN_SET = f"{Tag.SCANS}."
 OUTCOME_ON = f"{Tag.OUTCOME}."
 METRICS_ON = f"{Tag.METRICS}."
@@ -72,7 +74,7 @@ def metrics_on(digest: str) -> str:
 
 def winner_of(criterion: str) -> str:
     """Return the tag of a power set that names the winner in a criterion."""
-    return f"lfranker.winner.{criterion}"
+    return f"{WINNER}{criterion}"
 
 
 def used_tag(parameter: str) -> str:

@@ -1,5 +1,6 @@
 """Queries and rankings against a real tracking store."""
 
+import json
 from pathlib import Path
 
 import mlflow
@@ -184,12 +185,56 @@ def test_losses_that_are_not_ours_are_ranked_by_their_tags_and_metrics(store: Pa
 
 def test_the_note_links_to_the_report_and_to_the_ranked_runs(store: Path) -> None:
     parent = make_parent("mae")
-    make_child(parent, "mae", {"psnr": 20.0, "ssim": 0.5})
+    run_id = make_child(parent, "mae", {"psnr": 20.0, "ssim": 0.5}).info.run_id
     rank_power_set(parent.info.run_id, "lfranker")
-    answer = MlflowClient().get_run(parent.info.run_id).data.tags[Tag.NOTE].splitlines()[0]
-    own = f"#/experiments/{parent.info.experiment_id}/runs"
-    assert f"({own}/{parent.info.run_id}/artifacts/ranking/ranking.html)" in answer
-    assert f"({own}?searchFilter=tags.%60lfranker.powerset%60%20%3D%20%27key%27" in answer
+    note = get_run(parent.info.run_id).data.tags[Tag.NOTE]
+    answer, own = note.splitlines()[0], f"#/experiments/{parent.info.experiment_id}/runs"
+    side = "workflowType=machine_learning"
+    assert f"({own}/{parent.info.run_id}/artifacts/ranking/ranking.html?{side})" in answer
+    view = f"{own}?viewStateShareKey={parent.info.run_id}&compareRunsMode="
+    assert f"({view}TABLE&{side})" in answer
+    assert f"({view}CHART&{side})" in answer
+    assert f"[mae]({own}/{run_id}?{side})" in note
+
+
+def test_the_view_of_the_runs_is_kept_with_their_experiment(store: Path) -> None:
+    """MLflow opens a view by the key in its tag; the runs that it finds are those ranked."""
+    parent, client = make_parent("mae,ssim"), MlflowClient()
+    for losses, psnr in (("mae", 20.0), ("ssim", 22.0), ("mae+ssim", 21.0)):
+        make_child(parent, losses, {"psnr": psnr, "ssim": psnr / 100})
+    make_child(make_parent("mae,mse", key="other"), "mse", {"psnr": 30.0}, powerset="other")
+    rank_power_set(parent.info.run_id, "lfranker")
+    tags = client.get_experiment(parent.info.experiment_id).tags
+    view = json.loads(tags[f"mlflow.sharedViewState.{parent.info.run_id}"])
+    order = f"{view['orderByKey']} {'ASC' if view['orderByAsc'] else 'DESC'}"
+    runs = client.search_runs([parent.info.experiment_id], view["searchFilter"], order_by=[order])
+    assert [run.data.tags[Tag.LOSSES] for run in runs] == ["ssim", "mae+ssim", "mae"]
+    kinds = {"metrics": runs[0].data.metrics, "params": {"losses": "ssim"}}
+    for column in view["selectedColumns"]:
+        kind, name = column.replace("`", "").split(".")
+        assert name in kinds[kind] or name == "repeatability", column
+    sections = {section["uuid"] for section in view["compareRunSections"]}
+    assert {chart["metricSectionId"] for chart in view["compareRunCharts"]} <= sections
+
+
+def test_a_power_set_has_few_tags_on_its_winners(store: Path) -> None:
+    """MLflow shows tags before the note. All winners are in ranking.json."""
+    parent = make_parent("mae,ssim")
+    set_tags(
+        parent.info.run_id, {"lfranker.winner.psnr/spd2": "mse", "lfranker.winner.ssim": "mse"}
+    )
+    scores = {"psnr": 20.0, "psnr/spd2": 20.0, "psnr/spd5": 20.0, "keypoints": 100.0}
+    make_child(parent, "mae", scores)
+    make_child(parent, "ssim", {name: value + 1 for name, value in scores.items()})
+    make_child(parent, "mae+ssim", {name: value - 1 for name, value in scores.items()})
+    rank_power_set(parent.info.run_id, "lfranker")
+    tags = get_run(parent.info.run_id).data.tags
+    winners = {tag: name for tag, name in tags.items() if tag.startswith("lfranker.winner.")}
+    assert winners == {"lfranker.winner.psnr": "ssim"}
+    assert tags[Tag.CHAMPION] == "ssim"
+    file = MlflowClient().download_artifacts(parent.info.run_id, "ranking/ranking.json")
+    every = json.loads(Path(file).read_text())["winners"]
+    assert set(every) == set(scores)
 
 
 def test_of_many_subsets_the_best_and_those_marked_before_are_marked(
