@@ -19,11 +19,12 @@ from lfranker.scans.preparation import Pair, ScanSet
 from lfranker.scans.scan_set import ScanSetId
 from lfranker.tracking.models import load_network
 from lfranker.tracking.power_set import PowerSet
-from lfranker.tracking.runs import download, list_files, log_image
+from lfranker.tracking.runs import NOT_FETCHED, download, list_files_below, log_image
 from lfranker.tracking.scores import scores
 
 TOP = 3  # models in a strip
 SHOWN = 3  # strips on the page of the ranking
+KEYPOINTS = "keypoints"  # folder of the pictures of matched keypoints
 MOST_PAIRS = 40  # about as many pairs are pictured, of fields evenly chosen: a second or two each
 
 
@@ -46,7 +47,12 @@ def log_pictures(power_set: PowerSet, scans: ScanSet) -> int:
 
 def logged_pictures(run_id: str, scans: ScanSetId) -> dict[str, bytes]:
     """A few of the strips that were logged with a power set, as JPEG by caption."""
-    files = list_files(run_id, f"pictures/{scans.short}")
+    folder = f"pictures/{scans.short}"
+    files = [
+        file  # that of a sample group lies in a folder of its own
+        for file in list_files_below(run_id, folder)
+        if not file.startswith(f"{folder}/{KEYPOINTS}/") and not NOT_FETCHED.search(file)
+    ]
     shown = files[:: -(-len(files) // SHOWN)] if files else []
     pictures = {}
     with TemporaryDirectory() as where:
@@ -56,7 +62,8 @@ def logged_pictures(run_id: str, scans: ScanSetId) -> dict[str, bytes]:
                 io.BytesIO() as out,
             ):
                 picture.convert("RGB").save(out, "JPEG", quality=85)
-                pictures[f"Pictures: {Path(file).stem}"] = out.getvalue()
+                name = file.removeprefix(f"{folder}/").removesuffix(".png")
+                pictures[f"Pictures: {name}"] = out.getvalue()
     return pictures
 
 
@@ -86,4 +93,4 @@ def _log(
     name, output = next(iter(outputs.items()))
     found = shared(output, pair.original, pair.transform, pair.mask)
     drawn = match_figure(name, output, pair.original, found)
-    log_image(run_id, drawn, f"{folder}/keypoints/{file}")
+    log_image(run_id, drawn, f"{folder}/{KEYPOINTS}/{file}")
