@@ -9,7 +9,7 @@ from entrypoints import options as o
 from lfranker.experiment.console import Console
 from lfranker.experiment.powerset import rank
 from lfranker.ranking.config import RankConfig
-from lfranker.tracking.runs import find_run, name_given_run
+from lfranker.tracking.runs import name_given_run, title_of
 
 
 @o.command
@@ -26,7 +26,7 @@ def main(parent: str | None, scans: str | None, model_name: str, **given: Any) -
     name_given_run("rank", "rank")
     try:
         done = rank(parent, model_name, RankConfig(**given), scans, console=Console(click.echo))
-        name_given_run(f"rank {find_run(done.parent).title}", "rank")
+        name_given_run(f"rank {title_of(done.parent)}", "rank")
     except ValueError as error:
         raise click.UsageError(str(error)) from error
 

@@ -37,7 +37,7 @@ from lfranker.ranking.weight_search import split_sites
 from lfranker.report.tables import tables, to_markdown
 from lfranker.tracking.addresses import how_to_open
 from lfranker.tracking.power_set import load_power_set
-from lfranker.tracking.runs import TrackedRun, find_run, log_settings, own_run, set_tags
+from lfranker.tracking.runs import TrackedRun, log_settings, own_run, set_tags
 from lfranker.tracking.score_logging import log_dataset, log_scans, score_baselines
 from lfranker.tracking.stale_runs import sweep
 from lfranker.tracking.tags import Tag
@@ -268,5 +268,5 @@ def rank(
         console.say(f"- {line}")
     for alias, version in sorted(result.versions.items()):
         console.say(f"models:/{model_name}@{alias} is version {version}")
-    console.say(f"Note, report and tables: {how_to_open(find_run(result.parent))}")
+    console.say(f"Note, report and tables: {how_to_open(result.parent)}")
     return result

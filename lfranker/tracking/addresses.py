@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import mlflow
 
-from lfranker.tracking.runs import TrackedRun
+from lfranker.tracking.runs import TrackedRun, find_run
 
 TRAINING_SIDE = {"workflowType": "machine_learning"}
 LOCAL_SERVER = "http://127.0.0.1:5000"  # of `mlflow ui`
@@ -23,9 +23,9 @@ def page_of(run: TrackedRun, below: str = "") -> str:
     return page(f"experiments/{run.experiment_id}/runs/{run.run_id}{below}")
 
 
-def how_to_open(run: TrackedRun) -> str:
+def how_to_open(run_id: str) -> str:
     """Return the address of a run's page with that of the server, and what to start before."""
-    uri = mlflow.get_tracking_uri()
+    uri, own = mlflow.get_tracking_uri(), page_of(find_run(run_id))
     if uri.startswith(("http:", "https:")):
-        return f"{uri.rstrip('/')}/{page_of(run)}"
-    return f"{LOCAL_SERVER}/{page_of(run)} while `mlflow ui --backend-store-uri {uri}` runs"
+        return f"{uri.rstrip('/')}/{own}"
+    return f"{LOCAL_SERVER}/{own} while `mlflow ui --backend-store-uri {uri}` runs"

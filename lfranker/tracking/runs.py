@@ -57,6 +57,11 @@ def find_run(run_id: str) -> TrackedRun:
     return tracked(get_run(run_id))
 
 
+def title_of(run_id: str) -> str:
+    """Return the name of the run with this ID. Raises ValueError."""
+    return find_run(run_id).title
+
+
 def get_run(run_id: str) -> Run:
     """Return MLflow's run with this ID. Raises ValueError."""
     try:

@@ -7,7 +7,6 @@ import pytest
 from tracked import make_parent
 
 from lfranker.tracking.addresses import how_to_open
-from lfranker.tracking.runs import tracked
 
 
 def test_what_is_printed_opens_on_the_side_of_training(
@@ -16,7 +15,7 @@ def test_what_is_printed_opens_on_the_side_of_training(
     parent = make_parent()
     page = f"#/experiments/{parent.info.experiment_id}/runs/{parent.info.run_id}"
     page += "?workflowType=machine_learning"
-    run, own = tracked(parent), mlflow.get_tracking_uri()
+    run, own = parent.info.run_id, mlflow.get_tracking_uri()
     assert how_to_open(run) == (
         f"http://127.0.0.1:5000/{page} while `mlflow ui --backend-store-uri {own}` runs"
     )
