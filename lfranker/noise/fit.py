@@ -28,10 +28,11 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """Sums over one site, and gain and offset of its pairs (n, 2), n >= 0."""
+    """Sums over one site, or a band of a lone one; gain and offset of the site's pairs (n, 2)."""
 
     sums: Sums
     brightness: Floats
+    lone: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +71,7 @@ def fit_noise(measured: Sequence[Measured], seed: int = 0) -> Fit:
     """All estimates with their intervals: value +- Student's t times the bootstrap's deviation.
 
     Gain and offset are means over pairs, lag_y is lag 1 along y; both only where there are pairs.
+    The interval of gain and offset is NaN where there is one place.
     ValueError where too few pixels are left.
     """
     parts = [item.sums for item in measured]
@@ -91,6 +93,9 @@ def fit_noise(measured: Sequence[Measured], seed: int = 0) -> Fit:
         name: _interval(value, factor * float(np.std([v[name] for v, _ in drawn])), name)
         for name, value in values.items()
     }
+    for name in {"gain", "offset"} & set(values):
+        if measured[0].lone:  # its bands share them: how much sites differ is not known
+            estimates[name] = Estimate(values[name], np.nan, np.nan)
     wide = factor * np.nanstd([each for _, each in drawn], axis=0)
     signal = whole.brightness[kept] / whole.pixels[kept]
     return Fit(estimates, signal, variance, wide, len(parts), int(whole.pixels.sum()))
@@ -142,7 +147,7 @@ def _by_place(every: list[list[list[Sums]]], brightness: list[Floats]) -> list[M
     """``every``: of each place and field the bands."""
     if len(every) == 1:
         bands = zip(*every[0], strict=True)
-        return [Measured(pooled(band, [1.0] * len(band)), brightness[0]) for band in bands]
+        return [Measured(pooled(band, [1.0] * len(band)), brightness[0], True) for band in bands]
     joined = [[band for field in place for band in field] for place in every]
     return [
         Measured(pooled(bands, [1.0] * len(bands)), pairs)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from lfranker.arrays import Image
@@ -115,8 +116,10 @@ def _named(speed: str, fit: Fit) -> Fit:
 
 
 def _speed(fit: Fit, dwell_time: float | None) -> SpeedNoise:
-    kept = [name for name in (*NEEDED, *FROM_PAIRS) if name in fit.estimates]
-    return SpeedNoise({name: fit.estimates[name] for name in kept}, dwell_time)
+    """Return what the profile keeps: without what one place says nothing of the interval of."""
+    known = {name: e for name, e in fit.estimates.items() if np.isfinite(e.low)}
+    kept = [name for name in (*NEEDED, *FROM_PAIRS) if name in known]
+    return SpeedNoise({name: known[name] for name in kept}, dwell_time)
 
 
 def _places(fits: Mapping[str, Fit]) -> dict[str, str]:

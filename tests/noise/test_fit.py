@@ -99,6 +99,15 @@ def test_a_single_scan_gives_what_needs_no_clean_one(fit: Fit) -> None:
     assert lone.estimates["gamma"].value == pytest.approx(TRUE["gamma"], rel=0.15)
 
 
+def test_one_place_says_nothing_of_the_interval_of_gain_and_offset() -> None:
+    lone = fit_noise(measure_pairs([simulated(0, TRUE)]))
+    for name in ("gain", "offset"):
+        estimate = lone.estimates[name]
+        assert estimate.value == pytest.approx(TRUE[name], abs=0.02)
+        assert np.isnan([estimate.low, estimate.high]).all(), "not of width 0"
+    assert lone.estimates["gamma"].low < lone.estimates["gamma"].high
+
+
 def test_saturated_pixels_are_not_used() -> None:
     pair = simulated(0, {**TRUE, "offset": 0.4})
     assert (pair.noisy >= 1).mean() > 0.02
