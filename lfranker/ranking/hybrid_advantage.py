@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lfranker.ranking.entrant import is_hybrid
-from lfranker.statistics.intervals import Chance, contrast_interval, mean_squares
+from lfranker.ranking.entrant import Entrant, is_hybrid
+from lfranker.ranking.loss_effects import contrasts
+from lfranker.statistics.intervals import Chance, contrast_intervals, mean_squares
 from lfranker.statistics.score_array import LEAST_PLACES, Cube, cube_of
 
 BETWEEN = "noisiest less cleanest"
@@ -36,22 +37,22 @@ def hybrid_advantage(
 
     None where at no speed there are single losses and hybrids at 3 places.
     """
-    contrasts: dict[str, Cube] = {}
+    cubes: dict[str, Cube] = {}
     for speed in speeds:
         cube = cube_of(rows[rows["speed"] == speed], metric)
         if cube is not None and len(set(map(is_hybrid, cube.names))) == 2:
-            contrasts[speed] = cube
-    if not contrasts:
+            cubes[speed] = cube
+    if not cubes:
         return None
-    found = {speed: _interval(cube, seed) for speed, cube in contrasts.items()}
-    measured = list(contrasts)
+    found = {speed: _interval(cube, seed) for speed, cube in cubes.items()}
+    measured = list(cubes)
     first, last = measured[0], measured[-1]
     if first != last:
-        between = _less(contrasts[first], contrasts[last])
+        between = _less(cubes[first], cubes[last])
         if between is not None:
             found[BETWEEN] = _interval(between, seed)
     table = pd.DataFrame(found, index=["value", "low", "high"]).T
-    return Advantage(table, contrasts[first].title)
+    return Advantage(table, cubes[first].title)
 
 
 def _less(first: Cube, last: Cube) -> Cube | None:
@@ -74,5 +75,9 @@ def _interval(cube: Cube, seed: int) -> tuple[float, float, float]:
     hybrid = np.array([is_hybrid(name) for name in cube.names])
     coefficients = hybrid / hybrid.sum() - ~hybrid / (~hybrid).sum()
     squares = mean_squares(cube.scores)
-    interval = contrast_interval(coefficients, squares, Chance(squares, seed))
-    return float(coefficients @ squares.mean), interval.low, interval.high
+    # a mean over many, as the effects of losses are, whose luck it may share
+    subsets = {frozenset(Entrant.parse(name).losses): [at] for at, name in enumerate(cube.names)}
+    beside = contrasts(subsets, len(cube.names)).values()
+    every = np.stack([coefficients, *beside])
+    interval = contrast_intervals(every, squares, Chance(squares, seed))[0]
+    return squares.value(coefficients), interval.low, interval.high

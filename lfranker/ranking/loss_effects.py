@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lfranker.arrays import Floats
 from lfranker.ranking.entrant import Entrant
 from lfranker.ranking.top_set import _asked, _attributed
-from lfranker.statistics.intervals import Chance, contrast_interval, mean_squares, score_interval
+from lfranker.statistics.intervals import Chance, contrast_intervals, mean_squares, score_interval
 from lfranker.statistics.score_array import Cube
 
 Subset = frozenset[str]
@@ -156,15 +157,22 @@ def attributions(
 def _mean_effects(
     subsets: Mapping[Subset, Sequence[int]], cube: Cube, seed: int
 ) -> Iterator[dict[str, str | float]]:
-    """Contrasts of the entrants, whose repeats share an estimate of seed variance."""
+    """Contrasts of the entrants, moderated among each other: subsets may share a loss's luck."""
     squares, chance = _asked(cube, seed)
-    unit = np.eye(len(cube.names))
-    units = {subset: unit[list(at)].mean(axis=0) for subset, at in subsets.items()}
-    counts = {loss: len(found) for loss, found in pairs(units).items()}
-    for loss, coefficients in mean_effects(units).items():
-        interval = contrast_interval(coefficients, squares, chance)
-        value = float(coefficients @ squares.mean)
+    counts = {loss: len(found) for loss, found in pairs(dict.fromkeys(subsets, 0.0)).items()}
+    effects = contrasts(subsets, len(cube.names))
+    if not effects:
+        return
+    ends = contrast_intervals(np.stack(list(effects.values())), squares, chance)
+    for (loss, coefficients), interval in zip(effects.items(), ends, strict=True):
+        value = squares.value(coefficients)
         yield _attributed("mean effect", (loss,), value, interval) | {"pairs": counts[loss]}
+
+
+def contrasts(subsets: Mapping[Subset, Sequence[int]], entrants: int) -> dict[str, Floats]:
+    """Coefficients (entrants,) of the mean effect of each loss that has one."""
+    unit = np.eye(entrants)
+    return mean_effects({subset: unit[list(at)].mean(axis=0) for subset, at in subsets.items()})
 
 
 def _alone(
@@ -173,4 +181,4 @@ def _alone(
     """Return an effect of scores (places, repeats) that all entrants share: not moderated."""
     squares = mean_squares(cells[None])
     interval = score_interval(0, squares, Chance(squares, seed))
-    return _attributed(kind, losses, float(squares.mean[0]), interval)
+    return _attributed(kind, losses, squares.value(np.ones(1)), interval)

@@ -65,25 +65,22 @@ def noise_means(cube: Cube, equivalence: float, seed: int) -> pd.DataFrame:
     its ends: what it is below the best; `standing` as in `multiple_comparisons.standings` with
     ``equivalence`` as its margin. 95 % each, which are worse all together.
     """
-    squares = mean_squares(cube.scores)
-    chance = Chance(squares, seed)
     noises, weights = _by_noise(cube)
-    own = mean_squares(np.einsum("ne,epr->npr", weights, cube.scores))
-    own_chance = Chance(own, seed)
-    best = int(np.argmax(own.mean))
-    standing = standings(
-        own.mean, lambda a, b: squares.of_contrast(weights[a] - weights[b]), chance, equivalence
-    )
+    # of the means: losses on one noise may share its luck
+    squares = mean_squares(np.einsum("ne,epr->npr", weights, cube.scores))
+    chance, unit = Chance(squares, seed), np.eye(len(noises))
+    best = int(np.argmax(squares.mean))
+    standing = standings(squares.mean, squares.of_difference, chance, equivalence)
     rows = []
     for at in range(len(noises)):
-        score = score_interval(at, own, own_chance)
+        score = score_interval(at, squares, chance)
         rows.append(
             {
-                "mean": own.mean[at],
+                "mean": squares.mean[at],
                 "low": score.low,
                 "high": score.high,
-                **_contrast("effect", weights[at] - weights.mean(axis=0), squares, chance),
-                **_contrast("below", weights[best] - weights[at], squares, chance),
+                **_contrast("effect", unit[at] - unit.mean(axis=0), squares, chance),
+                **_contrast("below", unit[best] - unit[at], squares, chance),
                 "standing": standing[at],
             }
         )
@@ -130,13 +127,15 @@ class Lead:
 
 def lead(cube: Cube, best: str, seed: int) -> Lead:
     """Lead of losses that are the best on every noise over the next; ``balanced``."""
-    squares = mean_squares(cube.scores)
     losses = list(dict.fromkeys(map(losses_of, cube.names)))
-    own = {a: np.array([losses_of(n) == a for n in cube.names], float) for a in losses}
-    weights = {a: mask / mask.sum() for a, mask in own.items()}
-    second = max(losses, key=lambda a: (a != best, float(weights[a] @ squares.mean)))
-    found = _contrast("", weights[best] - weights[second], squares, Chance(squares, seed))
-    return Lead(second, *found.values())
+    own = np.array([[losses_of(name) == a for name in cube.names] for a in losses], float)
+    weights = own / own.sum(axis=1, keepdims=True)
+    squares = mean_squares(np.einsum("le,epr->lpr", weights, cube.scores))
+    first = losses.index(best)
+    second = max(range(len(losses)), key=lambda at: (at != first, squares.mean[at]))
+    unit = np.eye(len(losses))
+    found = _contrast("", unit[first] - unit[second], squares, Chance(squares, seed))
+    return Lead(losses[second], *found.values())
 
 
 def _by_noise(cube: Cube) -> tuple[list[str], Floats]:
@@ -163,5 +162,5 @@ def _contrast(
     confidence: float = 0.95,
 ) -> dict[str, float]:
     ends = contrast_interval(coefficients, squares, chance, confidence)
-    value = float(coefficients @ squares.mean)
+    value = squares.value(coefficients)
     return {name: value, f"{name}_low": ends.low, f"{name}_high": ends.high}

@@ -5,7 +5,7 @@ score is the mean over the scan speeds, so that what belongs together stays toge
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -15,15 +15,14 @@ from lfranker.statistics.intervals import (
     Chance,
     Interval,
     MeanSquares,
-    chances_of_beating,
-    chances_of_being_best,
     difference_interval,
     mean_squares,
     score_interval,
 )
-from lfranker.statistics.multiple_comparisons import rank_intervals, separated, standings
-from lfranker.statistics.sample_size import fields_needed, repeats_needed, standard_error
+from lfranker.statistics.multiple_comparisons import LEVEL, rank_intervals, separated, standings
+from lfranker.statistics.sample_size import Planned, fields_needed, repeats_needed
 from lfranker.statistics.score_array import Cube
+from lfranker.statistics.true_means import chances_of_beating, chances_of_being_best, true_means
 
 
 def intervals(cube: Cube, equivalence: float, seed: int) -> pd.DataFrame:
@@ -49,7 +48,7 @@ def intervals(cube: Cube, equivalence: float, seed: int) -> pd.DataFrame:
             "below_high": [i.high for i in below],
             "best_rank": [rank[0] for rank in ranks],
             "worst_rank": [rank[1] for rank in ranks],
-            "chance_of_best": chances_of_being_best(squares, chance, seed),
+            "chance_of_best": chances_of_being_best(squares, true_means(squares, chance, seed)),
             "standing": standings(squares.mean, squares.of_difference, chance, equivalence),
         },
         index=pd.Index(cube.names, name="losses"),
@@ -61,19 +60,20 @@ def beats(cube: Cube, seed: int) -> pd.DataFrame:
     """The chance that the true mean of the row's entrant is above that of the column's."""
     squares, chance = _asked(cube, seed)
     names = list(cube.names)
-    return pd.DataFrame(chances_of_beating(squares, chance), index=names, columns=names)
+    means = true_means(squares, chance, seed)
+    return pd.DataFrame(chances_of_beating(squares, means), index=names, columns=names)
 
 
 @dataclass(frozen=True)
 class Effort:
-    """Effort to make the best significantly different from another one, from which it is not yet.
+    """Effort to find with a chance of 80 % that the best and another one differ.
 
     fields, repeats: from how many to how many, with as many of the other as there are; None where
     that cannot be said, and for repeats where there is one.
     """
 
-    other: str  # the nearest such
-    gap: float  # by which it is behind
+    other: str  # the nearest from which the best is not significantly different
+    gap: float  # by which it is expected to be behind: less than measured, for the best is chosen
     fields: tuple[int, int] | None
     repeats: tuple[int, int] | None
 
@@ -82,7 +82,7 @@ def effort(cube: Cube, seed: int) -> Effort | None:
     """Estimate by the intervals of the ranks; None where the best is significantly ahead of all."""
     squares, chance = _asked(cube, seed)
     count, one = len(cube.names), int(np.argmax(squares.mean))
-    level = 0.05 / max(count * (count - 1) // 2, 1)
+    level = LEVEL / max(count * (count - 1) // 2, 1)
     gaps = squares.mean[one] - squares.mean
     ordered = [int(at) for at in np.argsort(-squares.mean, kind="stable") if at != one]
     close = (
@@ -94,17 +94,18 @@ def effort(cube: Cube, seed: int) -> Effort | None:
     other = next(close, None)
     if other is None:
         return None
-    gap = float(gaps[other])
-    found, size = squares.of_difference(one, other), (squares.fields, squares.repeats)
-    z = chance.half_width(found, 1 - level) / standard_error(found, *size)
-    repeats = repeats_needed(gap, found, *size, z) if squares.repeats > 1 else None
+    means = true_means(squares, chance, seed)
+    differences = means[:, one] - means[:, other]
+    found = squares.of_difference(one, other)
+    # a small own square over repeats is luck: other repeats scatter as those of all models do
+    found = replace(found, repeat=max(found.repeat, 2 * squares.repeat_prior.square))
+    planned = Planned(differences, found, squares.fields, squares.repeats, level)
     return Effort(
-        cube.names[other], gap, _span(fields_needed(gap, found, *size, z)), _span(repeats)
+        cube.names[other],
+        float(differences.mean()),
+        fields_needed(planned, chance),
+        repeats_needed(planned, chance),
     )
-
-
-def _span(number: int | None) -> tuple[int, int] | None:
-    return None if number is None else (number, number)
 
 
 def agreement(rows: pd.DataFrame, metrics: Sequence[str]) -> tuple[pd.DataFrame, dict[str, float]]:

@@ -1,48 +1,98 @@
-"""Sample sizes at which two models that differ as measured are significantly different."""
+"""Sample sizes at which the difference of two models would be found with a chance of 80 %."""
 
-from math import ceil
+from dataclasses import dataclass
 
-from lfranker.statistics.intervals import Squares
+import numpy as np
+from scipy.stats import t as student
+
+from lfranker.arrays import Floats
+from lfranker.statistics.intervals import Chance, Squares
+
+POWER = 0.8
+DRAWN = 200  # of the draws, each with a difference and variances that may be true
+MOST_TIMES = 100  # what there is; more is not looked at
+WIDEST = 20  # factor between the ends of a range that still says something
+MIDDLE = (0.25, 0.75)  # of the draws, between which a range lies
 
 
-def fields_needed(
-    difference: float, squares: Squares, fields: int, repeats: int, z: float
-) -> int | None:
-    """Estimate how many fields it takes with as many repeats; more than there are.
+@dataclass(frozen=True)
+class Planned:
+    """A difference that is to be found: what it may be, its squares, and the size they are of.
 
-    ``squares`` are those of the difference over ``fields`` and ``repeats``, which do not tell them
-    apart; ``z`` is half the width of the interval in standard errors. What the repeats scatter
-    stays however many fields there are: None where that alone hides the difference.
+    level: chance of an interval's missing the truth beyond which the models differ.
     """
-    between, within = _variances(difference, squares, fields, repeats)
-    room = (difference / z) ** 2 - within / repeats
-    return max(fields + 1, ceil(between / room)) if room > 0 else None
+
+    differences: Floats  # (draws,) as of `true_means`
+    squares: Squares
+    fields: int
+    repeats: int
+    level: float
 
 
-def repeats_needed(
-    difference: float, squares: Squares, fields: int, repeats: int, z: float
-) -> int | None:
-    """Estimate how many repeats it takes on the same fields; more than there are.
+def fields_needed(planned: Planned, chance: Chance) -> tuple[int, int] | None:
+    """How many fields it takes with as many repeats, from one quartile to the other.
 
-    None where what the fields scatter alone hides the difference.
+    Quartiles of what the difference and the variances may be: averaged over all of that, it is
+    found with 80 % at the upper end. None where that cannot be said: the range is wide, or what
+    the repeats scatter hides the difference from any number of fields.
     """
-    _, within = _variances(difference, squares, fields, repeats)
-    shared = max(squares.field - squares.rest, 0.0) / repeats / fields
-    room = (difference / z) ** 2 - shared
-    return max(repeats + 1, ceil((within + squares.rest / fields) / room)) if room > 0 else None
+    field, repeat, rest = _drawn(planned, chance)
+    numbers = _numbers(planned.fields)
+    within = np.maximum(repeat - rest, 0.0) / planned.fields / planned.repeats
+    between = field / planned.repeats
+    freedoms = numbers - 1 + _lent(planned), np.full(len(numbers), planned.repeats - 1.0)
+    return _range(planned, numbers, between[:, None] / numbers, within[:, None], freedoms)
 
 
-def standard_error(squares: Squares, fields: int, repeats: int) -> float:
-    """Standard error of the difference as it was measured."""
-    between, within = _variances(1.0, squares, fields, repeats)
-    return float((between / fields + within / repeats) ** 0.5)
+def repeats_needed(planned: Planned, chance: Chance) -> tuple[int, int] | None:
+    """How many repeats it takes on the same fields, as `fields_needed`; None of a single repeat."""
+    if planned.repeats == 1:
+        return None
+    field, repeat, rest = _drawn(planned, chance)
+    numbers = _numbers(planned.repeats)
+    between = np.maximum(field - rest, 0.0) / planned.repeats / planned.fields
+    within = repeat / planned.fields
+    freedoms = np.full(len(numbers), planned.fields - 1.0) + _lent(planned), numbers - 1.0
+    return _range(planned, numbers, between[:, None], within[:, None] / numbers, freedoms)
 
 
-def _variances(
-    difference: float, squares: Squares, fields: int, repeats: int
-) -> tuple[float, float]:
-    """Variances of a field's mean over the repeats, and of a repeat over endlessly many fields."""
-    if difference == 0:
-        raise ValueError("a difference of 0 is not told apart by any number of fields or repeats")
-    within = max(squares.repeat - squares.rest, 0.0) / fields if repeats > 1 else 0.0
-    return squares.field / repeats, within
+def _lent(planned: Planned) -> float:
+    """Degrees of freedom over fields that other models lend.
+
+    Those over repeats are not counted on: new repeats may show the one or the other as erratic.
+    """
+    return planned.squares.field_freedom - (planned.fields - 1)
+
+
+def _drawn(planned: Planned, chance: Chance) -> tuple[Floats, Floats, Floats]:
+    """(DRAWN,) each: squares over fields, over repeats and of the rest that may be true."""
+    field, repeat, rest = (part[:DRAWN] for part in chance.parts(planned.squares))
+    return field, repeat, rest
+
+
+def _numbers(now: int) -> Floats:
+    """Candidates: each number at first, then in steps of 8 %."""
+    steps = np.geomspace(now + 1, MOST_TIMES * now, int(np.log(MOST_TIMES) / np.log(1.08)))
+    return np.unique(np.ceil(np.concatenate([np.arange(now + 1, now + 9), steps])))
+
+
+def _range(
+    planned: Planned, numbers: Floats, between: Floats, within: Floats, own: tuple[Floats, Floats]
+) -> tuple[int, int] | None:
+    """Ends of the range, of variances (DRAWN, numbers) and degrees of freedom at each number.
+
+    An estimate t of its errors off 0 is found if it is beyond the interval's half width; Student's
+    t of the two parts' common degrees of freedom (Satterthwaite 1946).
+    """
+    total = between + within
+    parts = between**2 / own[0] + within**2 / np.maximum(own[1], 1.0)
+    freedom = np.median(total**2 / np.where(parts > 0, parts, np.inf), axis=0)
+    freedom = np.maximum(freedom, 1.0)
+    beyond = student.ppf(1 - planned.level / 2, freedom) + student.ppf(POWER, freedom)
+    size = np.abs(planned.differences[:DRAWN])
+    enough = size[:, None] >= beyond * np.sqrt(total)
+    needed = np.where(enough.any(axis=1), numbers[np.argmax(enough, axis=1)], np.inf)
+    low, high = np.quantile(needed, MIDDLE, method="inverted_cdf")
+    if not np.isfinite(high) or high > WIDEST * low:
+        return None
+    return int(low), int(high)

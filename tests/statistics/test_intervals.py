@@ -8,8 +8,6 @@ from scipy.stats import t
 from lfranker.statistics.intervals import (
     Chance,
     Squares,
-    chance_of_beating,
-    chances_of_being_best,
     contrast_interval,
     difference_interval,
     mean_squares,
@@ -19,6 +17,7 @@ from lfranker.statistics.multiple_comparisons import rank_intervals, standings
 from lfranker.statistics.variance_shrinkage import Prior
 
 FIELDS = 24
+NOTHING = Prior(0.0, np.zeros(15))
 
 
 def simulated(rng, repeats, field, repeat, rest=1.0, means=(0.0, 0.0)):
@@ -41,7 +40,7 @@ def test_mean_squares_by_hand():
     found = mean_squares(scores)
     assert found.mean.tolist() == [4, 0]
     # 2 (2.5^2 + 2.5^2) / 1; 2 (1 + 1) / 1; 4 x 0.25 / 1
-    assert found.of_difference(0, 1) == found.of_score(0) == Squares(25, 4, 1, freedom=1)
+    assert found.of_difference(0, 1) == found.of_score(0) == Squares(25, 4, 1, 1, 1)
     assert found.field[0, 0] == 25
     assert found.field[0, 1] == 0
 
@@ -135,18 +134,19 @@ def test_models_that_are_far_apart_are_separated():
 def test_the_repeats_of_many_models_tell_more_than_those_of_two():
     """Student's t: 4.30 at 2 degrees of freedom, 2.23 at the 10 of which 8 are from the others."""
     rng = np.random.default_rng(10)
-    ratios = []
+    widths = []
     for squares, chance in leaderboards(rng, 3, [3.0] * 15, 50):
         found = difference_interval(0, 1, squares, chance)
         alone = mean_squares_of_two(squares)
         two = difference_interval(0, 1, alone, Chance(alone, seed=0))
-        ratios.append((found.high - found.low) / (two.high - two.low))
+        widths.append((found.high - found.low, two.high - two.low))
+    together, by_two = np.median(widths, axis=0)
     # medians: that of a chi-square with 2 degrees of freedom over its mean is 0.69
-    assert np.median(ratios) == pytest.approx(2.23 / 4.30 / np.sqrt(0.69), rel=0.25)
+    assert together / by_two == pytest.approx(2.23 / 4.30 / np.sqrt(0.69), rel=0.25)
 
 
 def mean_squares_of_two(squares):
-    return replace(squares, prior=Prior())
+    return replace(squares, field_prior=NOTHING, repeat_prior=NOTHING)
 
 
 def compared(squares, chance, margin):
@@ -164,38 +164,22 @@ def test_standings_are_within_the_margin_of_the_best_beyond_it_or_undecided():
     assert compared(squares, chance, 0.005) == ["worse"] * 2 + ["undecided", "worse", "undecided"]
 
 
-def test_chances_agree_with_intervals_and_add_up():
-    rng = np.random.default_rng(5)
-    squares = mean_squares(simulated(rng, 3, 1.0, 0.3, means=(0.0, 0.4, 0.0)))
-    chance = Chance(squares, seed=0)
-    for first, second in ((0, 1), (1, 0), (0, 2)):
-        chances = chance_of_beating(first, second, squares, chance)
-        found = difference_interval(first, second, squares, chance)
-        assert (chances > 0.98) == (found.low > 0) or 0.95 < chances < 0.99
-        assert chances + chance_of_beating(second, first, squares, chance) == pytest.approx(
-            1, abs=0.04
-        )
-    best = chances_of_being_best(squares, chance, seed=1)
-    assert best.sum() == pytest.approx(1)
-    assert np.argmax(best) == np.argmax(squares.mean)
-
-
-def test_of_two_models_the_chance_of_being_best_is_that_of_beating_the_other():
-    squares = mean_squares(simulated(np.random.default_rng(6), 5, 1.0, 1.0, means=(0.5, 0.0)))
-    chance = Chance(squares, seed=0)
-    assert chances_of_being_best(squares, chance, seed=0)[0] == pytest.approx(
-        chance_of_beating(0, 1, squares, chance), abs=0.05
-    )
-
-
-def test_identical_models_share_their_chances():
-    scores = np.repeat(simulated(np.random.default_rng(7), 3, 1, 1)[:1], 2, axis=0)
+def test_identical_models_do_not_differ():
+    scores = simulated(np.random.default_rng(7), 3, 1, 1, means=(0.0,) * 6)
+    scores[1] = scores[0] * (1 + 2e-16)  # rounding, of which nothing may be made
     squares = mean_squares(scores)
-    chance = Chance(squares, seed=0)
-    assert chances_of_being_best(squares, chance, seed=0).tolist() == pytest.approx([0.5, 0.5])
-    assert chance_of_beating(0, 1, squares, chance) == 0.5
-    found = difference_interval(0, 1, squares, chance)
+    assert squares.value(np.array([1.0, -1, 0, 0, 0, 0])) == 0
+    found = difference_interval(0, 1, squares, Chance(squares, seed=0))
     assert (found.low, found.high) == (0, 0)
+
+
+def test_a_contrast_that_only_rounding_tells_from_none_is_0():
+    scores = np.array([0.1, 0.2, 0.3])[:, None, None] + np.arange(4.0)[:, None]
+    squares = mean_squares(scores)
+    coefficients = np.array([1.0, -2.0, 1.0])
+    assert coefficients @ squares.mean != 0
+    interval = contrast_interval(coefficients, squares, Chance(squares, seed=0))
+    assert (squares.value(coefficients), interval.low, interval.high) == (0, 0, 0)
 
 
 def test_a_score_has_the_interval_of_its_own_rows():

@@ -1,54 +1,74 @@
 import numpy as np
-import pytest
+from scipy.stats import norm
 
 from lfranker.ranking.top_set import Effort, effort, intervals
 from lfranker.report.sentences import top_set_sentence
-from lfranker.statistics.intervals import Squares
-from lfranker.statistics.sample_size import fields_needed, repeats_needed, standard_error
+from lfranker.statistics.intervals import DRAWS, Chance, Squares, mean_squares
+from lfranker.statistics.sample_size import Planned, fields_needed, repeats_needed
 from lfranker.statistics.score_array import Cube
 
-Z = 1.96
+MANY = 1e6  # degrees of freedom: variances are known
+BEYOND = float(norm.ppf(0.975) + norm.ppf(0.8))  # 2.80 standard errors: 5 %, power of 80 %
+
+
+def planned(
+    difference: float | tuple[float, float], squares: Squares, fields: int, repeats: int
+) -> tuple[Planned, Chance]:
+    """Differences that are known, or the one or the other with the same chance."""
+    given = np.resize(np.atleast_1d(difference), DRAWS)
+    chance = Chance(mean_squares(np.zeros((2, fields, repeats))), seed=0)
+    chance.rest_freedom = MANY
+    return Planned(given, squares, fields, repeats, 0.05), chance
 
 
 def test_fields_needed_by_hand():
-    """A standard deviation of 1 dB over fields: +-1.96 / sqrt(n) reaches 0.1 dB at 384.2."""
-    one = Squares(1.0, 0.0, 0.0, freedom=1)
-    assert fields_needed(0.1, one, 24, 1, Z) == 385
-    assert standard_error(one, 25, 1) == 0.2
+    """A standard deviation of 1 dB over fields: 2.80 / sqrt(n) reaches 0.1 dB at 785."""
+    one = Squares(1.0, 0.0, 0.0, MANY, 1)
+    low, high = fields_needed(*planned(0.1, one, 24, 1))
+    assert (BEYOND / 0.1) ** 2 <= low == high < 1.09 * (BEYOND / 0.1) ** 2
+    low, high = fields_needed(*planned((0.1, -0.2), one, 24, 1))
+    assert (BEYOND / 0.2) ** 2 <= low < 1.09 * (BEYOND / 0.2) ** 2 + 1
+    assert (BEYOND / 0.1) ** 2 <= high < 1.09 * (BEYOND / 0.1) ** 2
 
 
 def test_more_is_needed_than_there_is():
-    squares = Squares(1.0, 0.1, 0.0, freedom=2)
-    assert fields_needed(10, squares, 24, 3, Z) == 25
-    assert repeats_needed(10, squares, 24, 3, Z) == 4
+    squares = Squares(1.0, 0.1, 0.0, MANY, MANY)
+    assert fields_needed(*planned(10.0, squares, 24, 3)) == (25, 25)
+    assert repeats_needed(*planned(10.0, squares, 24, 3)) == (4, 4)
 
 
 def test_repeats_scatter_what_no_number_of_fields_takes_away():
-    """20 fields, 4 repeats. Fields: 4 of 4 = 1; repeats: 2 / 20 = 0.1, over 4 of them 0.025.
-
-    So that 0.2^2 / 1.96^2 = 0.0104 is out of reach, and 0.5^2 / 1.96^2 = 0.0651 leaves 0.0401:
-    25 fields.
-    """
-    squares = Squares(4.0, 2.0, 0.0, freedom=3)
-    assert fields_needed(0.2, squares, 20, 4, Z) is None
-    assert fields_needed(0.5, squares, 20, 4, Z) == 25
-    assert standard_error(squares, 20, 4) == pytest.approx((1 / 20 + 0.025) ** 0.5)
+    """20 fields, 4 repeats: 2 / 20 = 0.1 over 4 repeats, 0.025, stay; 0.4^2 / 2.80^2 = 0.0204."""
+    squares = Squares(4.0, 2.0, 0.0, MANY, MANY)
+    assert fields_needed(*planned(0.4, squares, 20, 4)) is None
+    assert fields_needed(*planned(2.0, squares, 20, 4)) == (21, 21)
 
 
 def test_repeats_needed_by_hand():
-    """A variance of 4 / 4 / 20 = 0.05 stays of the fields' 4; 0.5^2 / 1.96^2 leaves 0.0151 to 0.1.
+    """A variance of 4 / 4 / 20 = 0.05 stays of the fields', and 2 / 20 = 0.1 is over n repeats.
 
-    And 0.4^2 / 1.96^2 = 0.0416 is below what stays.
+    Of 6 repeats together 0.0667, with 80 degrees of freedom (5 of 0.0167): 0.75^2 / 2.84^2 =
+    0.0700. Of 5 0.0700, with 49: 0.75^2 / 2.86^2 = 0.0688. And 0.6^2 / 2.80^2 = 0.0459.
     """
-    squares = Squares(4.0, 2.0, 0.0, freedom=3)
-    assert repeats_needed(0.5, squares, 20, 4, Z) == 7
-    assert repeats_needed(0.4, squares, 20, 4, Z) is None
+    squares = Squares(4.0, 2.0, 0.0, MANY, MANY)
+    assert repeats_needed(*planned(0.75, squares, 20, 4)) == (6, 6)
+    assert repeats_needed(*planned(0.6, squares, 20, 4)) is None
 
 
-@pytest.mark.parametrize("needed", [fields_needed, repeats_needed])
-def test_nothing_tells_equals_apart(needed):
-    with pytest.raises(ValueError, match="difference of 0"):
-        needed(0.0, Squares(1.0, 1.0, 1.0, freedom=2), 24, 3, Z)
+def test_few_fields_make_numbers_smaller_by_the_freedom_of_more_of_them():
+    """Not by the 2 degrees of freedom of 3 fields: the interval at n fields has n - 1."""
+    known, chance = planned(1.0, Squares(1.0, 0.0, 0.0, 2, 1), 3, 1)
+    chance._drawn[0, 2.0] = np.ones(DRAWS)  # the variance is as it was measured
+    low, high = fields_needed(known, chance)
+    assert 10 <= low == high <= 11  # by statsmodels' TTestPower: 9.94
+
+
+def test_nothing_is_said_of_equals_or_where_the_range_is_wide():
+    squares = Squares(1.0, 1.0, 0.5, MANY, MANY)
+    for difference in (0.0, (0.05, 1.0)):
+        assert fields_needed(*planned(difference, squares, 24, 3)) is None
+        assert repeats_needed(*planned(difference, squares, 24, 3)) is None
+    assert repeats_needed(*planned(1.0, squares, 24, 1)) is None
 
 
 def cube(means: tuple[float, ...]) -> Cube:

@@ -1,21 +1,26 @@
 import numpy as np
 import pytest
 
-from lfranker.statistics.variance_shrinkage import MOST_FREEDOM, Prior, prior_of
+from lfranker.statistics.variance_shrinkage import (
+    MOST_OF_FIELDS,
+    MOST_OF_REPEATS,
+    prior_of_fields,
+    prior_of_repeats,
+)
 
 FIELDS = 24
 
 
-def means(rng, deviations, repeats):
-    """Means over the fields; the first number is what a training's luck makes of them."""
-    shared = 5 * rng.normal(size=(1, repeats))
-    return shared + np.asarray(deviations)[:, None] * rng.normal(size=(len(deviations), repeats))
+def squares(rng, deviations, repeats):
+    """Mean squares over the repeats, of what a training's luck makes of the means over fields."""
+    deviations = np.asarray(deviations)
+    return FIELDS * deviations**2 * rng.chisquare(repeats - 1, len(deviations)) / (repeats - 1)
 
 
 def test_the_prior_of_like_models_is_their_variance_and_as_free_as_allowed():
     """Mean squares of 400 models with 2 degrees of freedom: a standard error of 1 / 20."""
-    found = prior_of(means(np.random.default_rng(0), [0.5] * 400, 3), FIELDS)
-    assert found.freedom == MOST_FREEDOM
+    found = prior_of_repeats(squares(np.random.default_rng(0), [0.5] * 400, 3), 2)
+    assert found.freedoms.max() == MOST_OF_REPEATS
     assert found.square == pytest.approx(FIELDS * 0.25, rel=0.2)
 
 
@@ -27,19 +32,31 @@ def test_models_whose_luck_is_scaled_inverse_chi_square_give_its_parameters_back
     """
     rng = np.random.default_rng(1)
     deviations = 0.5 * np.sqrt(4 / rng.chisquare(4, 2000))
-    found = prior_of(means(rng, deviations, 3), FIELDS)
-    assert 2.9 < found.freedom < 6.8
+    found = prior_of_repeats(squares(rng, deviations, 3), 2)
+    assert 2.9 < found.freedoms.max() < 6.8
     assert found.square == pytest.approx(FIELDS * 0.25, rel=0.3)
 
 
-def test_few_models_one_repeat_and_one_and_the_same_share_nothing():
+def test_few_models_and_one_and_the_same_share_nothing():
     rng = np.random.default_rng(2)
-    assert prior_of(means(rng, [1.0] * 3, 5), FIELDS) == Prior()
-    assert prior_of(means(rng, [1.0] * 15, 1), FIELDS) == Prior()
-    assert prior_of(np.ones((15, 3)), FIELDS) == Prior()
+    for own in (squares(rng, [1.0] * 3, 5), np.zeros(15), np.array([0.0] * 12 + [1.0, 2.0, 3.0])):
+        for prior in (prior_of_repeats(own, 4), prior_of_fields(own, 4)):
+            assert prior.square == 0
+            assert prior.freedoms.tolist() == [0] * len(own)
 
 
 def test_a_few_models_cannot_lend_more_freedom_than_they_have():
     """The others of 4 models with 2 repeats have 2 degrees of freedom between them."""
-    found = prior_of(means(np.random.default_rng(3), [1.0] * 4, 2), FIELDS)
-    assert found.freedom <= 2
+    for prior_of in (prior_of_repeats, prior_of_fields):
+        assert prior_of(squares(np.random.default_rng(3), [1.0] * 4, 2), 1).freedoms.max() <= 2
+
+
+def test_a_model_that_is_clearly_erratic_keeps_its_own_and_does_not_spoil_the_others():
+    own = np.array([40.0, *np.linspace(0.5, 1.5, 14)])
+    found = prior_of_repeats(own, 4)
+    assert found.square == pytest.approx(1.0, rel=0.05)
+    assert found.freedoms[0] < 0.01
+    assert found.freedoms[1:].min() > 7
+    over_fields = prior_of_fields(own, 4)
+    assert over_fields.freedoms[0] < 0.01
+    assert over_fields.freedoms[1:].min() == MOST_OF_FIELDS

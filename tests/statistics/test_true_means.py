@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+from leaderboards import leaderboard
+
+from lfranker.statistics.intervals import Chance, MeanSquares, mean_squares
+from lfranker.statistics.true_means import chances_of_beating, chances_of_being_best, true_means
+
+
+def chances(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, MeanSquares]:
+    squares = mean_squares(scores)
+    means = true_means(squares, Chance(squares, seed=0), seed=0)
+    return chances_of_being_best(squares, means), chances_of_beating(squares, means), squares
+
+
+def test_chances_add_up_and_of_two_models_are_the_same():
+    scores = leaderboard(np.random.default_rng(6), [0.5, 0.0], repeats=5)
+    best, beating, _ = chances(scores)
+    assert best.sum() == pytest.approx(1)
+    assert best.tolist() == pytest.approx(beating[[0, 1], [1, 0]].tolist())
+    assert np.diag(beating).tolist() == [0.5, 0.5]
+
+
+def test_far_apart_models_have_chances_of_one_and_none():
+    best, beating, _ = chances(leaderboard(np.random.default_rng(0), [0.0, 90.0, 45.0, 40.0]))
+    assert best.tolist() == [0, 1, 0, 0]
+    assert beating[1].tolist() == [1, 0.5, 1, 1]
+
+
+def test_identical_models_have_the_same_chance():
+    alone = leaderboard(np.random.default_rng(7), [0.0, 0.3])
+    best, beating, _ = chances(np.repeat(alone, [4, 1], axis=0))
+    assert np.ptp(best[:4]) == 0
+    assert np.all(beating[:4, :4] == 0.5)
+    best, _, _ = chances(np.repeat(alone[:1], 5, axis=0))
+    assert best.tolist() == [0.2] * 5
+
+
+def test_means_are_drawn_towards_each_other_where_they_scatter_as_errors_do():
+    """Of equal models the first and the last are nearer to each other than they were measured."""
+    scores = leaderboard(np.random.default_rng(3), [0.0] * 12)
+    squares = mean_squares(scores)
+    means = true_means(squares, Chance(squares, seed=0), seed=0)
+    assert np.ptp(means.mean(axis=0)) < 0.7 * np.ptp(squares.mean)
+    far = leaderboard(np.random.default_rng(3), list(100.0 * np.arange(12)))
+    squares = mean_squares(far)
+    means = true_means(squares, Chance(squares, seed=0), seed=0)
+    assert np.ptp(means.mean(axis=0)) == pytest.approx(np.ptp(squares.mean), rel=0.01)
+
+
+SPREADS = (0.3, 1.0, 3.0)  # standard errors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("models", [7, 15])
+def test_the_chance_of_the_best_is_right_on_average(models):
+    """200 leaderboards at each spread; a share's binomial standard error is 0.035 at most.
+
+    0.05 on average over the spreads, and their standard error of 0.02 twice.
+    """
+    rng = np.random.default_rng(4)
+    off = []
+    for spread in SPREADS:
+        found = []
+        for _ in range(200):
+            # fields of 1, repeats of 0.5 and the rest of 1, over 12 fields and 3 repeats
+            error = np.sqrt(1 / 12 + 0.25 / 3 + 1 / 36)
+            truth = spread * error * rng.normal(size=models)
+            scores = leaderboard(rng, truth, repeats=3, fields=12, of_repeats=0.5)
+            best = chances(scores)[0]
+            found.append((best.max(), np.argmax(truth) == np.argmax(best)))
+        said, true = np.mean(found, axis=0)
+        off.append(abs(said - true))
+    assert np.mean(off) < 0.05 + 0.04
