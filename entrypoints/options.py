@@ -163,7 +163,7 @@ def field_option(kind: type, name: str, *, preset: bool = False, **changes: Any)
     if isinstance(default, dict):
         default = as_text(default)
     if item.type is bool:
-        return yes_no_option(flag, known.help, bool(default))
+        return yes_no_option(flag, known.help, None if preset else bool(default))
     word = LEFT_OUT.get(name) if default in (None, ()) else None
     parsed = _type_of(name, item, known, "preset" if preset else word)
     bounds = f" [{known.allowed}]" * bool(known.allowed)
@@ -180,7 +180,7 @@ def field_options(
     )
 
 
-def yes_no_option(flag: str, text: str, default: bool = False) -> Any:
+def yes_no_option(flag: str, text: str, default: bool | None = False) -> Any:
     """`--flag` and `--flag true|false` alike: `mlflow run` can only pass values."""
     return click.option(
         flag, type=click.BOOL, is_flag=False, flag_value="true", default=default, help=text

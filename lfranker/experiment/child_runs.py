@@ -225,7 +225,7 @@ def run_all(
     `cost`: seconds a step by name of the subset.
     """
     by_id = {child.run.run_id: child for child in children}
-    work = {i: cost.get(c.task.name, 1.0) * c.task.config.steps for i, c in by_id.items()}
+    work = {i: cost.get(c.task.name, 1.0) * c.task.config.total_steps for i, c in by_id.items()}
     total = sum(work[job.name] for job in jobs)
     logs = {job.name: job.log for job in jobs}
     for log in logs.values():

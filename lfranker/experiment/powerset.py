@@ -238,10 +238,19 @@ def _estimate(plan: list[Task], inputs: Inputs, jobs: int, more: int, noises: in
         subset: seconds_per_step(inputs.objective(subset), inputs.data, config, inputs.device)
         for subset in tqdm(to_time(subsets), desc="timing", leave=False, disable=None)
     }
-    overhead = scoring_seconds(config, inputs.scans, inputs.device) + STARTING
+    scored = 1 + len(config.branches)
+    overhead = scored * scoring_seconds(config, inputs.scans, inputs.device) + STARTING
     repeats = len(plan) // len(subsets)
     return TimeEstimate(
-        costs(timed, subsets), len(timed), repeats, config.steps, jobs, overhead, more, noises
+        by_subset=costs(timed, subsets),
+        timed=len(timed),
+        repeats=repeats,
+        steps=config.steps,
+        jobs=jobs,
+        overhead=overhead,
+        more=more,
+        noises=noises,
+        in_branches=config.total_steps - config.steps,
     )
 
 

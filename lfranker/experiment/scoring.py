@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from functools import partial
 
+from torch import nn
+
 from lfranker.denoiser.tiling import denoise
-from lfranker.evaluation.scoring import of_noisy
+from lfranker.evaluation.scoring import Denoiser, of_noisy
 from lfranker.experiment.console import QUIET, Console
 from lfranker.processes import launched
 from lfranker.publishing.pictures import log_pictures
 from lfranker.scans.preparation import ScanSet
+from lfranker.tracking.branches import score_with_branches
 from lfranker.tracking.models import load_network, model_id_of
 from lfranker.tracking.power_set import Training, find_training, load_power_set
 from lfranker.tracking.runs import TrackedRun, own_run
@@ -41,8 +44,7 @@ def score_model(uri: str, scans: ScanSet, console: Console = QUIET) -> None:
     network = load_network(uri)
     with own_run(f"evaluate {uri}", "evaluate") as run:
         log_scans(run.run_id, scans)
-        denoiser = of_noisy(partial(denoise, network))
-        result = score_run(run.run_id, denoiser, scans, model=model_id_of(uri))
+        result = score_run(run.run_id, _denoiser(network), scans, model=model_id_of(uri))
         _score_baselines(run, [run.run_id], scans, console)
     console.say(f"{uri}: {result}; run {run.run_id}")
     for name, value in find_training(run.run_id).scores(scans.digest).items():
@@ -53,8 +55,12 @@ def _score_training(training: Training, scans: ScanSet, console: Console) -> Non
     if not training.model:
         raise ValueError(f"run {training.run_id} has no logged model to score")
     network = load_network(f"models:/{training.model}")
-    result = score_run(training.run_id, of_noisy(partial(denoise, network)), scans)
+    result = score_with_branches(training.run_id, network, scans, _denoiser)
     console.note(f"{training.title}: {result}")
+
+
+def _denoiser(network: nn.Module) -> Denoiser:
+    return of_noisy(partial(denoise, network))
 
 
 def _score_baselines(

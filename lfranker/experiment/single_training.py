@@ -4,10 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
+from torch import nn
 from tqdm import tqdm
 
 from lfranker.arrays import Image
 from lfranker.denoiser.tiling import denoise
+from lfranker.evaluation.scoring import Denoiser
 from lfranker.experiment.console import QUIET, Console
 from lfranker.experiment.inputs import InputConfig, Inputs, inputs
 from lfranker.experiment.settings import Settings
@@ -15,8 +17,9 @@ from lfranker.losses import parse_subset, subset_name
 from lfranker.options import flat, option
 from lfranker.processes import orphaned, stop_between_steps
 from lfranker.scans.preparation import Pair
+from lfranker.tracking.branches import score_with_branches
 from lfranker.tracking.runs import TrackedRun, log_settings, own_run, set_tags
-from lfranker.tracking.score_logging import log_dataset, log_scans, score_run
+from lfranker.tracking.score_logging import log_dataset, log_scans
 from lfranker.tracking.tags import Tag
 from lfranker.tracking.training_run import TrainingRun, report_progress
 from lfranker.training.trainer import Trainer, build_network, load_initial
@@ -69,7 +72,7 @@ def _train(
         set_tags(run.run_id, {Tag.PERCEPTUAL: prepared.facts["perceptual"]})
     log_dataset(prepared.data, "training")
     training = TrainingRun(run, trainer, console.note, asked_to_stop, config.keep_checkpoints)
-    with tqdm(total=train.steps, desc=name, unit="step", disable=None) as bar:
+    with tqdm(total=train.total_steps, desc=name, unit="step", disable=None) as bar:
 
         def on_step(done: int) -> None:
             bar.update(done - bar.n)
@@ -80,9 +83,12 @@ def _train(
         return outcome
     log_scans(run.run_id, prepared.scans)
 
-    def denoiser(pair: Pair) -> Image:
-        if asked_to_stop() or orphaned():
-            raise KeyboardInterrupt("stopped while scoring; the model is logged")
-        return denoise(trainer.ema, pair.noisy)
+    def denoiser(network: nn.Module) -> Denoiser:
+        def of_pair(pair: Pair) -> Image:
+            if asked_to_stop() or orphaned():
+                raise KeyboardInterrupt("stopped while scoring; the model is logged")
+            return denoise(network, pair.noisy)
 
-    return score_run(run.run_id, denoiser, prepared.scans)
+        return of_pair
+
+    return score_with_branches(run.run_id, trainer.ema, prepared.scans, denoiser)

@@ -57,6 +57,7 @@ class TimeEstimate:
     overhead: float  # of each training: starting and scoring
     more: int = 0  # trainings after the ranking at the most, of subsets not known yet
     noises: int = 1  # that each subset is trained on
+    in_branches: int = 0  # steps of each training beside `steps`
 
     @property
     def total(self) -> float:
@@ -74,12 +75,13 @@ class TimeEstimate:
         return max((planned + self.more * max(each)) / self.jobs, *each)
 
     def _training(self, seconds_per_step: float) -> float:
-        return seconds_per_step * self.steps + self.overhead
+        return seconds_per_step * (self.steps + self.in_branches) + self.overhead
 
     def __str__(self) -> str:
         """A line for each subset, or for each size where there are many."""
         number = len(self.by_subset)
         on_each = f", each subset on {self.noises} noises" if self.noises > 1 else ""
+        branches = f" and {self.in_branches:,} in shorter branches" if self.in_branches else ""
         bound = (
             f"; {as_clock(self.longest)} if all took as long as the slowest subset timed"
             if self.timed < number
@@ -88,7 +90,7 @@ class TimeEstimate:
         return "\n".join(
             (
                 f"{self.repeats * self.noises * number:,} trainings of {self.steps:,} "
-                f"steps, {self.jobs} at once{on_each}:",
+                f"steps{branches}, {self.jobs} at once{on_each}:",
                 *(self._lines() if number <= ALL_TIMED else self._lines_by_size()),
                 *([f"  and up to {self.more:,} more after the ranking"] if self.more else []),
                 f"about {as_clock(self.total)} in all, if nothing is finished yet{bound}",

@@ -40,10 +40,7 @@ def log_network(run_id: str, network: nn.Module, settings: Mapping[str, object])
     losses = tags.get(Tag.LOSSES, "model")
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        state = {
-            key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()
-        }
-        save_file(state, folder / ARTIFACTS["weights"])
+        save_weights(network, folder / ARTIFACTS["weights"])
         (folder / ARTIFACTS["network"]).write_text(json.dumps(dict(settings)))
         package = _stage_package(folder / "lfranker")
         info = mlflow.pyfunc.log_model(
@@ -58,6 +55,12 @@ def log_network(run_id: str, network: nn.Module, settings: Mapping[str, object])
         )
     set_tags(run_id, {Tag.MODEL: info.model_id})
     return str(info.model_id)
+
+
+def save_weights(network: nn.Module, path: Path) -> None:
+    """Write the tensors of `network` as safetensors."""
+    state = network.state_dict()
+    save_file({key: value.detach().cpu().contiguous() for key, value in state.items()}, path)
 
 
 def _stage_package(package: Path) -> Path:

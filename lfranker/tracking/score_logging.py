@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import mlflow
-import pandas as pd
 from mlflow.data.numpy_dataset import from_numpy
 from tqdm import tqdm
 
@@ -30,6 +29,7 @@ from lfranker.tracking.runs import (
 )
 from lfranker.tracking.scan_datasets import DIGITS, log_scan_dataset, measured
 from lfranker.tracking.scan_pictures import log_pictures
+from lfranker.tracking.scores import score_file
 from lfranker.tracking.tags import Tag, metrics_on, outcome_on, scan_set
 
 KEYPOINTS = {name: METRICS[name] for name in ("keypoints", "repeatability", "precision")}
@@ -55,7 +55,7 @@ def score_run(
     prefix, own = run.prefix(scans.digest), run.model if isinstance(run, Training) else ""
     pairs = tqdm(scans, "scoring", len(scans), leave=False, unit="scan", disable=None)
     table = score(denoiser, pairs, metrics)
-    _log_table(run_id, table, scans)
+    log_texts(run_id, {score_file(scans.id): table.to_csv(index=False)})
     log_pictures(run_id, denoiser, scans, prefix)
     log_scan_dataset(run_id, scans)
     scores = {prefix + metric_name(k): v for k, v in summarise(table, metrics).items()}
@@ -146,10 +146,6 @@ def _score_baseline(run: TrackedRun, name: str, denoiser: Denoiser, scans: ScanS
 
 def _metrics_of(baseline: str) -> Mapping[str, Metric]:
     return KEYPOINTS if baseline == REFERENCE else METRICS
-
-
-def _log_table(run_id: str, table: pd.DataFrame, scans: ScanSet) -> None:
-    log_texts(run_id, {f"scores/{scans.id.kind}-{scans.id.short}.csv": table.to_csv(index=False)})
 
 
 def log_dataset(data: Dataset, context: str) -> None:

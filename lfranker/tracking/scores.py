@@ -14,7 +14,7 @@ from lfranker.ranking.pair_scores import COLUMNS, GROUPS, PairScores
 from lfranker.scans.scan_set import ScanSetId
 from lfranker.tracking.power_set import Baseline, PowerSet, ScoredRun, Training
 from lfranker.tracking.runs import TrackedRun, read_texts
-from lfranker.tracking.training_run import MEAN_SHARE
+from lfranker.training.curves import MEAN_SHARE
 
 FORMER_MEAN_SHARE = "mean_share/"  # of earlier versions
 COSTS = ("seconds_per_step", "seconds_per_megapixel")

@@ -3,10 +3,11 @@
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
@@ -15,17 +16,18 @@ from lfranker.denoiser.tiling import denoise
 from lfranker.files import write_text
 from lfranker.images.image_strips import strip
 from lfranker.processes import orphaned
+from lfranker.tracking.branches import keep_branch, kept_branches
 from lfranker.tracking.models import log_network
 from lfranker.tracking.runs import TrackedRun, log_metrics, set_tags
 from lfranker.tracking.tags import Tag
 from lfranker.training.batches import to_batch
 from lfranker.training.checkpoints import newest_checkpoint, save_checkpoint
-from lfranker.training.curves import SHARE, Curves, validate
+from lfranker.training.config import decay_steps, leaves_at
+from lfranker.training.curves import MEAN_SHARE, SHARE, Curves, validate
 from lfranker.training.numerics import SAFEGUARDS
 from lfranker.training.trainer import DivergedError, Trainer
 
 CHECKPOINTS = "checkpoints"
-MEAN_SHARE = "train/mean_share/"  # of a term in the gradient, the mean of its curve
 PROGRESS_VARIABLE = "LFRANKER_PROGRESS"
 PICTURED_PATCHES = 3
 
@@ -42,6 +44,9 @@ class TrainingRun:
     asked_to_stop: Callable[[], bool]
     keep_checkpoints: bool = False
     slot: int = 0
+    branch: Trainer | None = None  # that is under way
+    begun: dict[str, Any] = field(default_factory=dict)  # state of a branch that was under way
+    saved: float = field(default_factory=time.monotonic)  # when the last checkpoint was
 
     def resume(self) -> None:
         """Go on from the newest checkpoint among the run's artifacts, if there is one."""
@@ -52,6 +57,7 @@ class TrainingRun:
             state = newest_checkpoint(Path(found), self.notice)
         if state is not None:
             self.trainer.load_state_dict(state)
+            self.begun = state.get("branch", {})
             self.notice(f"resuming after step {self.trainer.done}")
 
     def train(self, on_step: Callable[[int], None]) -> str:
@@ -81,27 +87,59 @@ class TrainingRun:
 
     def _loop(self, on_step: Callable[[int], None]) -> None:
         trainer, config = self.trainer, self.trainer.config
+        self._train_branches(on_step)
         logged = MlflowClient().get_metric_history(self._id, "train/loss")
         last_logged = max((metric.step for metric in logged), default=0)
-        curves, saved = Curves(), time.monotonic()
+        curves = Curves()
         for step in trainer.steps():
             curves.add(step)
-            on_step(step.index)
             if config.logs(step.index):
                 point = curves.point() | validate(trainer.ema, trainer.data, trainer.device)
                 # MLflow appends: steps redone after a kill are already there
                 if step.index > last_logged:
                     log_metrics(self._id, point, step.index)
-            if time.monotonic() - saved > config.checkpoint_seconds:
-                self._checkpoint()
-                saved = time.monotonic()
-            if self.asked_to_stop() or orphaned():
-                self._checkpoint()
-                raise KeyboardInterrupt(f"stopped after step {step.index}")
+            self._between_steps(on_step)
+            self._train_branches(on_step)
+
+    def _between_steps(self, on_step: Callable[[int], None]) -> None:
+        """Say how far it is, keep a checkpoint where it is time, and stop where asked to."""
+        on_step(self._steps_made())
+        if time.monotonic() - self.saved > self.trainer.config.checkpoint_seconds:
+            self._checkpoint()
+            self.saved = time.monotonic()
+        if self.asked_to_stop() or orphaned():
+            self._checkpoint()
+            raise KeyboardInterrupt(f"stopped after step {(self.branch or self.trainer).done}")
+
+    def _steps_made(self) -> int:
+        """Count the steps of the training and of its branches."""
+        done = self.trainer.done
+        left = [steps for steps in self.trainer.config.branches if leaves_at(steps) < done]
+        under_way = self.branch.done - done if self.branch else 0
+        return done + sum(map(decay_steps, left)) + under_way
+
+    def _train_branches(self, on_step: Callable[[int], None]) -> None:
+        """Train the branches that leave here and are not kept yet, and keep their weights."""
+        here = [s for s in self.trainer.config.branches if leaves_at(s) == self.trainer.done]
+        for steps in [s for s in here if s not in kept_branches(self._id)]:
+            self.branch = self.trainer.branch(steps)
+            if self.begun.get("steps") == steps:
+                self.branch.load_state_dict(self.begun)
+            try:
+                for _ in self.branch.steps():
+                    self._between_steps(on_step)
+            except DivergedError as error:
+                self.notice(f"a branch of {steps} steps diverged, and is left out: {error}")
+            else:
+                keep_branch(self._id, steps, self.branch.ema)
+            self.branch, self.begun = None, {}
 
     def _checkpoint(self) -> None:
+        state = self.trainer.state_dict()
+        if self.branch:
+            state["branch"] = self.branch.state_dict() | {"steps": self.branch.config.steps}
         with TemporaryDirectory() as folder:
-            path = save_checkpoint(self.trainer.state_dict(), Path(folder), self.slot)
+            path = save_checkpoint(state, Path(folder), self.slot)
             MlflowClient().log_artifact(self._id, str(path), CHECKPOINTS)
         self.slot += 1
 

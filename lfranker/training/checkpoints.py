@@ -53,4 +53,9 @@ def newest_checkpoint(folder: Path, notice: Callable[[str], None]) -> dict[str, 
             states.append(torch.load(path, map_location="cpu", weights_only=True))
         except UNREADABLE as error:
             notice(f"{path.name} is damaged and not used: {error}")
-    return max(states, key=lambda state: int(state["done"]), default=None)
+    return max(states, key=_progress, default=None)
+
+
+def _progress(state: dict[str, Any]) -> tuple[int, int]:
+    """Steps of a training, then those of its branch that is under way."""
+    return int(state["done"]), int(state.get("branch", {}).get("done", 0))

@@ -1,11 +1,12 @@
-"""Settings of one training, and the course of its learning rate."""
+"""Settings of one training, the course of its learning rate, and the branches that leave it."""
 
 from dataclasses import dataclass
-from math import cos, pi
 from typing import Any
 
 from lfranker.options import check, determining, option
 
+SHORTER = (4, 2)  # a branch has so many times fewer steps than its training
+DECAY = 0.2  # share of the steps, the last, in which the learning rate falls to zero
 STAGES = 7  # of the network: three down, the body, three up
 
 
@@ -26,9 +27,7 @@ class TrainConfig:
 
     steps: int = option(2000, "Optimiser steps of each training.", minimum=1)
     batch: int = option(8, "Patches a step.", minimum=1)
-    learning_rate: float = option(
-        1e-3, "AdamW's learning rate after warm-up, before cosine decay.", above=0
-    )
+    learning_rate: float = option(1e-3, "AdamW's learning rate between warm-up and decay.", above=0)
     weight_decay: float = option(1e-4, "AdamW's decoupled weight decay.", minimum=0)
     warmup: int = option(100, "Steps of linear warm-up.", minimum=0)
     clip_factor: float = option(
@@ -59,6 +58,12 @@ class TrainConfig:
     )
     seed: int = option(0, "Base of every random draw.", minimum=0)
     repeat: int = option(0, "Which of the paired repeats, the same for all subsets.", minimum=0)
+    shorter: bool = option(
+        True,
+        "Score each training also as if it had been planned for a quarter and for half of its "
+        "steps.",
+        affects_weights=False,
+    )
     log_every: int = option(
         25, "Steps between points of the training curves.", minimum=1, affects_weights=False
     )
@@ -77,6 +82,18 @@ class TrainConfig:
         depth = parse_depth(str(self.depth))
         return (depth,) * STAGES if isinstance(depth, int) else tuple(map(int, depth.split(",")))
 
+    @property
+    def branches(self) -> tuple[int, ...]:
+        """Steps of the shorter trainings that leave this one to decay early, fewest first."""
+        if not self.shorter:
+            return ()
+        return tuple(sorted({self.steps // part for part in SHORTER} - {0, self.steps}))
+
+    @property
+    def total_steps(self) -> int:
+        """Steps that are made, those of the branches included."""
+        return self.steps + sum(map(decay_steps, self.branches))
+
     def logs(self, step: int) -> bool:
         """Return whether the curves have a point at this step, which counts from 1."""
         return step % self.log_every == 0 or step == self.steps
@@ -86,13 +103,23 @@ class TrainConfig:
         return determining(self)
 
 
-def learning_rate_factor(step: int, config: TrainConfig) -> float:
-    """Linear warm-up, then cosine decay to zero; `step` counts from 0.
+def decay_steps(steps: int) -> int:
+    """Return in how many of its last steps a training of so many steps decays; at least one."""
+    return max(1, round(DECAY * steps))
 
-    The warm-up is at most half of the steps, so that a training made short still is one.
+
+def leaves_at(steps: int) -> int:
+    """Return after how many steps a branch of so many leaves the training: when it decays."""
+    return steps - decay_steps(steps)
+
+
+def learning_rate_factor(step: int, config: TrainConfig) -> float:
+    """Linear warm-up, a constant rate, then linear decay to zero; `step` counts from 0.
+
+    The number of steps decides only when the decay begins: a short training and a long one are the
+    same until the short one decays. One that decays before its warm-up is over never reaches the
+    full rate.
     """
-    warmup = min(config.warmup, config.steps // 2)
-    if step < warmup:
-        return (step + 1) / warmup
-    done = (step - warmup) / max(1, config.steps - warmup)
-    return 0.5 * (1 + cos(pi * min(1.0, done)))
+    rise = (step + 1) / config.warmup if config.warmup else 1.0
+    fall = (config.steps - step) / decay_steps(config.steps)
+    return min(rise, 1.0, fall)

@@ -15,6 +15,7 @@ from lfranker.training.trainer import Step
 VALIDATION_PATCHES = 64  # at most, the same ones at every point of every run
 BATCH = 16
 SHARE = "train/share/"  # of a term in the gradient at the output, along training
+MEAN_SHARE = "train/mean_share/"  # of a term in the gradient, the mean of its curve
 
 
 class Curves:

@@ -9,7 +9,7 @@ for all that concerns training; ``config`` holds its settings.
 from collections import deque
 from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 from statistics import median
@@ -122,6 +122,16 @@ class Trainer:
         """Train up to `config.steps`, one step per item. Raises `DivergedError`."""
         while self.done < self.config.steps:
             yield self._step()
+
+    def branch(self, steps: int) -> "Trainer":
+        """Return a training of so many steps that is where this one is, and leave this untouched.
+
+        While this one has not begun to decay, and until that one does, they are the same training.
+        """
+        config = replace(self.config, steps=steps, shorter=False)
+        own = Trainer(deepcopy(self.network), self.objective, self.data, config, self.device)
+        own.load_state_dict(deepcopy(self.state_dict()))
+        return own
 
     def _step(self) -> Step:
         start = perf_counter()

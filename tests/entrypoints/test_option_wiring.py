@@ -96,6 +96,7 @@ TRAINING: Mapping[str, tuple[str, object]] = {
     "head_dim": ("12", 12),
     "perceptual_layers": ("3", 3),
     "threads": ("5", 5),
+    "shorter": ("false", False),
     "log_every": ("6", 6),
     "checkpoint_seconds": ("77", 77.0),
 }

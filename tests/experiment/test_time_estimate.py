@@ -51,6 +51,9 @@ def test_the_total_is_shared_by_the_jobs_but_not_below_one_training() -> None:
     assert more.longest == (4 * 26 + 6 * 13) / 2
     assert "up to 6 more after the ranking" in str(more)
     assert TimeEstimate(found, 2, 1, 10, 8, 3.0).total == 13.0
+    branched = TimeEstimate(found, 2, 1, 10, 1, 3.0, in_branches=2)
+    assert branched.total == (6 + 3) + (12 + 3)
+    assert str(branched).startswith("2 trainings of 10 steps and 2 in shorter branches, 1 at once:")
 
 
 def test_a_small_plan_is_told_line_by_line() -> None:

@@ -22,7 +22,7 @@ def diverging() -> Iterator[Step]:
 
 def test_a_training_that_diverges_says_with_which_safeguards(store: Path) -> None:
     run = make_child(make_parent("mae"), "mae", {}, outcome="")
-    trainer = cast("Trainer", SimpleNamespace(config=TrainConfig(), steps=diverging))
+    trainer = cast("Trainer", SimpleNamespace(config=TrainConfig(), done=0, steps=diverging))
     assert (
         TrainingRun(tracked(run), trainer, str, lambda: False).train(lambda _: None) == "diverged"
     )

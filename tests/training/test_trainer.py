@@ -14,7 +14,7 @@ from lfranker.experiment.time_estimate import seconds_per_step
 from lfranker.losses import Objective, build_objective
 from lfranker.training.batches import draw_batch
 from lfranker.training.checkpoints import newest_checkpoint, save_checkpoint
-from lfranker.training.config import parse_depth
+from lfranker.training.config import leaves_at, parse_depth
 from lfranker.training.curves import validate
 from lfranker.training.trainer import (
     DivergedError,
@@ -52,10 +52,10 @@ def test_noises_of_components_see_the_same_clean_patches() -> None:
 
 
 def test_learning_rate_by_hand() -> None:
-    config = TrainConfig(steps=14, warmup=4)
-    factors = [learning_rate_factor(step, config) for step in (0, 3, 4, 9, 14)]
-    # linear 1/4 .. 4/4; cosine over ten steps: 1 at its start, 1/2 half way, 0 at the end
-    assert factors == pytest.approx([0.25, 1.0, 1.0, 0.5, 0.0], abs=1e-12)
+    config = TrainConfig(steps=20, warmup=4)
+    factors = [learning_rate_factor(step, config) for step in (0, 3, 4, 16, 17, 18, 19)]
+    # linear 1/4 .. 4/4, then 1, and 3/4 .. 1/4 in the last fifth but one step
+    assert factors == pytest.approx([0.25, 1.0, 1.0, 1.0, 0.75, 0.5, 0.25], abs=1e-12)
 
 
 def test_initial_weights_depend_on_seed_and_repeat_alone_and_leave_the_global_generator() -> None:
@@ -108,10 +108,51 @@ def test_noise_that_is_correlated_along_x_stays_so() -> None:
     assert len(orientations) == 4
 
 
-def test_a_short_training_warms_up_for_half_of_it() -> None:
+def test_a_training_shorter_than_its_warm_up_decays_all_the_same() -> None:
     config = TrainConfig(steps=20, warmup=100)
-    factors = [learning_rate_factor(step, config) for step in (0, 9, 10, 15)]
-    assert factors == pytest.approx([0.1, 1.0, 1.0, 0.5], abs=1e-12)
+    factors = [learning_rate_factor(step, config) for step in (0, 9, 18, 19)]
+    assert factors == pytest.approx([0.01, 0.1, 0.19, 0.2], abs=1e-12)
+    slow = replace(config, warmup=10_000)
+    assert [learning_rate_factor(step, slow) for step in (0, 19)] == [1e-4, 2e-3]
+    assert learning_rate_factor(0, replace(config, warmup=0)) == 1
+
+
+@pytest.mark.parametrize(
+    ("steps", "branches", "total"),
+    [(8000, (2000, 4000), 8000 + 400 + 800), (5, (1, 2), 5 + 1 + 1), (3, (1,), 3 + 1), (1, (), 1)],
+)
+def test_branches_have_a_quarter_and_a_half_of_the_steps(
+    steps: int, branches: tuple[int, ...], total: int
+) -> None:
+    config = TrainConfig(steps=steps)
+    assert config.branches == branches
+    assert config.total_steps == total
+    assert replace(config, shorter=False).branches == ()
+    assert replace(config, shorter=False).total_steps == steps
+
+
+def test_a_branch_is_the_shorter_training_to_the_bit_and_leaves_the_longer_as_it_was() -> None:
+    """With a warm-up longer than the quarter's constant rate, and all of it clipped."""
+    losses = ("mae", "ssim")
+    config = replace(TINY, steps=24, warmup=5, clip_factor=0.5, log_every=5)
+    plain = make_trainer(config, losses)
+    expected = [step.loss for step in plain.steps()]
+    assert plain.clipped > 0
+    branched, got = make_trainer(config, losses), list[float]()
+    steps = branched.steps()
+    for length in config.branches:
+        got += [next(steps).loss for _ in range(leaves_at(length) - branched.done)]
+        branch = branched.branch(length)
+        ends = list(branch.steps())
+        alone = make_trainer(replace(config, steps=length, log_every=25), losses)
+        assert [step.loss for step in alone.steps()][-len(ends) :] == [s.loss for s in ends]
+        assert branch.norms == alone.norms
+        for name, value in alone.ema.state_dict().items():
+            assert torch.equal(value, branch.ema.state_dict()[name]), name
+    got += [step.loss for step in steps]
+    assert got == expected
+    for name, value in plain.ema.state_dict().items():
+        assert torch.equal(value, branched.ema.state_dict()[name]), name
 
 
 def test_one_step_can_be_timed_and_no_validation_patches_give_no_validation() -> None:
@@ -245,7 +286,7 @@ def test_initial_weights_from_a_file_and_of_another_shape(tmp_path: Path) -> Non
 
 def test_logging_settings_do_not_determine_the_weights() -> None:
     settings = TINY.determining()
-    assert set(asdict(TINY)) - set(settings) == {"log_every", "checkpoint_seconds"}
+    assert set(asdict(TINY)) - set(settings) == {"shorter", "log_every", "checkpoint_seconds"}
 
 
 @pytest.mark.parametrize(
