@@ -101,6 +101,22 @@ def split(
     )
 
 
+def draw_images(images: Sequence[CleanImage], seed: int, draw: int) -> list[CleanImage]:
+    """Draw as many images of each group as it has, with replacement: a bootstrap's sample.
+
+    Trainings on several draws differ as they would on images of other parts of the same samples.
+    """
+    rng = np.random.default_rng([seed, draw])
+    groups: dict[str, list[CleanImage]] = defaultdict(list)
+    for image in images:
+        groups[image.group].append(image)
+    return [
+        members[int(number)]
+        for members in groups.values()
+        for number in rng.integers(len(members), size=len(members))
+    ]
+
+
 def _whole_groups(
     groups: dict[str, list[CleanImage]], wanted: float, rng: np.random.Generator
 ) -> set[str]:

@@ -54,6 +54,12 @@ class DatasetConfig:
     )
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     seed: int = option(0, "Base of every random draw.", minimum=0)
+    image_draw: int = option(
+        0,
+        "Which random draw, with replacement, of the training images; 0: all of them.",
+        minimum=0,
+        added=True,
+    )
 
     def __post_init__(self) -> None:
         check(self)

@@ -12,7 +12,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from lfranker.datasets.clean_images import CleanImage, load_clean, simulated_clean, split
+from lfranker.datasets.clean_images import (
+    CleanImage,
+    draw_images,
+    load_clean,
+    simulated_clean,
+    split,
+)
 from lfranker.datasets.patch_dataset import (
     MANIFEST,
     SCHEMA,
@@ -85,7 +91,10 @@ def _groups(
     images: Sequence[CleanImage], config: DatasetConfig
 ) -> tuple[list[list[list[Source]]], list[str]]:
     """Sources by group, for training and validation; and notices of images that give none."""
-    sides = [_sources(side, config) for side in split(images, config.validation, config.seed)]
+    training, validation = split(images, config.validation, config.seed)
+    if config.image_draw:
+        training = draw_images(training, config.seed, config.image_draw)
+    sides = [_sources(side, config) for side in (training, validation)]
     groups = [by_group(sources) for sources, _ in sides]
     notices = [notice for _, left_out in sides for notice in left_out]
     if not groups[0] or (config.validation > 0 and not groups[1]):
@@ -126,7 +135,7 @@ def _sources(images: Sequence[CleanImage], config: DatasetConfig) -> tuple[list[
     made = [make_source(image, config.patch, config.minimum_contrast) for image in images]
     return (
         [source for source in made if isinstance(source, Source)],
-        [notice for notice in made if isinstance(notice, str)],
+        list(dict.fromkeys(notice for notice in made if isinstance(notice, str))),
     )
 
 
@@ -147,8 +156,10 @@ def _write_pairs(
     def fill(start: int) -> int:
         stop = min(start + CHUNK, total)
         for k in range(start, stop):
-            rng = np.random.default_rng([config.seed, k])
-            noisy[k], clean[k] = draw_pair(groups[k >= counts[0]], config.patch, config.noise, rng)
+            validation = k >= counts[0]  # whose patches are the same in every draw of images
+            stream = (config.seed, k) if validation else (config.seed, k, config.image_draw)
+            rng = np.random.default_rng(stream)  # a draw of 0 at its end changes nothing
+            noisy[k], clean[k] = draw_pair(groups[validation], config.patch, config.noise, rng)
         return stop - start
 
     threads = available_cores() if workers is None else max(workers, 1)

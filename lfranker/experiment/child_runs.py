@@ -172,7 +172,7 @@ def _task_of(child: Child, keep_checkpoints: bool, cache: Path) -> TrainingTask 
         return ScoringTask(child.run.run_id, inputs.scans.folder)
     prepared = InputConfig(
         scans=inputs.scans.folder,
-        data=inputs.data.folder,
+        data=inputs.data_of(child.task.repeat).folder,
         perceptual=inputs.perceptual_choice,
         init=inputs.init,
         device=inputs.device.type,

@@ -6,7 +6,7 @@ found there the next time.
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from lfranker.datasets.synthesis import (
     synthesise,
 )
 from lfranker.denoiser.tiling import denoise
-from lfranker.experiment.plan import fingerprint
+from lfranker.experiment.plan import VARY_DATA, fingerprint
 from lfranker.experiment.settings import Settings
 from lfranker.files import looked_for
 from lfranker.losses import (
@@ -128,6 +128,14 @@ def dataset_of(images: list[CleanImage], chosen: Settings, cache: Path) -> Datas
     return synthesise(images, cache / "datasets" / name, chosen.dataset)
 
 
+def drawn_datasets(
+    images: list[CleanImage], chosen: Settings, cache: Path, repeats: int
+) -> tuple[Dataset, ...]:
+    """A dataset for each repeat, of another draw of the training images, kept in the cache."""
+    configs = (replace(chosen.dataset, image_draw=repeat + 1) for repeat in range(repeats))
+    return tuple(dataset_of(images, replace(chosen, dataset=own), cache) for own in configs)
+
+
 def scans(
     chosen: Settings,
     folder: Path | None,
@@ -206,6 +214,11 @@ class Inputs:
     facts: dict[str, str]
     notices: list[str]
     noise: str = ""  # its label among several that are compared
+    drawn: tuple[Dataset, ...] = ()  # the dataset of each repeat, where these differ
+
+    def data_of(self, repeat: int) -> Dataset:
+        """The dataset that this repeat trains on."""
+        return self.drawn[repeat] if self.drawn else self.data
 
     def objective(self, losses: Sequence[str]) -> Objective:
         """The weighted sum of some of the losses."""
@@ -236,18 +249,24 @@ class Inputs:
 
 
 def inputs(
-    losses: tuple[str, ...], chosen: Settings, config: InputConfig, noise: str = ""
+    losses: tuple[str, ...],
+    chosen: Settings,
+    config: InputConfig,
+    noise: str = "",
+    draws: int = 0,
 ) -> Inputs:
     """Prepare all inputs. Raises ValueError naming the option.
 
-    ``noise`` is the label of the noise where several are compared.
+    ``noise`` is the label of the noise where several are compared. ``draws``: of the training
+    images, one for each repeat; 0: all repeats train on all of them.
     """
     where, weighting = device(config.device), config.loss_weights
     check_named(weighting, losses)
     weights, network = perceptual(chosen, losses, config.perceptual)
     try_losses(losses, network, chosen.dataset.patch)
     init, cache = config.init, config.cache.resolve()
-    data, notices = dataset(chosen, config.clean, config.data, cache)
+    drawn, notices = _datasets(chosen, config, cache, draws)
+    data = drawn[0]
     by_term = loss_weights(weighting, losses, network, data, chosen.train.seed)
     scored = scans(chosen, config.scans, config.target, cache, config.clean, data.trained_on)
     _refuse_seen(scored, data)
@@ -258,6 +277,7 @@ def inputs(
         "perceptual": weights.fact if weights else "none",
         "init": hashlib.sha256(init.read_bytes()).hexdigest()[:16] if init else "none",
         "device": where.type,
+        **({VARY_DATA: "true"} if draws else {}),
         **({"loss_files": digest} if (digest := files_digest(losses)) else {}),
         "loss_weights": described(weighting),
     }
@@ -271,9 +291,22 @@ def inputs(
     everything = [*told, *notices, *scored.notices, *site_caveats(scored.table())]
     label = weights.label if weights else "perceptual"
     choice = weights.choice if weights else config.perceptual
-    return Inputs(
+    made = Inputs(
         chosen, data, scored, where, init, network, choice, label, by_term, facts, everything, noise
     )
+    return replace(made, drawn=drawn) if draws else made
+
+
+def _datasets(
+    chosen: Settings, config: InputConfig, cache: Path, draws: int
+) -> tuple[tuple[Dataset, ...], list[str]]:
+    """The dataset of each repeat, or one for all; and what the user should know."""
+    if draws == 0:
+        one, notices = dataset(chosen, config.clean, config.data, cache)
+        return (one,), notices
+    images, notices = clean_images(chosen, config.clean)
+    drawn = drawn_datasets(images, chosen, cache, draws)
+    return drawn, [*notices, *dict.fromkeys(notice for own in drawn for notice in own.notices)]
 
 
 def weights_notices(weighting: Choice, by_term: Mapping[str, float], noise: str) -> list[str]:

@@ -40,14 +40,15 @@ def settings_on_each(
 
 
 def inputs_on_each(
-    losses: tuple[str, ...], chosen: Mapping[str, Settings], config: InputConfig
+    losses: tuple[str, ...], chosen: Mapping[str, Settings], config: InputConfig, draws: int = 0
 ) -> list[Inputs]:
     """The inputs on each noise, by label; a noise that is alone has the label "".
 
-    All that does not hang on the noise is prepared once. Raises ValueError naming the option.
+    All that does not hang on the noise is prepared once. ``draws`` are those of `inputs`. Raises
+    ValueError naming the option.
     """
     first, *others = chosen
-    base = preparation.inputs(losses, chosen[first], config, first)
+    base = preparation.inputs(losses, chosen[first], config, first, draws)
     if not others:
         return [base]
     images, _ = preparation.clean_images(chosen[first], config.clean)
@@ -63,13 +64,16 @@ def _on(
     config: InputConfig,
 ) -> Inputs:
     """The inputs on another noise than that of ``base``."""
-    data = preparation.dataset_of(images, chosen, config.cache.resolve())
+    cache, repeats = config.cache.resolve(), len(base.drawn)
+    drawn = preparation.drawn_datasets(images, chosen, cache, repeats)
+    data = drawn[0] if drawn else preparation.dataset_of(images, chosen, cache)
     weighting = config.loss_weights
     by_term = loss_weights(weighting, losses, base.perceptual, data, chosen.train.seed)
     return replace(
         base,
         settings=chosen,
         data=data,
+        drawn=drawn,
         loss_weights=by_term,
         facts={**base.facts, "data": data.digest},
         notices=preparation.weights_notices(weighting, by_term, label),

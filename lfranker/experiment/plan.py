@@ -13,6 +13,8 @@ from lfranker.training.numerics import NUMERICS, numerics_text
 from lfranker.training.trainer import TrainConfig
 
 DETERMINING_FACTS = ("data", "perceptual", "init", "device")
+VARY_DATA = "vary_data"  # the fact that each repeat trains on another draw of the images
+WHERE_THERE = ("loss_files", VARY_DATA)  # facts that others do without
 
 
 @dataclass(frozen=True)
@@ -39,14 +41,15 @@ def powerset_key(config: TrainConfig, facts: Mapping[str, str], numerics: int = 
 
     `facts` are data, perceptual, init, device; `loss_weights` where they are not those of the paper
     (how they are chosen, not the numbers: these follow from data and seed); and `loss_files`, the
-    digest of what files decide, such as losses of the user's own, absent where there is none.
+    digest of what files decide, such as losses of the user's own, absent where there is none; so is
+    `vary_data` where all repeats train on the same data. Else `data` is that of the first repeat.
     Neither the set of losses nor the scans enter: new scans reuse what is trained, and so does a
     larger set, unless a loss is added to it that needs such a file or the perceptual network.
     `numerics` is the number of `training.numerics`; the package's version does not enter.
     """
     common = {k: v for k, v in config.determining().items() if k != "repeat"}
     used = {name: facts[name] for name in DETERMINING_FACTS}
-    used |= {name: facts[name] for name in facts if name == "loss_files"}
+    used |= {name: facts[name] for name in WHERE_THERE if name in facts}
     if (weights := facts.get("loss_weights", UNIT)) != UNIT:
         used["loss_weights"] = weights
     return fingerprint({**common, **used, "version": numerics_text(numerics)})

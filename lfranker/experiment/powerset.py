@@ -57,6 +57,9 @@ class PowerSetConfig:
     )
     inputs: InputConfig = field(default_factory=InputConfig)
     repeats: int = option(1, "Paired repeats of each subset.", minimum=1)
+    vary_data: bool = option(
+        False, "Train each repeat on another random draw of the training images."
+    )
     jobs: int | None = option(
         None,
         "Trainings at once. Left out: as many as the processors carry, one on a GPU.",
@@ -89,10 +92,36 @@ class PowerSetConfig:
             if self.noises and value:
                 raise ValueError(one_noise(name))
 
+        self._check_draws()
+
+    def _check_draws(self) -> None:
+        """Raise ValueError where training images cannot be drawn for each repeat."""
+        if not self.vary_data:
+            return
+        if self.repeats < 2:
+            raise ValueError(
+                "--vary-data draws the training images again for each repeat: with one there is "
+                "nothing to vary, add --repeats of 2 or more"
+            )
+        if self.inputs.data is not None:
+            raise ValueError(
+                "--vary-data makes a dataset for each repeat, and --data is one: leave one of them "
+                "out"
+            )
+        if any(own.dataset.image_draw for own in self.on_each.values()):
+            raise ValueError(
+                "--vary-data chooses the draw of each repeat itself: leave --image-draw out"
+            )
+
     @property
     def chosen_losses(self) -> tuple[str, ...]:
         """The losses asked for, or those of the preset."""
         return self.losses or self.settings.preset.losses
+
+    @property
+    def draws(self) -> int:
+        """How many times training images are drawn: for each repeat, or not at all."""
+        return self.repeats if self.vary_data else 0
 
     @property
     def on_each(self) -> Mapping[str, Settings]:
@@ -123,7 +152,7 @@ def run_power_set(
     with terminate_as_interrupt(), own_run(f"powerset {name}", "powerset") as run:
         for stale in sweep(run.experiment_id):
             console.note(f"note: run {stale} was left open by a killed process; now KILLED")
-        all_inputs = inputs_on_each(losses, config.on_each, config.inputs)
+        all_inputs = inputs_on_each(losses, config.on_each, config.inputs, config.draws)
         inputs = all_inputs[0]
         for notice in (notice for own in all_inputs for notice in own.notices):
             console.note(f"note: {notice}")
@@ -186,8 +215,8 @@ def _describe(run_id: str, config: PowerSetConfig, all_inputs: list[Inputs], job
         set_tags(run_id, {Tag.NOISES: json.dumps(noises)})
     used = {**settings_logged(all_inputs), **rule.settings()}
     log_settings(run_id, {**used, "jobs": jobs, "losses": names})
-    for own in all_inputs:
-        log_dataset(own.data, "training")
+    for data in (data for own in all_inputs for data in own.drawn or (own.data,)):
+        log_dataset(data, "training")
     log_scans(run_id, inputs.scans)
 
 

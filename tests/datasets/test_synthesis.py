@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from lfranker.datasets import synthesis as dataset
-from lfranker.datasets.clean_images import CleanImage, simulated_clean
+from lfranker.datasets.clean_images import CleanImage, draw_images, simulated_clean
 from lfranker.datasets.patch_dataset import config_of, digest_of
 from lfranker.datasets.synthesis import Dataset, DatasetConfig, read_dataset, synthesise
 from lfranker.experiment.plan import fingerprint
@@ -95,6 +96,46 @@ def test_seed_and_parameters_change_the_digest(tmp_path):
         other = synthesise(IMAGES, tmp_path / str(number), changed(base, change))
         assert other.digest != made.digest
         assert not np.array_equal(other.noisy, made.noisy)
+
+
+def sources(made: Dataset, indices: Iterable[int]) -> set[str]:
+    """Names of the images that hold these patches."""
+    patches = [made.clean[index] for index in indices]
+    return {i.name for i in IMAGES if any(holds(quantised(i.image), patch) for patch in patches)}
+
+
+def test_draws_of_images_train_on_other_images_and_validate_on_the_same(made, tmp_path):
+    """Of several images a group; a draw leaves out about 37 % of them, other ones each time."""
+    draws = [
+        synthesise(IMAGES, tmp_path / str(draw), replace(CONFIG, image_draw=draw))
+        for draw in (1, 2)
+    ]
+    assert len({own.digest for own in (made, *draws)}) == 3
+    used = [sources(own, own.train[:60]) for own in (made, *draws)]
+    assert used[1] < used[0]
+    assert used[2] < used[0]
+    assert used[1] != used[2]
+    for own in draws:
+        np.testing.assert_array_equal(own.noisy[own.validation], made.noisy[made.validation])
+        assert own.trained_on == made.trained_on, "none of these may be scored on"
+        assert own.config.image_draw > 0
+    again = synthesise(IMAGES, tmp_path / "again", replace(CONFIG, image_draw=1))
+    assert again.digest == draws[0].digest
+
+
+def test_a_group_keeps_its_weight_in_every_draw() -> None:
+    images = [
+        CleanImage(f"{group}{n}", group, np.zeros((9, 9), np.float32), "")
+        for group, count in (("a", 40), ("b", 1), ("own", 3))
+        for n in range(count)
+    ]
+    drawn = draw_images(images, 0, 1)
+    groups = [image.group for image in drawn]
+    assert [groups.count(name) for name in ("a", "b", "own")] == [40, 1, 3]
+    different = len({image.name for image in drawn if image.group == "a"})
+    assert 18 <= different <= 33  # 40 (1 - 1/e) = 25.3, deviation 1.9; four of these
+    assert drawn != draw_images(images, 0, 2)
+    assert drawn != draw_images(images, 1, 1)
 
 
 def test_the_same_request_is_answered_from_disk_and_another_is_refused(made):

@@ -7,6 +7,7 @@ set's children do the tasks that their processes would have been started with.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import numpy as np
@@ -105,6 +106,7 @@ PATCHES: Mapping[str, tuple[str, object]] = {
     "patches": ("30", 30),
     "validation": ("0.2", 0.2),
     "max_noise": ("0.04", 0.04),
+    "image_draw": ("3", 3),
     "minimum_contrast": ("0.03", 0.03),
     "alpha": ("0.7", (0.7, 0.7)),
     "beta": ("0.6:0.8", (0.6, 0.8)),
@@ -167,6 +169,11 @@ def merged(function: str, by: str = "") -> Read:
         return {name: weight for weights in every for name, weight in weights.items()}
 
     return read
+
+
+def draw_of(call: SimpleNamespace) -> tuple[int, int]:
+    """The repeat of a training, and the draw of the images that it trains on."""
+    return call.config.repeat, call.data.config.image_draw
 
 
 def weights_tried(recorded: Recorder) -> int:
@@ -344,6 +351,14 @@ LINES: Mapping[str, Line] = {
     "powerset of a stored dataset": Line(
         "powerset",
         {"data": case("stored", (at("Trainer", "data.folder.name", "train"), "stored"))},
+        "--losses mae --preset smoke --device cpu --yes",
+    ),
+    "powerset on drawn images": Line(
+        "powerset",
+        {
+            "vary_data": case("true", (of_all("Trainer", draw_of, "train"), {(0, 1), (1, 2)})),
+            "repeats": case("2", (calls("Trainer", "train"), 2)),
+        },
         "--losses mae --preset smoke --device cpu --yes",
     ),
     "powerset on several noises": Line(

@@ -11,6 +11,7 @@ from lfranker.datasets.clean_images import simulated_clean
 from lfranker.datasets.synthesis import DatasetConfig, synthesise
 from lfranker.experiment import inputs as preparation
 from lfranker.experiment.inputs import InputConfig, Settings
+from lfranker.experiment.powerset import PowerSetConfig
 from lfranker.experiment.settings import preset_settings
 from lfranker.images.image_file import read_image, write_image
 from lfranker.noise.noise_config import NoiseConfig
@@ -121,6 +122,38 @@ def test_the_same_images_in_other_folders_make_another_dataset(tmp_path: Path) -
     assert sorted(groups.values()) == [".", ".", "own", "own"]
     again, _ = preparation.dataset(chosen, clean, None, tmp_path / "cache")
     assert again.folder == second.folder
+
+
+def test_each_repeat_has_a_draw_of_its_own_where_data_vary(tmp_path: Path) -> None:
+    config = InputConfig(clean=write_clean(tmp_path / "in", 3), cache=tmp_path / "cache")
+    made = preparation.inputs(("mae",), smoke(), config, draws=2)
+    assert [made.data_of(repeat).config.image_draw for repeat in (0, 1)] == [1, 2]
+    assert made.data is made.data_of(0)
+    assert made.facts_logged()["vary_data"] == "true"
+    assert (made.facts["vary_data"], made.facts["data"]) == ("true", made.data.digest)
+    more = preparation.inputs(("mae",), smoke(), config, draws=3)
+    assert more.facts == made.facts, "more repeats go on with those that are there"
+    assert more.data_of(1).digest == made.data_of(1).digest
+    fixed = preparation.inputs(("mae",), smoke(), config)
+    assert "vary_data" not in fixed.facts
+    assert fixed.data_of(1) is fixed.data
+    assert fixed.data.digest not in {own.digest for own in made.drawn}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"repeats": 1}, "--repeats of 2 or more"),
+        ({"inputs": InputConfig(data=Path())}, "--data is one"),
+        ({"settings": preset_settings("smoke", image_draw=1)}, "leave --image-draw out"),
+    ],
+)
+def test_what_leaves_no_data_to_vary_is_named(changes: dict[str, Any], message: str) -> None:
+    settings = {"settings": smoke(), "repeats": 2, **changes}
+    with pytest.raises(ValueError, match=message):
+        PowerSetConfig(**settings, vary_data=True)
+    assert PowerSetConfig(**settings).draws == 0
+    assert PowerSetConfig(smoke(), repeats=2, vary_data=True).draws == 2
 
 
 def test_a_single_clean_image_is_cut_and_its_unseen_part_scanned(tmp_path: Path) -> None:

@@ -61,6 +61,11 @@ def test_the_version_of_the_package_does_not_retrain_but_other_numerics_do() -> 
     assert len(others) == 3
 
 
+def test_trainings_on_drawn_images_have_a_key_of_their_own() -> None:
+    key = powerset_key(CONFIG, {**FACTS, "vary_data": "true"})
+    assert key != powerset_key(CONFIG, FACTS)
+
+
 def test_only_the_subsets_of_the_rule_are_planned() -> None:
     rule = SubsetRule(max_size=2, include=("perceptual",))
     plan = tasks(("mae", "mse", "perceptual"), 2, CONFIG, "perceptual-random", rule)
