@@ -16,6 +16,7 @@ much larger it is, since no repeats but its own tell how erratic a model is).
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.optimize import brentq
@@ -66,9 +67,18 @@ def _prior(squares: Floats, freedom: int, most: float, larger: float) -> Prior:
         return Prior(0.0, np.zeros(len(squares)))
     most = min(most, float((len(known) - 2) * freedom))
     lent, square = _fitted(known[:-1], freedom, most)
+    square /= _without_largest(len(known), freedom)
     with np.errstate(divide="ignore"):
         kept = np.minimum(1.0, larger * square / squares) ** (4 * freedom)
     return Prior(square, lent * kept)
+
+
+@lru_cache
+def _without_largest(count: int, freedom: int) -> float:
+    """Return the expected mean of all but the largest of so many chi-squares over their freedom."""
+    parts = (np.arange(400) + 0.5) / 400
+    largest = float(chi2.ppf(parts ** (1 / count), freedom).mean()) / freedom
+    return (count - largest) / (count - 1)
 
 
 def _fitted(squares: Floats, freedom: int, most: float) -> tuple[float, float]:

@@ -54,9 +54,19 @@ def test_a_few_models_cannot_lend_more_freedom_than_they_have():
 def test_a_model_that_is_clearly_erratic_keeps_its_own_and_does_not_spoil_the_others():
     own = np.array([40.0, *np.linspace(0.5, 1.5, 14)])
     found = prior_of_repeats(own, 4)
-    assert found.square == pytest.approx(1.0, rel=0.05)
+    assert 1.0 < found.square < 1.2
     assert found.freedoms[0] < 0.01
     assert found.freedoms[1:].min() > 7
     over_fields = prior_of_fields(own, 4)
     assert over_fields.freedoms[0] < 0.01
     assert over_fields.freedoms[1:].min() == MOST_OF_FIELDS
+
+
+def test_that_the_largest_is_left_out_does_not_make_the_common_square_smaller():
+    """Of 15 exponential numbers the largest is 3.3 on average, so that the others' mean is 0.83.
+
+    Where they seem to differ, which is by chance, the common square is below their mean by design.
+    """
+    rng = np.random.default_rng(4)
+    found = [prior_of_fields(squares(rng, [1.0] * 15, 3), 2).square for _ in range(1000)]
+    assert 0.86 * FIELDS < np.mean(found) < 1.02 * FIELDS
