@@ -14,6 +14,8 @@ class Evidence:
 
     intervals: a row per entrant, as of `top_set.intervals`.
     beats: the chance that the row's entrant is better than the column's (`top_set.beats`).
+    erratic: entrants whose trainings scatter clearly more (`top_set.erratic`); None where that
+        cannot be seen.
     effects: what each loss adds (`loss_effects.attributions`), by `kind` and `losses`.
     hybrids: how far hybrid losses are ahead of single ones, by scan speed.
     noises: a row per training noise, as of `noise_effects.noise_means`.
@@ -23,6 +25,7 @@ class Evidence:
 
     intervals: pd.DataFrame | None = None
     beats: pd.DataFrame | None = None
+    erratic: tuple[str, ...] | None = None
     effects: pd.DataFrame | None = None
     hybrids: Advantage | None = None
     noises: pd.DataFrame | None = None

@@ -23,6 +23,9 @@ from lfranker.statistics.multiple_comparisons import LEVEL, rank_intervals, sepa
 from lfranker.statistics.sample_size import Planned, fields_needed, repeats_needed
 from lfranker.statistics.score_array import Cube
 from lfranker.statistics.true_means import chances_of_beating, chances_of_being_best, true_means
+from lfranker.statistics.variance_shrinkage import LEAST_MODELS
+
+LEAST_REPEATS = 3  # that show how much a model's trainings scatter
 
 
 def intervals(cube: Cube, equivalence: float, seed: int) -> pd.DataFrame:
@@ -54,6 +57,17 @@ def intervals(cube: Cube, equivalence: float, seed: int) -> pd.DataFrame:
         index=pd.Index(cube.names, name="losses"),
     )
     return table.sort_values("mean", ascending=False, kind="stable")
+
+
+def erratic(cube: Cube) -> tuple[str, ...] | None:
+    """Entrants whose trainings scatter clearly more than those of the others.
+
+    None where that cannot be seen, with fewer than 3 repeats or 4 entrants; the intervals of such
+    an entrant's differences then hold the truth less often than said.
+    """
+    if cube.scores.shape[2] < LEAST_REPEATS or len(cube.names) < LEAST_MODELS:
+        return None
+    return tuple(cube.names[model] for model in mean_squares(cube.scores).clearly_erratic())
 
 
 def beats(cube: Cube, seed: int) -> pd.DataFrame:

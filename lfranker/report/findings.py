@@ -17,7 +17,7 @@ from lfranker.ranking.leaderboard import Ranking
 from lfranker.ranking.loss_effects import attributions
 from lfranker.ranking.noise_effects import balanced, over_noises
 from lfranker.ranking.pair_scores import PairScores
-from lfranker.ranking.top_set import agreement, beats, effort, front, intervals
+from lfranker.ranking.top_set import agreement, beats, effort, erratic, front, intervals
 from lfranker.ranking.winner_stability import Stability, stability
 from lfranker.report.decisions import regret_sentence, stability_sentence
 from lfranker.report.plots import attribution_plot, interval_plot, rank_plot
@@ -139,7 +139,7 @@ def _compare(found: Found, cube: Cube, metric: str, equivalence: float, seed: in
     found.said.append(top_set_sentence(metric, table, equivalence, needed, cube.title))
     found.plots[f"{label}: scores, {cube.title}"] = interval_plot(table, label)
     found.plots[f"{label}: ranks, {cube.title}"] = rank_plot(table, label)
-    return Evidence(intervals=table, beats=beats(cube, seed))
+    return Evidence(intervals=table, beats=beats(cube, seed), erratic=erratic(cube))
 
 
 def _too_little(entrants: pd.DataFrame, metric: str) -> str:

@@ -24,6 +24,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import ndtr
 from scipy.stats import chi2
+from scipy.stats import f as f_distribution
 
 from lfranker.arrays import Floats
 from lfranker.statistics.variance_shrinkage import Prior, prior_of_fields, prior_of_repeats
@@ -105,6 +106,19 @@ class MeanSquares:
         """Squares of the score of one model less that of another, which may be the same."""
         models = np.arange(len(self.mean))
         return self.of_contrast((models == first).astype(float) - (models == second))
+
+    def clearly_erratic(self) -> list[int]:
+        """Models whose trainings scatter more than those of the others do, beyond chance.
+
+        5 % for all together (Bonferroni). Without a third repeat that is not seen of any.
+        """
+        lent, square, count = self.repeat_prior.freedoms, self.repeat_prior.square, len(self.mean)
+        if square == 0 or self.repeats < 3:
+            return []
+        centring = np.eye(count) - 1 / count
+        own = np.diag(centring @ self.repeat @ centring) / (1 - 1 / count)
+        chance = f_distribution.sf(own / square, self.freedoms[1], max(float(lent.max()), 1.0))
+        return [int(model) for model in np.flatnonzero(chance < 0.05 / count)]
 
     def _own(self, coefficients: Floats) -> Floats:
         """(3,): what the contrast's own scores tell, of fields, repeats and rest."""

@@ -1,10 +1,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from leaderboards import leaderboard
 
 from lfranker.ranking.evidence import Evidence
 from lfranker.ranking.loss_effects import attributions
-from lfranker.ranking.top_set import agreement, beats, effort, front, intervals
+from lfranker.ranking.top_set import agreement, beats, effort, erratic, front, intervals
 from lfranker.report.sentences import top_set_sentence
 from lfranker.statistics.score_array import ONE_REPEAT, Cube, cube_of
 
@@ -137,3 +138,17 @@ def test_the_evidence_counts_by_standing() -> None:
     assert (own.equivalent, own.undecided, own.worse) == (("mae",), ("mae+mse",), ("mse",))
     assert own.top_set == ("mae+mse", "mae")
     assert (Evidence().top_set, Evidence().worse) == ((), ())
+
+
+def test_an_erratic_entrant_is_named_from_three_repeats_on() -> None:
+    def found(repeats: int, models: int = 8) -> tuple[str, ...] | None:
+        deviations = np.array([12.0] + [1.0] * (models - 1))
+        scores = leaderboard(
+            np.random.default_rng(0), [0.0] * models, repeats=repeats, of_repeats=deviations
+        )
+        places = tuple(f"p{at}" for at in range(12))
+        return erratic(Cube(tuple("abcdefgh"[:models]), places, scores))
+
+    assert found(5) == ("a",)
+    assert found(2) is None
+    assert found(5, models=3) is None
