@@ -14,23 +14,22 @@ from lfranker.tracking.runs import TrackedRun
 def check_learning_rate(
     run: TrackedRun, plan: Sequence[Task], result: Report, means: Means, take_over: bool
 ) -> None:
-    """Train them, once each, as children of the power set; `rank` compares them."""
+    """Train them in all repeats as children of the power set; `rank` compares them."""
     names = subsets_to_check(result.ranking, list(result.found.top_sets.values()))
-    first = {task.name: task for task in plan if task.repeat == 0}
+    own = [task for task in plan if task.name in names]
     config, keys = means.inputs.settings.train, dict[float, str]()
     children: list[Child] = []
     with closing(children):
         for factor in FACTORS:
             rate = config.learning_rate * factor
             keys[factor] = powerset_key(replace(config, learning_rate=rate), means.inputs.facts)
-            tasks = [
-                replace(first[n], config=replace(first[n].config, learning_rate=rate))
-                for n in names
-            ]
+            tasks = [replace(t, config=replace(t.config, learning_rate=rate)) for t in own]
             title = f"{{}} (learning rate x{factor:g})"
             children += adopt(run, keys[factor], tasks, means.inputs, take_over, title)
         factors = " and ".join(f"{factor:g}" for factor in FACTORS)
         rates = f"{factors} times {config.learning_rate:g}"
         means.say(f"checking the learning rate: {', '.join(names)} at {rates}")
+        if all(task.repeat == 0 for task in own):
+            means.say("one training each does not show whether the winner depends on it")
         means.run(children)
     note_keys(run.run_id, keys)

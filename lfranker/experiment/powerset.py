@@ -254,7 +254,7 @@ def _check_refinable(plan: list[Task], inputs: Inputs) -> None:
 
 def _more(config: PowerSetConfig) -> int:
     """Trainings after the ranking, at the most."""
-    checks = len(FACTORS) * (MOST_CHECKED + 1) if config.check_learning_rate else 0
+    checks = len(FACTORS) * (MOST_CHECKED + 1) * config.repeats * config.check_learning_rate
     return checks + (config.refine + config.repeats - 1 if config.refine else 0)
 
 

@@ -10,10 +10,11 @@ from lfranker.denoiser.tiling import denoise
 from lfranker.evaluation.criteria import CHAMPION, CHAMPION_METRICS, Criterion
 from lfranker.evaluation.metrics import METRICS
 from lfranker.evaluation.scoring import of_noisy
+from lfranker.ranking.cross_fit import cross_fit
 from lfranker.ranking.pair_scores import PairScores
+from lfranker.report.decisions import not_better
 from lfranker.scans.preparation import ScanSet
 from lfranker.scans.scan_set import ScanSetId
-from lfranker.statistics.superiority import judge
 from lfranker.tracking.models import load_network
 from lfranker.tracking.power_set import PowerSet, find_training
 from lfranker.tracking.registry import Version, Winner
@@ -49,12 +50,12 @@ class Gate:
         if not self.scans.simulated and not holder.ranked_on_real_scans:
             return ""
         metrics = CHAMPION_METRICS if criterion == CHAMPION else (criterion.metric,)
-        new = self.pairs.of(winner.name, winner.repeat)
         old, reason = self._rows_of_holder(holder, metrics)
-        if new.empty or old is None:
+        if self.pairs.of(winner.name, winner.repeat).empty or old is None:
             return reason or "the winner has no table of scores by field"
-        verdict = judge(new, old, metrics, criterion.speed or None, self.power_set.seed)
-        return "" if verdict.better else f"{winner.name} is not the better one; {verdict.why}"
+        entrants, seed = self.pairs.entrants, self.power_set.seed
+        found = cross_fit(entrants, old, criterion, winner.repeat, seed, self.power_set.order)
+        return "" if found.verdict.better else not_better(winner.name, found)
 
     def _rows_of_holder(
         self, holder: Version, metrics: Sequence[str]

@@ -17,6 +17,7 @@ from lfranker.ranking.pair_scores import PairScores
 from lfranker.rating.analysis import report_ratings
 from lfranker.rating.workflow import ratings_of
 from lfranker.report.caveats import caveats, site_caveats
+from lfranker.report.decisions import learning_rate_sentence
 from lfranker.report.findings import Found, report_fields
 from lfranker.report.gradient_shares import report_shares
 from lfranker.report.noise_findings import report_noises
@@ -73,7 +74,7 @@ def rank_power_set(
     own = which == power_set.scan_set()
     found = report_fields(pairs, samples, config.equivalence, names, seed, order)
     report_noises(found, pairs, config.equivalence, names, seed)
-    add_findings(found, power_set, board, ranking, which, config.equivalence.get(VISUAL, 0.0))
+    add_findings(found, power_set, board, ranking, which, config.equivalence)
     add_refinement(found, power_set, pairs, which)
     gate = Gate(power_set, pairs, which, config.promote, rescore)
     versions, notices = register_winners(board, ranking, model, gate)
@@ -130,18 +131,18 @@ def add_findings(
     board: pd.DataFrame,
     ranking: Ranking,
     scans: ScanSetId,
-    equivalence: float,
+    equivalence: Mapping[str, float],
 ) -> None:
     """Shares of the gradient, the check of the learning rate, and people's ratings.
 
     equivalence: a difference of mean ratings that does not matter.
     """
     report_shares(found, hybrid_shares(power_set, list(map(str, ranking.leaderboard.index))))
-    if check := checked(power_set, scans):
-        sentence, found.learning_rate = check
-        found.said.append(sentence)
+    if check := checked(power_set, scans, equivalence):
+        found.learning_rate = check.mean_ranks
+        found.said.append(learning_rate_sentence(check))
     rated = ratings_of(power_set, scans, board["run_id"])
-    report_ratings(found, rated, equivalence, power_set.seed)
+    report_ratings(found, rated, equivalence.get(VISUAL, 0.0), power_set.seed)
 
 
 def add_refinement(found: Found, power_set: PowerSet, pairs: PairScores, scans: ScanSetId) -> None:

@@ -79,7 +79,7 @@ def missing(results: Results) -> list[str]:
         ),
         f"logged models of {len(no_model):,} {subsets}, which cannot be registered": bool(no_model),
         "baselines to compare with, the noisy input among them": NOISY not in baselines.index,
-        "a check whether the winner hangs on the learning rate: `-P check_learning_rate=true`": (
+        "a check whether the winner depends on the learning rate: `-P check_learning_rate=true`": (
             not results.power_set.learning_rates and not noises
         ),
         "people's eyes: `rate -P contact_sheet=FOLDER` writes blinded pictures to rate": (

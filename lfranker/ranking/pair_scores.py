@@ -38,6 +38,11 @@ class PairScores:
     def empty(self) -> bool:
         return self.table.empty
 
+    @property
+    def entrants(self) -> pd.DataFrame:
+        """The rows of all but the baselines."""
+        return self.table[~self.table["baseline"].astype(bool)]
+
     def of(self, name: str, repeat: int | None = None) -> pd.DataFrame:
         """Return the rows of one entrant, or those of one of its repeats."""
         rows = self.table[self.table["name"] == name]

@@ -4,7 +4,10 @@ import numpy as np
 
 from lfranker.evaluation.criteria import Criterion
 from lfranker.evaluation.metrics import METRICS
+from lfranker.ranking.cross_fit import CrossFit
+from lfranker.ranking.learning_rate_check import DEPENDS, HOLDS, RateCheck
 from lfranker.ranking.winner_stability import Stability, Undistinguished
+from lfranker.statistics.score_array import LEAST_PLACES
 from lfranker.text import listed
 
 HALF = 0.5  # a champion chosen less often has rivals that must be named
@@ -72,3 +75,51 @@ def undistinguished_sentence(found: Undistinguished, champion: str) -> str:
         f"{said}chance in it; without, the champion is {found.champion} "
         f"(mean rank {new:.2f}) instead of {champion} ({old:.2f})."
     )
+
+
+def not_better(winner: str, found: CrossFit) -> str:
+    """Say why a winner does not take the place of the model in use."""
+    intervals = found.verdict.intervals
+    told = [f"{m} {interval.low:+.3g} to {interval.high:+.3g}" for m, interval in intervals.items()]
+    others = [name for name in found.chosen if name != winner]
+    whom = f"{winner} (half of the sites chose {listed(others)})" if others else winner
+    said = f"{whom} is not shown to be better on sites that did not choose it"
+    if told:
+        said += f"; differences (95 %, all together): {', '.join(told)}"
+    if found.verdict.unjudged:
+        unjudged = " and ".join(found.verdict.unjudged)
+        said += f"; {unjudged} cannot be judged: fewer than {LEAST_PLACES} sites have it of both"
+    return said
+
+
+def learning_rate_sentence(check: RateCheck) -> str:
+    """Say whether the winner depends on the learning rate, and what was seen."""
+    others = {factor: name for factor, name in check.winners.items() if factor != 1}
+    seen = "; ".join(
+        f"at {factor:g} times the rate {name or 'none'} has the best mean rank"
+        for factor, name in others.items()
+    )
+    factors = " and ".join(f"{factor:g}" for factor in others)
+    times = "once" if check.repeats < 2 else f"{check.repeats} times"
+    said = (
+        f"{len(check.mean_ranks)} subsets were trained {times} at {factors} times the learning "
+        f"rate too. At the rate as it is {check.winner} has the best mean rank of them; {seen}."
+    )
+    if check.verdict == DEPENDS:
+        why = "; ".join(
+            f"at {factor:g} times the rate "
+            + (f"{name} is significantly better" if name else f"{check.winner} fails")
+            for factor, name in check.beaten_by.items()
+        )
+        return f"{said} The winner depends on the learning rate: {why}."
+    if check.verdict == HOLDS:
+        return (
+            f"{said} The winner does not depend on the learning rate: at none of them another one "
+            f"can be better by more than the margin."
+        )
+    if check.repeats < 2:
+        return (
+            f"{said} Whether the winner depends on the learning rate one cannot tell from one "
+            f"training each, which differ by their seeds as well: `-P repeats=3` can show it."
+        )
+    return f"{said} Whether the winner depends on the learning rate one cannot tell."

@@ -1,42 +1,51 @@
 """Superiority of a new model over the one in use, beyond what chance would give."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import pandas as pd
+import numpy as np
+from scipy.stats import t
 
-from lfranker.statistics.intervals import Chance, difference_interval, mean_squares
-from lfranker.statistics.score_array import cube_of
+from lfranker.arrays import Floats
+from lfranker.statistics.intervals import Interval
+from lfranker.statistics.score_array import LEAST_PLACES
+
+ERROR = 0.05  # of all intervals together
 
 
 @dataclass(frozen=True)
 class Verdict:
-    better: bool
-    why: str
+    """Differences of a new model less the old one, by metric; higher is better.
 
-
-def judge(
-    new: pd.DataFrame, old: pd.DataFrame, metrics: Sequence[str], speed: str | None, seed: int
-) -> Verdict:
-    """Judge it better if the interval of the difference is above 0 in some metric, below in none.
-
-    Two single models are compared, each with a row per field (`place`, `speed` and the metrics,
-    higher is better) of the same scans; at one ``speed``, or over all where it is None. Not better
-    where fewer than 3 places have scores of both.
+    intervals: 95 % for all of them together; unjudged: metrics without enough sites.
     """
-    rows = pd.concat([new.assign(name="new", repeat=0), old.assign(name="old", repeat=0)])
-    rows = rows if speed is None else rows[rows["speed"] == speed]
-    found: dict[str, tuple[float, float]] = {}
-    for metric in metrics:
-        cube = cube_of(rows, metric) if {metric} <= set(new) & set(old) else None
-        if cube is not None:
-            squares = mean_squares(cube.scores)
-            first, second = cube.names.index("new"), cube.names.index("old")
-            interval = difference_interval(first, second, squares, Chance(squares, seed))
-            found[metric] = interval.low, interval.high
-    if not found:
-        return Verdict(False, f"too few fields have {' and '.join(metrics)} of both")
-    told = ", ".join(f"{name} {low:+.3g} to {high:+.3g}" for name, (low, high) in found.items())
-    worse = any(high < 0 for _, high in found.values())
-    better = any(low > 0 for low, _ in found.values()) and not worse
-    return Verdict(better, f"differences (95 %): {told}")
+
+    intervals: Mapping[str, Interval]
+    unjudged: tuple[str, ...] = ()
+
+    @property
+    def better(self) -> bool:
+        """True where it is shown to be better in some metric, and worse in none."""
+        intervals = self.intervals.values()
+        worse = any(interval.high < 0 for interval in intervals)
+        return not self.unjudged and not worse and any(interval.low > 0 for interval in intervals)
+
+
+def judge(differences: Mapping[str, Floats]) -> Verdict:
+    """Judge by the differences at each site, (sites,), in each metric; those not finite are left.
+
+    Student's t over sites, at a confidence that shares the error between the metrics (Bonferroni).
+    A metric with fewer than 3 sites cannot be judged, and then nothing is shown to be better.
+    """
+    level = ERROR / max(len(differences), 1)
+    intervals, unjudged = dict[str, Interval](), []
+    for metric, every in differences.items():
+        values = every[np.isfinite(every)]
+        if len(values) < LEAST_PLACES:
+            unjudged.append(metric)
+            continue
+        error = values.std(ddof=1) / np.sqrt(len(values))
+        half = float(t.ppf(1 - level / 2, len(values) - 1) * error)
+        mean = float(values.mean())
+        intervals[metric] = Interval(mean - half, mean + half)
+    return Verdict(intervals, tuple(unjudged))

@@ -1,15 +1,17 @@
 """The check whether a winner hangs on the learning rate, as the tracking server knows it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from lfranker.ranking.learning_rate_check import check_winner
+from lfranker.ranking.learning_rate_check import RateCheck, check_winner
 from lfranker.scans.scan_set import ScanSetId
 from lfranker.tracking.power_set import PowerSet, Training, format_factors, trainings_with
 from lfranker.tracking.runs import set_tags
-from lfranker.tracking.scores import read_table, row_of
+from lfranker.tracking.scores import over_repeats, read_table, row_of
 from lfranker.tracking.tags import Tag
+
+Runs = Mapping[tuple[str, int], Training]  # by subset and repeat
 
 
 def note_keys(parent_id: str, keys: Mapping[float, str]) -> None:
@@ -17,37 +19,52 @@ def note_keys(parent_id: str, keys: Mapping[float, str]) -> None:
     set_tags(parent_id, {Tag.LEARNING_RATES: format_factors(keys)})
 
 
-def checked(power_set: PowerSet, scans: ScanSetId) -> tuple[str, pd.DataFrame] | None:
+def checked(
+    power_set: PowerSet, scans: ScanSetId, margins: Mapping[str, float]
+) -> RateCheck | None:
     """Return what `check_winner` finds on these scans; None where the check was not made on them.
 
-    Compared are the first repeats, which have the same initial weights, batches and noise.
+    Compared are the repeats that were trained at every learning rate: those with the same number
+    have the same initial weights, batches and noise.
     """
     if not power_set.learning_rates:
         return None
-    runs = {1.0: _first_repeats(power_set.trainings)}
+    runs: dict[float, Runs] = {1.0: power_set.trainings}
     for factor, key in power_set.learning_rates.items():
-        runs[factor] = _first_repeats(trainings_with(key, power_set.experiment_id))
+        runs[factor] = trainings_with(key, power_set.experiment_id)
+    counts = ({repeat for _, repeat in found} for found in runs.values())
+    repeats = sorted(set.intersection(*counts, set(range(power_set.repeats_seen))))
+    runs = {
+        factor: {key: run for key, run in found.items() if key[1] in repeats}
+        for factor, found in runs.items()
+    }
     if not all(_scored(found, scans.digest) for found in runs.values()):
         return None
-    boards = {factor: _board(found, scans.digest) for factor, found in runs.items()}
+    boards = {factor: _board(found, repeats, scans.digest) for factor, found in runs.items()}
     fields = {factor: _fields(found, scans) for factor, found in runs.items()}
-    return check_winner(boards, fields, power_set.seed)
+    return check_winner(boards, fields, margins, power_set.seed)
 
 
-def _first_repeats(trainings: Mapping[tuple[str, int], Training]) -> dict[str, Training]:
-    return {name: run for (name, repeat), run in trainings.items() if repeat == 0}
-
-
-def _scored(runs: Mapping[str, Training], digest: str) -> bool:
+def _scored(runs: Runs, digest: str) -> bool:
     return any(run.scores(digest) for run in runs.values())
 
 
-def _board(runs: Mapping[str, Training], digest: str) -> pd.DataFrame:
-    rows = [row_of(name, run, digest) for name, run in runs.items()]
-    return pd.DataFrame(rows).set_index("name")
+def _board(runs: Runs, repeats: Sequence[int], digest: str) -> pd.DataFrame:
+    """Means over the repeats; a subset without all of them is "incomplete"."""
+    rows = [row_of(name, run, digest) for (name, _), run in runs.items()]
+    names = dict.fromkeys(name for name, _ in runs)
+    rows += [
+        {"name": name, "outcome": "incomplete"}
+        for name in names
+        if any((name, repeat) not in runs for repeat in repeats)
+    ]
+    return over_repeats(pd.DataFrame(rows))
 
 
-def _fields(runs: Mapping[str, Training], scans: ScanSetId) -> pd.DataFrame:
-    read = {name: read_table(run, scans) for name, run in runs.items()}
-    tables = [table.assign(name=name) for name, table in read.items() if table is not None]
-    return pd.concat(tables) if tables else pd.DataFrame(columns=["name"])
+def _fields(runs: Runs, scans: ScanSetId) -> pd.DataFrame:
+    tables = [
+        table.assign(name=name, repeat=repeat)
+        for (name, repeat), run in runs.items()
+        if (table := read_table(run, scans)) is not None
+    ]
+    return pd.concat(tables) if tables else pd.DataFrame(columns=["name", "repeat"])

@@ -45,7 +45,7 @@ def scores(power_set: PowerSet, digest: str) -> pd.DataFrame:
     table = pd.DataFrame(rows)
     if table.empty:
         raise ValueError(f"power set {power_set.run_id} has no children to rank")
-    return _over_repeats(table)
+    return over_repeats(table)
 
 
 def baselines(power_set: PowerSet, digest: str) -> dict[str, Baseline]:
@@ -73,7 +73,8 @@ def row_of(name: str, run: ScoredRun, digest: str) -> dict[str, object]:
     }
 
 
-def _over_repeats(rows: pd.DataFrame) -> pd.DataFrame:
+def over_repeats(rows: pd.DataFrame) -> pd.DataFrame:
+    """Means of rows of `row_of` over repeats, a row per name; the worst of their outcomes."""
     numbers = [*scored(rows), *(name for name in COSTS if name in rows)]
     grouped = rows.groupby("name", sort=False)
     table = grouped.first()

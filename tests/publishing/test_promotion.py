@@ -56,7 +56,7 @@ def test_only_a_better_one_takes_the_alias(store: Path, psnr: float, holder: str
     assert champion() == holder
     stays = [n for n in report.notices if n.startswith("alias champion stays with version 1: ")]
     assert len(stays) == (holder == "1")
-    assert all("differences (95 %): psnr" in notice for notice in stays)
+    assert all("differences (95 %, all together): psnr" in notice for notice in stays)
     assert len(MlflowClient().search_model_versions("name = 'm'")) == 2, "registered all the same"
 
 
@@ -109,7 +109,7 @@ def test_scores_by_another_version_of_a_metric_are_not_compared(
 
     report = rank_one("newer", 21.0, rescore=rescore)
     assert champion() == "1", "by its new scores it is the better one"
-    assert any("differences (95 %): psnr" in notice for notice in report.notices)
+    assert any("differences (95 %, all together): psnr" in notice for notice in report.notices)
 
 
 def test_one_that_cannot_be_scored_stays_and_the_reason_is_told(store: Path) -> None:
