@@ -4,24 +4,29 @@ MLflow keeps a view that is shared as a tag of the experiment, and opens it by i
 """
 
 import json
+from collections.abc import Sequence
 
 from mlflow import MlflowClient
 
 from lfranker.evaluation.criteria import CHAMPION_METRICS
 from lfranker.tracking.addresses import page
 from lfranker.tracking.power_set import PowerSet
-from lfranker.tracking.scan_pictures import GRID
+from lfranker.tracking.scan_pictures import GRID, NO_STEP, keys_of
 from lfranker.tracking.tags import VIEW, Tag
 
 TABLE, CHARTS = "TABLE", "CHART"  # MLflow's words for how runs are shown
 COLUMNS = ("mean_rank", *CHAMPION_METRICS)
 FIRST = "mean over scan speeds"  # heading of the charts above all others
-SECTIONS = (FIRST, GRID.rstrip("/"), *CHAMPION_METRICS)  # the rest follows in MLflow's order
+PICTURES = GRID.rstrip("/")
+SECTIONS = (FIRST, PICTURES, *CHAMPION_METRICS)  # the rest follows in MLflow's order
+MOST_PICTURES = 6  # charts: they are large, and all are loaded
 
 
 def save_view(power_set: PowerSet) -> None:
     """Write the view of a power set's ranked runs, the best first, into its experiment."""
-    text = json.dumps(view_of(power_set))
+    first = next(iter(power_set.trainings.values()), None)
+    keys = [] if first is None else keys_of(first.run_id)
+    text = json.dumps(view_of(power_set, keys[:MOST_PICTURES]))
     MlflowClient().set_experiment_tag(power_set.experiment_id, VIEW + power_set.run_id, text)
 
 
@@ -34,8 +39,8 @@ def view_page(power_set: PowerSet, mode: str) -> str:
     )
 
 
-def view_of(power_set: PowerSet) -> dict[str, object]:
-    """Return the state of MLflow's page that shows the runs."""
+def view_of(power_set: PowerSet, pictures: Sequence[str]) -> dict[str, object]:
+    """Return the state of MLflow's page that shows the runs, and the pictures with these keys."""
     own = f"tags.`{Tag.POWERSET}` = '{power_set.key}'"
     if power_set.noises:  # whose trainings have keys of their own, and there is no OR
         own = f"tags.`{Tag.PARENT}` = '{power_set.run_id}'"
@@ -45,14 +50,15 @@ def view_of(power_set: PowerSet) -> dict[str, object]:
         "orderByAsc": True,
         "selectedColumns": ["params.`losses`", *(f"metrics.`{name}`" for name in COLUMNS)],
         "compareRunSections": [_section(name) for name in SECTIONS],
-        "compareRunCharts": [_bars(metric) for metric in COLUMNS],
+        "compareRunCharts": [*map(_bars, COLUMNS), *map(_pictures, pictures)],
         "isAccordionReordered": True,  # or the sections are sorted
         "runsHiddenMode": "FIRST_20_RUNS",
     }
 
 
 def _section(name: str) -> dict[str, object]:
-    return {"uuid": name, "name": name, "display": True, "isReordered": False, "deleted": False}
+    size = {"columns": 1, "cardHeight": 420} if name == PICTURES else {}  # a row of all runs
+    return {"uuid": name, "name": name, "display": True, "isReordered": False, **size}
 
 
 def _bars(metric: str) -> dict[str, object]:
@@ -64,5 +70,15 @@ def _bars(metric: str) -> dict[str, object]:
         "displayName": metric,
         "runsCountToCompare": 20,
         "isGenerated": True,
-        "deleted": False,
+    }
+
+
+def _pictures(key: str) -> dict[str, object]:
+    return {
+        "type": "IMAGE",
+        "uuid": key,
+        "metricSectionId": PICTURES,
+        "imageKeys": [key],
+        "step": NO_STEP,
+        "showRunParams": False,
     }

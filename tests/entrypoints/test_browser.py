@@ -1,6 +1,7 @@
 """What a user sees of a ranking in MLflow's pages, in a real browser."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -8,8 +9,10 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from project import Project
@@ -19,6 +22,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from lfranker.evaluation.criteria import NOISY
+from lfranker.tracking.addresses import page, page_of
+from lfranker.tracking.power_set import load_power_set
+from lfranker.tracking.runs import tracked
 from lfranker.tracking.tags import Tag
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -90,8 +96,7 @@ def seen(browser: webdriver.Chrome) -> str:
 
 def open_note(browser: webdriver.Chrome, address: str, project: Project) -> None:
     """The page of the power set, its note unfolded."""
-    info = project.parent().info
-    browser.get(f"{address}/#/experiments/{info.experiment_id}/runs/{info.run_id}")
+    browser.get(f"{address}/{page_of(tracked(project.parent()))}")
     more = "//button[normalize-space()='Show more'] | //*[text()='Show more']"
     wait_for(lambda: browser.find_elements(By.XPATH, more), browser)[0].click()
 
@@ -158,4 +163,57 @@ def test_the_note_leads_to_the_runs_compared_best_first(
     assert entrants[0] == champion
     assert len(entrants) == 3
     assert "psnr" in seen(browser)
-    assert project.parent().data.tags[Tag.POWERSET] in browser.current_url
+    assert project.parent().data.tags[Tag.POWERSET] in unquote(browser.current_url)
+    assert "workflowType=machine_learning" in browser.current_url
+
+
+def test_the_charts_of_the_runs_begin_with_what_decides_and_the_pictures(
+    browser: webdriver.Chrome, address: str, project: Project
+) -> None:
+    """All runs are shown on the same field."""
+    open_note(browser, address, project)
+    follow(browser, "The runs compared")
+    wait_for(lambda: "unranked/frc" in seen(browser), browser)
+    lines = [line.strip() for line in seen(browser).splitlines()]
+    wanted = ["mean over scan speeds", "the scans denoised", "psnr", "unranked/frc"]
+    headings = [line for line, after in pairwise(lines) if re.fullmatch(r"\(\d+\)", after)]
+    assert [line for line in headings if line in wanted] == wanted
+    assert headings[0] == wanted[0]
+    (pictures,) = browser.find_elements(By.XPATH, f"//*[text()='{wanted[1]}']")
+    browser.execute_script("arguments[0].scrollIntoView()", pictures)
+    shown = """return [...document.images].filter(image => image.naturalWidth > 0)
+        .map(image => image.src).filter(src => src.includes('the%20scans%20denoised'))"""
+    wait_for(lambda: len(browser.execute_script(shown)) >= 3, browser)
+    keys = [
+        unquote(src).partition("+")[0].rpartition("/")[2] for src in browser.execute_script(shown)
+    ]
+    runs = {src.rpartition("run_uuid=")[2] for src in browser.execute_script(shown)}
+    assert keys[0] == keys[1] == keys[2]
+    assert {run.info.run_id for run in project.children().values()} <= runs
+
+
+def test_the_table_of_the_runs_has_the_losses_and_what_decides(
+    browser: webdriver.Chrome, address: str, project: Project
+) -> None:
+    open_note(browser, address, project)
+    follow(browser, "The runs in a table")
+    wait_for(lambda: "3 matching runs" in seen(browser), browser)
+    cells = browser.find_elements(By.XPATH, "//*[@role='columnheader']")
+    headings = {cell.text.strip() for cell in cells}
+    assert {"mean_rank", "psnr", "ssim", "repeatability", "losses"} <= headings
+    assert not {"Dataset", "Source"} & headings
+
+
+def test_the_page_of_a_model_shows_its_scores_and_what_they_were_measured_on(
+    browser: webdriver.Chrome, address: str, project: Project
+) -> None:
+    training = load_power_set().trainings[project.parent().data.tags[Tag.CHAMPION], 0]
+    models = f"experiments/{training.experiment_id}/models/{training.model}"
+    browser.get(f"{address}/{page(models)}")
+    scans = f"simulated scans (#{training.first_scans[:32]})"
+    wait_for(lambda: scans in seen(browser), browser)
+    rows = browser.find_elements(By.XPATH, "//*[@role='row']")
+    (psnr,) = [row.text.split("\n") for row in rows if row.text.startswith("psnr\n")]
+    assert psnr[1].startswith("simulated scans")
+    assert float(psnr[-1]) == training.metrics["psnr"]
+    assert training.losses in seen(browser)

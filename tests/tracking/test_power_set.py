@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import mlflow
+import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
@@ -201,7 +202,9 @@ def test_the_view_of_the_runs_is_kept_with_their_experiment(store: Path) -> None
     """MLflow opens a view by the key in its tag; the runs that it finds are those ranked."""
     parent, client = make_parent("mae,ssim"), MlflowClient()
     for losses, psnr in (("mae", 20.0), ("ssim", 22.0), ("mae+ssim", 21.0)):
-        make_child(parent, losses, {"psnr": psnr, "ssim": psnr / 100})
+        run_id = make_child(parent, losses, {"psnr": psnr, "ssim": psnr / 100}).info.run_id
+        for key in ("the scans denoised/f at spd2", "validation/0"):
+            client.log_image(run_id, np.zeros((4, 4), np.uint8), key=key, step=0)
     make_child(make_parent("mae,mse", key="other"), "mse", {"psnr": 30.0}, powerset="other")
     rank_power_set(parent.info.run_id, "lfranker")
     tags = client.get_experiment(parent.info.experiment_id).tags
@@ -213,6 +216,8 @@ def test_the_view_of_the_runs_is_kept_with_their_experiment(store: Path) -> None
     for column in view["selectedColumns"]:
         kind, name = column.replace("`", "").split(".")
         assert name in kinds[kind] or name == "repeatability", column
+    pictured = [chart["imageKeys"] for chart in view["compareRunCharts"] if "imageKeys" in chart]
+    assert pictured == [["the scans denoised/f at spd2"]]
     sections = {section["uuid"] for section in view["compareRunSections"]}
     assert {chart["metricSectionId"] for chart in view["compareRunCharts"]} <= sections
 
