@@ -11,6 +11,7 @@ from lfranker.publishing.promotion import Gate
 from lfranker.ranking.entrant import counted
 from lfranker.ranking.leaderboard import Ranking
 from lfranker.report.tables import tables, to_markdown
+from lfranker.tracking.addresses import page_of
 from lfranker.tracking.registry import Winner, register
 
 
@@ -66,5 +67,5 @@ def _description(gate: Gate, name: str, criteria: Sequence[Criterion], ranking: 
     return (
         f"SCUNet trained on **{name}**. Won: {', '.join(map(str, criteria))}, among "
         f"{len(entrants)} {counted(entrants, 'subsets of losses')} "
-        f"(power set run `{gate.power_set.run_id}`).\n\n{table}"
+        f"([power set run {gate.power_set.run_id}]({page_of(gate.power_set)})).\n\n{table}"
     )

@@ -27,6 +27,8 @@ def test_winners_are_registered_once_with_aliases_and_tags(store: Path) -> None:
     assert version.tags["psnr.100ns"] == "22"
     assert version.tags[Tag.SIMULATED] == "false"
     assert "mae" in version.description
+    own = f"#/experiments/{parent.info.experiment_id}/runs/{parent.info.run_id}"
+    assert f"({own}?workflowType=machine_learning)" in version.description
     assert client.get_run(winner.info.run_id).data.tags["winner"].startswith("champion")
 
 
