@@ -63,7 +63,7 @@ def main(
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     _tell(chosen)
-    models = dict.fromkeys(choice.model for choice in chosen.values())
+    models = dict.fromkeys(choice.uri for choice in chosen.values())
     name_given_run(f"denoise {source.name} with {', '.join(models)}", "denoise")
     work = [_work(before, after, chosen[before], networks) for before, after in files]
     failed = _denoise(work, jobs or _jobs(len(work)))

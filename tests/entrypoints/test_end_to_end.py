@@ -130,6 +130,7 @@ def test_denoise_keeps_depth_and_names_what_it_cannot_read(
     done = project.run("denoise", input=scans, output=out)
     assert done.returncode != 0
     assert "broken.png" in done.stderr
+    assert names_of(project, "denoise")[0].startswith("denoise scans with models:/lfranker")
     for name, kind in (("eight.png", np.uint8), ("sixteen.tif", np.uint16)):
         after = read_image(out / name)
         assert (after.dtype, after.pixels.shape) == (np.dtype(kind), image.shape)
@@ -137,6 +138,13 @@ def test_denoise_keeps_depth_and_names_what_it_cannot_read(
     again = project.run("denoise", input=scans / "eight.png", output=out / "eight.png")
     assert again.returncode != 0
     assert "exists" in again.stderr
+
+
+def names_of(project: Project, role: str) -> list[str]:
+    """Return the names of the runs with this role, newest first."""
+    experiment = project.parent().info.experiment_id
+    runs = project.client.search_runs([experiment], f"tags.`{Tag.ROLE}` = '{role}'")
+    return [str(run.info.run_name) for run in runs]
 
 
 def test_new_scans_are_scored_beside_the_old_ones_and_ranked(
@@ -149,11 +157,13 @@ def test_new_scans_are_scored_beside_the_old_ones_and_ranked(
     assert done.returncode == 0, done.stderr
     digest = done.stdout.strip().split()[-1]
     run = project.children()["mae"]
-    assert run.data.metrics[f"{digest}.psnr"] != run.data.metrics["psnr"]
+    assert run.data.metrics[f"tested on {digest}/psnr"] != run.data.metrics["psnr"]
     tables = project.client.list_artifacts(run.info.run_id, "scores")
     assert len(tables) == 2
     ranked = project.run("rank", scans=digest)
     assert ranked.returncode == 0, ranked.stderr
+    assert "workflowType=machine_learning" in ranked.stdout.strip().splitlines()[-1]
+    assert names_of(project, "rank") == [f"rank {project.parent().info.run_name}"]
     parent = project.parent().info.run_id
     assert project.client.list_artifacts(parent, f"ranking-{digest}")
 
