@@ -23,7 +23,10 @@ def check_learning_rate(
         for factor in FACTORS:
             rate = config.learning_rate * factor
             keys[factor] = powerset_key(replace(config, learning_rate=rate), means.inputs.facts)
-            tasks = [replace(t, config=replace(t.config, learning_rate=rate)) for t in own]
+            # nothing is asked of their length: no branches
+            tasks = [
+                replace(t, config=replace(t.config, learning_rate=rate, shorter=False)) for t in own
+            ]
             title = f"{{}} (learning rate x{factor:g})"
             children += adopt(run, keys[factor], tasks, means.inputs, take_over, title)
         factors = " and ".join(f"{factor:g}" for factor in FACTORS)

@@ -39,7 +39,13 @@ def refine(
         means.say("no weights to refine: no subset of two losses or more could win")
         return
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # one line for each study made
-    tasks, inputs = [task for task in plan if task.name == name], means.inputs
+    # nothing is asked of their length: no branches
+    tasks = [
+        replace(task, config=replace(task.config, shorter=False))
+        for task in plan
+        if task.name == name
+    ]
+    inputs = means.inputs
     own = {loss: inputs.loss_weights[loss] for loss in tasks[0].losses}
     places, seed = [record.place for record in inputs.scans.records], inputs.settings.train.seed
     power_set = load_power_set(run.run_id)

@@ -637,6 +637,18 @@ def test_trainings_of_others_are_only_taken_over_when_told(
     assert len(record.calls["", "refuse_if_busy"]) == 5  # plan, two rates, trial, its repeats
 
 
+def test_only_the_trainings_that_are_ranked_have_branches(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = record_all(monkeypatch)
+    words = ["--preset", "smoke", "--losses", "mae,ssim", "--yes", "--check-learning-rate"]
+    assert succeeded_in(record.run("powerset", [*words, "--refine", "1"]))
+    ranked, others = record.told("shorter")[:3], record.told("shorter")[3:]
+    assert ranked == [True] * 3
+    assert others == [False] * len(others)
+    assert set(record.told("learning_rate")[3:]) > set(record.told("learning_rate")[:3])
+
+
 def test_a_ranking_goes_by_its_settings(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parent = make_parent("mae")
     make_child(parent, "mae", {"psnr": 30.0, "ssim": 0.9})
