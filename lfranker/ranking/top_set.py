@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from lfranker.evaluation.criteria import CHAMPION_METRICS
 from lfranker.statistics.concordance import kendall_tau, kendall_w, pareto_front
 from lfranker.statistics.intervals import (
     Chance,
@@ -134,8 +135,12 @@ def agreement(rows: pd.DataFrame, metrics: Sequence[str]) -> tuple[pd.DataFrame,
 
 
 def front(rows: pd.DataFrame, metrics: Sequence[str]) -> list[str]:
-    """Entrants that no other one beats in every one of the metrics."""
-    return pareto_front(rows.groupby("name")[list(metrics)].mean())
+    """Entrants that no other one beats in all of the metrics that may decide a champion.
+
+    Raw keypoint counts are left out: leftover noise raises them as well as detail does.
+    """
+    judged = [metric for metric in metrics if metric in CHAMPION_METRICS]
+    return pareto_front(rows.groupby("name")[judged].mean())
 
 
 def _attributed(

@@ -202,7 +202,7 @@ def _hybrids(found: Found, rows: pd.DataFrame, metrics: Sequence[str], seed: int
             found.evidence[metric] = replace(found.of(metric), hybrids=advantage)
             said.append(f"In {title_of(metric)} {advantage_clause(advantage)}.")
     if said:
-        found.said.append(f"Do noisier scans want hybrid losses? {' '.join(said)}")
+        found.said.append(f"Do noisier scans want combined losses? {' '.join(said)}")
 
 
 def _noisiest_first(rows: pd.DataFrame) -> list[str]:

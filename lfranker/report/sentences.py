@@ -6,7 +6,15 @@ import numpy as np
 import pandas as pd
 
 from lfranker.evaluation.metrics import METRICS
-from lfranker.ranking.hybrid_advantage import BETWEEN, Advantage
+from lfranker.ranking.hybrid_advantage import (
+    ALIKE,
+    BETWEEN,
+    LESS,
+    MORE,
+    ONE_SPEED,
+    SHRINKS,
+    Advantage,
+)
 from lfranker.ranking.top_set import Effort
 from lfranker.ranking.weight_search import Outcome
 from lfranker.statistics.multiple_comparisons import EQUIVALENT, UNDECIDED, WORSE
@@ -66,19 +74,41 @@ def _span(low: int, high: int) -> str:
 
 
 def advantage_clause(advantage: Advantage) -> str:
-    """Say how far hybrids are ahead at the noisiest and the cleanest speed, and the difference."""
+    """Say how far combined losses are ahead at the noisiest and the cleanest speed, and why."""
     rows = dict(zip(advantage.table.index, advantage.table.to_numpy(np.float64), strict=True))
     speeds = [str(name) for name in rows if name != BETWEEN]
     ends = dict.fromkeys((speeds[0], speeds[-1]))
     ahead = " and ".join(f"{estimate(*rows[speed])} at {speed}" for speed in ends)
-    said = f"hybrids are ahead of single losses by {ahead} ({advantage.title})"
-    if BETWEEN not in rows:
-        return f"{said}; one scan speed does not tell whether noisier scans want them"
-    _, low, high = rows[BETWEEN]
-    found = "noisier scans want hybrids more" if low > 0 else "they want them less"
-    if low <= 0 <= high:
-        found = "it is not told from none"
-    return f"{said}; the difference is {estimate(*rows[BETWEEN])}: {found}"
+    said = f"combined losses are ahead of single ones by {ahead} ({advantage.title})"
+    if BETWEEN in rows:
+        said += f"; the difference is {estimate(*rows[BETWEEN])}"
+    return f"{said}: {ADVANTAGES[advantage.verdict]}. {_composition(advantage)}"
+
+
+ADVANTAGES = {
+    MORE: "noisier scans want combined losses more",
+    LESS: "noisier scans want combined losses less",
+    ALIKE: "the two are not significantly different",
+    SHRINKS: "differences merely shrink or change sign, from which nothing follows",
+    ONE_SPEED: "one scan speed does not show whether noisier scans want them more",
+}
+
+
+def _composition(advantage: Advantage) -> str:
+    """Say what losses add by themselves, and that they are not in as many of either."""
+    rows = advantage.composition[["value", "low", "high", "in_combined", "in_single"]]
+    each = (
+        f"{loss} adds {estimate(value, low, high)} and is in {several:.0f} of {advantage.combined} "
+        f"combined and {single:.0f} of {advantage.single} single ones"
+        for loss, (value, low, high, several, single) in zip(
+            rows.index, rows.to_numpy(np.float64).tolist(), strict=True
+        )
+        if np.isfinite(value)
+    )
+    said = f"By itself, at the noisiest speed, {listed(each, 500)}"
+    if advantage.own is None:
+        return said
+    return f"{said}; without this the lead of combined losses is {estimate(*advantage.own)}"
 
 
 def search_sentence(outcome: Outcome) -> str:

@@ -152,3 +152,12 @@ def test_an_erratic_entrant_is_named_from_three_repeats_on() -> None:
     assert found(5) == ("a",)
     assert found(2) is None
     assert found(5, models=3) is None
+
+
+def test_raw_keypoint_counts_put_nothing_on_the_front() -> None:
+    table = pd.DataFrame(
+        {"name": ["mae", "mse"], "psnr": [30.0, 29], "ssim": [0.9, 0.8], "keypoints": [1.0, 9]}
+    )
+    metrics = ["psnr", "ssim", "keypoints"]
+    assert front(table, metrics) == ["mae"]
+    assert front(table.assign(ssim=[0.7, 0.8]), metrics) == ["mae", "mse"]
