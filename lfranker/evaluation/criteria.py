@@ -23,6 +23,7 @@ CHAMPION_METRICS = ("psnr", "ssim", "repeatability")
 
 
 NOISY = "noisy"  # the baseline that does nothing
+CLEAN = "clean"  # the clean scan itself: as many keypoints as there are to be found
 
 BEST = "best-"  # in front of a criterion in an alias
 

@@ -15,7 +15,7 @@ def check_learning_rate(
     run: TrackedRun, plan: Sequence[Task], result: Report, means: Means, take_over: bool
 ) -> None:
     """Train them in all repeats as children of the power set; `rank` compares them."""
-    names = subsets_to_check(result.ranking, list(result.found.top_sets.values()))
+    names = subsets_to_check(result.ranking, list(result.findings.top_sets.values()))
     own = [task for task in plan if task.name in names]
     config, keys = means.inputs.settings.train, dict[float, str]()
     children: list[Child] = []

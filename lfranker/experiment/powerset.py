@@ -34,6 +34,7 @@ from lfranker.publishing.ranking_run import CAPTIONS, Report, rank_power_set
 from lfranker.ranking.config import RankConfig
 from lfranker.ranking.learning_rate_check import FACTORS, MOST_CHECKED
 from lfranker.ranking.weight_search import split_sites
+from lfranker.report.remarks import remarks
 from lfranker.report.tables import tables, to_markdown
 from lfranker.tracking.addresses import how_to_open
 from lfranker.tracking.power_set import load_power_set
@@ -302,7 +303,7 @@ def rank(
     result = rank_power_set(parent, model_name, scans, config, rescore)
     board = tables(result.ranking)["leaderboard"]
     console.say(to_markdown(board, CAPTIONS["leaderboard"], simulated=result.simulated))
-    for line in (*result.ranking.notes, *result.notices):
+    for line in (*remarks(result.ranking), *result.notices):
         console.say(f"- {line}")
     for alias, version in sorted(result.versions.items()):
         console.say(f"models:/{model_name}@{alias} is version {version}")

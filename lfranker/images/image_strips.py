@@ -14,6 +14,9 @@ ENLARGE = 8  # the most that a small image is enlarged
 GAP = 8  # px around each panel
 TITLE = 24  # px of height
 DIFFERENCE_GAIN = 4.0  # of full scale: 1/8 too bright is white
+GLANCE = 560  # px: the longer side of a panel of `glance`; four fill a page
+INSET = 0.45  # of a panel's width and height, at the most
+INSET_ZOOM = 4  # times as large as in the panel
 FRAME = (230, 159, 0)  # orange of Okabe & Ito, told apart by the colour-blind
 
 
@@ -79,12 +82,44 @@ def comparison(panels: Mapping[str, Image]) -> PIL.Image.Image:
     return canvas
 
 
-def _layout(panels: Mapping[str, Image]) -> _Layout:
+def glance(panels: Mapping[str, Image]) -> PIL.Image.Image:
+    """Draw images of one field side by side, each with its detail as an inset in a corner.
+
+    As `strip` does, with less height: the inset lies in the corner away from the detail.
+    """
+    shown = _layout(panels, GLANCE)
+    size = (max(1, round(INSET * shown.size[0])), max(1, round(INSET * shown.size[1])))
+    enlarged = INSET_ZOOM * shown.scale
+    detail = (max(1, round(size[0] / enlarged)), max(1, round(size[1] / enlarged)))
+    left, top = _busiest(list(panels.values())[-1], detail)
+    box = (left, top, left + detail[0], top + detail[1])
+    height, width = next(iter(panels.values())).shape
+    at_right, at_bottom = left + detail[0] / 2 < width / 2, top + detail[1] / 2 < height / 2
+    corner = (
+        (shown.size[0] - size[0]) * at_right,
+        TITLE + (shown.size[1] - size[1]) * at_bottom,
+    )
+    cell = shown.size[0] + GAP
+    canvas = PIL.Image.new("RGB", (cell * len(panels) - GAP, TITLE + shown.size[1]), "white")
+    for at, (title, image) in enumerate(panels.items()):
+        levels = _levels(image)
+        _write(canvas, title, (at * cell, 0), shown.size[0])
+        canvas.paste(_rounded(levels.resize(shown.size, shown.resampling)), (at * cell, TITLE))
+        _frame(canvas, [round(edge * shown.scale) for edge in box], at * cell)
+        inset = levels.crop(box).resize(size, PIL.Image.Resampling.NEAREST)
+        place = (at * cell + corner[0], corner[1])
+        canvas.paste(_rounded(inset), place)
+        edges = (*place, place[0] + size[0] - 1, place[1] + size[1] - 1)
+        ImageDraw.Draw(canvas).rectangle(edges, outline=FRAME, width=2)
+    return canvas
+
+
+def _layout(panels: Mapping[str, Image], longer: int = PANEL) -> _Layout:
     shapes = {name: image.shape for name, image in panels.items()}
     if len(set(shapes.values())) != 1 or min(next(iter(shapes.values()))) < 1:
         raise ValueError(f"panels: images of one shape (height, width) are allowed, given {shapes}")
     height, width = next(iter(shapes.values()))
-    scale = PANEL / max(height, width)
+    scale = longer / max(height, width)
     scale = min(ENLARGE, int(scale)) if scale >= 1 else scale
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     zoom = 2 * max(1, int(scale))

@@ -7,20 +7,22 @@ import pandas as pd
 
 from lfranker.evaluation.criteria import VISUAL
 from lfranker.publishing.report_page import Results
+from lfranker.ranking.along_training import AlongTraining
 from lfranker.ranking.evidence import Evidence
-from lfranker.report.findings import Found
+from lfranker.report.findings import Findings
 from lfranker.report.latex import to_latex
+from lfranker.report.remarks import remarks
 from lfranker.report.tables import formatted, tables, to_csv
 
 
 def texts_of(results: Results, versions: Mapping[str, str]) -> dict[str, str]:
     """Return text by file name; ``versions`` are those that were registered, by alias."""
-    ranking, found = results.ranking, results.found
-    evidence = evidence_tables(found)
+    ranking, findings = results.ranking, results.findings
+    evidence = evidence_tables(findings)
     title = "synthetic-" if results.scans.simulated else ""
     texts = {f"{title}{name}.csv": to_csv(table) for name, table in tables(ranking).items()}
     texts |= {f"{name}.csv": str(table.to_csv()) for name, table in evidence.items()}
-    kind = "Synthetic scans: " if results.scans.simulated else ""
+    kind = "Simulated scans: " if results.scans.simulated else ""
     grids = {kind + caption: formatted(table)[0] for caption, table in results.captioned.items()}
     texts["tables.tex"] = to_latex(grids)
     summary = {
@@ -28,12 +30,12 @@ def texts_of(results: Results, versions: Mapping[str, str]) -> dict[str, str]:
         "champion_mean_rank": ranking.champion_mean_rank,
         "winners": {str(criterion): name for criterion, name in ranking.winners.items()},
         "missing": ranking.missing,
-        "notes": ranking.notes,
+        "notes": remarks(ranking),
         "versions": versions,
         "simulated": results.scans.simulated,
         "scans": results.scans.digest,
-        "evidence": found.said,
-        "top": found.top_sets,
+        "evidence": [text for own in results.sections for text in own.sentences],
+        "top": findings.top_sets,
         "tables": {name: _records(table.reset_index()) for name, table in evidence.items()},
         "leaderboard": _by_name(ranking.leaderboard),
     }
@@ -41,36 +43,50 @@ def texts_of(results: Results, versions: Mapping[str, str]) -> dict[str, str]:
     return texts
 
 
-def evidence_tables(found: Found) -> dict[str, pd.DataFrame]:
+def evidence_tables(findings: Findings) -> dict[str, pd.DataFrame]:
     """Return the tables that were found, by the name of their file without its ending."""
-    return {name: table for name, table in _named(found) if table is not None}
+    return {name: table for name, table in _named(findings) if table is not None}
 
 
-def _named(found: Found) -> Iterator[tuple[str, pd.DataFrame | None]]:
-    for sample, ranking in found.samples.items():
+def _named(findings: Findings) -> Iterator[tuple[str, pd.DataFrame | None]]:
+    for sample, ranking in findings.samples.items():
         name = "".join(c if c.isalnum() or c in "-_ " else "-" for c in sample)
         yield f"samples/{name}", tables(ranking)["leaderboard"].rename_axis("losses")
-    measured = {metric: own for metric, own in found.evidence.items() if metric != VISUAL}
+    measured = {metric: own for metric, own in findings.evidence.items() if metric != VISUAL}
     for metric, own in measured.items():
         yield from _comparisons(metric, own)
     for metric, own in measured.items():
         if own.hybrids is not None:
             yield f"hybrids-{metric}", own.hybrids.table.rename_axis("speed")
-    if found.stability is not None:
-        yield "champion-shares", found.stability.shares.to_frame()
-        yield "regret", found.stability.regret
-    yield "agreement", found.agreement
+    if findings.stability is not None:
+        yield "champion-shares", findings.stability.shares.to_frame()
+        yield "regret", findings.stability.regret
+    if findings.along is not None:
+        yield from _lengths(findings.along)
+    yield "agreement", None if findings.agreement is None else findings.agreement.tau
     for metric, own in measured.items():
         yield f"noises-{metric}", own.noises
         yield f"noises-best-{metric}", own.best_by_noise
         yield f"noise-components-{metric}", own.component_effects
-    yield "shares", found.shares
-    yield "learning-rate", found.learning_rate
-    yield "visual-raters", found.raters
-    yield "visual-agreement", found.rater_agreement
-    yield from _comparisons(VISUAL, found.of(VISUAL))
-    yield "refine", found.search
-    yield "refine-trials", found.search_trials
+    yield "shares", findings.shares
+    yield (
+        "learning-rate",
+        None if findings.learning_rate is None else findings.learning_rate.mean_ranks,
+    )
+    yield "visual-raters", findings.raters
+    yield "visual-agreement", findings.rater_agreement
+    yield from _comparisons(VISUAL, findings.of(VISUAL))
+    yield "refine", None if findings.search is None else findings.search.comparison
+    yield "refine-trials", findings.search_trials
+
+
+def _lengths(along: AlongTraining) -> Iterator[tuple[str, pd.DataFrame]]:
+    yield "lengths", along.mean_ranks
+    yield "lengths-tau", along.tau
+    for metric, table in along.scores.items():
+        yield f"lengths-{metric}", table
+    for metric, table in along.forecasts.items():
+        yield f"forecast-{metric}", table
 
 
 def _comparisons(metric: str, own: Evidence) -> Iterator[tuple[str, pd.DataFrame | None]]:

@@ -6,7 +6,8 @@ from math import isfinite
 from lfranker.evaluation.criteria import Criterion
 from lfranker.publishing.winners import won_by
 from lfranker.ranking.leaderboard import Ranking
-from lfranker.report.findings import Found
+from lfranker.report.findings import Findings
+from lfranker.report.html_page import Section
 from lfranker.report.note import COMPARED, REPORT, TABLE, note
 from lfranker.tracking import saved_views
 from lfranker.tracking.addresses import page_of
@@ -22,16 +23,19 @@ def write_note(
     power_set: PowerSet,
     ranking: Ranking,
     simulated: bool,
-    found: Found,
-    doubts: Sequence[str],
+    findings: Findings,
+    caveats: Sequence[str],
+    sections: Sequence[Section],
+    notices: Sequence[str],
 ) -> None:
     """The ranking as the parent's note, with links to the children, and the winners as its tags."""
     content = note(
         ranking,
+        findings,
         simulated=simulated,
-        caveats=doubts,
-        founded=[sentence for sentence in found.said if sentence not in found.noises],
-        noises=found.noises,
+        caveats=caveats,
+        sections=sections,
+        notices=notices,
         links=_links(power_set),
     )
     tags = _winners(ranking)

@@ -12,7 +12,8 @@ from tqdm import tqdm
 from lfranker.denoiser.tiling import denoise
 from lfranker.evaluation.baselines import Function, best_filter
 from lfranker.evaluation.keypoints import shared
-from lfranker.images.image_strips import comparison
+from lfranker.images.image_strips import INSET_ZOOM, comparison, glance
+from lfranker.microscopes.scan_speed import speed_key
 from lfranker.ranking.leaderboard import rank
 from lfranker.report.keypoint_figure import match_figure
 from lfranker.scans.preparation import Pair, ScanSet
@@ -40,6 +41,11 @@ def log_pictures(power_set: PowerSet, scans: ScanSet) -> int:
         return 0
     fields = scans.fields[:: -(-len(scans.records) // MOST_PAIRS)]
     records = [record for record in scans.records if record.field in fields]
+    glanced = min(
+        (record for record in records if record.field == fields[len(fields) // 2]),
+        key=lambda record: speed_key(record.speed),
+    )
+    _log_glance(power_set.run_id, networks, filters, scans.read(glanced), scans.id)
     for record in tqdm(records, "pictures", leave=False, unit="scan", disable=None):
         _log(power_set.run_id, networks, filters, scans.read(record), scans.id)
     return len(records)
@@ -54,17 +60,35 @@ def logged_pictures(run_id: str, scans: ScanSetId) -> dict[str, bytes]:
         if not file.startswith(f"{folder}/{KEYPOINTS}/") and not NOT_FETCHED.search(file)
     ]
     shown = files[:: -(-len(files) // SHOWN)] if files else []
-    pictures = {}
+    return {
+        file.removeprefix(f"{folder}/").removesuffix(".png"): _jpeg(run_id, file) for file in shown
+    }
+
+
+def logged_glance(run_id: str, scans: ScanSetId) -> tuple[str, bytes] | None:
+    """The strip that `log_pictures` logged for the first screen, with its caption; or None."""
+    files = list_files_below(run_id, _glances(scans))
+    if not files:
+        return None
+    name = files[0].removeprefix(f"{_glances(scans)}/").removesuffix(".png")
+    field, _, speed = name.rpartition("-")
+    caption = (
+        f"Field {field} at {speed}, the fastest scans, on one gray scale. Insets: the framed "
+        f"detail, {INSET_ZOOM} times as large, not interpolated."
+    )
+    return caption, _jpeg(run_id, files[0])
+
+
+def _glances(scans: ScanSetId) -> str:
+    return f"pictures/{scans.short}-glance"
+
+
+def _jpeg(run_id: str, file: str) -> bytes:
     with TemporaryDirectory() as where:
-        for file in shown:
-            with (
-                PIL.Image.open(download(run_id, file, Path(where))) as picture,
-                io.BytesIO() as out,
-            ):
-                picture.convert("RGB").save(out, "JPEG", quality=85)
-                name = file.removeprefix(f"{folder}/").removesuffix(".png")
-                pictures[f"Pictures: {name}"] = out.getvalue()
-    return pictures
+        path = download(run_id, file, Path(where))
+        with PIL.Image.open(path) as picture, io.BytesIO() as out:
+            picture.convert("RGB").save(out, "JPEG", quality=85)
+            return out.getvalue()
 
 
 def _top(board: pd.DataFrame, power_set: PowerSet) -> dict[str, Function]:
@@ -75,6 +99,27 @@ def _top(board: pd.DataFrame, power_set: PowerSet) -> dict[str, Function]:
     chosen = [name for name in dict.fromkeys([ranking.champion, *over_all]) if name is not None]
     named = [name for name in chosen if models.get(name)][:TOP]
     return {name: partial(denoise, load_network(f"models:/{models[name]}")) for name in named}
+
+
+def _log_glance(
+    run_id: str,
+    networks: dict[str, Function],
+    filters: dict[str, Function],
+    pair: Pair,
+    scans: ScanSetId,
+) -> None:
+    name, network = next(iter(networks.items()))
+    filtered = {
+        f"{own} (best filter without tuning)": function(pair.noisy)
+        for own, function in filters.items()
+    }
+    panels = {
+        "noisy": pair.noisy,
+        **filtered,
+        f"{name} (champion)": network(pair.noisy),
+        "clean": pair.clean,
+    }
+    log_image(run_id, glance(panels), f"{_glances(scans)}/{pair.field}-{pair.speed}.png")
 
 
 def _log(

@@ -1,7 +1,7 @@
 """Ranks a power set from what the tracking server knows of it, and writes the answer there."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
@@ -11,23 +11,31 @@ from lfranker.publishing.note_and_marks import mark_children, write_note
 from lfranker.publishing.promotion import Gate, Rescore
 from lfranker.publishing.report_page import Results, page_of
 from lfranker.publishing.winners import register_winners
+from lfranker.ranking.along_training import along_training
 from lfranker.ranking.config import RankConfig
 from lfranker.ranking.leaderboard import Ranking, rank
 from lfranker.ranking.pair_scores import PairScores
-from lfranker.rating.analysis import report_ratings
+from lfranker.rating.analysis import find_ratings, ratings_section
 from lfranker.rating.workflow import ratings_of
 from lfranker.report.caveats import caveats, site_caveats
-from lfranker.report.decisions import learning_rate_sentence
-from lfranker.report.findings import Found, report_fields
-from lfranker.report.gradient_shares import report_shares
-from lfranker.report.noise_findings import report_noises
-from lfranker.report.sentences import search_sentence
+from lfranker.report.findings import Findings, find
+from lfranker.report.first_screen import filter_caveats
+from lfranker.report.noise_findings import find_noises
+from lfranker.report.remarks import better_filters, remarks
+from lfranker.report.sections import sections
 from lfranker.report.tables import tables, to_markdown
 from lfranker.scans.scan_set import ScanSetId
 from lfranker.tracking.learning_rate_check import checked
 from lfranker.tracking.power_set import PowerSet, load_power_set
 from lfranker.tracking.runs import log_texts
-from lfranker.tracking.scores import by_sample, field_scores, hybrid_shares, read_scan_table, scores
+from lfranker.tracking.scores import (
+    by_sample,
+    field_scores,
+    field_scores_at,
+    hybrid_shares,
+    read_scan_table,
+    scores,
+)
 from lfranker.tracking.weight_search import refined
 
 CAPTIONS = {
@@ -47,8 +55,8 @@ class Report:
     ranking: Ranking
     simulated: bool
     versions: Mapping[str, str]  # alias -> version of the registered model
-    notices: tuple[str, ...]
-    found: Found = field(default_factory=Found)
+    notices: tuple[str, ...]  # all that is to be said, in sentences
+    findings: Findings = field(default_factory=Findings)
 
 
 def rank_power_set(
@@ -72,10 +80,17 @@ def rank_power_set(
     names, order, seed = power_set.expected, power_set.order, power_set.seed
     samples = by_sample(pairs, config.weights, order)
     own = which == power_set.scan_set()
-    found = report_fields(pairs, samples, config.equivalence, names, seed, order)
-    report_noises(found, pairs, config.equivalence, names, seed)
-    add_findings(found, power_set, board, ranking, which, config.equivalence)
-    add_refinement(found, power_set, pairs, which)
+    findings = find(pairs, ranking, samples, config.equivalence, names, seed, order)
+    findings = find_noises(findings, pairs, names, seed)
+    findings = add_findings(findings, power_set, ranking, pairs, which, config.equivalence)
+    by_length = field_scores_at(power_set, which)
+    along = along_training(by_length, config.equivalence, seed, order)
+    findings = replace(findings, along=along)
+    rated = find_ratings(
+        ratings_of(power_set, which, board["run_id"]), config.equivalence.get(VISUAL, 0.0), seed
+    )
+    findings = rated.added_to(findings)
+    said = [*sections(ranking, findings), ratings_section(rated)]
     gate = Gate(power_set, pairs, which, config.promote, rescore)
     versions, notices = register_winners(board, ranking, model, gate)
     captioned = _captioned(ranking, samples)
@@ -84,19 +99,22 @@ def rank_power_set(
         for caption, table in captioned.items()
     )
     folder = "ranking" if own else f"ranking-{which.short}"
-    doubts = [
+    minded = [
         *caveats(power_set.settings, ",".join(power_set.loss_set)),
+        *(filter_caveats(findings) if findings.leads else better_filters(ranking)),
         *site_caveats(read_scan_table(power_set, which)),
-        *notices,
+        *remarks(ranking),
     ]
-    results = Results(power_set, board, ranking, pairs, found, captioned, tuple(doubts), which)
+    results = Results(
+        power_set, board, ranking, pairs, findings, said, captioned, minded, notices, which
+    )
     texts = texts_of(results, versions) | {"ranking.md": markdown, "ranking.html": page_of(results)}
     log_texts(power_set.run_id, {f"{folder}/{name}": text for name, text in texts.items()})
     if own:
-        write_note(power_set, ranking, which.simulated, found, doubts)
+        write_note(power_set, ranking, which.simulated, findings, minded, said, notices)
         mark_children(power_set, ranking)
-    said = (*found.said, *notices)
-    return Report(power_set.run_id, ranking, which.simulated, versions, said, found)
+    sentences = (*(text for section in said for text in section.sentences), *notices)
+    return Report(power_set.run_id, ranking, which.simulated, versions, sentences, findings)
 
 
 def ranked(
@@ -126,29 +144,29 @@ def _check_one_perceptual_network(board: pd.DataFrame) -> None:
 
 
 def add_findings(
-    found: Found,
+    findings: Findings,
     power_set: PowerSet,
-    board: pd.DataFrame,
     ranking: Ranking,
+    pairs: PairScores,
     scans: ScanSetId,
     equivalence: Mapping[str, float],
-) -> None:
-    """Shares of the gradient, the check of the learning rate, and people's ratings.
+) -> Findings:
+    """Return the findings with what the server knows beside the scores of fields.
 
-    equivalence: a difference of mean ratings that does not matter.
+    Gradient contributions, the check of the learning rate, and the newest search for weights.
     """
-    report_shares(found, hybrid_shares(power_set, list(map(str, ranking.leaderboard.index))))
-    if check := checked(power_set, scans, equivalence):
-        found.learning_rate = check.mean_ranks
-        found.said.append(learning_rate_sentence(check))
-    rated = ratings_of(power_set, scans, board["run_id"])
-    report_ratings(found, rated, equivalence.get(VISUAL, 0.0), power_set.seed)
-
-
-def add_refinement(found: Found, power_set: PowerSet, pairs: PairScores, scans: ScanSetId) -> None:
-    """Add what the newest search for weights came to."""
+    shares = hybrid_shares(power_set, list(map(str, ranking.leaderboard.index)))
+    known = shares.dropna(how="all").dropna(axis="columns", how="all").rename_axis("losses")
+    varied = power_set.settings.get("vary_data", "").lower() == "true"
+    scope = None if findings.scope is None else replace(findings.scope, vary_data=varied)
     search = refined(power_set, pairs, scans)
-    if search is not None:
-        outcome, trials = search.result(power_set.seed)
-        found.said.append(search_sentence(outcome))
-        found.search, found.search_trials = outcome.comparison, trials
+    outcome, trials = (None, None) if search is None else search.result(power_set.seed)
+    return replace(
+        findings,
+        scope=scope,
+        shares=None if known.empty else known,
+        unmeasured=len(shares) - len(known),
+        learning_rate=checked(power_set, scans, equivalence),
+        search=outcome,
+        search_trials=trials,
+    )

@@ -23,7 +23,6 @@ from lfranker.evaluation.criteria import (
 )
 from lfranker.losses.names import LOSS_ORDER
 from lfranker.ranking.entrant import tie_key
-from lfranker.ranking.remarks import notes
 from lfranker.text import listed
 
 COLUMNS = ("mean_rank", "weighted", "outcome", "baseline", "worse_than_noisy")  # beside scores
@@ -41,6 +40,10 @@ class Ranking:
         "psnr", "ssim" or "psnr, ssim").
     winners: the best entrant of every criterion.
     judged: the criteria of which `mean_rank` is the mean.
+    tied: entrants with the champion's mean rank, before which it comes by `tie_key`.
+    gaps: entrants that are ok and lack a finite score, with the criteria in which they do.
+    better_baselines: the metrics among psnr and ssim in which baselines are above the champion,
+        with these baselines, the best first.
     """
 
     leaderboard: pd.DataFrame
@@ -48,8 +51,10 @@ class Ranking:
     champion: str | None
     champion_mean_rank: float  # nan without a champion
     judged: tuple[Criterion, ...]
-    missing: tuple[str, ...]
-    notes: tuple[str, ...]
+    missing: tuple[str, ...]  # of those expected
+    tied: tuple[str, ...]
+    gaps: Mapping[str, tuple[str, ...]]
+    better_baselines: Mapping[str, tuple[str, ...]]
     order: tuple[str, ...]
     directions: Mapping[str, bool]
 
@@ -102,7 +107,9 @@ def rank(
         champion_mean_rank=float(best),
         judged=tuple(judged),
         missing=missing,
-        notes=tuple(notes(board, usable.drop(columns=_rated(usable)), rivals, missing, order)),
+        tied=tuple(rivals[1:]),
+        gaps=_gaps(usable.loc[[name for name in names if board["outcome"][name] == "ok"]]),
+        better_baselines=_better(usable.loc[baselines], usable.loc[rivals]),
         order=tuple(order),
         directions=dict(directions),
     )
@@ -171,6 +178,21 @@ def _worse_than_noisy(usable: pd.DataFrame, entrants: list[str]) -> pd.Series:
             for name in worse.index[worse]:
                 marks[name] = f"{marks[name]}, {metric}".strip(", ")
     return marks
+
+
+def _gaps(usable: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+    """Nobody must have been shown to people: a rating that is not there is no gap."""
+    gaps = usable.drop(columns=_rated(usable)).isna()
+    return {str(name): tuple(gaps.columns[gap]) for name, gap in gaps.iterrows() if gap.any()}
+
+
+def _better(baselines: pd.DataFrame, rivals: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+    better = {}
+    for metric in ("psnr", "ssim"):
+        if len(rivals) and metric in rivals:
+            values = baselines[metric].sort_values(ascending=False, kind="stable")
+            better[metric] = tuple(map(str, values.index[values > rivals[metric].iloc[0]]))
+    return {metric: names for metric, names in better.items() if names}
 
 
 def weighted_score(scores: pd.DataFrame, weights: Mapping[str, float]) -> pd.Series:

@@ -1,18 +1,19 @@
 """Results of people's ratings for a ranking, as tables, sentences and a plot.
 
-Places are crossed with raters as they are with repeats elsewhere: a rater's strictness is in every
+Sites are crossed with raters as they are with repeats elsewhere: a rater's strictness is in every
 rating of theirs.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from lfranker.evaluation.criteria import VISUAL
 from lfranker.ranking.top_set import intervals
-from lfranker.report.findings import Found
+from lfranker.report.findings import Findings
+from lfranker.report.html_page import Section
 from lfranker.report.plots import interval_plot
 from lfranker.report.tables import title_of
 from lfranker.statistics.concordance import krippendorff_alpha
@@ -23,17 +24,58 @@ from lfranker.text import listed
 WEAK, STRONG = 0.667, 0.8  # Krippendorff's customs, Content Analysis (2004), chapter 11
 
 
-def report_ratings(found: Found, rows: pd.DataFrame, equivalence: float, seed: int) -> None:
-    """Add what ``rows`` of `ratings.unblinded` tell; nothing where there are none.
+@dataclass(frozen=True)
+class Rated:
+    """What people's ratings come to; without any, the tables are empty.
 
-    ``equivalence``: a difference in rating that does not matter.
+    raters: see `raters`; alphas: see `alphas`; intervals: of the subsets, as of
+    `top_set.intervals`, None where too little was rated; margin: a difference that does not matter.
     """
+
+    raters: pd.DataFrame = field(default_factory=pd.DataFrame)
+    alphas: dict[str, float] = field(default_factory=dict)
+    intervals: pd.DataFrame | None = None
+    sheets: int = 0
+    sites: int = 0
+    margin: float = 0.0
+
+    def added_to(self, findings: Findings) -> Findings:
+        """Return the findings with these."""
+        if self.raters.empty:
+            return findings
+        agreement = pd.Series(self.alphas, name="Krippendorff's alpha").rename_axis("panels")
+        findings = replace(findings, raters=self.raters, rater_agreement=agreement.to_frame())
+        if self.intervals is None:
+            return findings
+        return findings.with_evidence(
+            VISUAL, replace(findings.of(VISUAL), intervals=self.intervals)
+        )
+
+
+def find_ratings(rows: pd.DataFrame, margin: float, seed: int) -> Rated:
+    """Compute what ``rows`` of `ratings.unblinded` tell; ``margin``: see `Rated`."""
     if rows.empty:
-        return
-    found.raters = raters(rows)
-    agreement = pd.Series(alphas(rows), name="Krippendorff's alpha").rename_axis("panels")
-    found.rater_agreement = agreement.to_frame()
-    found.said += [_highest(found, rows, equivalence, seed), *_agreement(rows)]
+        return Rated()
+    entrants = rows[~rows["baseline"]]
+    cube = cube_of(entrants.assign(repeat=entrants["rater"]), VISUAL)
+    return Rated(
+        raters(rows),
+        alphas(rows),
+        None if cube is None else intervals(cube, margin, seed),
+        len(rows[["set", "field", "speed"]].drop_duplicates()),
+        rows["place"].nunique(),
+        margin,
+    )
+
+
+def ratings_section(rated: Rated) -> Section:
+    """Say and draw what people saw; nothing where nobody rated."""
+    question = "What do people see?"
+    if rated.raters.empty:
+        return Section(question)
+    label = title_of(VISUAL)
+    plots = {} if rated.intervals is None else {"Ratings": interval_plot(rated.intervals, label)}
+    return Section(question, [_highest(rated), *_agreement(rated)], plots)
 
 
 def raters(rows: pd.DataFrame) -> pd.DataFrame:
@@ -67,35 +109,28 @@ def _alpha(rows: pd.DataFrame) -> float:
     return krippendorff_alpha(table.to_numpy(np.float64))
 
 
-def _highest(found: Found, rows: pd.DataFrame, equivalence: float, seed: int) -> str:
-    entrants = rows[~rows["baseline"]]
-    people, places = rows["rater"].nunique(), rows["place"].nunique()
-    sheets = len(rows[["set", "field", "speed"]].drop_duplicates())
+def _highest(rated: Rated) -> str:
+    people = len(rated.raters)
     who = f"{people} raters" if people > 1 else "one rater"
-    base = f"{title_of(VISUAL)} by {who} on {sheets} sheets of {places} places"
-    cube = cube_of(entrants.assign(repeat=entrants["rater"]), VISUAL)
-    if cube is None:
+    base = f"{title_of(VISUAL)} by {who} on {rated.sheets} sheets of {rated.sites} sites"
+    table = rated.intervals
+    if table is None:
         return (
-            f"{base}: how sure it is cannot be said; 2 subsets rated by all at {LEAST_PLACES} "
-            f"places are needed at least."
+            f"{base}: how sure it is cannot be said; it takes 2 subsets rated by all at "
+            f"{LEAST_PLACES} sites."
         )
-    table = intervals(cube, equivalence, seed)
-    found.evidence[VISUAL] = replace(found.of(VISUAL), intervals=table)
-    crossed = "places crossed with raters" if cube.scores.shape[2] > 1 else "places, of one rater"
-    scope = f"over {crossed}, of these trained models"
-    label = title_of(VISUAL)
-    found.plots[f"{label}: scores, {scope}"] = interval_plot(table, label)
     first, *others = map(str, table.index)
     top = [name for name in others if table["standing"][name] != WORSE]
-    beyond = f" by more than {equivalence:g}" if equivalence else ""
-    behind = f"not shown to be worse than it{beyond}: {listed(top) or 'none'}"
+    beyond = f" by more than {rated.margin:g}" if rated.margin else ""
     return (
-        f"{base}: {first} is rated highest, {table['mean'].iloc[0]:.2f}; {behind} (95 %, {scope})."
+        f"{base}: {first} is rated highest, {table['mean'].iloc[0]:.2f}; cannot be shown to be "
+        f"worse{beyond}: {listed(top) or 'none'}. Intervals are over sites"
+        f"{' and raters' * (people > 1)}, and hold of these trained models."
     )
 
 
-def _agreement(rows: pd.DataFrame) -> Iterator[str]:
-    table, found = raters(rows), alphas(rows)
+def _agreement(rated: Rated) -> Iterator[str]:
+    table, found = rated.raters, rated.alphas
     if len(table) < 2:
         yield "One rater: whether people agree cannot be said; others can rate the same sheets."
     elif np.isfinite(found["subsets"]):

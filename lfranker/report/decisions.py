@@ -7,6 +7,8 @@ from lfranker.evaluation.metrics import METRICS
 from lfranker.ranking.cross_fit import CrossFit
 from lfranker.ranking.learning_rate_check import DEPENDS, HOLDS, RateCheck
 from lfranker.ranking.winner_stability import Stability, Undistinguished
+from lfranker.report.numbers import in_100, joined, number, percent
+from lfranker.report.tables import in_words
 from lfranker.statistics.score_array import LEAST_PLACES
 from lfranker.text import listed
 
@@ -20,12 +22,12 @@ def stability_clause(stability: Stability, champion: str | None = None) -> str:
     """
     chosen = champion or stability.champion
     share = stability.share_of(chosen)
-    clause = f"chosen in {100 * share:.0f} of 100 re-samplings of {_drawn(stability)}"
+    clause = f"chosen in {in_100(share)} re-samplings of {_drawn(stability)}"
     others = [name for name in stability.in_question if name != chosen]
     if share >= HALF or not others:
         return clause
-    named = (f"{name} ({100 * stability.share_of(name):.0f})" for name in others)
-    return f"{clause}; in question remain {listed(named, 200)}"
+    named = (f"{name} ({in_100(stability.share_of(name))})" for name in others)
+    return f"{clause}, so that other losses remain in question: {listed(named, 200)}"
 
 
 def _drawn(stability: Stability) -> str:
@@ -36,12 +38,12 @@ def _drawn(stability: Stability) -> str:
 
 def stability_sentence(stability: Stability) -> str:
     """Say what was drawn again, what each time decided, and who was chosen how often."""
-    shares = (f"{name} {100 * share:.0f}" for name, share in stability.shares.items())
+    shares = (f"{name} {percent(share)}" for name, share in stability.shares.items())
     once = "" if stability.repeats > 1 else ", with the trained models as they are"
     return (
         f"The champion was decided again in {stability.resamples:,} re-samplings of "
-        f"{_drawn(stability)}{once}, each time by all {len(stability.criteria)} criteria; "
-        f"chosen in each 100: {listed(shares, 160)}."
+        f"{_drawn(stability)}{once}, each time by all {len(stability.criteria)} criteria. Chosen "
+        f"were: {listed(shares, 160)}."
     )
 
 
@@ -51,28 +53,31 @@ def regret_sentence(stability: Stability) -> str:
     metrics = [Criterion.parse(str(name)).metric for name in table.index]
     means = table[["regret", "random"]].groupby(np.array(metrics), sort=False).mean()
     rows = [
-        f"{chosen:.3g} {METRICS[metric].title} (a subset drawn blindly: {blind:.3g})"
+        f"{number(chosen, METRICS[metric].unit)} in {in_words(metric)} (a subset drawn at random: "
+        f"{number(blind, METRICS[metric].unit)})"
         for metric, (chosen, blind) in zip(
             dict.fromkeys(metrics), means.to_numpy(np.float64).tolist(), strict=True
         )
     ]
     return (
-        f"On the sites that were not drawn, the chosen one is below the best of these sites by "
-        f"{'; '.join(rows)}, on average over the scan speeds."
+        f"At the sites that were not drawn, the chosen subset was on average below the best one "
+        f"there by {'; '.join(rows)}."
     )
 
 
 def undistinguished_sentence(found: Undistinguished, champion: str) -> str:
     """Say which criteria tell nothing apart, and whether the champion hangs on them."""
-    titles = listed(METRICS[metric].title for metric in found.metrics)
-    said = f"In {titles} no two subsets are significantly different, so that the mean rank has "
+    titles = joined(map(in_words, found.metrics))
+    said = f"In {titles} no two subsets are significantly different, so that "
     if found.champion is None:
-        return f"{said}nothing but chance in it."
+        return f"{said}the mean rank has nothing but chance in it."
+    said += f"{'it adds' if len(found.metrics) == 1 else 'they add'} chance to the mean rank"
+    without = f"without {'it' if len(found.metrics) == 1 else 'them'}"
     if found.champion == champion:
-        return f"{said}chance in it; without, {champion} is the champion too."
+        return f"{said}; {without}, {champion} is the champion too."
     new, old = (float(found.mean_ranks["without"][name]) for name in (found.champion, champion))
     return (
-        f"{said}chance in it; without, the champion is {found.champion} "
+        f"{said}; {without}, the champion is {found.champion} "
         f"(mean rank {new:.2f}) instead of {champion} ({old:.2f})."
     )
 

@@ -25,22 +25,66 @@ STANDINGS: Mapping[str, tuple[str, FillStyleType]] = {
 SHADES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
 HATCHES = ("", "//", "..", "xx", "\\\\", "oo", "--", "++")
 LABELLED = 0.18  # of the width: a share with room for its name
-ROW = 0.26  # inches of height for each entrant
-WIDTH = 7.5  # inches
+ROW, LOW_ROW = 0.26, 0.15  # inches of height for each entrant; where the page has little room
+WIDTH, PAGE_WIDTH = 7.5, 11.4  # inches
+
+
+def standing_plot(
+    tables: Mapping[str, pd.DataFrame],
+    names: Sequence[str],
+    margins: Mapping[str, float],
+    filters: Mapping[str, float],
+) -> str:
+    """How far entrants are below the best one, by criterion, in colours and markers by standing.
+
+    ``tables`` are those of `top_set.intervals` by label; the rows are ``names``, the first on top.
+    ``margins``, the differences that do not matter, are shaded; ``filters``, mean scores of the
+    best filter, are lines where they are near.
+    """
+    figure = Figure(figsize=(PAGE_WIDTH, 0.6 + LOW_ROW * len(names)), layout="constrained")
+    columns = figure.subplots(1, len(tables), sharey=True, squeeze=False)[0]
+    for axes, (label, table) in zip(columns, tables.items(), strict=True):
+        best = table["mean"].max()
+        behind = pd.DataFrame(
+            {
+                "low": -table["below_high"],
+                "mean": table["mean"] - best,
+                "high": -table["below_low"],
+                "standing": table["standing"],
+            }
+        )
+        shown = behind.loc[[name for name in names if name in table.index]]
+        _draw_intervals(axes, shown, [names.index(str(name)) for name in shown.index])
+        low, high = axes.get_xlim()
+        axes.axvspan(-margins[label], margins[label], color="black", alpha=0.08, linewidth=0)
+        at = filters.get(label, np.nan) - best
+        if low - (high - low) / 2 < at < high + (high - low) / 2:
+            axes.axvline(at, color="black", linestyle="--", linewidth=1)
+        axes.set_xlabel(f"{label}, less that of the best", fontsize=8)
+        axes.tick_params(labelsize=7)
+        axes.grid(axis="x", alpha=0.3)
+    columns[0].set_yticks(range(len(names)), names, fontsize=8)
+    columns[0].set_ylim(len(names) - 0.5, -0.5)
+    return _svg(figure)
 
 
 def interval_plot(table: pd.DataFrame, label: str) -> str:
     """Means and 95 % intervals of `top_set.intervals`, in colours and markers by standing."""
     figure, axes = _rows(list(map(str, table.index)))
-    for at, (low, mean, high) in enumerate(_numbers(table, "low", "mean", "high")):
-        colour, filled = STANDINGS[table["standing"].iloc[at]]
-        axes.plot([low, high], [at, at], color=colour, linewidth=2)
-        axes.plot(mean, at, "o", color=colour, fillstyle=filled)
+    _draw_intervals(axes, table, range(len(table)))
     axes.set_xlabel(
         f"{label}: mean and 95 % interval (filled: equivalent to the best; "
         f"half filled: undecided; empty: worse)"
     )
     return _svg(figure)
+
+
+def _draw_intervals(axes: Axes, table: pd.DataFrame, rows: Sequence[int]) -> None:
+    numbers = _numbers(table, "low", "mean", "high")
+    for at, standing, (low, mean, high) in zip(rows, table["standing"], numbers, strict=True):
+        colour, filled = STANDINGS[standing]
+        axes.plot([low, high], [at, at], color=colour, linewidth=2)
+        axes.plot(mean, at, "o", color=colour, fillstyle=filled, markersize=5)
 
 
 def rank_plot(table: pd.DataFrame, label: str) -> str:

@@ -1,11 +1,16 @@
-"""Sentences on the numbers of `ranking/` and `statistics/`."""
+"""Sentences on the numbers of `ranking/`: each claims what its numbers show, and no more.
 
-from collections.abc import Sequence
+What intervals are about is said once, by `scope_sentence`.
+"""
+
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
 
 from lfranker.evaluation.metrics import METRICS
+from lfranker.ranking.entrant import counted
+from lfranker.ranking.evidence import Evidence
 from lfranker.ranking.hybrid_advantage import (
     ALIKE,
     BETWEEN,
@@ -17,72 +22,136 @@ from lfranker.ranking.hybrid_advantage import (
 )
 from lfranker.ranking.top_set import Effort
 from lfranker.ranking.weight_search import Outcome
+from lfranker.report.findings import Agreement, Findings, Scope
+from lfranker.report.numbers import (
+    estimate,
+    estimates,
+    is_are,
+    joined,
+    named,
+    number,
+    percent,
+    share,
+)
+from lfranker.report.tables import in_words
 from lfranker.statistics.multiple_comparisons import EQUIVALENT, UNDECIDED, WORSE
+from lfranker.statistics.score_array import LEAST_PLACES
 from lfranker.text import listed
 
-
-def estimate(value: float, low: float, high: float) -> str:
-    """Write a number with the ends of its interval."""
-    return f"{value:.2g} ({low:.2g} to {high:.2g})"
+NOTHING_KNOWN = "No run has a table of scores by field: how sure this ranking is cannot be said."
 
 
-def top_set_sentence(
-    metric: str, table: pd.DataFrame, equivalence: float, effort: Effort | None, about: str
-) -> str:
-    """Which entrants are equivalent and undecided, and what it takes to tell two apart.
-
-    ``table`` is of `top_set.intervals`; ``about`` says what it holds of.
-    """
-    said = (
-        f"{counts(METRICS[metric].title, table, equivalence, METRICS[metric].unit)} ({about}). "
-        f"{table.index[0]} is the best with a chance of {table['chance_of_best'].iloc[0]:.0%}"
+def scope_sentence(scope: Scope | None) -> str:
+    """Say what all intervals are about."""
+    if scope is None:
+        return NOTHING_KNOWN
+    sites = f"{scope.sites} site{'s' * (scope.sites != 1)}"
+    if scope.repeats == 1:
+        return (
+            f"All intervals (95 %) are over {sites}. Each subset was trained once, so that they "
+            f"are about these trained models, not about the losses: trained again, the same losses "
+            f"may rank otherwise. `-P repeats=3` shows by how much."
+        )
+    images = (
+        "each with training images of its own."
+        if scope.vary_data
+        else "always with the same training images: with others the losses may rank otherwise."
     )
-    return f"{said}{'' if effort is None else _takes(effort)}."
-
-
-def counts(title: str, table: pd.DataFrame, equivalence: float, unit: str = "") -> str:
-    """Count and name by `standing` how the rows of a table compare with the best."""
-    names = {s: list(map(str, own.index)) for s, own in table.groupby("standing")}
-    same, open_, worse = (names.get(s, []) for s in (EQUIVALENT, UNDECIDED, WORSE))
-    within = f"within {equivalence:g} {unit}".rstrip()
     return (
-        f"In {title}, of {len(table)}, {len(same)} are shown to be equivalent to the best "
-        f"{within}{_named(same)}, {len(open_)} are undecided{_named(open_)}, and {len(worse)} are "
-        f"shown to be worse"
+        f"All intervals (95 %) are over {sites} and {scope.repeats} repeats of each training, so "
+        f"that they are about the losses, not about single trained models. The repeats were made "
+        f"{images}"
     )
 
 
-def _named(names: Sequence[str]) -> str:
-    return f" ({listed(names)})" if names else ""
+def standing_sentence(title: str, table: pd.DataFrame, margin: float, unit: str = "") -> str:
+    """Count and name the rows that are equivalent to the best, undecided and worse.
+
+    ``table`` has a `standing` for each row, as that of `top_set.intervals`.
+    """
+    rows = {s: list(map(str, own.index)) for s, own in table.groupby("standing")}
+    same, unsure, worse = (rows.get(s, []) for s in (EQUIVALENT, UNDECIDED, WORSE))
+    within = f"within {margin:g} {unit}".rstrip()
+    return (
+        f"In {title}, {len(same)} of {len(table)} {is_are(len(same))} shown to be equivalent to "
+        f"the best {within}{named(same)}, {len(unsure)} {is_are(len(unsure))} undecided"
+        f"{named(unsure)} and {len(worse)} {is_are(len(worse))} shown to be worse."
+    )
 
 
-def _takes(effort: Effort) -> str:
+def comparison_sentences(metric: str, own: Evidence, margin: float) -> Iterator[str]:
+    """Compare the entrants in one metric."""
+    title, unit = in_words(metric), METRICS[metric].unit
+    if own.intervals is None:
+        yield (
+            f"In {title}, {own.entrants} subsets were scored at {own.sites} sites, which is too "
+            f"little to compare them: it takes 2 subsets with finite scores at {LEAST_PLACES} "
+            f"sites."
+        )
+        return
+    table = own.intervals
+    if own.entrants > len(table):
+        first = f"the {len(table)} with the highest mean {title}"
+        yield f"Of {own.entrants:,} {counted(table.index, 'subsets')}, {first} are compared."
+    yield standing_sentence(title, table, margin, unit)
+    best = table.iloc[0]
+    yield (
+        f"{table.index[0]} has the highest mean {title}, and is truly the best of them with a "
+        f"probability of {share(float(best['chance_of_best']))}."
+    )
+    if own.erratic:
+        yield (
+            f"In {title}, the trainings of {listed(own.erratic)} scatter clearly more than those "
+            f"of the other subsets; intervals allow for it."
+        )
+    if own.effort is not None and (text := _effort(str(table.index[0]), own.effort, unit)):
+        yield text
+
+
+def _effort(best: str, effort: Effort, unit: str) -> str:
     ways = [
-        f"about {_span(*ends)} {what}"
-        for what, ends in (("fields", effort.fields), ("repeats", effort.repeats))
+        f"{low:,}{f' to {high:,}' * (high > low)} {what}"
+        for what, ends in (("sites", effort.fields), ("repeats", effort.repeats))
         if ends is not None
+        for low, high in [ends]
     ]
     if not ways:
         return ""
     return (
-        f"; to tell it from {effort.other}, some {effort.gap:.2g} behind, takes {' or '.join(ways)}"
+        f"It is open whether {best} is better than {effort.other}. If it is so by "
+        f"{number(effort.gap, unit)}, about {' or '.join(ways)} would show it (with 80 % power)."
     )
 
 
-def _span(low: int, high: int) -> str:
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+def effect_sentences(metric: str, own: Evidence) -> Iterator[str]:
+    """Say what each loss adds to others in one metric."""
+    title, unit = in_words(metric), METRICS[metric].unit
+    without = listed(own.effects_without)
+    if own.effects is None:
+        if own.effects_without:
+            yield (
+                f"What each loss adds to {title} cannot be said: {without} failed, collapsed or "
+                f"lack scores, and the others have no pairs of subsets without and with a loss."
+            )
+        return
+    each = estimates(own.effects.loc[["mean effect"]].droplevel(0), unit=unit)
+    yield f"Adding a loss to others changes {title} on average by: {listed(each, 400)}."
+    if own.effects_without:
+        yield (
+            f"In {title}, {without} failed, collapsed or lack scores; the means are over the pairs "
+            f"of subsets that are left."
+        )
 
 
-def advantage_clause(advantage: Advantage) -> str:
-    """Say how far combined losses are ahead at the noisiest and the cleanest speed, and why."""
-    rows = dict(zip(advantage.table.index, advantage.table.to_numpy(np.float64), strict=True))
-    speeds = [str(name) for name in rows if name != BETWEEN]
-    ends = dict.fromkeys((speeds[0], speeds[-1]))
-    ahead = " and ".join(f"{estimate(*rows[speed])} at {speed}" for speed in ends)
-    said = f"combined losses are ahead of single ones by {ahead} ({advantage.title})"
-    if BETWEEN in rows:
-        said += f"; the difference is {estimate(*rows[BETWEEN])}"
-    return f"{said}: {ADVANTAGES[advantage.verdict]}. {_composition(advantage)}"
+def left_out_sentence(findings: Findings) -> str:
+    """Say what it means that subsets were not to be trained; nothing where all were."""
+    left_out = findings.all_subsets - findings.subsets
+    if not left_out:
+        return ""
+    return (
+        f"{left_out:,} of {findings.all_subsets:,} subsets were left out on purpose: what each "
+        f"loss adds is a mean over the pairs of subsets that are there, without Shapley values."
+    )
 
 
 ADVANTAGES = {
@@ -94,44 +163,110 @@ ADVANTAGES = {
 }
 
 
-def _composition(advantage: Advantage) -> str:
-    """Say what losses add by themselves, and that they are not in as many of either."""
-    rows = advantage.composition[["value", "low", "high", "in_combined", "in_single"]]
-    each = (
-        f"{loss} adds {estimate(value, low, high)} and is in {several:.0f} of {advantage.combined} "
-        f"combined and {single:.0f} of {advantage.single} single ones"
-        for loss, (value, low, high, several, single) in zip(
-            rows.index, rows.to_numpy(np.float64).tolist(), strict=True
-        )
-        if np.isfinite(value)
+def advantage_sentences(metric: str, advantage: Advantage) -> Iterator[str]:
+    """Say how far combined losses are ahead at the noisiest and the cleanest speed, and why."""
+    title, unit = in_words(metric), METRICS[metric].unit
+    table = advantage.table
+    leads = dict(zip(table.index, table.to_numpy(np.float64).tolist(), strict=True))
+    words = {
+        name: estimate(value, low, high, unit, signed=True)
+        for name, (value, low, high) in leads.items()
+    }
+    speeds = [str(name) for name in leads if name != BETWEEN]
+    ahead = joined(f"{words[speed]} at {speed}" for speed in dict.fromkeys((speeds[0], speeds[-1])))
+    between = f"; the difference is {words[BETWEEN]}" if BETWEEN in leads else ""
+    yield (
+        f"In {title}, combined losses are on average ahead of single ones by {ahead}{between}: "
+        f"{ADVANTAGES[advantage.verdict]}."
     )
-    said = f"By itself, at the noisiest speed, {listed(each, 500)}"
-    if advantage.own is None:
-        return said
-    return f"{said}; without this the lead of combined losses is {estimate(*advantage.own)}"
+    yield from _composition(advantage, title, unit)
+
+
+def _composition(advantage: Advantage, title: str, unit: str) -> Iterator[str]:
+    """Say what losses add by themselves, and that they are not in as many of either."""
+    table = advantage.composition.dropna(subset=["value"])
+    counts = table[["in_combined", "in_single"]].to_numpy(np.float64).tolist()
+    each = [
+        f"{effect}, which is in {several:.0f} of {advantage.combined} combined and {single:.0f} of "
+        f"{advantage.single} single ones"
+        for effect, (several, single) in zip(estimates(table, unit=unit), counts, strict=True)
+    ]
+    if each:
+        yield f"What each loss adds by itself to {title} at {advantage.table.index[0]}: " + (
+            f"{listed(each, 500)}."
+        )
+    if advantage.own is not None:
+        value, low, high = advantage.own
+        lead = estimate(value, low, high, unit, signed=True)
+        yield f"Without what each loss adds by itself, combined losses are ahead by {lead} there."
+
+
+def agreement_sentences(agreement: Agreement) -> Iterator[str]:
+    """Say how far criteria and speeds agree, and which entrants none dominates."""
+    tau = agreement.tau
+    pairs = [
+        f"{in_words(a)} and {in_words(b)} {tau[b][a]:.2f}"
+        for at, a in enumerate(tau.columns)
+        for b in tau.columns[at + 1 :]
+        if np.isfinite(tau[b][a])
+    ]
+    if pairs:
+        yield (
+            f"Kendall's tau between the orders by two criteria (1: the same order, 0: unrelated, "
+            f"-1: reversed): {listed(pairs, 300)}."
+        )
+    if agreement.w:
+        speeds = listed(f"{in_words(m)} {value:.2f}" for m, value in agreement.w.items())
+        yield f"Kendall's W between the scan speeds (1: all rank alike, 0: unrelated): {speeds}."
+    yield (
+        f"On the Pareto front, where no other subset is better in one criterion without being "
+        f"worse in another: {listed(agreement.front)}."
+    )
+
+
+def sample_sentence(champions: Mapping[str, str | None]) -> str:
+    """Name the champion of each sample group."""
+    each = listed(f"{sample}: {name or 'none'}" for sample, name in champions.items())
+    return f"Champions by sample group: {each}."
 
 
 def search_sentence(outcome: Outcome) -> str:
     """Tell what came of a search for better weights."""
+    tried = f"Of {outcome.tried} weightings tried for {outcome.name}"
     if outcome.weights is None:
-        return f"Of {outcome.tried} weights tried for {outcome.name} those that won did best."
-    found = outcome.comparison
+        return f"{tried} the one that won the ranking did best."
+    table = outcome.comparison
     chosen = ", ".join(f"{loss}={weight:g}" for loss, weight in outcome.weights.items())
-    told = "; ".join(
-        f"{metric} {row.difference:+.3g} ({row.low:+.3g} to {row.high:+.3g})"
-        for metric, row in zip(found.index, found.itertuples(), strict=True)
+    differences = estimates(
+        table.rename(index=lambda metric: in_words(str(metric))), ("difference", "low", "high")
     )
-    better, worse = bool((found["low"] > 0).any()), bool((found["high"] < 0).any())
+    if not differences:
+        return f"{tried}, {chosen} did best; too little is known to compare it at other sites."
+    better, worse = bool((table["low"] > 0).any()), bool((table["high"] < 0).any())
     compared = {
         (True, False): "better than",
         (False, True): "worse than",
         (True, True): "better in some criteria and worse in others than",
-        (False, False): "not told apart from",
+        (False, False): "not significantly different from",
     }[better, worse]
-    about = "of these trained models" if outcome.repeats == 1 else f"over {outcome.repeats} repeats"
-    about += "" if outcome.unseen else ", of which the new one is the luckiest of many"
+    trained = "one training each" if outcome.repeats == 1 else f"{outcome.repeats} repeats"
+    biased = "" if outcome.unseen else ", by which the new one was chosen"
     return (
-        f"Of {outcome.tried} weights tried for {outcome.name}, {chosen} did best where they were "
-        f"searched on; on the places that the search has not seen it is {compared} the weights "
-        f"that won, {about}: {told or 'too little is known to say'}."
+        f"{tried}, {chosen} did best at the sites of the search. At the other sites it is "
+        f"{compared} the weighting that won ({trained}{biased}): {'; '.join(differences)}."
+    )
+
+
+def share_sentence(shares: pd.DataFrame, unmeasured: int, most: float) -> str:
+    """Name the combined losses in which one loss has more than ``most`` of the gradient."""
+    largest, strongest = shares.max(axis="columns"), shares.idxmax(axis="columns")
+    ruled = [
+        f"{name} ({loss} {percent(part)})"
+        for name, loss, part in zip(shares.index, strongest, largest, strict=True)
+        if part > most
+    ]
+    unknown = f"; of {unmeasured:,} more it is not known" if unmeasured else ""
+    return (
+        f"In {len(ruled)} of {len(shares)} combined losses one loss contributes more than "
+        f"{percent(most)} of the gradient{': ' * bool(ruled)}{listed(ruled)}{unknown}."
     )

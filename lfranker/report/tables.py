@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from lfranker.evaluation.criteria import DIRECTIONS, VISUAL, Criterion, criteria_of
+from lfranker.evaluation.criteria import CLEAN, DIRECTIONS, VISUAL, Criterion, criteria_of
 from lfranker.evaluation.metrics import METRICS
 from lfranker.ranking.entrant import counted, tie_key
 from lfranker.ranking.leaderboard import Ranking
@@ -80,7 +80,7 @@ def to_markdown(
 ) -> str:
     """A caption and a table, the best entrants of each column (all of equals) in bold.
 
-    `simulated` scans put "Synthetic" in front of the caption. `rows` shows these alone, without
+    `simulated` scans put "Simulated" in front of the caption. `rows` shows these alone, without
     making any of them the best. Columns without any value are left out, and only entrants whose
     outcome is "ok" are ever bold. `links` are addresses by name.
     """
@@ -92,7 +92,7 @@ def to_markdown(
         for n, row in zip(shown, grid.rows, strict=True)
     ]
     sides = ["---", *("---:" if table[c].dtype.kind == "f" else "---" for c in columns)]
-    title = f"**{'Synthetic scans: ' * simulated}{caption}**"
+    title = f"**{'Simulated scans: ' * simulated}{caption}**"
     lines = (line([name, *row[1:]]) for name, row in zip(named, grid.rows, strict=True))
     return "\n".join([title, "", line(grid.heads), f"|{'|'.join(sides)}|", *lines, ""])
 
@@ -167,6 +167,12 @@ def title_of(column: str, *, unit: bool = True) -> str:
     return f"{title} ({UNITS[of.metric]})" if unit and of.metric in UNITS else title
 
 
+def in_words(column: str) -> str:
+    """A heading within a sentence, without unit: "PSNR spd2", "repeatability"."""
+    title = title_of(column, unit=False)
+    return title if title[1:2].isupper() else title[:1].lower() + title[1:]
+
+
 def _named(name: str, outcome: str) -> str:
     return name if outcome == "ok" else f"{name} ({outcome})"
 
@@ -182,11 +188,11 @@ FIRST, MOST_ROWS = 16, 40  # entrants in the first table, and in any other one
 MARKS = {EQUIVALENT: " \N{BLACK CIRCLE}", UNDECIDED: " \N{WHITE CIRCLE}", WORSE: ""}
 
 
-def standings(ranking: Ranking, intervals: Mapping[str, pd.DataFrame], about: str) -> Grid:
+def standings(ranking: Ranking, intervals: Mapping[str, pd.DataFrame]) -> Grid:
     """Mean rank and scores over all speeds of the FIRST entrants, and of all baselines.
 
     ``intervals`` are tables of `top_set.intervals` by metric: the entrants in it have their
-    interval behind the score, and those of the top set MARKS; ``about`` is what they hold of.
+    interval behind the score, and a mark for how they stand to the best subset.
     """
     whole = tables(ranking)["leaderboard"]
     chosen = ["mean_rank", *ranking.directions, "outcome"]
@@ -200,11 +206,26 @@ def standings(ranking: Ranking, intervals: Mapping[str, pd.DataFrame], about: st
     notes = [_cut(ranking, FIRST)]
     if intervals:
         notes.append(
-            f"In brackets 95 % intervals {about};{MARKS[EQUIVALENT]} shown to be equivalent to the "
-            f"best of the losses in its column,{MARKS[UNDECIDED]} shown neither to be equivalent "
-            f"nor to be worse."
+            f"In brackets: 95 % intervals. Compared with the best subset of its column, a subset is"
+            f"{MARKS[EQUIVALENT]} shown to be equivalent,{MARKS[UNDECIDED]} undecided, or, without "
+            f"a mark, shown to be worse."
         )
+    notes.append(_best_baselines(ranking, board))
     return Grid(grid.heads, rows, " ".join(filter(None, notes)))
+
+
+def _best_baselines(ranking: Ranking, board: pd.DataFrame) -> str:
+    """Name the columns in which a baseline is better than every subset."""
+    side = board["outcome"].eq("baseline")
+    better = []
+    for metric, higher in ranking.directions.items():
+        if metric not in board:
+            continue
+        values = board[metric].where(np.isfinite(board[metric])) * (1 if higher else -1)
+        filters = values[side].drop(CLEAN, errors="ignore")
+        if filters.max() > values[board["outcome"].eq("ok")].max():
+            better.append(f"{in_words(metric)} ({filters.idxmax()})")
+    return f"A baseline is better than every subset in {', '.join(better)}." if better else ""
 
 
 def shortened(ranking: Ranking, table: pd.DataFrame) -> Grid:
@@ -235,6 +256,8 @@ def _cell(text: str, name: str, column: str, intervals: Mapping[str, pd.DataFram
     table = intervals.get(column)
     if table is None or name not in table.index:
         return text
-    found, write = table.loc[[name]].to_dict("records")[0], writer(column, table["low"])
+    found, write = table.loc[[name]].to_dict("records")[0], writer(column, table["mean"])
     marked = MARKS[found["standing"]]
-    return f"{text} ({write(found['low'])} to {write(found['high'])}){marked}"
+    ends = [found["low"], found["high"]]
+    known = f" ({' to '.join(map(write, ends))})" if all(map(math.isfinite, ends)) else ""
+    return f"{text}{known}{marked}"

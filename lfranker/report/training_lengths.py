@@ -4,7 +4,8 @@ import pandas as pd
 
 from lfranker.evaluation.metrics import METRICS
 from lfranker.ranking.along_training import FURTHER, AlongTraining, Verdict
-from lfranker.report.tables import title_of
+from lfranker.report.numbers import percent
+from lfranker.report.tables import in_words
 from lfranker.text import listed
 
 
@@ -34,8 +35,7 @@ def length_sentences(along: AlongTraining) -> list[str]:
         for steps, name in zip(along.lengths, along.champions, strict=True)
     )
     said = [
-        f"Best mean rank, had the trainings been planned for so many steps: "
-        f"{listed(champions, 400)}.",
+        f"The best mean rank of trainings planned for so many steps has: {listed(champions, 400)}.",
         _agreement(along),
     ]
     if not along.later.empty:
@@ -46,7 +46,7 @@ def length_sentences(along: AlongTraining) -> list[str]:
 def _agreement(along: AlongTraining) -> str:
     half, whole = along.lengths[-2:]
     taus = (
-        f"{row.value:.2f} ({row.low:.2f} to {row.high:.2f}) in {title_of(str(metric), unit=False)}"
+        f"{row.value:.2f} ({row.low:.2f} to {row.high:.2f}) in {in_words(str(metric))}"
         for metric, row in along.tau.loc[half].iterrows()
     )
     return (
@@ -58,11 +58,11 @@ def _agreement(along: AlongTraining) -> str:
 
 def _later(along: AlongTraining) -> str:
     steps = FURTHER * along.lengths[-1]
-    shares = (f"{name} in {share:.0%}" for name, share in along.later.items())
+    shares = (f"{name} in {percent(share)}" for name, share in along.later.items())
     return (
-        f"Continued by the power laws through the lengths trained, the best mean rank after "
-        f"{steps:,} steps is that of {listed(shares, 200)} of the re-samplings of sites and "
-        f"repeats. This is an extrapolation to {FURTHER} times the steps, not a measurement."
+        f"If the power laws through these lengths hold, the best mean rank after {steps:,} steps "
+        f"is that of {listed(shares, 200)} of the re-samplings of sites and repeats. This is an "
+        f"extrapolation to {FURTHER} times the steps, not a measurement."
     )
 
 

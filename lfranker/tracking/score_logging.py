@@ -12,6 +12,7 @@ from lfranker.arrays import Image
 from lfranker.datasets.synthesis import Dataset
 from lfranker.evaluation.baseline_tuning import Tuned, tune
 from lfranker.evaluation.baselines import BASELINES, families
+from lfranker.evaluation.criteria import CLEAN
 from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.evaluation.scoring import Denoiser, of_noisy, outcome, score, summarise
 from lfranker.scans.preparation import ScanSet
@@ -33,7 +34,6 @@ from lfranker.tracking.scores import score_file
 from lfranker.tracking.tags import Tag, metrics_on, outcome_on, scan_set
 
 KEYPOINTS = {name: METRICS[name] for name in ("keypoints", "repeatability", "precision")}
-REFERENCE = "clean"  # the clean scan itself: as many keypoints as there are to be found
 
 
 def score_run(
@@ -113,7 +113,7 @@ def score_baselines(
     if len({record.place for record in scans.records}) < 2:
         yield f"{', '.join(tuned)} left out: all scans show one place, there is none to tune on"
         tuned = []
-    for name in [*plain, *tuned, REFERENCE]:
+    for name in [*plain, *tuned, CLEAN]:
         if name in done:
             continue
         run = create_child(
@@ -133,7 +133,7 @@ def score_baselines(
 
 
 def _baseline(name: str, plain: Mapping[str, Denoiser], scans: ScanSet) -> Denoiser:
-    if name == REFERENCE:
+    if name == CLEAN:
         return lambda pair: pair.clean
     return plain[name] if name in plain else tune(name, families()[name], scans)
 
@@ -145,7 +145,7 @@ def _score_baseline(run: TrackedRun, name: str, denoiser: Denoiser, scans: ScanS
 
 
 def _metrics_of(baseline: str) -> Mapping[str, Metric]:
-    return KEYPOINTS if baseline == REFERENCE else METRICS
+    return KEYPOINTS if baseline == CLEAN else METRICS
 
 
 def log_dataset(data: Dataset, context: str) -> None:

@@ -25,9 +25,8 @@ from lfranker.publishing.report_page import page_of
 from lfranker.publishing.winners import register_winners
 from lfranker.ranking.config import RankConfig
 from lfranker.ranking.leaderboard import rank
-from lfranker.rating.analysis import report_ratings
-from lfranker.report.findings import Found, report_fields
-from lfranker.report.noise_findings import report_noises
+from lfranker.rating.analysis import Rated, find_ratings
+from lfranker.report.findings import Findings, find
 from lfranker.training.presets import PRESETS
 
 Read = Callable[[Recorder], object]
@@ -654,17 +653,17 @@ def test_a_ranking_goes_by_its_settings(store: Path, monkeypatch: pytest.MonkeyP
     make_child(parent, "mae", {"psnr": 30.0, "ssim": 0.9})
     record = Recorder(monkeypatch)
     record.replace(rank, lambda call: rank(**vars(call)))
-    record.replace(report_fields, lambda _: Found())
+    record.replace(find, lambda _: Findings())
+    record.replace(find_ratings, lambda _: Rated())
     record.replace(register_winners, lambda _: ({}, []))
-    for function in (report_noises, report_ratings, page_of, write_note, mark_children):
+    for function in (page_of, write_note, mark_children):
         record.replace(function, lambda _: "")
     weights, equivalence = {"psnr": 3.0}, {"psnr": 0.2, "visual": 0.7}
     config = RankConfig(equivalence, weights, "always")
     rank_power_set(parent.info.run_id, "other", None, config, print)
     assert record.at("rank", "weights") == weights
-    assert record.at("report_fields", "equivalence") == equivalence
-    assert record.at("report_noises", "equivalence") == equivalence
-    assert record.at("report_ratings", "equivalence") == equivalence["visual"]
+    assert record.at("find", "equivalence") == equivalence
+    assert record.at("find_ratings", "margin") == equivalence["visual"]
     assert record.at("register_winners", "model") == "other"
     assert record.at("register_winners", "gate.promote") == "always"
     assert record.at("register_winners", "gate.rescore") is print

@@ -140,12 +140,13 @@ def test_a_power_set_is_searched_as_it_is_now_and_not_as_it_was_when_its_run_beg
 def test_the_ranking_tells_what_came_of_it_on_places_not_searched_on(parent: Run) -> None:
     refine(tracked(parent), PLAN, ranking(), cast("Means", MadeUp()), 8, take_over=False)
     report = rank_power_set(parent.info.run_id, "m")
-    said = next(sentence for sentence in report.notices if "weights tried" in sentence)
-    assert said.startswith("Of 9 weights tried for mae+ssim, mae=1, ssim=")
-    assert "is worse than the weights that won, of these trained models:" in said
-    listed, compared = report.found.search_trials, report.found.search
+    said = next(sentence for sentence in report.notices if "weightings tried" in sentence)
+    assert said.startswith("Of 9 weightings tried for mae+ssim, mae=1, ssim=")
+    assert "it is worse than the weighting that won (one training each): PSNR -" in said
+    listed, search = report.findings.search_trials, report.findings.search
     assert listed is not None
-    assert compared is not None
+    assert search is not None
+    compared = search.comparison
     assert len(listed) == 9
     assert listed.loc[0, "weight/ssim"] == 1
     (chosen,) = listed.loc[listed["chosen"], "weight/ssim"]
@@ -214,7 +215,7 @@ def test_without_scores_of_the_winner_the_ranking_goes_on_without_the_search(par
         if run.losses == "mae+ssim":
             MlflowClient().delete_run(run.run_id)
     report = rank_power_set(parent.info.run_id, "m")
-    assert not any("weights tried" in sentence for sentence in report.notices)
+    assert not any("weightings tried" in sentence for sentence in report.notices)
 
 
 def ranking():

@@ -25,23 +25,23 @@ def captions(files: list[str]) -> list[str]:
 def test_some_of_the_strips_are_on_the_page_but_not_the_keypoints(store: Path) -> None:
     strips = [f"field_{number}-30us" for number in range(6)]
     found = captions([*strips, *(f"keypoints/{name}" for name in strips)])
-    assert found == [f"Pictures: field_{number}-30us" for number in (0, 2, 4)]
+    assert found == [f"field_{number}-30us" for number in (0, 2, 4)]
 
 
 def test_strips_of_sample_groups_are_on_the_page(store: Path) -> None:
     """A sample group is a folder: its fields are named `batch_a/field_0`."""
     groups = ["batch_a/field_0-30us", "batch_a/field_1-30us", "batch_b/deep/field_0-30us"]
     found = captions([*groups, *(f"keypoints/{name}" for name in groups)])
-    assert found == [f"Pictures: {name}" for name in groups]
+    assert found == groups
 
 
 def test_strips_of_fields_with_a_number_sign_are_on_the_page(store: Path) -> None:
     """MLflow takes what follows the sign for a place within the page, and fetches nothing."""
-    assert captions(["sample #3/why?-30us"]) == ["Pictures: sample -3/why--30us"]
+    assert captions(["sample #3/why?-30us"]) == ["sample -3/why--30us"]
 
 
 def test_a_strip_of_an_earlier_version_that_cannot_be_fetched_is_left_out(store: Path) -> None:
     run_id, image = make_parent().info.run_id, np.zeros((8, 8), np.uint8)
     for name in ("a-30us", "b #3-30us"):
         MlflowClient().log_image(run_id, image, artifact_file=f"pictures/{ID.short}/{name}.png")
-    assert list(logged_pictures(run_id, ID)) == ["Pictures: a-30us"]
+    assert list(logged_pictures(run_id, ID)) == ["a-30us"]

@@ -4,10 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lfranker.ranking.hybrid_advantage import BETWEEN, SHRINKS, hybrid_advantage
-from lfranker.report.sentences import advantage_clause
+from lfranker.ranking.hybrid_advantage import BETWEEN, SHRINKS, Advantage, hybrid_advantage
+from lfranker.report.sentences import advantage_sentences
 
 NAMES = ("mae", "mse", "mae+mse")
+
+
+def said(found: Advantage) -> str:
+    return " ".join(advantage_sentences("psnr", found))
 
 
 def rows(
@@ -33,7 +37,7 @@ def test_the_advantage_at_each_speed_and_between_them_is_found():
         assert row.value == pytest.approx(truth, abs=5 * 0.006)
         assert 2 * 0.004 < row.high - row.low < 6 * 0.006
         assert row.low < row.value < row.high
-    assert "noisier scans want combined losses more" in advantage_clause(found)
+    assert "noisier scans want combined losses more" in said(found)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +46,7 @@ def test_the_advantage_at_each_speed_and_between_them_is_found():
 def test_no_difference_and_a_reversed_one_are_called_so(slow, words):
     found = hybrid_advantage(rows(-0.5, slow), "psnr", ["fast", "slow"], seed=0)
     assert found is not None
-    assert words in advantage_clause(found)
+    assert words in said(found)
 
 
 def test_means_of_single_losses_and_hybrids_are_compared_not_their_best():
@@ -56,7 +60,7 @@ def test_means_of_single_losses_and_hybrids_are_compared_not_their_best():
     found = hybrid_advantage(table, "psnr", ["s"], seed=0)
     assert found is not None
     assert found.table.to_numpy().tolist() == [[1, 1, 1]]
-    assert "one scan speed does not show" in advantage_clause(found)
+    assert "one scan speed does not show" in said(found)
 
 
 def test_without_hybrids_or_with_two_places_nothing_is_said():
@@ -69,7 +73,7 @@ def test_where_differences_merely_shrink_nothing_is_concluded(fast, slow):
     found = hybrid_advantage(rows(fast, slow), "psnr", ["fast", "slow"], seed=0)
     assert found is not None
     assert found.verdict == SHRINKS
-    assert "scans want" not in advantage_clause(found)
+    assert "scans want" not in said(found)
 
 
 def test_a_loss_that_is_good_by_itself_explains_the_lead():
@@ -92,7 +96,9 @@ def test_a_loss_that_is_good_by_itself_explains_the_lead():
     value, low, high = found.own
     assert value == pytest.approx(0, abs=0.02)
     assert low < 0 < high
-    assert "is in 7 of 11 combined and 1 of 4 single ones" in advantage_clause(found)
+    assert "is in 7 of 11 combined and 1 of 4 single ones" in " ".join(
+        advantage_sentences("psnr", found)
+    )
 
 
 def test_with_two_losses_their_own_effects_and_the_lead_are_not_told_apart():

@@ -190,8 +190,8 @@ def test_a_ranking_tells_what_the_server_knows_of_the_check(store):
     assert "trained 2 times at 0.5 and 2 times" in said
     assert "at 2 times the rate mae has the best mean rank" in said
     assert "depends on the learning rate: at 0.5 times the rate mse is significantly" in said
-    assert found.found.learning_rate is not None
-    assert list(found.found.learning_rate.index) == ["mae", "mse"]
+    assert found.findings.learning_rate is not None
+    assert list(found.findings.learning_rate.mean_ranks.index) == ["mae", "mse"]
     note = get_run(parent.info.run_id).data.tags["mlflow.note.content"]
     assert "The winner depends on the learning rate" in note
     other = "f" * 16

@@ -18,18 +18,21 @@ from lfranker.ranking.entrant import (
     placed,
     tie_key,
 )
+from lfranker.ranking.evidence import Evidence
 from lfranker.ranking.leaderboard import rank
 from lfranker.ranking.loss_effects import attributions
 from lfranker.ranking.noise_effects import (
     balanced,
     best_by_noise,
+    lead,
     noise_means,
     over_noises,
 )
 from lfranker.ranking.pair_scores import PairScores
-from lfranker.report.findings import report_fields
-from lfranker.report.noise_findings import interaction_sentence, noise_sentence, report_noises
-from lfranker.report.note import note
+from lfranker.report.findings import Findings, find
+from lfranker.report.noise_findings import find_noises
+from lfranker.report.noise_section import interaction_sentence, noise_section, noise_sentences
+from lfranker.report.sections import sections
 from lfranker.statistics.score_array import Cube, cube_of
 
 LOSSES = {"mae": 0.0, "mse": 0.4, "mae+mse": 0.9}
@@ -110,9 +113,13 @@ def test_the_effect_of_a_noise_is_the_mean_over_the_losses() -> None:
         assert row.effect_high - row.effect_low < 0.1, "paired: places do not count"
         assert row.high - row.low > 1, "unpaired: they do"
     assert table["standing"].tolist() == ["equivalent", "worse"]
-    said = noise_sentence("psnr", table, 0.1, cube)
-    assert "of 2, 1 are shown to be equivalent to the best within 0.1 dB (gamma), 0 are und" in said
-    assert "gamma is ahead of eq1 by 1 (" in said
+    own = Evidence(noises=table, noise_losses=tuple(LOSSES))
+    counts, ahead = noise_sentences("psnr", own, 0.1)
+    assert counts == (
+        "In PSNR by noise (mean over 3 loss subsets), 1 of 2 is shown to be equivalent to the best "
+        "within 0.1 dB (gamma), 0 are undecided and 1 is shown to be worse."
+    )
+    assert ahead.startswith("The best noise in PSNR, gamma, is ahead of eq1 by 1.001 dB (")
 
 
 def test_a_difference_that_does_not_matter_leaves_both_equivalent() -> None:
@@ -139,9 +146,10 @@ def test_the_same_best_losses_everywhere_are_called_so() -> None:
     table = best_by_noise(cube, seed=0)
     assert table[["best", "other_best"]].to_numpy().tolist() == [["mae+mse", "mae+mse"]]
     assert table["value"].item() == 0
-    said = interaction_sentence("psnr", table, cube, seed=0)
-    assert said.startswith("In PSNR mae+mse is the best on every noise, ahead of mse, the next")
-    assert " by 0.5 (" in said
+    own = Evidence(noise_lead=lead(cube, "mae+mse", seed=0))
+    said = interaction_sentence("psnr", own, table)
+    assert said.startswith("In PSNR, mae+mse has the highest mean on every noise; over all of them")
+    assert "it is ahead of the next, mse, by 0.497 dB (" in said
 
 
 def test_best_losses_that_depend_on_the_noise_are_told_by_their_interaction() -> None:
@@ -152,10 +160,10 @@ def test_best_losses_that_depend_on_the_noise_are_told_by_their_interaction() ->
     assert (row.noise, row.other, row.best, row.other_best) == ("eq1", "gamma", "mae+mse", "mae")
     assert row.value == pytest.approx(2, abs=0.05)
     assert row.low < 2 < row.high
-    said = interaction_sentence("psnr", table, cube, seed=0)
-    assert "the best by noise: eq1 mae+mse, gamma mae." in said
-    assert "mae+mse is further ahead of mae on eq1 than on gamma, by 2 (" in said
-    assert said.endswith("the best losses depend on the noise.")
+    said = interaction_sentence("psnr", Evidence(), table)
+    assert "highest mean are, by noise: eq1 mae+mse, gamma mae." in said
+    assert "mae+mse is further ahead of mae on eq1 than on gamma, by 2.0" in said
+    assert said.endswith("at once: the best losses depend on the noise.")
 
 
 def test_luck_is_not_taken_for_an_interaction() -> None:
@@ -221,6 +229,17 @@ def test_components_of_the_noise_are_attributed_and_a_filter_of_nothing_is_no_no
     )
 
 
+def findings_of(table: pd.DataFrame, names: list[str]) -> Findings:
+    pairs = PairScores(table)
+    found = find(pairs, rank(pairs.means()), {}, {"psnr": 0.1}, names, 0)
+    return find_noises(found, pairs, names, 0)
+
+
+def said_of(table: pd.DataFrame, found: Findings) -> str:
+    ranking = rank(PairScores(table).means())
+    return "\n".join(text for own in sections(ranking, found) for text in own.sentences)
+
+
 def test_a_report_has_noises_components_and_losses_over_noises() -> None:
     noises = {"poisson": 0.0, "gaussian": -1.0, "poisson+gaussian": 0.5, "eq1": 0.2}
     values = {
@@ -229,14 +248,12 @@ def test_a_report_has_noises_components_and_losses_over_noises() -> None:
         for noise, b in noises.items()
     }
     table = rows(values)
-    found = report_fields(PairScores(table), {}, {"psnr": 0.1}, list(values), 0)
-    report_noises(found, PairScores(table), {"psnr": 0.1}, list(values), 0)
-    said = "\n".join(found.said)
+    found = findings_of(table, list(values))
+    said = said_of(table, found)
     assert "left out on purpose" not in said
-    assert "trained on each of the noises, of 4, 1 are shown to be equivalent to the best" in said
-    assert "mae+mse is the best on every noise" in said
-    assert "What a component of the noise adds to the others in PSNR (dB)" in said
-    assert any("what each loss adds, mean over 4 noises" in caption for caption in found.plots)
+    assert "In PSNR by noise (mean over 3 loss subsets), 1 of 4 is shown to be equivalent" in said
+    assert "mae+mse has the highest mean on every noise" in said
+    assert "Adding a component to the noise of the training changes PSNR" in said
     own = found.of("psnr")
     assert own.component_effects is not None
     assert own.effects is not None
@@ -255,29 +272,17 @@ def test_a_report_has_noises_components_and_losses_over_noises() -> None:
 
 def test_one_noise_for_all_adds_nothing() -> None:
     table = rows(LOSSES)
-    found = report_fields(PairScores(table), {}, {"psnr": 0.1}, list(LOSSES), 0)
-    before = list(found.said), dict(found.evidence), set(found.plots)
-    report_noises(found, PairScores(table), {"psnr": 0.1}, list(LOSSES), 0)
-    assert (found.said, found.evidence, set(found.plots)) == before
+    found = findings_of(table, list(LOSSES))
+    assert noise_section(found).is_empty
+    assert found.of("psnr").noises is None
 
 
 def test_a_noise_on_which_all_failed_is_named() -> None:
     values = {name: value for name, value in worth().items() if noise_of(name) != "gamma"}
     values |= {entrant(loss, "mix"): 21.0 for loss in LOSSES}
-    found = report_fields(PairScores(rows(values)), {}, {}, [*worth()], 0)
-    report_noises(found, PairScores(rows(values)), {"psnr": 0.1}, [*worth(), "mae @ mix"], 0)
-    assert any(
-        "compared without gamma, where no loss subset has all" in text for text in found.said
-    )
+    found = findings_of(rows(values), [*worth(), "mae @ mix"])
+    said = "\n".join(noise_section(found).sentences)
+    assert "noises are compared without gamma, where no loss subset has all scores" in said
     noises = found.of("psnr").noises
     assert noises is not None
     assert "eq1" in noises.index
-
-
-def test_of_many_sentences_on_noises_the_note_has_the_first() -> None:
-    board = pd.DataFrame({"psnr": [20.0, 21.0], "ssim": 0.5}, index=["mae @ a", "mae @ b"])
-    said = ["x" * 700, "y" * 400, "z" * 400]
-    text = note(rank(board), noises=said, founded=["It is sure."])
-    assert f"**Which noise**\n\n- {said[0]}\n- {said[1]}\n\n**How sure this is**" in text
-    assert said[2] not in text
-    assert "Which noise" not in note(rank(board), founded=["It is sure."])

@@ -5,9 +5,8 @@ from leaderboards import leaderboard
 
 from lfranker.ranking.evidence import Evidence
 from lfranker.ranking.loss_effects import attributions
-from lfranker.ranking.top_set import agreement, beats, effort, erratic, front, intervals
-from lfranker.report.sentences import top_set_sentence
-from lfranker.statistics.score_array import ONE_REPEAT, Cube, cube_of
+from lfranker.ranking.top_set import agreement, beats, erratic, front, intervals
+from lfranker.statistics.score_array import Cube, cube_of
 
 WORTH = {"mae": 1.0, "mse": 0.4, "mae+mse": 1.5}
 
@@ -69,20 +68,6 @@ def test_intervals_hold_the_truth_and_the_best_comes_first():
     assert found[["best_rank", "worst_rank"]].to_numpy().tolist() == [[1, 1], [2, 2], [3, 3]]
     assert found["standing"].tolist() == ["equivalent", "worse", "worse"]
     assert found["chance_of_best"].tolist() == [1, 0, 0]
-
-
-def sentence(cube: Cube) -> str:
-    found, needed = intervals(cube, 0.1, seed=0), effort(cube, seed=0)
-    return top_set_sentence("psnr", found, 0.1, needed, cube.title)
-
-
-def test_sentences_say_what_the_intervals_are_about_and_what_is_missing():
-    once, more = (cube_of(rows(repeats=r), "psnr") for r in (1, 3))
-    assert ONE_REPEAT in sentence(once)
-    assert ONE_REPEAT not in sentence(more)
-    assert "fields" not in sentence(more)
-    close = cube_of(rows(worth={"mae": 1.0, "mse": 0.9}, noise=0.2), "psnr")
-    assert "1 are shown to be equivalent to the best within 0.1 dB" in sentence(close)
 
 
 def test_agreement_and_front():

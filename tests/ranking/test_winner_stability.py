@@ -46,8 +46,8 @@ def test_one_that_is_better_everywhere_is_always_chosen_and_never_regretted():
         "regret": 0, "regret_95": 0, "random": pytest.approx((1 + 0 + 3) / 3)
     }  # fmt: skip
     assert stability_clause(own) == "chosen in 100 of 100 re-samplings of 6 sites"
-    assert "each time by all 2 criteria; chosen in each 100: mse 100" in stability_sentence(own)
-    assert "0 PSNR (a subset drawn blindly: 1.33)" in regret_sentence(own)
+    assert "each time by all 2 criteria. Chosen were: mse 100 %." in stability_sentence(own)
+    assert "0 dB in PSNR (a subset drawn at random: 1.33 dB)" in regret_sentence(own)
 
 
 def test_the_luck_of_one_site_shows_by_hand():
@@ -87,7 +87,7 @@ def test_rivals_are_named_where_the_champion_is_seldom_chosen():
     shares = pd.Series({"mae": 0.4, "mse": 0.3, "ssim": 0.2, "mae+mse": 0.1})
     own = Stability(6, 3, 1000, ("psnr/s",), shares, "mae", pd.DataFrame())
     assert own.in_question == ("mae", "mse", "ssim")
-    assert stability_clause(own).endswith("in question remain mse (30), ssim (20)")
+    assert stability_clause(own).endswith("remain in question: mse (30 of 100), ssim (20 of 100)")
     assert "chosen in 0 of 100" in stability_clause(own, "perceptual")
 
 

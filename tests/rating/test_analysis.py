@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lfranker.rating.analysis import alphas, raters, report_ratings
+from lfranker.rating.analysis import alphas, find_ratings, raters, ratings_section
 from lfranker.rating.ratings import UNBLINDED, visual_scores
-from lfranker.report.findings import Found
+from lfranker.report.findings import Findings
 
 
 def rated(
@@ -21,10 +21,9 @@ def rated(
     return pd.DataFrame(rows, columns=list(UNBLINDED))
 
 
-def said(rows: pd.DataFrame, equivalence: float = 0.0) -> tuple[Found, str]:
-    found = Found()
-    report_ratings(found, rows, equivalence, seed=0)
-    return found, "\n".join(found.said)
+def said(rows: pd.DataFrame, equivalence: float = 0.0) -> tuple[Findings, str]:
+    rated = find_ratings(rows, equivalence, seed=0)
+    return rated.added_to(Findings()), "\n".join(ratings_section(rated).sentences)
 
 
 def test_consistency_is_of_panels_that_were_shown_twice():
@@ -65,7 +64,7 @@ def test_a_second_showing_does_not_enter_the_agreement():
 def test_one_rater_is_said_to_be_one():
     found, text = said(rated({"anna": {"mae": [5, 4, 5], "mse": [1, 2, 1]}}))
     assert "One rater" in text
-    assert "of one rater, of these trained models" in text
+    assert "Intervals are over sites, and hold of these trained models" in text
     assert "Krippendorff" not in text
     assert found.of("visual").top_set == ("mae",)
 
@@ -84,14 +83,14 @@ def test_places_are_crossed_with_raters_and_the_top_set_is_that_of_the_interval(
     table = found.intervals["visual"]
     means = rows.groupby("name")["visual"].mean()
     np.testing.assert_allclose(table["mean"], means[table.index], rtol=1e-12)
-    assert "3 raters on 8 sheets of 8 places" in text
-    assert "places crossed with raters" in text
+    assert "3 raters on 8 sheets of 8 sites" in text
+    assert "Intervals are over sites and raters, and" in text
     first, other = table.index[:2]
     assert (
-        f"{first} is rated highest, {means.max():.2f}; not shown to be worse than it: {other} "
+        f"{first} is rated highest, {means.max():.2f}; cannot be shown to be worse: {other}. "
         in text
     )
-    assert any(caption.startswith("Visual rating: scores") for caption in found.plots)
+    assert list(ratings_section(find_ratings(rows, 0.0, seed=0)).plots) == ["Ratings"]
     found, text = said(rows, equivalence=4)
     assert len(found.of("visual").top_set) == 3
     assert "by more than 4" in text
@@ -106,7 +105,7 @@ def test_too_few_places_and_equal_ratings_are_said():
     _, text = said(rated({"anna": {"mae": [3, 3], "mse": [3, 3]}, "ben": {"mae": [3, 3]}}))
     assert "how sure it is cannot be said" in text
     assert "all ratings are the same" in text
-    assert said(rated({}))[0].said == []
+    assert ratings_section(find_ratings(rated({}), 0.0, seed=0)).is_empty
 
 
 def test_a_panel_shown_twice_counts_once():

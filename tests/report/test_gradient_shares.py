@@ -17,8 +17,8 @@ from trained import CPU, TINY, make_data, make_trainer
 from lfranker.losses import Objective, build_objective, gradient_norms, shares
 from lfranker.losses.pixel import mae, mse
 from lfranker.publishing.ranking_run import rank_power_set
-from lfranker.report.findings import Found
-from lfranker.report.gradient_shares import MOST_HYBRIDS, report_shares
+from lfranker.report.findings import Findings
+from lfranker.report.gradient_shares import MOST_HYBRIDS, shares_section
 from lfranker.report.plots import HATCHES, SHADES, share_plot
 from lfranker.tracking.power_set import load_power_set
 from lfranker.tracking.runs import own_run, set_tags
@@ -139,32 +139,21 @@ def test_shares_of_a_power_set_are_means_over_its_repeats(store: Path) -> None:
 
 
 def test_the_report_says_where_one_loss_rules() -> None:
-    found = Found()
-    report_shares(found, pd.concat([TABLE, pd.DataFrame(index=["mae+mse"])]))
-    assert found.said == [
-        "In 2 of 3 hybrids one loss has more than 90% of the gradient: mae+ssim (ssim 95%), "
-        "mse+ssim (ssim 93%); of 1 more it is not known."
+    section = shares_section(Findings(shares=TABLE, unmeasured=1))
+    assert section.sentences == [
+        "In 2 of 3 combined losses one loss contributes more than 90 % of the gradient: mae+ssim "
+        "(ssim 95 %), mse+ssim (ssim 93 %); of 1 more it is not known."
     ]
-    assert found.shares is not None
-    pd.testing.assert_frame_equal(found.shares, TABLE.rename_axis("losses"))
-    (caption,) = found.plots
-    assert caption == "Share of each loss in the gradient, mean over training"
+    assert list(section.plots) == ["Contribution of each loss to the gradient, mean over training"]
 
 
-@pytest.mark.parametrize(
-    "table", [pd.DataFrame(), pd.DataFrame(index=["mae+mse"]), TABLE * nan], ids=str
-)
-def test_nothing_is_said_of_runs_without_shares(table: pd.DataFrame) -> None:
-    found = Found()
-    report_shares(found, table)
-    assert (found.said, found.shares, found.plots) == ([], None, {})
+def test_nothing_is_said_of_runs_without_shares() -> None:
+    assert shares_section(Findings()).is_empty
 
 
 def test_a_large_power_set_has_a_plot_of_its_first_hybrids() -> None:
     many = pd.DataFrame({"a": [0.5] * 99, "b": [0.5] * 99}, [f"x{n}" for n in range(99)])
-    found = Found()
-    report_shares(found, many)
-    ((caption, svg),) = found.plots.items()
+    ((caption, svg),) = shares_section(Findings(shares=many)).plots.items()
     assert caption.endswith(f"the first {MOST_HYBRIDS} of 99")
     assert f"x{MOST_HYBRIDS - 1}" in texts(svg)
     assert f"x{MOST_HYBRIDS}" not in texts(svg)
@@ -192,8 +181,11 @@ def test_the_page_of_a_ranking_shows_the_shares(store: Path) -> None:
         {"psnr": 21.0, "ssim": 0.6, "mean_share/mae": 0.97, "mean_share/mse": 0.03},
     )  # fmt: skip
     report = rank_power_set(parent.info.run_id, "m")
-    said = "In 1 of 1 hybrids one loss has more than 90% of the gradient: mae+mse (mae 97%)."
-    assert said in report.found.said
+    said = (
+        "In 1 of 1 combined losses one loss contributes more than 90 % of the gradient: mae+mse "
+        "(mae 97 %)."
+    )
+    assert said in report.notices
     page = Path(MlflowClient().download_artifacts(parent.info.run_id, "ranking/ranking.html"))
-    assert "Share of each loss in the gradient" in page.read_text()
+    assert "Contribution of each loss to the gradient" in page.read_text()
     assert "mae 97%" in page.read_text()

@@ -1,5 +1,6 @@
 import itertools
 
+import numpy as np
 import pandas as pd
 
 from lfranker.ranking.leaderboard import rank
@@ -9,10 +10,14 @@ SCORES = pd.DataFrame(
     {"psnr": [30.0, 29.0, 22.0], "ssim": [0.9, 0.8, 0.4], "baseline": [False, False, True]},
     index=["mae", "mse", "noisy"],
 )
-PSNR = pd.DataFrame({"low": [29.5], "high": [30.25], "standing": ["equivalent"]}, index=["mae"])
-SSIM = pd.DataFrame(
-    {"low": [0.7, 0.6], "high": [1.0, 1.0], "standing": ["undecided", "worse"]}, SCORES.index[:2]
+PSNR = pd.DataFrame(
+    {"mean": 30.0, "low": [29.5], "high": [30.25], "standing": ["equivalent"]}, index=["mae"]
 )
+SSIM = pd.DataFrame(
+    {"mean": [0.9, 0.8], "low": [0.7, 0.6], "high": [1.0, np.nan],
+     "standing": ["undecided", "worse"]},
+    SCORES.index[:2],
+)  # fmt: skip
 
 
 def many():
@@ -26,20 +31,21 @@ def many():
 
 
 def test_intervals_and_the_top_set_stand_beside_their_scores():
-    grid = standings(rank(SCORES), {"psnr": PSNR, "ssim": SSIM}, "of these models")
+    grid = standings(rank(SCORES), {"psnr": PSNR, "ssim": SSIM})
     assert list(grid.heads) == ["Losses", "Mean rank", "PSNR (dB)", "SSIM"]
     assert [list(row) for row in grid.rows] == [
         ["mae", "**1.00**", "**30.00** (29.50 to 30.25) ●", "**0.9000** (0.7000 to 1.0000) ○"],
-        ["mse", "2.00", "29.00", "0.8000 (0.6000 to 1.0000)"],
+        ["mse", "2.00", "29.00", "0.8000"],
         ["noisy (baseline)", "-", "22.00", "0.4000"],
     ]
-    assert "95 % intervals of these models" in grid.note
-    assert standings(rank(SCORES), {}, "").note == ""
+    assert "In brackets: 95 % intervals." in grid.note
+    assert "a subset is ● shown to be equivalent, ○ undecided, or, without" in grid.note
+    assert standings(rank(SCORES), {}).note == ""
 
 
 def test_a_long_table_is_cut_and_says_so():
     names, ranking = many()
-    first = standings(ranking, {}, "")
+    first = standings(ranking, {})
     assert [row[0] for row in first.rows] == [*names[:FIRST], "noisy (baseline)"]
     assert first.note == "The best 16 of 92 subsets; the CSV files beside this page have all."
     cut = shortened(ranking, tables(ranking)["table2"])
@@ -54,3 +60,13 @@ def test_a_short_table_is_whole():
     grid = shortened(ranking, tables(ranking)["table2"])
     assert [row[0] for row in grid.rows] == ["mae", "mse", "noisy (baseline)"]
     assert grid.note == ""
+
+
+def test_a_column_that_a_baseline_wins_is_named_but_for_the_clean_scan():
+    scores = SCORES.assign(repeatability=[0.5, 0.4, 0.6])
+    scores.loc["median-5"] = {"psnr": 30.5, "ssim": 0.7, "baseline": True, "repeatability": 0.3}
+    scores.loc["clean"] = {"psnr": np.inf, "ssim": 1.0, "baseline": True, "repeatability": 1.0}
+    note = standings(rank(scores), {}).note
+    assert (
+        note == "A baseline is better than every subset in PSNR (median-5), repeatability (noisy)."
+    )

@@ -9,6 +9,8 @@ import pytest
 
 from lfranker.ranking.leaderboard import Ranking, rank
 from lfranker.report.note import NOTE_LIMIT, note
+from lfranker.report.remarks import remarks
+from lfranker.report.sentences import NOTHING_KNOWN
 from lfranker.report.tables import tables, to_csv, to_markdown
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "paper_tables.csv"
@@ -134,13 +136,13 @@ def test_markdown_is_a_well_formed_table_whatever_the_names():
     assert text.splitlines()[:2] == ["**Bars**", ""]  # a table needs a blank line before it
 
 
-def test_synthetic_is_said_in_every_caption():
+def test_simulated_is_said_in_every_caption():
     ranking = with_baselines()
     for table in tables(ranking).values():
-        assert to_markdown(table, "Means", simulated=True).startswith("**Synthetic scans: Means**")
-        assert "ynthetic" not in to_markdown(table, "Means")
-    assert note(ranking, simulated=True).count("ynthetic") == 3  # under the answer and two captions
-    assert "ynthetic" not in note(ranking)
+        assert to_markdown(table, "Means", simulated=True).startswith("**Simulated scans: Means**")
+        assert "imulated" not in to_markdown(table, "Means")
+    assert note(ranking, simulated=True).count("imulated") == 3  # under the answer and two captions
+    assert "imulated" not in note(ranking)
 
 
 def test_csv_reads_back_with_every_digit():
@@ -156,13 +158,13 @@ def test_csv_reads_back_with_every_digit():
 def test_the_note_answers_first_and_then_says_what_to_mind():
     caveats = ["The demo preset shows the machinery; its ranking is not evidence."]
     text = note(with_baselines(), caveats=caveats)
-    answer, caveat, *rest = text.split("\n\n")
+    answer, caveat, scope, *_ = text.split("\n\n")
     assert answer == (
         "Train on **ssim+perceptual**: of 15 loss subsets it has the best mean rank, 2.50, "
-        "over PSNR and SSIM at spd2, spd3, spd5."
+        "over PSNR and SSIM at spd2, spd3 and spd5."
     )
     assert caveat == f"> {caveats[0]}"
-    assert rest[0].startswith("- worse than the noisy input in psnr (1): ssim\n")
+    assert scope == NOTHING_KNOWN
     rows = cells(text)
     assert rows["mae"][3] == "605.7"  # the most of the five shown, not of all
     assert rows["PSNR spd2 (dB)"] == ["ssim+perceptual", "18.02"]
@@ -174,10 +176,11 @@ def test_the_note_answers_first_and_then_says_what_to_mind():
 
 
 def test_the_note_without_a_champion_says_so():
-    text = note(rank(pd.DataFrame({"outcome": ["failed"]}, index=["mae"]), expected=["mae", "mse"]))
+    ranking = rank(pd.DataFrame({"outcome": ["failed"]}, index=["mae"]), expected=["mae", "mse"])
+    text = note(ranking, caveats=remarks(ranking))
     assert text.startswith("**No answer**")
-    assert "- missing (1): mse" in text
-    assert "- failed (1), cannot win: mae" in text
+    assert "> 1 of 2 subsets is not trained yet: mse." in text
+    assert "> 1 of 2 subsets was not trained to the end and cannot win: mae." in text
 
 
 @pytest.mark.parametrize("speeds", [3, 40])
@@ -195,12 +198,12 @@ def test_the_note_of_1023_subsets_fits_into_a_tag(speeds, outcomes):
     scores["outcome"] = [outcomes[i % len(outcomes)] for i in range(1023)]
     scores.loc["noisy", [*columns, "baseline"]] = [500.0] * len(columns) + [True]
     ranking = rank(scores, expected=[*subsets, *(f"{name}+gone" for name in subsets)])
-    text = note(ranking, simulated=True, caveats=["A demonstration."])
+    text = note(ranking, simulated=True, caveats=["A demonstration.", *remarks(ranking)])
     assert len(text) <= NOTE_LIMIT == 7500
     assert text.startswith(f"Train on **{ranking.champion}**: of 1,023 loss subsets")
-    assert "\n\n> A demonstration.\n" in text
-    assert "- missing (1,023): mae+gone, " in text
-    assert re.search(r"\n- worse than the noisy input in psnr \(\d+\): ", text)
+    assert "\n\n> These scans are simulated, not measured.\n>\n> A demonstration.\n" in text
+    assert "\n> 1,023 of 2,046 subsets are not trained yet: mae+gone, " in text
+    assert re.search(r"\n- \d+ of 2,046 subsets are worse than the noisy input in PSNR: ", text)
     assert len(cells(text)) > 5  # the first five have their place, whatever else has
     assert ("(More is in the tables" in text) == (speeds == 40)
 

@@ -70,7 +70,7 @@ def test_sentences_name_champions_agreement_and_what_is_extrapolated():
     champions, agreement, later = length_sentences(along())
     assert "ssim after 500, ssim after 1,000, mae after 2,000" in champions
     assert "after 1,000 and 2,000 steps is -0.05 (-0.30 to 0.20) in PSNR" in agreement
-    assert "after 8,000 steps is that of mae in 80%, ssim in 20%" in later
+    assert "after 8,000 steps is that of mae in 80 %, ssim in 20 %" in later
     assert "not a measurement" in later
     short = replace(along(), later=pd.Series(dtype=float), forecasts={})
     assert len(length_sentences(short)) == 2

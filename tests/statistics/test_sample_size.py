@@ -1,8 +1,7 @@
 import numpy as np
 from scipy.stats import norm
 
-from lfranker.ranking.top_set import Effort, effort, intervals
-from lfranker.report.sentences import top_set_sentence
+from lfranker.ranking.top_set import effort
 from lfranker.statistics.intervals import DRAWS, Chance, Squares, mean_squares
 from lfranker.statistics.sample_size import Planned, fields_needed, repeats_needed
 from lfranker.statistics.score_array import Cube
@@ -83,15 +82,3 @@ def test_it_is_asked_of_the_nearest_that_is_not_told_from_the_best():
     assert needed is not None
     assert needed.other == "b"
     assert effort(cube((20.0, 17.0, 16.0)), seed=0) is None
-
-
-def test_what_it_would_take_is_said_where_something_would() -> None:
-    table = intervals(cube((20.0, 19.8, 17.0)), 0.1, seed=0)
-
-    def said(needed: Effort | None) -> str:
-        return top_set_sentence("psnr", table, 0.1, needed, "here")
-
-    known = Effort("b", 0.2, (40, 60), (5, 5))
-    assert "from b, some 0.2 behind, takes about 40 to 60 fields or about 5 repeats." in said(known)
-    for unknown in (Effort("b", 0.2, None, None), None):
-        assert "takes" not in said(unknown)

@@ -184,7 +184,7 @@ def test_rank_tells_of_samples_and_of_luck(parent: Run) -> None:
     assert "Champions by sample group" in note
     assert "re-samplings of 6 sites" in note
     assert "fields of one sub-folder are counted as one site, 1 in all" in note
-    assert "of these trained models, not of the losses" in note
+    assert "about these trained models, not about the losses" in note
     assert "Pareto front" in note
 
 

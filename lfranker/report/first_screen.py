@@ -1,0 +1,102 @@
+"""The first screen of a ranking: the answer, how sure it is, and what must not be missed."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from lfranker.evaluation.criteria import NOISY
+from lfranker.evaluation.metrics import METRICS
+from lfranker.ranking.baseline_leads import BaselineLead
+from lfranker.ranking.entrant import counted
+from lfranker.ranking.leaderboard import Ranking
+from lfranker.report.decisions import stability_clause
+from lfranker.report.findings import Findings
+from lfranker.report.html_page import Grid
+from lfranker.report.numbers import estimate, joined
+from lfranker.report.tables import in_words, title_of, writer
+from lfranker.report.training_lengths import verdict_sentence
+
+MOST_CAVEATS = 3  # on the first screen; more are not read
+MOST_SPEEDS = 6  # that are named
+
+
+def answer(ranking: Ranking, findings: Findings) -> str:
+    """The sentences for which all was done: what to train on, and how sure that is."""
+    if ranking.champion is None:
+        return "**No answer**: no subset has a finite score in every criterion that decides it."
+    titles = dict.fromkeys(in_words(c.metric) for c in ranking.judged)
+    speeds = dict.fromkeys(c.speed for c in ranking.judged if c.speed)
+    names = ranking.leaderboard.index[~ranking.leaderboard["baseline"]]
+    where = f" at {_few(list(speeds))}" if speeds else ""
+    chosen = (
+        f"Train on **{ranking.champion}**: of {len(names):,} {counted(names)} it has the best mean "
+        f"rank, {ranking.champion_mean_rank:.2f}, over {joined(titles)}{where}."
+    )
+    length = "" if findings.along is None else verdict_sentence(findings.along)
+    return " ".join(filter(None, [chosen, _how_sure(ranking.champion, findings), length]))
+
+
+def _few(speeds: Sequence[str]) -> str:
+    return joined(speeds) if len(speeds) <= MOST_SPEEDS else f"{len(speeds)} scan speeds"
+
+
+def _how_sure(champion: str, findings: Findings) -> str:
+    if findings.stability is None:
+        return ""
+    return f"It was {stability_clause(findings.stability, champion)}."
+
+
+def against(ranking: Ranking, findings: Findings) -> Grid | None:
+    """Where the champion stands against the noisy input and the best filter, by metric."""
+    leads = findings.leads
+    if ranking.champion is None or not leads:
+        return None
+    board, champion = ranking.leaderboard, ranking.champion
+    best = [own.over_filter for own in leads.values() if own.over_filter is not None]
+    same = len({lead.baseline for lead in best}) == 1
+    rows = [
+        [champion, *(_score(board, metric, champion) for metric in leads)],
+        ["above the noisy input by", *(_lead(own.over_noisy, same) for own in leads.values())],
+        [
+            f"above the best filter{f', {best[0].baseline},' if same else ''} by",
+            *(_lead(own.over_filter, same) for own in leads.values()),
+        ],
+    ]
+    shown = [row for row in rows if set(row[1:]) != {"-"}]
+    return Grid(["Champion", *(title_of(metric) for metric in leads)], shown)
+
+
+def _score(board: pd.DataFrame, metric: str, name: str) -> str:
+    return writer(metric, board[metric])(float(board[metric][name]))
+
+
+def _lead(lead: BaselineLead | None, same: bool) -> str:
+    """Write a lead, with the baseline where it is not the `same` in all metrics."""
+    if lead is None:
+        return "-"
+    words = estimate(lead.value, lead.low, lead.high, signed=True)
+    return words if same or lead.baseline == NOISY else f"{words}, {lead.baseline}"
+
+
+def filter_caveats(findings: Findings) -> list[str]:
+    """Name the criteria in which the champion has no better mean than doing without a network."""
+    caveats = []
+    for metric, own in findings.leads.items():
+        if own.over_noisy is not None and own.over_noisy.value <= 0:
+            caveats.append(_no_better(metric, own.over_noisy, "the noisy input"))
+        elif own.over_filter is not None and own.over_filter.value <= 0:
+            filter_ = f"the filter {own.over_filter.baseline}, which needs no training,"
+            caveats.append(_no_better(metric, own.over_filter, filter_))
+    return caveats
+
+
+def _no_better(metric: str, lead: BaselineLead, other: str) -> str:
+    title, unit = in_words(metric), METRICS[metric].unit
+    by = estimate(-lead.value, -lead.high, -lead.low, unit)
+    compared = "is significantly better than" if lead.high < 0 else "is as good as or better than"
+    return f"In {title} {other} {compared} the champion: the difference is {by}."
+
+
+def split(caveats: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return those that the first screen has room for, and the others."""
+    return list(caveats[:MOST_CAVEATS]), list(caveats[MOST_CAVEATS:])

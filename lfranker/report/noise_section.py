@@ -1,0 +1,94 @@
+"""The section on the noises that were trained on: which is best, and for which losses."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from lfranker.evaluation.metrics import METRICS
+from lfranker.ranking.evidence import Evidence
+from lfranker.report.findings import Findings
+from lfranker.report.html_page import Section
+from lfranker.report.numbers import estimate, estimates
+from lfranker.report.plots import attribution_plot, interval_plot
+from lfranker.report.sentences import standing_sentence
+from lfranker.report.tables import in_words, title_of
+from lfranker.text import listed
+
+
+def noise_section(findings: Findings) -> Section:
+    """Say and draw what was found; nothing where all entrants were trained on one noise."""
+    sentences: list[str] = []
+    plots: dict[str, str] = {}
+    for metric, own in findings.evidence.items():
+        if metric not in METRICS:  # people rate losses, not noises
+            continue
+        sentences += noise_sentences(metric, own, findings.margins.get(metric, 0.0))
+        title, label = title_of(metric, unit=False), title_of(metric)
+        if own.noises is not None:
+            plots[f"{title} by noise, mean over the losses"] = interval_plot(own.noises, label)
+        if own.component_effects is not None:
+            caption = f"Mean effect on {title} of adding a component to the noise of the training"
+            effects = own.component_effects.reset_index()
+            plots[caption] = attribution_plot(
+                effects.rename(columns={"components": "losses"}), label, "a component"
+            )
+    return Section("Which noise is best to train on?", sentences, plots)
+
+
+def noise_sentences(metric: str, own: Evidence, margin: float) -> Iterator[str]:
+    """Compare the noises in one metric."""
+    title, unit = in_words(metric), METRICS[metric].unit
+    if own.noises_without:
+        yield (
+            f"In {title}, noises are compared without {listed(own.noises_without)}, where no loss "
+            f"subset has all scores."
+        )
+    if own.noises is not None:
+        yield from _means(own, own.noises, title, margin, unit)
+    if own.best_by_noise is not None and len(own.noise_losses) > 1:
+        yield interaction_sentence(metric, own, own.best_by_noise.reset_index())
+    if own.component_effects is not None:
+        each = estimates(own.component_effects.loc[["mean effect"]].droplevel(0), unit=unit)
+        yield (
+            f"Adding a component to the noise of the training changes {title}, mean over the "
+            f"losses, by: {listed(each, 400)}."
+        )
+
+
+def _means(
+    own: Evidence, table: pd.DataFrame, title: str, margin: float, unit: str
+) -> Iterator[str]:
+    losses = own.noise_losses
+    many = f"mean over {len(losses):,} loss subsets" if len(losses) > 1 else f"of {losses[0]}"
+    yield standing_sentence(f"{title} by noise ({many})", table, margin, unit)
+    second = table.iloc[1]
+    lead = estimate(second["below"], second["below_low"], second["below_high"], unit)
+    yield f"The best noise in {title}, {table.index[0]}, is ahead of {second.name} by {lead}."
+
+
+def interaction_sentence(metric: str, own: Evidence, table: pd.DataFrame) -> str:
+    """Say whether the best losses depend on the noise, from `best_by_noise`."""
+    title, unit = in_words(metric), METRICS[metric].unit
+    best = dict(zip(table["noise"], table["best"], strict=True))
+    best |= dict(zip(table["other"], table["other_best"], strict=True))
+    if own.noise_lead is not None:
+        ahead = own.noise_lead
+        return (
+            f"In {title}, {next(iter(best.values()))} has the highest mean on every noise; over "
+            f"all of them it is ahead of the next, {ahead.other}, by "
+            f"{estimate(ahead.value, ahead.low, ahead.high, unit)}."
+        )
+    differing = table[table["best"] != table["other_best"]]
+    row = differing.sort_values("low", kind="stable").iloc[-1]
+    conclusion = (
+        "the best losses depend on the noise"
+        if row["low"] > 0
+        else "it is not shown that the best losses depend on the noise"
+    )
+    return (
+        f"In {title}, the losses with the highest mean are, by noise: "
+        f"{listed(f'{noise} {losses}' for noise, losses in best.items())}. {row['best']} is "
+        f"further ahead of {row['other_best']} on {row['noise']} than on {row['other']}, by "
+        f"{estimate(row['value'], row['low'], row['high'], unit)}, an interval for all such pairs "
+        f"at once: {conclusion}."
+    )

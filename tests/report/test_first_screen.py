@@ -1,0 +1,130 @@
+"""The first screen claims what the numbers show."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+import pytest
+
+from lfranker.ranking.baseline_leads import BaselineLead, Leads
+from lfranker.ranking.leaderboard import Ranking, rank
+from lfranker.ranking.winner_stability import Stability
+from lfranker.report.findings import Findings, Scope
+from lfranker.report.first_screen import MOST_CAVEATS, against, answer, filter_caveats, split
+from lfranker.report.sentences import NOTHING_KNOWN, scope_sentence
+
+SCORES = pd.DataFrame({"psnr/a": [30.0, 29.0], "ssim/a": [0.9, 0.8]}, index=["mae", "mse"])
+
+
+def ranking() -> Ranking:
+    return rank(SCORES)
+
+
+def stability(shares: Mapping[str, float], repeats: int = 1) -> Stability:
+    series = pd.Series(shares).sort_values(ascending=False)
+    return Stability(12, repeats, 1000, ("psnr/a",), series, "mae", pd.DataFrame())
+
+
+def lead(baseline: str, value: float, half: float) -> BaselineLead:
+    return BaselineLead(baseline, 20.0, value, value - half, value + half)
+
+
+@pytest.mark.parametrize(
+    ("shares", "repeats", "words"),
+    [
+        ({"mae": 0.824, "mse": 0.176}, 1, "It was chosen in 82 of 100 re-samplings of 12 sites."),
+        (
+            {"mae": 0.18, "mse": 0.82},
+            2,
+            "It was chosen in 18 of 100 re-samplings of 12 sites and 2 repeats, so that other "
+            "losses remain in question: mse (82 of 100).",
+        ),
+    ],
+)
+def test_the_answer_carries_its_share_and_names_rivals_of_a_weak_one(
+    shares: Mapping[str, float], repeats: int, words: str
+) -> None:
+    said = answer(ranking(), Findings(stability=stability(shares, repeats)))
+    assert said == (
+        f"Train on **mae**: of 2 loss subsets it has the best mean rank, 1.00, over PSNR and SSIM "
+        f"at a. {words}"
+    )
+
+
+def test_many_speeds_are_counted() -> None:
+    scores = pd.DataFrame({f"psnr/s{at}": [2.0, 1.0] for at in range(9)}, index=["mae", "mse"])
+    assert "over PSNR at 9 scan speeds." in answer(rank(scores), Findings())
+
+
+@pytest.mark.parametrize(
+    ("scope", "said", "unsaid"),
+    [
+        (Scope(12, 1), "about these trained models, not about the losses", "training images"),
+        (Scope(12, 2), "about the losses, not about single trained models", "these trained"),
+        (
+            Scope(12, 2),
+            "made always with the same training images: with others",
+            "of its own",
+        ),
+        (Scope(12, 2, True), "made each with training images of its own.", "with others"),
+        (None, NOTHING_KNOWN, "12"),
+    ],
+)
+def test_the_scope_says_what_intervals_hold_of(scope: Scope, said: str, unsaid: str) -> None:
+    assert said in scope_sentence(scope)
+    assert unsaid not in scope_sentence(scope)
+
+
+def test_leads_are_a_table_with_each_filter_named_where_they_differ() -> None:
+    leads = {
+        "psnr": Leads(lead("noisy", 7.5, 0.5), lead("tv", 0.8, 0.3)),
+        "ssim": Leads(None, lead("tv", -0.1, 0.05)),
+    }
+    grid = against(ranking(), Findings(leads=leads))
+    assert grid is not None
+    assert [list(row) for row in grid.rows] == [
+        ["mae", "30.00", "0.9000"],
+        ["above the noisy input by", "+7.5 (+7.0 to +8.0)", "-"],
+        ["above the best filter, tv, by", "+0.8 (+0.5 to +1.1)", "-0.10 (-0.15 to -0.05)"],
+    ]
+    leads["ssim"] = Leads(None, lead("median-5", 0.3, 0.05))
+    other = against(ranking(), Findings(leads=leads))
+    assert other is not None
+    assert other.rows[2][1:] == ["+0.8 (+0.5 to +1.1), tv", "+0.30 (+0.25 to +0.35), median-5"]
+    assert against(ranking(), Findings()) is None
+
+
+@pytest.mark.parametrize(
+    ("leads", "said"),
+    [
+        (Leads(lead("noisy", 7.0, 1), lead("tv", 0.3, 0.5)), []),
+        (
+            Leads(lead("noisy", 7.0, 1), lead("tv", -0.8, 0.3)),
+            [
+                "In PSNR the filter tv, which needs no training, is significantly better than the "
+                "champion: the difference is 0.8 dB (0.5 to 1.1)."
+            ],
+        ),
+        (
+            Leads(lead("noisy", 7.0, 1), lead("tv", -0.2, 0.3)),
+            [
+                "In PSNR the filter tv, which needs no training, is as good as or better than the "
+                "champion: the difference is 0.2 dB (-0.1 to 0.5)."
+            ],
+        ),
+        (
+            Leads(lead("noisy", -0.8, 0.3), lead("tv", -0.9, 0.3)),
+            [
+                "In PSNR the noisy input is significantly better than the champion: the difference "
+                "is 0.8 dB (0.5 to 1.1)."
+            ],
+        ),
+    ],
+)
+def test_a_filter_that_wins_is_a_caveat(leads: Leads, said: list[str]) -> None:
+    assert filter_caveats(Findings(leads={"psnr": leads})) == said
+
+
+def test_three_caveats_are_shown_at_most() -> None:
+    first, later = split(["a", "b", "c", "d"])
+    assert (first, later) == (["a", "b", "c"], ["d"])
+    assert MOST_CAVEATS == 3

@@ -1,0 +1,72 @@
+import pandas as pd
+import pytest
+
+from lfranker.ranking.leaderboard import Ranking, rank
+from lfranker.report.remarks import better_filters, remarks
+
+ROWS = {
+    "mae": {"psnr": 21.0, "ssim": 0.7},
+    "mse": {"psnr": 19.0, "ssim": 0.6},
+    "noisy": {"psnr": 20.0, "ssim": 0.5, "baseline": True},
+}
+
+
+def ranked(rows: dict[str, dict[str, object]], expected: tuple[str, ...] = ()) -> Ranking:
+    return rank(pd.DataFrame.from_dict(ROWS | rows, orient="index"), expected)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ({"mse": {"psnr": 20.5, "ssim": 0.6}}, []),
+        ({}, ["1 of 2 subsets is worse than the noisy input in PSNR: mse."]),
+        (
+            {"mse": {"psnr": 99.0, "ssim": 0.9, "outcome": "collapsed"}},
+            ["1 of 2 subsets collapsed to a nearly constant output and cannot win: mse."],
+        ),
+        (
+            {"mse": {"psnr": 20.5}},
+            ["1 of 2 subsets has no finite score in some criteria: mse (ssim)."],
+        ),
+        (
+            {"mse": {"psnr": 21.0, "ssim": 0.7}},
+            [
+                "mae shares the lowest mean rank with mse; it is the champion because it has fewer "
+                "losses, or losses that come first in their order."
+            ],
+        ),
+    ],
+)
+def test_each_remark_follows_from_the_leaderboard(rows, said) -> None:
+    assert remarks(ranked(rows)) == said
+
+
+def test_several_are_counted_and_the_missing_come_first() -> None:
+    failed = {name: {"outcome": "failed"} for name in ("mse", "ssim")}
+    first, second = remarks(ranked(failed, ("mae", "mse", "ssim", "mae+mse")))
+    assert first == "1 of 4 subsets is not trained yet: mae+mse."
+    assert second == "2 of 4 subsets were not trained to the end and cannot win: mse, ssim."
+
+
+def test_perceptual_networks_are_not_mixed_silently() -> None:
+    mixed = {"perceptual": {"psnr": 20.5, "ssim": 0.6}, "mae+perceptual-random": {"psnr": 20.7}}
+    said = remarks(ranked(mixed))
+    assert (
+        "Subsets are ranked together although weights differ: perceptual, perceptual-random."
+        in said
+    )
+
+
+def test_baselines_that_are_better_than_the_champion_are_named() -> None:
+    assert better_filters(ranked({})) == []
+    filters = {
+        "median-5": {"psnr": 30.0, "ssim": 0.6, "baseline": True},
+        "tv": {"psnr": 31.0, "ssim": 0.6, "baseline": True},
+    }
+    assert better_filters(ranked(filters)) == [
+        "No network is needed for the best PSNR: 2 filters (tv, median-5) are above the champion, "
+        "mae."
+    ]
+    noisy = {"noisy": {"psnr": 40.0, "ssim": 0.5, "baseline": True}}
+    (said,) = better_filters(ranked(noisy | filters))
+    assert said.startswith("The champion, mae, has a lower PSNR than the noisy input")
