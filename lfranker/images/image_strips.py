@@ -15,6 +15,7 @@ GAP = 8  # px around each panel
 TITLE = 24  # px of height
 DIFFERENCE_GAIN = 4.0  # of full scale: 1/8 too bright is white
 GLANCE = 560  # px: the longer side of a panel of `glance`; four fill a page
+HEAD = 36  # px of height: the page shows `glance` at half of its size
 INSET = 0.45  # of a panel's width and height, at the most
 INSET_ZOOM = 4  # times as large as in the panel
 FRAME = (230, 159, 0)  # orange of Okabe & Ito, told apart by the colour-blind
@@ -97,15 +98,15 @@ def glance(panels: Mapping[str, Image]) -> PIL.Image.Image:
     at_right, at_bottom = left + detail[0] / 2 < width / 2, top + detail[1] / 2 < height / 2
     corner = (
         (shown.size[0] - size[0]) * at_right,
-        TITLE + (shown.size[1] - size[1]) * at_bottom,
+        HEAD + (shown.size[1] - size[1]) * at_bottom,
     )
     cell = shown.size[0] + GAP
-    canvas = PIL.Image.new("RGB", (cell * len(panels) - GAP, TITLE + shown.size[1]), "white")
+    canvas = PIL.Image.new("RGB", (cell * len(panels) - GAP, HEAD + shown.size[1]), "white")
     for at, (title, image) in enumerate(panels.items()):
         levels = _levels(image)
-        _write(canvas, title, (at * cell, 0), shown.size[0])
-        canvas.paste(_rounded(levels.resize(shown.size, shown.resampling)), (at * cell, TITLE))
-        _frame(canvas, [round(edge * shown.scale) for edge in box], at * cell)
+        _write(canvas, title, (at * cell, 0), shown.size[0], 28)
+        canvas.paste(_rounded(levels.resize(shown.size, shown.resampling)), (at * cell, HEAD))
+        _frame(canvas, [round(edge * shown.scale) for edge in box], at * cell, HEAD)
         inset = levels.crop(box).resize(size, PIL.Image.Resampling.NEAREST)
         place = (at * cell + corner[0], corner[1])
         canvas.paste(_rounded(inset), place)
@@ -145,15 +146,17 @@ def _busiest(image: Image, detail: tuple[int, int]) -> tuple[int, int]:
     return max(corners, key=lambda c: np.std(image[c[1] : c[1] + height, c[0] : c[0] + width]))
 
 
-def _frame(canvas: PIL.Image.Image, box: list[int], left: int) -> None:
-    x, y = left + box[0], TITLE + box[1]
-    outline = (x, y, max(x, left + box[2] - 1), max(y, TITLE + box[3] - 1))
+def _frame(canvas: PIL.Image.Image, box: list[int], left: int, top: int = TITLE) -> None:
+    x, y = left + box[0], top + box[1]
+    outline = (x, y, max(x, left + box[2] - 1), max(y, top + box[3] - 1))
     ImageDraw.Draw(canvas).rectangle(outline, outline=FRAME, width=1)
 
 
-def _write(canvas: PIL.Image.Image, title: str, at: tuple[int, int], room: int) -> None:
+def _write(
+    canvas: PIL.Image.Image, title: str, at: tuple[int, int], room: int, size: int = 15
+) -> None:
     draw = ImageDraw.Draw(canvas)
-    font = ImageFont.load_default(size=15)
+    font = ImageFont.load_default(size=size)
     text = title
     while text and draw.textlength(text, font=font) > room:
         text = text[:-1]

@@ -91,9 +91,9 @@ def _plot(ranking: Ranking, findings: Findings) -> tuple[str, str] | None:
     tables = {title_of(metric): table for metric, table in shown.items()}
     margins = {title_of(metric): findings.margins[metric] for metric in shown}
     caption = (
-        "Mean scores less that of the best subset, by mean rank. Dark and filled: shown to be "
-        "equivalent to the best, within the margin (gray band). Light and half filled: undecided. "
-        "Gray and empty: shown to be worse. Dashed: the best filter, where it is near."
+        "Mean scores less that of the best subset, with 95 % intervals; by mean rank. Dark and "
+        "filled: shown to be equivalent to the best, within the margin (gray band). Light and half "
+        "filled: undecided. Gray and empty: shown to be worse. Dashed: the best filter, if near."
     )
     return caption, standing_plot(tables, names, margins, filters)
 

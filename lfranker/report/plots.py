@@ -61,6 +61,7 @@ def standing_plot(
         if low - (high - low) / 2 < at < high + (high - low) / 2:
             axes.axvline(at, color="black", linestyle="--", linewidth=1)
         axes.set_xlabel(f"{label}, less that of the best", fontsize=8)
+        axes.locator_params(axis="x", nbins=5)
         axes.tick_params(labelsize=7)
         axes.grid(axis="x", alpha=0.3)
     columns[0].set_yticks(range(len(names)), names, fontsize=8)

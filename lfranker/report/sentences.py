@@ -186,15 +186,18 @@ def _composition(advantage: Advantage, title: str, unit: str) -> Iterator[str]:
     """Say what losses add by themselves, and that they are not in as many of either."""
     table = advantage.composition.dropna(subset=["value"])
     counts = table[["in_combined", "in_single"]].to_numpy(np.float64).tolist()
-    each = [
-        f"{effect}, which is in {several:.0f} of {advantage.combined} combined and {single:.0f} of "
+    where = [
+        f"in {several:.0f} of {advantage.combined} combined and {single:.0f} of "
         f"{advantage.single} single ones"
-        for effect, (several, single) in zip(estimates(table, unit=unit), counts, strict=True)
+        for several, single in counts
     ]
-    if each:
-        yield f"What each loss adds by itself to {title} at {advantage.table.index[0]}: " + (
-            f"{listed(each, 500)}."
-        )
+    each = estimates(table, unit=unit)
+    start = f"What each loss adds by itself to {title} at {advantage.table.index[0]}"
+    if len(set(where)) == 1:
+        yield f"{start}: {listed(each, 400)}; each is {where[0]}."
+    elif each:
+        own = (f"{effect}, which is {there}" for effect, there in zip(each, where, strict=True))
+        yield f"{start}: {listed(own, 500)}."
     if advantage.own is not None:
         value, low, high = advantage.own
         lead = estimate(value, low, high, unit, signed=True)

@@ -17,6 +17,7 @@ from lfranker.report.plots import (
     noise_level_plot,
     pareto_plot,
     rank_plot,
+    standing_plot,
 )
 
 NAMES = ["mae+mse", "mae", "mse"]
@@ -87,3 +88,17 @@ def test_noise_levels_show_scans_fit_and_made_noise() -> None:
         assert text in alone
     assert "noise made from the fit" in both
     assert "noise made from the fit" not in alone
+
+
+def test_standings_of_each_criterion_have_three_shades_and_a_filter_where_it_is_near() -> None:
+    table = TABLE.assign(below_low=[0.0, 0.5, 8.0], below_high=[0.0, 1.5, 10.0])
+    tables, margins = {"PSNR (dB)": table, "SSIM": table}, {"PSNR (dB)": 0.1, "SSIM": 0.1}
+    without = standing_plot(tables, NAMES, margins, {})
+    near = standing_plot(tables, NAMES, margins, {"SSIM": 29.0})
+    far = standing_plot(tables, NAMES, margins, {"SSIM": -99.0})
+    for colour, _ in STANDINGS.values():
+        assert colour.lower() in without
+    assert len(near) > len(far) == len(without)
+    words = texts(without)
+    assert {"PSNR (dB), less that of the best", "SSIM, less that of the best", *NAMES} <= set(words)
+    assert words.count("mae") == 1, "rows are named once"

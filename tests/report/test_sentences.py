@@ -105,7 +105,7 @@ def test_noisier_scans_want_what_the_interval_shows(ends: tuple[float, float], w
     advantage = Advantage(table, "", parts, 11, 4, (0.1, -0.1, 0.3))
     said, own, without = advantage_sentences("psnr", advantage)
     assert own.endswith(
-        "at fast: ssim +0.5 dB (+0.3 to +0.7), which is in 7 of 11 combined and 1 of 4 single ones."
+        "at fast: ssim +0.5 dB (+0.3 to +0.7); each is in 7 of 11 combined and 1 of 4 single ones."
     )
     assert without.endswith("combined losses are ahead by +0.1 dB (-0.1 to +0.3) there.")
     assert "ahead of single ones by +0.5 dB (+0.3 to +0.7) at fast and +0.2 dB" in said
