@@ -19,6 +19,7 @@ from lfranker.report.plots import standing_plot
 from lfranker.report.sentences import scope_sentence
 from lfranker.report.tables import FIRST, first_names, shortened, standings, title_of
 from lfranker.scans.scan_set import ScanSetId
+from lfranker.tracking.addresses import how_to_open
 from lfranker.tracking.power_set import PowerSet
 
 PACKAGES = ("lfranker", "mlflow", "torch", "numpy", "scikit-image", "scipy")
@@ -151,6 +152,7 @@ def _facts(results: Results) -> Grid:
     facts = {
         **{f"{name} version": version(name) for name in PACKAGES},
         "power set run": power_set.run_id,
+        "its page in MLflow": how_to_open(power_set.run_id),
         "losses": ",".join(power_set.loss_set),
         **({"noises": ", ".join(noises)} if noises else {}),
         "subsets": f"{len(subsets):,} of {every:,}, {power_set.rule}".rstrip(", "),

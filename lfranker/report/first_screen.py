@@ -93,8 +93,12 @@ def filter_caveats(findings: Findings) -> list[str]:
 def _no_better(metric: str, lead: BaselineLead, other: str) -> str:
     title, unit = in_words(metric), METRICS[metric].unit
     by = estimate(-lead.value, -lead.high, -lead.low, unit)
-    compared = "is significantly better than" if lead.high < 0 else "is as good as or better than"
-    return f"In {title} {other} {compared} the champion: the difference is {by}."
+    compared = (
+        "is significantly better than the champion"
+        if lead.high < 0
+        else "has no lower mean than the champion, though the two are not significantly different"
+    )
+    return f"In {title}, {other} {compared}: the difference is {by}."
 
 
 def split(caveats: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -140,7 +140,12 @@ def test_the_note_leads_to_the_report_which_is_rendered(
     assert answer.is_displayed()
     assert answer.text.startswith(f"Train on {champion}: of 3 loss subsets")
     headings = [item.text for item in browser.find_elements(By.TAG_NAME, "h2")]
-    assert headings[:2] == ["Leaderboard", "How sure this is"]
+    assert headings[0] == "Leaderboard"
+    assert "How sure is the choice?" in headings
+    opened = "return [...document.querySelectorAll('details')].map(one => one.open)"
+    assert not any(browser.execute_script(opened)), "what is not asked for is not folded away"
+    browser.execute_script("document.querySelectorAll('details').forEach(one => one.open = true)")
+    assert all(browser.execute_script(opened))
     plots = browser.find_elements(By.TAG_NAME, "svg")
     assert plots, "no plot"
     assert all(plot.size["width"] > 200 and plot.size["height"] > 50 for plot in plots)

@@ -100,22 +100,23 @@ def test_leads_are_a_table_with_each_filter_named_where_they_differ() -> None:
         (
             Leads(lead("noisy", 7.0, 1), lead("tv", -0.8, 0.3)),
             [
-                "In PSNR the filter tv, which needs no training, is significantly better than the "
+                "In PSNR, the filter tv, which needs no training, is significantly better than the "
                 "champion: the difference is 0.8 dB (0.5 to 1.1)."
             ],
         ),
         (
             Leads(lead("noisy", 7.0, 1), lead("tv", -0.2, 0.3)),
             [
-                "In PSNR the filter tv, which needs no training, is as good as or better than the "
-                "champion: the difference is 0.2 dB (-0.1 to 0.5)."
+                "In PSNR, the filter tv, which needs no training, has no lower mean than the "
+                "champion, though the two are not significantly different: the difference is "
+                "0.2 dB (-0.1 to 0.5)."
             ],
         ),
         (
             Leads(lead("noisy", -0.8, 0.3), lead("tv", -0.9, 0.3)),
             [
-                "In PSNR the noisy input is significantly better than the champion: the difference "
-                "is 0.8 dB (0.5 to 1.1)."
+                "In PSNR, the noisy input is significantly better than the champion: the "
+                "difference is 0.8 dB (0.5 to 1.1)."
             ],
         ),
     ],
