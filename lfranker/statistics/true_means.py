@@ -100,15 +100,17 @@ def _centring(count: int) -> Floats:
 
 
 def _rest(squares: MeanSquares) -> float:
-    return float(np.trace(_centring(len(squares.mean)) @ squares.rest)) / (len(squares.mean) - 1)
+    return _centred_trace(squares.rest) / (len(squares.mean) - 1)
+
+
+def _centred_trace(matrix: Floats) -> float:
+    """Sum of the squares of all contrasts; not below 0, as rounding would have it."""
+    return max(0.0, float(np.trace(_centring(len(matrix)) @ matrix)))
 
 
 def _scales(squares: MeanSquares, chance: Chance) -> Floats:
     """(SCALES,): factors of the covariance that its own uncertainty leaves open."""
-    traces = (
-        float(np.trace(_centring(len(m)) @ m))
-        for m in (squares.field, squares.repeat, squares.rest)
-    )
+    traces = map(_centred_trace, (squares.field, squares.repeat, squares.rest))
     # all models together tell how large errors are
     freedoms = (freedom * (len(squares.mean) - 1) for freedom in squares.freedoms)
     drawn = np.sort(chance.scales(Squares(*traces, *freedoms)) ** 2)

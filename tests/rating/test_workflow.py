@@ -23,6 +23,7 @@ from lfranker.publishing.ranking_run import rank_power_set
 from lfranker.rating.sheets import SheetConfig
 from lfranker.rating.workflow import make_sheets, take_ratings
 from lfranker.scans.scan_set import ScanSet
+from lfranker.tracking.metric_names import front
 from lfranker.tracking.models import load_network
 from lfranker.tracking.runs import get_run, set_tags
 from lfranker.tracking.tags import Tag, scan_set
@@ -198,11 +199,11 @@ def test_ratings_on_other_scans_have_other_names(store: Path) -> None:
     parent, runs = make_power_set()
     set_tags(parent.info.run_id, {scan_set(other): "real"})
     for name, psnr in (("mae", 9.0), ("mse", 8.0), ("noisy", 5.0), ("gaussian-1", 6.0)):
-        MlflowClient().log_metric(runs[name].info.run_id, "fedcba98.psnr", psnr)
+        MlflowClient().log_metric(runs[name].info.run_id, f"{front(other)}psnr", psnr)
     make_sheets(None, "fedc", store / "cache", store / "sheets", CONFIG)
     table = rate_by_eye(store / "sheets", scans, runs)
     take_ratings(None, "fedc", save(table, store / "anna.csv", "anna"))
-    assert metrics_of(runs["mae"])["fedcba98.visual"] == 4.0
+    assert metrics_of(runs["mae"])[f"{front(other)}visual"] == 4.0
     assert "visual" not in metrics_of(runs["mae"])
     assert rank_power_set(None, "m", "fedc").ranking.winners[Criterion("visual")] == "mae"
     assert Criterion("visual") not in rank_power_set(None, "m").ranking.winners

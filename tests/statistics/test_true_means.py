@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from leaderboards import leaderboard
@@ -71,3 +73,11 @@ def test_the_chance_of_the_best_is_right_on_average(models):
         said, true = np.mean(found, axis=0)
         off.append(abs(said - true))
     assert np.mean(off) < 0.05 + 0.04
+
+
+def test_squares_that_rounding_left_below_0_count_as_0() -> None:
+    rng = np.random.default_rng(0)
+    squares = mean_squares(rng.normal(20, 1, (3, 6, 1)) + np.zeros((3, 6, 2)))
+    nothing = -1e-15 * np.eye(3)
+    below = replace(squares, field=nothing, repeat=nothing, rest=2 * nothing)
+    assert np.isfinite(true_means(below, Chance(below, 0), 0)).all()
