@@ -15,6 +15,7 @@ from lfranker.statistics.intervals import DRAWS, Chance, MeanSquares, Squares
 from lfranker.statistics.variance_shrinkage import Prior
 
 LEAST = 0.1  # of the prior, in standard errors: models may be all but equal
+DUST = 1e-20  # of the squared differences: a variance that is rounding, and no error
 TAUS, SCALES = 40, 200  # points of the grid that tau and the errors' scale are drawn from
 
 
@@ -25,10 +26,10 @@ def true_means(squares: MeanSquares, chance: Chance, seed: int) -> Floats:
         return np.zeros((DRAWS, count))
     basis = np.linalg.svd(_centring(count))[0][:, : count - 1]  # of all contrasts
     errors, vectors = np.linalg.eigh(basis.T @ _covariance(squares, chance) @ basis)
-    errors = np.maximum(errors, _rest(squares) / chance.cells)
+    errors = np.maximum(errors, max(_rest(squares), 0.0) / chance.cells)
     observed = vectors.T @ basis.T @ squares.mean
     size = float(errors.mean())
-    if size == 0:
+    if size <= DUST * float(np.mean(observed**2)):
         return np.broadcast_to(squares.mean, (DRAWS, count))
     rng = np.random.default_rng(seed)
     taus, scales = _drawn(observed, errors, size, _scales(squares, chance), rng)

@@ -28,6 +28,16 @@ def test_far_apart_models_have_chances_of_one_and_none():
     assert beating[1].tolist() == [1, 0.5, 1, 1]
 
 
+def test_models_without_any_error_are_known_though_sums_round():
+    """Differences that are the same at every site and repeat leave rounding, of either sign."""
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        sites = rng.normal(20, 3, (7, 1)) * np.ones(3)
+        best, beating, _ = chances(np.array([1.1, 3.3, 2.7])[:, None, None] + sites)
+        assert best.tolist() == [0, 1, 0]
+        assert beating[1].tolist() == [1, 0.5, 1]
+
+
 def test_identical_models_have_the_same_chance():
     alone = leaderboard(np.random.default_rng(7), [0.0, 0.3])
     best, beating, _ = chances(np.repeat(alone, [4, 1], axis=0))
