@@ -38,7 +38,6 @@ class Advantage:
     """Lead of combined losses over single ones: `value`, `low`, `high` by speed, and BETWEEN.
 
     table: its rows are the scan speeds, the noisiest first; BETWEEN where there are two or more.
-    title: what the intervals are about.
     composition: a row per loss: `value`, `low`, `high` of its mean effect at the noisiest speed,
         nan where it has none, and in how many subsets it is, `in_combined` and `in_single`.
     combined, single: how many there are.
@@ -47,7 +46,6 @@ class Advantage:
     """
 
     table: pd.DataFrame
-    title: str
     composition: pd.DataFrame
     combined: int
     single: int
@@ -93,7 +91,7 @@ def hybrid_advantage(
     several = int(_combined(noisiest).sum())
     composition, own = _composition(noisiest, seed)
     single = len(noisiest.names) - several
-    return Advantage(table, noisiest.title, composition, several, single, own)
+    return Advantage(table, composition, several, single, own)
 
 
 def _combined(cube: Cube) -> NDArray[np.bool_]:

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-ONE_REPEAT = "of these trained models, not of the losses"
 LEAST_PLACES = 3
 
 
@@ -27,16 +26,6 @@ class Cube:
         order = np.argsort(-self.scores.mean(axis=(1, 2)), kind="stable")[:count]
         names = tuple(self.names[int(at)] for at in order)
         return Cube(names, self.places, self.scores[order])
-
-    @property
-    def title(self) -> str:
-        """Words for what intervals of these scores are about."""
-        return about(self.scores.shape[2])
-
-
-def about(repeats: int) -> str:
-    """Say what intervals of scores after so many repeats hold of."""
-    return ONE_REPEAT if repeats == 1 else "of the losses, over repeats"
 
 
 def cube_of(rows: pd.DataFrame, metric: str) -> Cube | None:

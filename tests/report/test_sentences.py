@@ -102,7 +102,7 @@ def test_noisier_scans_want_what_the_interval_shows(ends: tuple[float, float], w
     parts = pd.DataFrame(
         {"value": 0.5, "low": 0.3, "high": 0.7, "in_combined": 7, "in_single": 1}, index=["ssim"]
     )
-    advantage = Advantage(table, "", parts, 11, 4, (0.1, -0.1, 0.3))
+    advantage = Advantage(table, parts, 11, 4, (0.1, -0.1, 0.3))
     said, own, without = advantage_sentences("psnr", advantage)
     assert own.endswith(
         "at fast: ssim +0.5 dB (+0.3 to +0.7); each is in 7 of 11 combined and 1 of 4 single ones."
