@@ -206,7 +206,8 @@ def standings(ranking: Ranking, intervals: Mapping[str, pd.DataFrame]) -> Grid:
     notes = [_cut(ranking, FIRST)]
     if intervals:
         notes.append(
-            f"In brackets: 95 % intervals. Compared with the best subset of its column, a subset is"
+            f"In brackets: 95 % intervals. Compared with the truly best subset of its column, "
+            f"which need not be the one with the highest mean, a subset is"
             f"{MARKS[EQUIVALENT]} shown to be equivalent,{MARKS[UNDECIDED]} undecided, or, without "
             f"a mark, shown to be worse."
         )
