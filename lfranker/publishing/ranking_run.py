@@ -17,7 +17,7 @@ from lfranker.ranking.leaderboard import Ranking, rank
 from lfranker.ranking.pair_scores import PairScores
 from lfranker.rating.analysis import find_ratings, ratings_section
 from lfranker.rating.workflow import ratings_of
-from lfranker.report.caveats import caveats, site_caveats
+from lfranker.report.caveats import caveats, shortcomings, site_caveats
 from lfranker.report.findings import Findings, find
 from lfranker.report.first_screen import filter_caveats
 from lfranker.report.noise_findings import find_noises
@@ -167,6 +167,7 @@ def add_findings(
         shares=None if known.empty else known,
         unmeasured=len(shares) - len(known),
         learning_rate=checked(power_set, scans, equivalence),
+        too_short=bool(shortcomings(power_set.settings)),
         search=outcome,
         search_trials=trials,
     )

@@ -94,7 +94,9 @@ def _plot(ranking: Ranking, findings: Findings) -> tuple[str, str] | None:
     caption = (
         "Mean scores less that of the best subset, with 95 % intervals; by mean rank. Dark and "
         "filled: shown to be equivalent to the best, within the margin (gray band). Light and half "
-        "filled: undecided. Gray and empty: shown to be worse. Dashed: the best filter, if near."
+        "filled: undecided. Gray and empty: shown to be worse. What is shown, is shown of all "
+        "subsets together, which takes more than a single interval. Dashed: the best filter, if "
+        "near."
     )
     return caption, standing_plot(tables, names, margins, filters)
 

@@ -18,14 +18,7 @@ def caveats(settings: Mapping[str, str], loss_set: str) -> Iterator[str]:
     `settings`: parameters of the power set as they were used, in words; what is not among them is
     not judged. `loss_set`: the names of its losses.
     """
-    seen = int(settings.get("steps", LEAST.steps)) * int(settings.get("batch", LEAST.batch))
-    wanted = round(ENOUGH * LEAST.steps * LEAST.batch)
-    narrow = int(settings.get("dim", LEAST.dim)) < LEAST.dim
-    reasons = [
-        *([f"saw {seen:,} patches each, fewer than {wanted:,}"] if seen < wanted else []),
-        *([f"are {settings['dim']} channels wide, fewer than {LEAST.dim}"] if narrow else []),
-    ]
-    if reasons:
+    if reasons := shortcomings(settings):
         yield (
             f"This ranking demonstrates the machinery: its networks {' and '.join(reasons)}, too "
             f"little to say which loss is best. Use `-P preset=small` or `paper` for that."
@@ -35,6 +28,20 @@ def caveats(settings: Mapping[str, str], loss_set: str) -> Iterator[str]:
             "The perceptual loss has a network with random weights, which is not the perceptual "
             "loss of the literature: `-P perceptual=imagenet` or a file of weights is."
         )
+
+
+def shortcomings(settings: Mapping[str, str]) -> list[str]:
+    """Say of networks why they tell too little of losses; none of those that were trained enough.
+
+    `settings`: as of `caveats`.
+    """
+    seen = int(settings.get("steps", LEAST.steps)) * int(settings.get("batch", LEAST.batch))
+    wanted = round(ENOUGH * LEAST.steps * LEAST.batch)
+    narrow = int(settings.get("dim", LEAST.dim)) < LEAST.dim
+    return [
+        *([f"saw {seen:,} patches each, fewer than {wanted:,}"] if seen < wanted else []),
+        *([f"are {settings['dim']} channels wide, fewer than {LEAST.dim}"] if narrow else []),
+    ]
 
 
 def site_caveats(scans: pd.DataFrame) -> Iterator[str]:

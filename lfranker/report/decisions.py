@@ -43,7 +43,8 @@ def stability_sentence(stability: Stability) -> str:
     return (
         f"The champion was decided again in {stability.resamples:,} re-samplings of "
         f"{_drawn(stability)}{once}, each time by all {len(stability.criteria)} criteria. Chosen "
-        f"were: {listed(shares, 160)}."
+        f"were: {listed(shares, 160)}. These shares tell how stable the choice is; they are no "
+        f"probabilities of being the best."
     )
 
 
@@ -68,10 +69,10 @@ def regret_sentence(stability: Stability) -> str:
 def undistinguished_sentence(found: Undistinguished, champion: str) -> str:
     """Say which criteria tell nothing apart, and whether the champion hangs on them."""
     titles = joined(map(in_words, found.metrics))
-    said = f"In {titles} no two subsets are significantly different, so that "
+    said = f"In {titles} no two subsets are shown to be different, so that "
     if found.champion is None:
-        return f"{said}the mean rank has nothing but chance in it."
-    said += f"{'it adds' if len(found.metrics) == 1 else 'they add'} chance to the mean rank"
+        return f"{said}the mean rank may have nothing but chance in it."
+    said += f"{'its' if len(found.metrics) == 1 else 'their'} part of the mean rank may be chance"
     without = f"without {'it' if len(found.metrics) == 1 else 'them'}"
     if found.champion == champion:
         return f"{said}; {without}, {champion} is the champion too."

@@ -82,6 +82,7 @@ class Findings:
     stability: Stability | None = None  # how often each is the champion of a re-sampling
     undistinguished: Undistinguished | None = None  # criteria that tell no subsets apart
     along: AlongTraining | None = None  # rankings at several lengths of the training
+    too_short: bool = False  # the trainings are too short, or the networks too small, for advice
     agreement: Agreement | None = None
     shares: pd.DataFrame | None = None
     unmeasured: int = 0

@@ -28,9 +28,12 @@ def answer(ranking: Ranking, findings: Findings) -> str:
     speeds = dict.fromkeys(c.speed for c in ranking.judged if c.speed)
     names = ranking.leaderboard.index[~ranking.leaderboard["baseline"]]
     where = f" at {_few(list(speeds))}" if speeds else ""
+    rank = f"the best mean rank, {ranking.champion_mean_rank:.2f}, over {joined(titles)}{where}"
+    of = f"of {len(names):,} {counted(names)}"
     chosen = (
-        f"Train on **{ranking.champion}**: of {len(names):,} {counted(names)} it has the best mean "
-        f"rank, {ranking.champion_mean_rank:.2f}, over {joined(titles)}{where}."
+        f"No advice yet, the trainings are too short: {of}, **{ranking.champion}** has {rank}."
+        if findings.too_short
+        else f"Train on **{ranking.champion}**: {of} it has {rank}."
     )
     length = "" if findings.along is None else verdict_sentence(findings.along)
     return " ".join(filter(None, [chosen, _how_sure(ranking.champion, findings), length]))

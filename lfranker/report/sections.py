@@ -70,7 +70,7 @@ def how_sure(ranking: Ranking, findings: Findings) -> Section:
             "With two repeats it cannot be seen whether the trainings of one subset scatter more "
             "than those of the others: intervals of such a subset would be too narrow."
         )
-    return Section("How sure is the choice?", sentences)
+    return Section("How stable is the choice?", sentences)
 
 
 def longer_training(findings: Findings) -> Section:

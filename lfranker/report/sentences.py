@@ -48,9 +48,9 @@ def scope_sentence(scope: Scope | None) -> str:
     sites = f"{scope.sites} site{'s' * (scope.sites != 1)}"
     if scope.repeats == 1:
         return (
-            f"All intervals (95 %) are over {sites}. Each subset was trained once, so that they "
-            f"are about these trained models, not about the losses: trained again, the same losses "
-            f"may rank otherwise. `-P repeats=3` shows by how much."
+            f"Intervals (95 %, each by itself) are over {sites}. Each subset was trained once, so "
+            f"that they are about these trained models, not about the losses: trained again, the "
+            f"same losses may rank otherwise. `-P repeats=3` shows by how much."
         )
     images = (
         "each with training images of its own."
@@ -58,9 +58,9 @@ def scope_sentence(scope: Scope | None) -> str:
         else "always with the same training images: with others the losses may rank otherwise."
     )
     return (
-        f"All intervals (95 %) are over {sites} and {scope.repeats} repeats of each training, so "
-        f"that they are about the losses, not about single trained models. The repeats were made "
-        f"{images}"
+        f"Intervals (95 %, each by itself) are over {sites} and {scope.repeats} repeats of each "
+        f"training, so that they are about the losses, not about single trained models. The "
+        f"repeats were made {images}"
     )
 
 
@@ -96,19 +96,19 @@ def comparison_sentences(metric: str, own: Evidence, margin: float) -> Iterator[
     yield standing_sentence(title, table, margin, unit)
     best = table.iloc[0]
     yield (
-        f"{table.index[0]} has the highest mean {title}, and is truly the best of them with a "
-        f"probability of {share(float(best['chance_of_best']))}."
+        f"{table.index[0]} has the highest mean {title}; the probability that it is truly the best "
+        f"of these {len(table)} in {title} alone is {share(float(best['chance_of_best']))}."
     )
     if own.erratic:
         yield (
             f"In {title}, the trainings of {listed(own.erratic)} scatter clearly more than those "
             f"of the other subsets; intervals allow for it."
         )
-    if own.effort is not None and (text := _effort(str(table.index[0]), own.effort, unit)):
+    if own.effort is not None and (text := _effort(str(table.index[0]), own.effort, unit, margin)):
         yield text
 
 
-def _effort(best: str, effort: Effort, unit: str) -> str:
+def _effort(best: str, effort: Effort, unit: str, margin: float) -> str:
     ways = [
         f"{low:,}{f' to {high:,}' * (high > low)} {what}"
         for what, ends in (("sites", effort.fields), ("repeats", effort.repeats))
@@ -119,7 +119,8 @@ def _effort(best: str, effort: Effort, unit: str) -> str:
         return ""
     return (
         f"It is open whether {best} is better than {effort.other}. If it is so by "
-        f"{number(effort.gap, unit)}, about {' or '.join(ways)} would show it (with 80 % power)."
+        f"{number(effort.gap, unit)}{', which is less than the margin' * (effort.gap < margin)}, "
+        f"{' or '.join(ways)} in all would show it with 80 % power."
     )
 
 
@@ -201,7 +202,10 @@ def _composition(advantage: Advantage, title: str, unit: str) -> Iterator[str]:
     if advantage.own is not None:
         value, low, high = advantage.own
         lead = estimate(value, low, high, unit, signed=True)
-        yield f"Without what each loss adds by itself, combined losses are ahead by {lead} there."
+        yield (
+            f"Less what each loss adds by itself, the lead of combined losses in {title} is {lead} "
+            f"at {advantage.table.index[0]}; a negative lead means that they are behind."
+        )
 
 
 def agreement_sentences(agreement: Agreement) -> Iterator[str]:
@@ -220,7 +224,10 @@ def agreement_sentences(agreement: Agreement) -> Iterator[str]:
         )
     if agreement.w:
         speeds = listed(f"{in_words(m)} {value:.2f}" for m, value in agreement.w.items())
-        yield f"Kendall's W between the scan speeds (1: all rank alike, 0: unrelated): {speeds}."
+        yield (
+            f"Kendall's W between the scan speeds (1: all rank alike; of unrelated orders about 1 "
+            f"over the number of speeds): {speeds}."
+        )
     yield (
         f"On the Pareto front, where no other subset is better in one criterion without being "
         f"worse in another: {listed(agreement.front)}."

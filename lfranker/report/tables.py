@@ -185,7 +185,7 @@ def line(cells: Sequence[str]) -> str:
 FIRST, MOST_ROWS = 16, 40  # entrants in the first table, and in any other one
 
 
-MARKS = {EQUIVALENT: " \N{BLACK CIRCLE}", UNDECIDED: " \N{WHITE CIRCLE}", WORSE: ""}
+MARKS = {EQUIVALENT: " \N{BLACK CIRCLE}", UNDECIDED: " \N{CIRCLE WITH LEFT HALF BLACK}", WORSE: ""}
 
 
 def standings(ranking: Ranking, intervals: Mapping[str, pd.DataFrame]) -> Grid:
@@ -206,8 +206,10 @@ def standings(ranking: Ranking, intervals: Mapping[str, pd.DataFrame]) -> Grid:
     notes = [_cut(ranking, FIRST)]
     if intervals:
         notes.append(
-            f"In brackets: 95 % intervals. Compared with the truly best subset of its column, "
-            f"which need not be the one with the highest mean, a subset is"
+            f"In brackets: 95 % intervals of each score by itself. Marks rest on differences at "
+            f"the same sites, so that scores with overlapping brackets may differ all the same. "
+            f"Compared with the truly best subset of its column, which need not be the one with "
+            f"the highest mean, a subset is"
             f"{MARKS[EQUIVALENT]} shown to be equivalent,{MARKS[UNDECIDED]} undecided, or, without "
             f"a mark, shown to be worse."
         )

@@ -14,10 +14,13 @@ def verdict_sentence(along: AlongTraining) -> str:
     half, whole = (f"{steps:,}" for steps in along.lengths[-2:])
     before, now = along.champions[-2:]
     if along.verdict == Verdict.SETTLED and before == now:
-        return f"Settled at this length: half of the steps ({half}) choose the same losses."
-    chose = f"half of the steps ({half}) choose {before}"
+        return (
+            f"Settled so far: trainings of half the steps ({half}) have the same champion, which "
+            f"does not show that longer ones would."
+        )
+    chose = f"the champion of trainings of half the steps ({half}) is {before}"
     if along.verdict == Verdict.SETTLED:
-        return f"Settled at this length: {chose}, which after {whole} steps is equivalent to {now}."
+        return f"Settled so far: {chose}, which after {whole} steps is equivalent to {now}."
     if along.verdict == Verdict.CHANGING:
         return (
             f"Still changing: {chose}, which after {whole} steps is significantly worse than {now}."

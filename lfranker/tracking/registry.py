@@ -72,7 +72,10 @@ def register(
             if not simulated or not holder.ranked_on_real_scans:
                 why = refusal(winner, criterion, holder)
             if why:
-                notices.append(f"alias {alias} stays with version {holder.number}: {why}")
+                notices.append(
+                    f"the registered model's alias {alias} stays with version "
+                    f"{holder.number}: {why}"
+                )
                 continue
         client.set_registered_model_alias(model, alias, version.version)
     return _parsed(client.get_model_version(model, version.version)), notices

@@ -49,9 +49,9 @@ def test_standings_are_counted_and_named(standing: tuple[str, ...], words: str) 
         (Effort("mse", 0.12, None, None), ""),
         (
             Effort("mse", 0.12, (20, 45), None),
-            "about 20 to 45 sites would show it (with 80 %",
+            "20 to 45 sites in all would show it with 80 %",
         ),
-        (Effort("mse", 0.12, (20, 45), (7, 7)), "about 20 to 45 sites or 7 repeats would show it"),
+        (Effort("mse", 0.12, (20, 45), (7, 7)), "20 to 45 sites or 7 repeats in all would show it"),
     ],
 )
 def test_effort_is_said_where_something_would_do(effort: Effort | None, words: str) -> None:
@@ -60,7 +60,8 @@ def test_effort_is_said_where_something_would_do(effort: Effort | None, words: s
     assert counts == "Of 4 subsets, the 2 with the highest mean PSNR are compared."
     assert "0 of 2 are shown" in more
     assert best == (
-        "mae has the highest mean PSNR, and is truly the best of them with a probability of 25 %."
+        "mae has the highest mean PSNR; the probability that it is truly the best of these 2 in "
+        "PSNR alone is 25 %."
     )
     assert len(rest) == bool(words)
     assert all(
@@ -107,7 +108,10 @@ def test_noisier_scans_want_what_the_interval_shows(ends: tuple[float, float], w
     assert own.endswith(
         "at fast: ssim +0.5 dB (+0.3 to +0.7); each is in 7 of 11 combined and 1 of 4 single ones."
     )
-    assert without.endswith("combined losses are ahead by +0.1 dB (-0.1 to +0.3) there.")
+    assert without == (
+        "Less what each loss adds by itself, the lead of combined losses in PSNR is +0.1 dB (-0.1 "
+        "to +0.3) at fast; a negative lead means that they are behind."
+    )
     assert "ahead of single ones by +0.5 dB (+0.3 to +0.7) at fast and +0.2 dB" in said
     assert words in said
 

@@ -34,12 +34,12 @@ def test_intervals_and_the_top_set_stand_beside_their_scores():
     grid = standings(rank(SCORES), {"psnr": PSNR, "ssim": SSIM})
     assert list(grid.heads) == ["Losses", "Mean rank", "PSNR (dB)", "SSIM"]
     assert [list(row) for row in grid.rows] == [
-        ["mae", "**1.00**", "**30.00** (29.50 to 30.25) ●", "**0.9000** (0.7000 to 1.0000) ○"],
+        ["mae", "**1.00**", "**30.00** (29.50 to 30.25) ●", "**0.9000** (0.7000 to 1.0000) ◐"],
         ["mse", "2.00", "29.00", "0.8000"],
         ["noisy (baseline)", "-", "22.00", "0.4000"],
     ]
-    assert "In brackets: 95 % intervals." in grid.note
-    assert "a subset is ● shown to be equivalent, ○ undecided, or, without" in grid.note
+    assert "In brackets: 95 % intervals of each score" in grid.note
+    assert "a subset is ● shown to be equivalent, ◐ undecided, or, without" in grid.note
     assert standings(rank(SCORES), {}).note == ""
 
 

@@ -40,25 +40,26 @@ def along(champions=("ssim", "ssim", "mae"), verdict=Verdict.CHANGING) -> AlongT
         (
             ("ssim", "mae", "mae"),
             Verdict.SETTLED,
-            "Settled at this length: half of the steps (1,000) choose the same losses.",
+            "Settled so far: trainings of half the steps (1,000) have the same champion, which "
+            "does not show that longer ones would.",
         ),
         (
             ("ssim", "ssim", "mae"),
             Verdict.SETTLED,
-            "Settled at this length: half of the steps (1,000) choose ssim, which after 2,000 "
-            "steps is equivalent to mae.",
+            "Settled so far: the champion of trainings of half the steps (1,000) is ssim, which "
+            "after 2,000 steps is equivalent to mae.",
         ),
         (
             ("ssim", "ssim", "mae"),
             Verdict.CHANGING,
-            "Still changing: half of the steps (1,000) choose ssim, which after 2,000 steps is "
-            "significantly worse than mae.",
+            "Still changing: the champion of trainings of half the steps (1,000) is ssim, which "
+            "after 2,000 steps is significantly worse than mae.",
         ),
         (
             ("ssim", "ssim", "mae"),
             Verdict.UNDECIDED,
-            "Not shown to be settled: half of the steps (1,000) choose ssim, and the scores after "
-            "2,000 steps do not tell whether it is as good as mae.",
+            "Not shown to be settled: the champion of trainings of half the steps (1,000) is "
+            "ssim, and the scores after 2,000 steps do not tell whether it is as good as mae.",
         ),
     ],
 )
