@@ -159,7 +159,10 @@ def test_new_scans_are_scored_beside_the_old_ones_and_ranked(
     run = project.children()["mae"]
     assert run.data.metrics[f"tested on {digest}/psnr"] != run.data.metrics["psnr"]
     tables = project.client.list_artifacts(run.info.run_id, "scores")
-    assert len(tables) == 2
+    whole = [table.path for table in tables if "-at-" not in table.path]
+    assert len(whole) == 2
+    branches = [path.replace(".csv", f"-at-{steps}.csv") for path in whole for steps in (1, 2)]
+    assert sorted(whole + branches) == [table.path for table in tables]
     ranked = project.run("rank", scans=digest)
     assert ranked.returncode == 0, ranked.stderr
     assert "workflowType=machine_learning" in ranked.stdout.strip().splitlines()[-1]

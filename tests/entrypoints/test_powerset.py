@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from huggingface_hub import constants
@@ -113,6 +114,9 @@ def test_a_training_alone_finds_the_weights_that_its_power_set_would(
 
 class NoScans:
     digest, notices = "none", ()
+
+    def table(self) -> pd.DataFrame:
+        return pd.DataFrame()
 
     def fields_among(self, _: object) -> list[str]:
         return []

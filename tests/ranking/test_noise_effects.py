@@ -149,7 +149,7 @@ def test_the_same_best_losses_everywhere_are_called_so() -> None:
     own = Evidence(noise_lead=lead(cube, "mae+mse", seed=0))
     said = interaction_sentence("psnr", own, table)
     assert said.startswith("In PSNR, mae+mse has the highest mean on every noise; over all of them")
-    assert "it is ahead of the next, mse, by 0.497 dB (" in said
+    assert "it is ahead of the next, mse, by 0.50 dB (0.47 to 0.52)" in said
 
 
 def test_best_losses_that_depend_on_the_noise_are_told_by_their_interaction() -> None:
