@@ -145,7 +145,7 @@ def test_the_note_leads_to_the_report_which_is_rendered(
     assert answer.text.startswith(f"No advice yet, the trainings are too short: {best(champion)}")
     headings = [item.text for item in browser.find_elements(By.TAG_NAME, "h2")]
     assert headings[0] == "Leaderboard"
-    assert "How stable is the choice?" in headings
+    assert "What was run?" in headings
     opened = "return [...document.querySelectorAll('details')].map(one => one.open)"
     assert not any(browser.execute_script(opened)), "what is not asked for is not folded away"
     browser.execute_script("document.querySelectorAll('details').forEach(one => one.open = true)")

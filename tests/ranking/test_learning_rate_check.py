@@ -144,7 +144,7 @@ def test_only_what_was_trained_at_every_rate_is_compared():
 @pytest.mark.slow
 def test_without_an_effect_of_the_rate_at_most_5_percent_depend_on_it():
     """Five subsets of truly different scores, trained three times at each rate."""
-    rng, trials, luck, wrong = np.random.default_rng(6), 60, 0.5, 0
+    rng, trials, luck, wrong = np.random.default_rng(6), 30, 0.5, 0
     names = ["mae", "mse", "ssim", "mae+mse", "mae+ssim"]
     index = pd.MultiIndex.from_product(
         [names, range(3), [f"p{at}" for at in range(12)]], names=["name", "repeat", "place"]
