@@ -26,8 +26,8 @@ def verdict_sentence(along: AlongTraining) -> str:
             f"Still changing: {chose}, which after {whole} steps is significantly worse than {now}."
         )
     return (
-        f"Not shown to be settled: {chose}, and the scores after {whole} steps do not tell "
-        f"whether it is as good as {now}."
+        f"Not shown to be settled: {chose}, which after {whole} steps is not shown to be "
+        f"equivalent to {now}, nor to be worse without being better in another criterion."
     )
 
 

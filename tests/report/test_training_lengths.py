@@ -59,7 +59,8 @@ def along(champions=("ssim", "ssim", "mae"), verdict=Verdict.CHANGING) -> AlongT
             ("ssim", "ssim", "mae"),
             Verdict.UNDECIDED,
             "Not shown to be settled: the champion of trainings of half the steps (1,000) is "
-            "ssim, and the scores after 2,000 steps do not tell whether it is as good as mae.",
+            "ssim, which after 2,000 steps is not shown to be equivalent to mae, nor to be worse "
+            "without being better in another criterion.",
         ),
     ],
 )
