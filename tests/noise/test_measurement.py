@@ -42,6 +42,7 @@ def only(scans: ScanSet, fields: tuple[str, ...]) -> list[int]:
 
 
 @real_scans
+@pytest.mark.slow
 def test_made_noise_matches_real_scans_of_other_fields(scans: ScanSet) -> None:
     fitted, held_out = (
         [scans.read(scans.records[n]) for n in only(scans, fields)] for fields in (FITTED, HELD_OUT)

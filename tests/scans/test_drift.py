@@ -24,6 +24,7 @@ def test_a_straight_drift_stays_straight_up_to_the_edges():
 
 
 @pytest.mark.parametrize("noise", [0.05, 0.12])
+@pytest.mark.slow
 def test_smoothing_halves_the_noise_and_keeps_the_bends(noise):
     """0.04 to 0.12 px are the errors of a band, with and without much to see in it."""
     y = np.linspace(ROWS[0], ROWS[-1], 200)

@@ -154,6 +154,7 @@ def test_warp_by_whole_pixels_moves_and_does_not_smooth():
 
 
 @pytest.mark.skipif("LFRANKER_SEM_DATA" not in os.environ, reason="LFRANKER_SEM_DATA is not set")
+@pytest.mark.slow
 def test_real_scans_register():
     """All 24 fields at 100 ns: 19.9 dB as they are, at least 22 dB registered."""
     scans = Path(os.environ["LFRANKER_SEM_DATA"]) / "scans"

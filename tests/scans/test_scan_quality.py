@@ -82,6 +82,7 @@ def test_without_detail_nothing_is_said():
 
 
 @real
+@pytest.mark.slow
 def test_real_scans_one_field_is_saturated_and_none_out_of_focus():
     clipped = set()
     for path in sorted(Path(SEM, "scans", "100ns").iterdir())[:8]:
