@@ -85,6 +85,7 @@ def test_a_process_notices_that_its_parent_was_killed(tmp_path: Path) -> None:
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     wait_for(log, "orphan")
+    assert parent.returncode == -signal.SIGKILL, "it was not the kill that ended the parent"
 
 
 def wait_for(log: Path, word: str) -> None:

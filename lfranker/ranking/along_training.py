@@ -30,7 +30,7 @@ SLOWEST, FASTEST = 0.1, 2.0  # exponents of the power law that are thought possi
 
 
 class Verdict(StrEnum):
-    """What half of the steps say of the champion of all of them.
+    """Verdict of half of the steps on the champion of all of them.
 
     SETTLED: they choose the same losses, or losses that are equivalent in every criterion.
     CHANGING: they choose losses that are significantly worse in some criterion and better in none.

@@ -26,7 +26,7 @@ WEAK, STRONG = 0.667, 0.8  # Krippendorff's customs, Content Analysis (2004), ch
 
 @dataclass(frozen=True)
 class Rated:
-    """What people's ratings come to; without any, the tables are empty.
+    """Outcome of people's ratings; without any, the tables are empty.
 
     raters: see `raters`; alphas: see `alphas`; intervals: of the subsets, as of
     `top_set.intervals`, None where too little was rated; margin: a difference that does not matter.

@@ -38,7 +38,7 @@ MOST_COMPARED = 32  # entrants that are compared each with each
 
 @dataclass(frozen=True)
 class Scope:
-    """What intervals are about: how much was measured, and what was the same in all of it."""
+    """Scope of all intervals: how much was measured, and what was the same in all of it."""
 
     sites: int
     repeats: int
@@ -181,7 +181,7 @@ def _evidence(
 def _effects(
     rows: pd.DataFrame, cube: Cube, metric: str, losses: Sequence[str], seed: int
 ) -> tuple[pd.DataFrame | None, tuple[str, ...]]:
-    """What each loss adds, None where that cannot be said; and the subsets that it is without."""
+    """Return what each loss adds, None where that is not known; and the subsets left out of it."""
     whole = balanced(cube)
     kept = set() if whole is None else set(map(losses_of, whole.names))
     without = tuple(name for name in losses if name not in kept)

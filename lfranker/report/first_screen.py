@@ -31,7 +31,8 @@ def answer(ranking: Ranking, findings: Findings) -> str:
     rank = f"the best mean rank, {ranking.champion_mean_rank:.2f}, over {joined(titles)}{where}"
     of = f"of {len(names):,} {counted(names)}"
     chosen = (
-        f"No advice yet, the trainings are too short: {of}, **{ranking.champion}** has {rank}."
+        f"No advice yet, the networks are too small or too briefly trained: {of}, "
+        f"**{ranking.champion}** has {rank}."
         if findings.too_short
         else f"Train on **{ranking.champion}**: {of} it has {rank}."
     )

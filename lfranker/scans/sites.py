@@ -29,7 +29,7 @@ NOWHERE = (0.0, 0.0)  # m: what microscopes write whose stage has no motor, or w
 
 
 class SiteSource(StrEnum):
-    """What a field's site was told by."""
+    """Source of what is known of a field's site."""
 
     GIVEN = "sites.csv"
     STAGE = "stage position"

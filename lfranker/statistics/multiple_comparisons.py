@@ -41,7 +41,7 @@ Pairwise = Callable[[int, int], Squares]  # those of the difference of two model
 
 
 def standings(means: Floats, of_difference: Pairwise, chance: Chance, margin: float) -> list[str]:
-    """What is known of how far each model's true mean is below that of the truly best one.
+    """Return what is known of how far each model's true mean is below the truly best one's.
 
     EQUIVALENT: less than ``margin`` below it; to be so it must be shown not to be behind any
     other model by more (two one-sided tests, 5 % each; all must agree, so that none needs a

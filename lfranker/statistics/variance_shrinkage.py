@@ -33,7 +33,7 @@ CHANCE_OF_LARGER = 0.01  # the same over fields, as a chance
 
 @dataclass(frozen=True)
 class Prior:
-    """What mean squares have in common; no `freedoms` above 0: nothing.
+    """Common part of mean squares; without `freedoms` above 0 there is none.
 
     square: that of a contrast whose coefficients have the length 1.
     freedoms: those that it lends to each model, or to each of several effects.

@@ -105,7 +105,7 @@ def sources(made: Dataset, indices: Iterable[int]) -> set[str]:
 
 
 def test_draws_of_images_train_on_other_images_and_validate_on_the_same(made, tmp_path):
-    """Of several images a group; a draw leaves out about 37 % of them, other ones each time."""
+    """A draw leaves out about 37 % of the images of a group, other ones each time."""
     draws = [
         synthesise(IMAGES, tmp_path / str(draw), replace(CONFIG, image_draw=draw))
         for draw in (1, 2)

@@ -110,6 +110,9 @@ def follow(browser: webdriver.Chrome, words: str) -> None:
     browser.switch_to.window(opened)
 
 
+NO_ADVICE = "No advice yet, the networks are too small or too briefly trained"
+
+
 def best(champion: str) -> str:
     return f"of 3 loss subsets, {champion} has the best mean rank"
 
@@ -119,7 +122,7 @@ def test_the_note_answers_and_leads_to_the_champion(
 ) -> None:
     champion = project.parent().data.tags[Tag.CHAMPION]
     open_note(browser, address, project)
-    assert f"No advice yet, the trainings are too short: {best(champion)}" in seen(browser)
+    assert f"{NO_ADVICE}: {best(champion)}" in seen(browser)
     assert "demonstrates the machinery" in seen(browser)
     table = browser.find_element(By.XPATH, "//table[.//th[text()='Mean rank']]")
     assert champion in table.find_element(By.XPATH, ".//tbody/tr[1]").text
@@ -142,7 +145,7 @@ def test_the_note_leads_to_the_report_which_is_rendered(
     browser.switch_to.frame(frames[0])
     answer = wait_for(lambda: browser.find_elements(By.CLASS_NAME, "answer"), browser)[0]
     assert answer.is_displayed()
-    assert answer.text.startswith(f"No advice yet, the trainings are too short: {best(champion)}")
+    assert answer.text.startswith(f"{NO_ADVICE}: {best(champion)}")
     headings = [item.text for item in browser.find_elements(By.TAG_NAME, "h2")]
     assert headings[0] == "Leaderboard"
     assert "What was run?" in headings

@@ -66,7 +66,7 @@ def test_the_luck_of_one_site_shows_by_hand():
 
 
 def test_repeats_are_drawn_with_the_sites_by_hand():
-    """Of two repeats one is drawn: each subset is ahead in one of them."""
+    """One of two repeats is drawn: each subset is ahead in one of them."""
     own = found({"a": [[22.0, 19]] * 5, "b": [[20.0, 20]] * 5}, repeats=2)
     assert own.shares["a"] == pytest.approx(0.5, abs=5 * 0.5 / np.sqrt(RESAMPLES))
     assert "5 sites and 2 repeats" in stability_clause(own)

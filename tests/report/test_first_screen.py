@@ -53,8 +53,8 @@ def test_the_answer_carries_its_share_and_names_rivals_of_a_weak_one(
 def test_trainings_that_are_too_short_give_no_advice() -> None:
     said = answer(ranking(), Findings(too_short=True))
     assert said == (
-        "No advice yet, the trainings are too short: of 2 loss subsets, **mae** has the best mean "
-        "rank, 1.00, over PSNR and SSIM at a."
+        "No advice yet, the networks are too small or too briefly trained: of 2 loss subsets, "
+        "**mae** has the best mean rank, 1.00, over PSNR and SSIM at a."
     )
 
 

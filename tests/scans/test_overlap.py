@@ -65,7 +65,7 @@ def test_what_repeats_or_shows_nothing_is_not_taken_for_overlap() -> None:
 @pytest.mark.skipif("LFRANKER_SEM_DATA" not in os.environ, reason="LFRANKER_SEM_DATA is not set")
 @pytest.mark.parametrize("speed", ["100ns", "30us"])
 def test_of_real_scans_those_overlap_that_the_stage_says(speed: str) -> None:
-    """Of 276 pairs only 17 and 18 are less than 0.9 of a field's width apart: 0.59."""
+    """Only 17 and 18, of 276 pairs, are less than 0.9 of a field's width apart: 0.59."""
     files = sorted((Path(os.environ["LFRANKER_SEM_DATA"]) / "scans" / speed).iterdir())
     details = {file.stem: detail_of(thumbnail(read_image(file).image)) for file in files}
     found = [

@@ -48,7 +48,7 @@ def test_identical_models_have_the_same_chance():
 
 
 def test_means_are_drawn_towards_each_other_where_they_scatter_as_errors_do():
-    """Of equal models the first and the last are nearer to each other than they were measured."""
+    """The first and the last of equal models are nearer to each other than they were measured."""
     scores = leaderboard(np.random.default_rng(3), [0.0] * 12)
     squares = mean_squares(scores)
     means = true_means(squares, Chance(squares, seed=0), seed=0)

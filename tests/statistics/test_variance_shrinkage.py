@@ -63,7 +63,7 @@ def test_a_model_that_is_clearly_erratic_keeps_its_own_and_does_not_spoil_the_ot
 
 
 def test_that_the_largest_is_left_out_does_not_make_the_common_square_smaller():
-    """Of 15 exponential numbers the largest is 3.3 on average, so that the others' mean is 0.83.
+    """The largest of 15 exponential numbers is 3.3 on average, so that the others' mean is 0.83.
 
     Where they seem to differ, which is by chance, the common square is below their mean by design.
     """
