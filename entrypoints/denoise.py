@@ -17,8 +17,8 @@ from lfranker.evaluation.metrics import METRICS
 from lfranker.images.image_file import SUFFIXES, image_files
 from lfranker.microscopes.reading import read_metadata
 from lfranker.processes import available_cores
-from lfranker.tracking.model_choice import Choice, choose_model, named_model
 from lfranker.tracking.models import load_network
+from lfranker.tracking.registry import Choice, choose_model, named_model
 from lfranker.tracking.runs import name_given_run
 
 MOST_JOBS = 4

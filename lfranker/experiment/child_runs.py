@@ -15,7 +15,7 @@ from lfranker.experiment.plan import Task, training_fingerprint
 from lfranker.experiment.task_files import ScoringTask, TrainingTask, write_task
 from lfranker.noise.noise_config import mode_of
 from lfranker.processes import Job, last_words, run_jobs
-from lfranker.ranking.entrant import Entrant
+from lfranker.ranking.entrants import Entrant
 from lfranker.tracking.power_set import Training, find_training, trainings_with
 from lfranker.tracking.runs import (
     OPEN,

@@ -38,7 +38,7 @@ from lfranker.losses import (
 )
 from lfranker.options import check, option
 from lfranker.perceptual.weights import PerceptualWeights, load_levels, resolve_weights
-from lfranker.report.caveats import site_caveats
+from lfranker.report.remarks import site_caveats
 from lfranker.scans.preparation import ScanSet, prepare_scans, read_scans
 from lfranker.simulation.scans import TARGET_SPEED, simulate_scans, simulated_fields
 from lfranker.training.loss_balancing import (

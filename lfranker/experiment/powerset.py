@@ -10,8 +10,8 @@ from tqdm import tqdm
 
 from lfranker.experiment.child_runs import Child, Means, adopt, closing
 from lfranker.experiment.console import QUIET, Console
+from lfranker.experiment.follow_ups import check_learning_rate, refine
 from lfranker.experiment.inputs import InputConfig, Inputs
-from lfranker.experiment.learning_rate_check import check_learning_rate
 from lfranker.experiment.noise_comparison import inputs_on_each, keys_of, settings_logged
 from lfranker.experiment.plan import Task, tasks
 from lfranker.experiment.settings import Settings
@@ -23,7 +23,6 @@ from lfranker.experiment.time_estimate import (
     seconds_per_step,
     to_time,
 )
-from lfranker.experiment.weight_search import refine
 from lfranker.losses import parse_losses, subset_name
 from lfranker.losses.subsets import SubsetRule
 from lfranker.options import check, option
@@ -36,7 +35,7 @@ from lfranker.ranking.learning_rate_check import FACTORS, MOST_CHECKED
 from lfranker.ranking.weight_search import split_sites
 from lfranker.report.remarks import remarks
 from lfranker.report.tables import tables, to_markdown
-from lfranker.tracking.addresses import how_to_open
+from lfranker.tracking.pages import how_to_open
 from lfranker.tracking.power_set import load_power_set
 from lfranker.tracking.runs import TrackedRun, log_settings, own_run, set_tags
 from lfranker.tracking.score_logging import log_dataset, log_scans, score_baselines

@@ -11,11 +11,11 @@ from lfranker.experiment.console import QUIET, Console
 from lfranker.processes import launched
 from lfranker.publishing.pictures import log_pictures
 from lfranker.scans.preparation import ScanSet
-from lfranker.tracking.branches import score_with_branches
 from lfranker.tracking.models import load_network, model_id_of
 from lfranker.tracking.power_set import Training, find_training, load_power_set
 from lfranker.tracking.runs import TrackedRun, own_run
 from lfranker.tracking.score_logging import log_scans, score_baselines, score_run
+from lfranker.tracking.training_run import score_with_branches
 
 
 def score_power_set(run_id: str | None, scans: ScanSet, console: Console = QUIET) -> None:

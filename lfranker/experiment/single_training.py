@@ -17,11 +17,10 @@ from lfranker.losses import parse_subset, subset_name
 from lfranker.options import flat, option
 from lfranker.processes import orphaned, stop_between_steps
 from lfranker.scans.preparation import Pair
-from lfranker.tracking.branches import score_with_branches
 from lfranker.tracking.runs import TrackedRun, log_settings, own_run, set_tags
 from lfranker.tracking.score_logging import log_dataset, log_scans
 from lfranker.tracking.tags import Tag
-from lfranker.tracking.training_run import TrainingRun, report_progress
+from lfranker.tracking.training_run import TrainingRun, report_progress, score_with_branches
 from lfranker.training.trainer import Trainer, build_network, load_initial
 
 

@@ -10,9 +10,8 @@ from lfranker.publishing.report_page import Results
 from lfranker.ranking.along_training import AlongTraining
 from lfranker.ranking.evidence import Evidence
 from lfranker.report.findings import Findings
-from lfranker.report.latex import to_latex
 from lfranker.report.remarks import remarks
-from lfranker.report.tables import formatted, tables, to_csv
+from lfranker.report.tables import formatted, tables, to_csv, to_latex
 
 
 def texts_of(results: Results, versions: Mapping[str, str]) -> dict[str, str]:
@@ -56,8 +55,8 @@ def _named(findings: Findings) -> Iterator[tuple[str, pd.DataFrame | None]]:
     for metric, own in measured.items():
         yield from _comparisons(metric, own)
     for metric, own in measured.items():
-        if own.hybrids is not None:
-            yield f"hybrids-{metric}", own.hybrids.table.rename_axis("speed")
+        if own.combined is not None:
+            yield f"combined-{metric}", own.combined.table.rename_axis("speed")
     if findings.stability is not None:
         yield "champion-shares", findings.stability.shares.to_frame()
         yield "regret", findings.stability.regret

@@ -9,11 +9,10 @@ from lfranker.ranking.leaderboard import Ranking
 from lfranker.report.findings import Findings
 from lfranker.report.html_page import Section
 from lfranker.report.note import COMPARED, REPORT, TABLE, note
-from lfranker.tracking import saved_views
-from lfranker.tracking.addresses import page_of
+from lfranker.tracking.pages import CHARTS, page_of, save_view, view_page
+from lfranker.tracking.pages import TABLE as TABLE_VIEW
 from lfranker.tracking.power_set import PowerSet
 from lfranker.tracking.runs import Mark, drop_tags, set_tags, write_marks
-from lfranker.tracking.saved_views import save_view, view_page
 from lfranker.tracking.tags import WINNER, WON, Tag, winner_of
 
 MARKED = 50  # subsets: marking all runs of a thousand takes longer than ranking them
@@ -89,7 +88,7 @@ def _links(power_set: PowerSet) -> dict[str, str]:
         found.setdefault(baseline.name, page_of(baseline))
     pages = {
         REPORT: page_of(power_set, f"/artifacts/ranking/{REPORT}"),
-        TABLE: view_page(power_set, saved_views.TABLE),
-        COMPARED: view_page(power_set, saved_views.CHARTS),
+        TABLE: view_page(power_set, TABLE_VIEW),
+        COMPARED: view_page(power_set, CHARTS),
     }
     return found | pages

@@ -15,7 +15,7 @@ from lfranker.evaluation.keypoints import shared
 from lfranker.images.image_strips import INSET_ZOOM, comparison, glance
 from lfranker.microscopes.scan_speed import speed_key
 from lfranker.ranking.leaderboard import rank
-from lfranker.report.keypoint_figure import match_figure
+from lfranker.report.plots import match_figure
 from lfranker.scans.preparation import Pair, ScanSet
 from lfranker.scans.scan_set import ScanSetId
 from lfranker.tracking.models import load_network

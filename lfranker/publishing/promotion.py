@@ -10,8 +10,8 @@ from lfranker.denoiser.tiling import denoise
 from lfranker.evaluation.criteria import CHAMPION, CHAMPION_METRICS, Criterion
 from lfranker.evaluation.metrics import METRICS
 from lfranker.evaluation.scoring import of_noisy
-from lfranker.ranking.cross_fit import cross_fit
-from lfranker.ranking.pair_scores import PairScores
+from lfranker.ranking.contest import cross_fit
+from lfranker.ranking.entrants import PairScores
 from lfranker.report.decisions import not_better
 from lfranker.scans.preparation import ScanSet
 from lfranker.scans.scan_set import ScanSetId

@@ -13,15 +13,14 @@ from lfranker.publishing.report_page import Results, page_of
 from lfranker.publishing.winners import register_winners
 from lfranker.ranking.along_training import along_training
 from lfranker.ranking.config import RankConfig
+from lfranker.ranking.entrants import PairScores
 from lfranker.ranking.leaderboard import Ranking, rank
-from lfranker.ranking.pair_scores import PairScores
 from lfranker.rating.analysis import find_ratings, ratings_section
 from lfranker.rating.workflow import ratings_of
-from lfranker.report.caveats import caveats, shortcomings, site_caveats
 from lfranker.report.findings import Findings, find
 from lfranker.report.first_screen import filter_caveats
-from lfranker.report.noise_findings import find_noises
-from lfranker.report.remarks import better_filters, remarks
+from lfranker.report.noise import find_noises
+from lfranker.report.remarks import better_filters, caveats, remarks, shortcomings, site_caveats
 from lfranker.report.sections import sections
 from lfranker.report.tables import tables, to_markdown
 from lfranker.scans.scan_set import ScanSetId
@@ -30,9 +29,9 @@ from lfranker.tracking.power_set import PowerSet, load_power_set
 from lfranker.tracking.runs import log_texts
 from lfranker.tracking.scores import (
     by_sample,
+    combined_gradient_shares,
     field_scores,
     field_scores_at,
-    hybrid_shares,
     read_scan_table,
     scores,
 )
@@ -155,7 +154,7 @@ def add_findings(
 
     Gradient contributions, the check of the learning rate, and the newest search for weights.
     """
-    shares = hybrid_shares(power_set, list(map(str, ranking.leaderboard.index)))
+    shares = combined_gradient_shares(power_set, list(map(str, ranking.leaderboard.index)))
     known = shares.dropna(how="all").dropna(axis="columns", how="all").rename_axis("losses")
     varied = power_set.settings.get("vary_data", "").lower() == "true"
     scope = None if findings.scope is None else replace(findings.scope, vary_data=varied)

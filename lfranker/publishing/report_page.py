@@ -9,9 +9,8 @@ import pandas as pd
 from lfranker.evaluation.criteria import NOISY, VISUAL
 from lfranker.losses import PERCEPTUAL_RANDOM
 from lfranker.publishing.pictures import logged_glance, logged_pictures
-from lfranker.ranking.entrant import counted, losses_of
+from lfranker.ranking.entrants import PairScores, counted, losses_of
 from lfranker.ranking.leaderboard import Ranking
-from lfranker.ranking.pair_scores import PairScores
 from lfranker.report.findings import Findings
 from lfranker.report.first_screen import against, answer, split
 from lfranker.report.html_page import Grid, Page, Section, to_html
@@ -19,7 +18,7 @@ from lfranker.report.plots import standing_plot
 from lfranker.report.sentences import scope_sentence
 from lfranker.report.tables import FIRST, first_names, shortened, standings, title_of
 from lfranker.scans.scan_set import ScanSetId
-from lfranker.tracking.addresses import how_to_open
+from lfranker.tracking.pages import how_to_open
 from lfranker.tracking.power_set import PowerSet
 
 PACKAGES = ("lfranker", "mlflow", "torch", "numpy", "scikit-image", "scipy")

@@ -8,10 +8,10 @@ import pandas as pd
 
 from lfranker.evaluation.criteria import CHAMPION, Criterion, scored
 from lfranker.publishing.promotion import Gate
-from lfranker.ranking.entrant import counted
+from lfranker.ranking.entrants import counted
 from lfranker.ranking.leaderboard import Ranking
 from lfranker.report.tables import tables, to_markdown
-from lfranker.tracking.addresses import page_of
+from lfranker.tracking.pages import page_of
 from lfranker.tracking.registry import Winner, register
 
 

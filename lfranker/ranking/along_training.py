@@ -16,8 +16,7 @@ from scipy.stats import rankdata
 from lfranker.arrays import Floats
 from lfranker.evaluation.criteria import CHAMPION_METRICS
 from lfranker.losses.names import LOSS_ORDER
-from lfranker.ranking.entrant import tie_key
-from lfranker.ranking.pair_scores import PairScores
+from lfranker.ranking.entrants import PairScores, tie_key
 from lfranker.statistics.concordance import kendall_tau_of
 from lfranker.statistics.intervals import Chance, difference_interval, mean_squares
 from lfranker.statistics.rank_agreement import tau_interval

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from lfranker.ranking.hybrid_advantage import Advantage
+from lfranker.ranking.leads import Advantage
 from lfranker.ranking.noise_effects import Lead
 from lfranker.ranking.top_set import Effort
 from lfranker.statistics.multiple_comparisons import EQUIVALENT, UNDECIDED, WORSE
@@ -22,7 +22,7 @@ class Evidence:
     effort: what it takes to show that the first entrant is better than another one.
     effects: what each loss adds (`loss_effects.attributions`), by `kind` and `losses`.
     effects_without: subsets of losses that the effects are without, since they lack scores.
-    hybrids: how far hybrid losses are ahead of single ones, by scan speed.
+    combined: how far combined losses are ahead of single ones, by scan speed.
     noises: a row per training noise, as of `noise_effects.noise_means`.
     noises_without: noises that are not compared, since no losses have all scores there.
     noise_losses: the subsets of losses over which the noises are compared.
@@ -39,7 +39,7 @@ class Evidence:
     effort: Effort | None = None
     effects: pd.DataFrame | None = None
     effects_without: tuple[str, ...] = ()
-    hybrids: Advantage | None = None
+    combined: Advantage | None = None
     noises: pd.DataFrame | None = None
     noises_without: tuple[str, ...] = ()
     noise_losses: tuple[str, ...] = ()

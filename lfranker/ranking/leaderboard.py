@@ -22,7 +22,7 @@ from lfranker.evaluation.criteria import (
     criteria_of,
 )
 from lfranker.losses.names import LOSS_ORDER
-from lfranker.ranking.entrant import tie_key
+from lfranker.ranking.entrants import tie_key
 from lfranker.text import listed
 
 COLUMNS = ("mean_rank", "weighted", "outcome", "baseline", "worse_than_noisy")  # beside scores

@@ -12,7 +12,7 @@ import pandas as pd
 
 from lfranker.arrays import Floats
 from lfranker.evaluation.criteria import CHAMPION_METRICS
-from lfranker.ranking.entrant import is_hybrid
+from lfranker.ranking.entrants import is_combined
 from lfranker.ranking.leaderboard import Ranking, rank
 from lfranker.statistics.intervals import (
     Chance,
@@ -43,7 +43,7 @@ def subsets_to_check(ranking: Ranking, top_sets: Sequence[Sequence[str]]) -> lis
     top = [name for name in fit if all(name in found for found in top_sets)]
     first = [ranking.champion] if ranking.champion else []
     chosen = [*dict.fromkeys([*first, *(top if len(top) > 1 else fit)])][:MOST_CHECKED]
-    single = [name for name in fit if not is_hybrid(name) and name not in chosen]
+    single = [name for name in fit if not is_combined(name) and name not in chosen]
     return [*chosen, *single[-1:]]
 
 

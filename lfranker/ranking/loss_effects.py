@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lfranker.arrays import Floats
-from lfranker.ranking.entrant import Entrant
+from lfranker.ranking.entrants import Entrant
 from lfranker.ranking.top_set import _asked, _attributed
 from lfranker.statistics.intervals import Chance, contrast_intervals, mean_squares, score_interval
 from lfranker.statistics.score_array import Cube

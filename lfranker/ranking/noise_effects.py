@@ -13,7 +13,7 @@ import pandas as pd
 
 from lfranker.arrays import Floats
 from lfranker.evaluation.metrics import METRICS
-from lfranker.ranking.entrant import losses_of, noise_of, noises_in
+from lfranker.ranking.entrants import losses_of, noise_of, noises_in
 from lfranker.statistics.intervals import (
     Chance,
     MeanSquares,

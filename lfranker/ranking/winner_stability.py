@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from lfranker.arrays import Floats
 from lfranker.losses.names import LOSS_ORDER
 from lfranker.ranking.contest import Contest, contest_of
-from lfranker.ranking.entrant import tie_key
+from lfranker.ranking.entrants import tie_key
 from lfranker.ranking.evidence import Evidence
 from lfranker.ranking.leaderboard import Ranking
 from lfranker.statistics.score_array import LEAST_PLACES

@@ -4,7 +4,7 @@ import numpy as np
 
 from lfranker.evaluation.criteria import Criterion
 from lfranker.evaluation.metrics import METRICS
-from lfranker.ranking.cross_fit import CrossFit
+from lfranker.ranking.contest import CrossFit
 from lfranker.ranking.learning_rate_check import DEPENDS, HOLDS, RateCheck
 from lfranker.ranking.winner_stability import Stability, Undistinguished
 from lfranker.report.numbers import in_100, joined, number, percent

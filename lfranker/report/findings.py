@@ -14,15 +14,19 @@ from lfranker.evaluation.criteria import CHAMPION_METRICS, NOISY
 from lfranker.losses.names import LOSS_ORDER
 from lfranker.microscopes.scan_speed import speed_key
 from lfranker.ranking.along_training import AlongTraining
-from lfranker.ranking.baseline_leads import Leads, baseline_leads, baseline_scores
-from lfranker.ranking.entrant import Entrant, losses_of
+from lfranker.ranking.entrants import Entrant, PairScores, losses_of
 from lfranker.ranking.evidence import Evidence
-from lfranker.ranking.hybrid_advantage import Advantage, hybrid_advantage
 from lfranker.ranking.leaderboard import Ranking
+from lfranker.ranking.leads import (
+    Advantage,
+    Leads,
+    baseline_leads,
+    baseline_scores,
+    combined_advantage,
+)
 from lfranker.ranking.learning_rate_check import RateCheck
 from lfranker.ranking.loss_effects import attributions
 from lfranker.ranking.noise_effects import balanced, over_noises
-from lfranker.ranking.pair_scores import PairScores
 from lfranker.ranking.top_set import agreement, beats, effort, erratic, front, intervals
 from lfranker.ranking.weight_search import Outcome
 from lfranker.ranking.winner_stability import (
@@ -160,7 +164,7 @@ def _evidence(
 ) -> Evidence:
     entrants = rows[~rows["baseline"]]
     own = Evidence(entrants=entrants["name"].nunique(), sites=entrants["place"].nunique())
-    own = replace(own, hybrids=_hybrids(rows, metric, seed))
+    own = replace(own, combined=_combined_advantage(rows, metric, seed))
     whole = cube_of(entrants, metric)
     if whole is None:
         return own
@@ -197,9 +201,9 @@ def noisy_scores(rows: pd.DataFrame, cube: Cube, metric: str) -> Floats | None:
     return None if scores is None else scores[:, None]
 
 
-def _hybrids(rows: pd.DataFrame, metric: str, seed: int) -> Advantage | None:
+def _combined_advantage(rows: pd.DataFrame, metric: str, seed: int) -> Advantage | None:
     entrants = over_noises(rows[~rows["baseline"]])
-    return hybrid_advantage(entrants, metric, _noisiest_first(rows), seed)
+    return combined_advantage(entrants, metric, _noisiest_first(rows), seed)
 
 
 def _noisiest_first(rows: pd.DataFrame) -> list[str]:

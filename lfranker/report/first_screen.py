@@ -6,9 +6,9 @@ import pandas as pd
 
 from lfranker.evaluation.criteria import NOISY
 from lfranker.evaluation.metrics import METRICS
-from lfranker.ranking.baseline_leads import BaselineLead
-from lfranker.ranking.entrant import counted
+from lfranker.ranking.entrants import counted
 from lfranker.ranking.leaderboard import Ranking
+from lfranker.ranking.leads import BaselineLead
 from lfranker.report.decisions import stability_clause
 from lfranker.report.findings import Findings
 from lfranker.report.html_page import Grid

@@ -1,13 +1,18 @@
-"""Remarks on a leaderboard, as sentences of bounded length, the gravest first."""
+"""Remarks on a leaderboard, the gravest first, and caveats by the settings it was made with."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import pandas as pd
 
 from lfranker.evaluation.criteria import NOISY
-from lfranker.ranking.entrant import Entrant, counted, loss_of
+from lfranker.losses import PERCEPTUAL_RANDOM
+from lfranker.ranking.entrants import Entrant, counted, loss_of
 from lfranker.ranking.leaderboard import Ranking
 from lfranker.report.numbers import is_are
 from lfranker.report.tables import in_words
+from lfranker.scans.sites import SiteSource
 from lfranker.text import listed
+from lfranker.training.presets import PRESETS
 
 OUTCOMES = {  # of one entrant and of several
     "failed": ("was not trained to the end", "were not trained to the end"),
@@ -88,3 +93,68 @@ def _mixed_weights(names: Iterable[str], order: Sequence[str]) -> Iterator[str]:
         variants = sorted(part for part in parts if loss_of(part, order) == loss)
         if len(variants) > 1:
             yield f"Subsets are ranked together although weights differ: {listed(variants)}."
+
+
+LEAST = PRESETS["small"].train  # the least effort that is meant as an answer
+ENOUGH = 0.5  # of its patches
+
+
+def caveats(settings: Mapping[str, str], loss_set: str) -> Iterator[str]:
+    """Sentences to show wherever the ranking is.
+
+    `settings`: parameters of the power set as they were used, in words; what is not among them is
+    not judged. `loss_set`: the names of its losses.
+    """
+    if reasons := shortcomings(settings):
+        yield (
+            f"This ranking demonstrates the machinery: its networks {' and '.join(reasons)}, too "
+            f"little to say which loss is best. Use `-P preset=small` or `paper` for that."
+        )
+    if PERCEPTUAL_RANDOM in loss_set:
+        yield (
+            "The perceptual loss has a network with random weights, which is not the perceptual "
+            "loss of the literature: `-P perceptual=imagenet` or a file of weights is."
+        )
+
+
+def shortcomings(settings: Mapping[str, str]) -> list[str]:
+    """Say of networks why they tell too little of losses; none of those that were trained enough.
+
+    `settings`: as of `caveats`.
+    """
+    seen = int(settings.get("steps", LEAST.steps)) * int(settings.get("batch", LEAST.batch))
+    wanted = round(ENOUGH * LEAST.steps * LEAST.batch)
+    narrow = int(settings.get("dim", LEAST.dim)) < LEAST.dim
+    return [
+        *([f"saw {seen:,} patches each, fewer than {wanted:,}"] if seen < wanted else []),
+        *([f"are {settings['dim']} channels wide, fewer than {LEAST.dim}"] if narrow else []),
+    ]
+
+
+def site_caveats(scans: pd.DataFrame) -> Iterator[str]:
+    """Sentences on sites that are not known but assumed: the fewer sites, the wider the intervals.
+
+    `scans`: `ScanSet.table()`, also as it is kept with a run; older ones, which do not tell what
+    they know of sites, are not judged.
+    """
+    if "site_source" not in scans:
+        return
+    fields = scans.drop_duplicates("field")
+    source = fields["site_source"]
+    unknown = source.isin([SiteSource.ASSUMED, SiteSource.IMAGES, SiteSource.FOLDER])
+    without = f"of {unknown.sum()} of the {len(fields)} fields" * bool((~unknown).any())
+    start = f"No stage positions {without}".rstrip()
+    alone = int((source == SiteSource.ASSUMED).sum())
+    if alone > 1:
+        apart = " whose images overlap with no other" * bool((source == SiteSource.IMAGES).any())
+        yield (
+            f"{start}: each of the {alone} fields{apart} is counted as a site of its own. Where "
+            f"several lie together on the specimen, the intervals are too narrow: name their sites "
+            f"in `sites.csv` (docs/data.md)."
+        )
+    if (in_folders := source == SiteSource.FOLDER).any():
+        yield (
+            f"{start}: the fields of one sub-folder are counted as one site, "
+            f"{fields.loc[in_folders, 'place'].nunique()} in all. Where a sub-folder holds several "
+            f"sites, the intervals are too wide: name them in `sites.csv` (docs/data.md)."
+        )

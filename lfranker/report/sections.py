@@ -15,15 +15,15 @@ from lfranker.report.decisions import (
     undistinguished_sentence,
 )
 from lfranker.report.findings import Findings
-from lfranker.report.gradient_shares import shares_section
 from lfranker.report.html_page import Grid, Section
-from lfranker.report.noise_section import noise_section
+from lfranker.report.noise import noise_section
 from lfranker.report.plots import (
     attribution_plot,
     heat_map,
     pareto_plot,
     rank_course_plot,
     rank_plot,
+    share_plot,
 )
 from lfranker.report.sentences import (
     advantage_sentences,
@@ -33,6 +33,7 @@ from lfranker.report.sentences import (
     left_out_sentence,
     sample_sentence,
     search_sentence,
+    share_sentence,
 )
 from lfranker.report.tables import MOST_ROWS, title_of
 from lfranker.report.training_lengths import length_sentences, length_table
@@ -114,7 +115,7 @@ def what_losses_add(findings: Findings) -> Section:
 
 
 def combined_or_single(findings: Findings) -> Section:
-    advantages = [(m, own.hybrids) for m, own in _measured(findings) if own.hybrids is not None]
+    advantages = [(m, own.combined) for m, own in _measured(findings) if own.combined is not None]
     sentences = [text for metric, own in advantages for text in advantage_sentences(metric, own)]
     return Section("Do noisier scans want combined losses?", sentences)
 
@@ -176,3 +177,19 @@ def _baselines(ranking: Ranking) -> list[str]:
     board = ranking.leaderboard
     shown = board.index[board["baseline"] & board["psnr"].notna()]
     return [str(name) for name in shown if name != NOISY]
+
+
+ALONE = 0.9  # of the gradient: a loss with more leaves the others little to say
+MOST_COMBINED = 40  # combined losses in the plot
+
+
+def shares_section(findings: Findings) -> Section:
+    """Say and draw which loss rules the gradient of each combined loss."""
+    question = "Which loss rules the gradient of a combined loss?"
+    shares = findings.shares
+    if shares is None:
+        return Section(question)
+    first = f", the first {MOST_COMBINED} of {len(shares):,}" if len(shares) > MOST_COMBINED else ""
+    caption = f"Contribution of each loss to the gradient, mean over training{first}"
+    plots = {caption: share_plot(shares.iloc[:MOST_COMBINED])}
+    return Section(question, [share_sentence(shares, findings.unmeasured, ALONE)], plots)

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from lfranker.evaluation.metrics import METRICS
-from lfranker.ranking.entrant import counted
+from lfranker.ranking.entrants import counted
 from lfranker.ranking.evidence import Evidence
-from lfranker.ranking.hybrid_advantage import (
+from lfranker.ranking.leads import (
     ALIKE,
     BETWEEN,
     LESS,

@@ -1,10 +1,12 @@
-"""A ranking as tables: the paper's Tables II to V, and a leaderboard.
+"""A ranking as tables: the paper's Tables II to V, and a leaderboard; CSV, Markdown and LaTeX.
 
 Every table has a row per entrant, then the baselines, and a column `outcome` ("baseline" for those)
 that `to_markdown` writes behind the name. Tables hold full precision; digits are cut in Markdown.
+LaTeX needs the package booktabs.
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -12,7 +14,7 @@ import pandas as pd
 
 from lfranker.evaluation.criteria import CLEAN, DIRECTIONS, VISUAL, Criterion, criteria_of
 from lfranker.evaluation.metrics import METRICS
-from lfranker.ranking.entrant import counted, tie_key
+from lfranker.ranking.entrants import counted, tie_key
 from lfranker.ranking.leaderboard import Ranking
 from lfranker.report.html_page import Grid
 from lfranker.statistics.multiple_comparisons import EQUIVALENT, UNDECIDED, WORSE
@@ -264,3 +266,45 @@ def _cell(text: str, name: str, column: str, intervals: Mapping[str, pd.DataFram
     ends = [found["low"], found["high"]]
     known = f" ({' to '.join(map(write, ends))})" if all(map(math.isfinite, ends)) else ""
     return f"{text}{known}{marked}"
+
+
+SPECIAL: Mapping[str, str] = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{sign: rf"\{sign}" for sign in "&%$#_{}"},
+}
+
+
+def to_latex(grids: Mapping[str, Grid]) -> str:
+    r"""A floating table for each caption; `**bold**` cells are `\textbf`."""
+    return "\n\n".join(_latex_table(caption, grid) for caption, grid in grids.items()) + "\n"
+
+
+def _latex_table(caption: str, grid: Grid) -> str:
+    columns = "l" + "r" * (len(grid.heads) - 1)
+    return "\n".join(
+        (
+            r"\begin{table}",
+            rf"  \caption{{{_text(caption)}}}",
+            rf"  \begin{{tabular}}{{{columns}}}",
+            r"    \toprule",
+            _row(grid.heads),
+            r"    \midrule",
+            *map(_row, grid.rows),
+            r"    \bottomrule",
+            r"  \end{tabular}",
+            r"\end{table}",
+        )
+    )
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "    " + " & ".join(map(_text, cells)) + r" \\"
+
+
+def _text(words: str) -> str:
+    bold = re.fullmatch(r"\*\*(.+)\*\*", words)
+    if bold:
+        return rf"\textbf{{{_text(bold[1])}}}"
+    return "".join(SPECIAL.get(sign, sign) for sign in words)

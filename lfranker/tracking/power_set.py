@@ -14,11 +14,19 @@ from mlflow.entities import Run
 from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.losses.names import LOSS_ORDER
 from lfranker.losses.subsets import ALL, SubsetRule, from_text
-from lfranker.ranking.entrant import Entrant, placed
+from lfranker.ranking.entrants import Entrant, placed
 from lfranker.scans.scan_set import ScanSetId
-from lfranker.tracking.metric_names import front, scores_in
 from lfranker.tracking.runs import TrackedRun, abandoned, get_run, tracked
-from lfranker.tracking.tags import METRICS_ON, OUTCOME_ON, SCAN_SET, USED, WON, Tag
+from lfranker.tracking.tags import (
+    METRICS_ON,
+    OUTCOME_ON,
+    SCAN_SET,
+    USED,
+    WON,
+    Tag,
+    front,
+    scores_in,
+)
 
 PAGE = 1000
 # What made the scores of runs that do not say: the metrics of version 0.1.0.

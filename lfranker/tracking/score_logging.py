@@ -1,11 +1,23 @@
-"""Scores and pictures of one run, kept by the digest of the scans that they were measured on."""
+"""Scores and pictures of one run, kept by the digest of the scans that they were measured on.
+
+Pictures of the first fields are strips for the eye, and single ones for MLflow's image grid. The
+scans are an input of the run, so that MLflow's pages say what a score was measured on.
+"""
 
 import json
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import mlflow
+import numpy as np
+from mlflow import MlflowClient
 from mlflow.data.numpy_dataset import from_numpy
+from mlflow.data.pandas_dataset import from_pandas
+from mlflow.entities import Dataset as DatasetRecord
+from mlflow.entities import DatasetInput, InputTag
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 from tqdm import tqdm
 
 from lfranker.arrays import Image
@@ -15,23 +27,24 @@ from lfranker.evaluation.baselines import BASELINES, families
 from lfranker.evaluation.criteria import CLEAN
 from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.evaluation.scoring import Denoiser, of_noisy, outcome, score, summarise
-from lfranker.scans.preparation import ScanSet
-from lfranker.tracking.metric_names import metric_name
+from lfranker.images.image_strips import strip
+from lfranker.scans.scan_set import Pair, ScanSet, ScanSetId
 from lfranker.tracking.power_set import Baseline, Training, members_with, parse_member
 from lfranker.tracking.runs import (
+    Measured,
     TrackedRun,
     create_child,
     end_run,
     get_run,
+    list_files,
+    log_image,
     log_metrics,
     log_settings,
     log_texts,
     set_tags,
 )
-from lfranker.tracking.scan_datasets import DIGITS, log_scan_dataset, measured
-from lfranker.tracking.scan_pictures import log_pictures
 from lfranker.tracking.scores import score_file
-from lfranker.tracking.tags import Tag, metrics_on, outcome_on, scan_set
+from lfranker.tracking.tags import Tag, metric_name, metrics_on, outcome_on, scan_set
 
 KEYPOINTS = {name: METRICS[name] for name in ("keypoints", "repeatability", "precision")}
 
@@ -162,3 +175,65 @@ def log_dataset(data: Dataset, context: str) -> None:
             digest=data.digest[:DIGITS],
         )
     mlflow.log_input(described, context=context)
+
+
+DIGITS = 32  # of a digest: MLflow takes 36
+
+
+def measured(scans: ScanSetId, model_id: str = "") -> Measured:
+    """Return the dataset that stands for these scans, with a model scored on it."""
+    name = "simulated scans" if scans.simulated else "scans"
+    return Measured(model_id or None, name, scans.digest[:DIGITS])
+
+
+def log_scan_dataset(run_id: str, scans: ScanSet) -> None:
+    """Add the scans to the run's inputs: the table of their pairs, under their digest."""
+    on = measured(scans.id)
+    with warnings.catch_warnings():
+        # a folder on this disk is one in two of MLflow's kinds of sources, which are the same
+        warnings.filterwarnings("ignore", "The specified dataset source can be interpreted")
+        table = from_pandas(
+            scans.table(), source=scans.folder.resolve().as_uri(), name=on.dataset, digest=on.digest
+        )
+    described = DatasetRecord(**table.to_dict())
+    context = InputTag(MLFLOW_DATASET_CONTEXT, "evaluation")
+    MlflowClient().log_inputs(run_id, [DatasetInput(described, [context])])
+
+
+PICTURED_FIELDS = 2  # fields of which every speed is kept as a picture
+GRID = "the scans denoised/"  # of the image grid: MLflow sorts its sections, and scores come first
+NO_STEP = 0  # the grid shows one step at a time, and filters have none
+
+
+def log_pictures(run_id: str, denoiser: Denoiser, scans: ScanSet, prefix: str) -> None:
+    """Log noisy | denoised | clean, and the denoised alone, of the first fields at every speed.
+
+    ``prefix`` tells the scan set from others of the run, as in the names of metrics.
+    """
+    fields = scans.fields[:PICTURED_FIELDS]
+    for pair in scans:
+        if pair.field in fields:
+            denoised = denoiser(pair)
+            picture = strip({"noisy": pair.noisy, "denoised": denoised, "clean": pair.clean})
+            log_image(run_id, picture, f"pictures/{scans.id.short}/{pair.field}-{pair.speed}.png")
+            levels = np.round(np.clip(np.nan_to_num(denoised), 0, 1) * 255).astype(np.uint8)
+            key = prefix + image_key(pair, fields.index(pair.field))
+            MlflowClient().log_image(run_id, levels, key=key, step=NO_STEP)
+
+
+def keys_of(run_id: str) -> list[str]:
+    """Return the keys of a run's pictures of its first scans, as its files are named."""
+    names = [Path(file).name for file in list_files(run_id, "images")]
+    keys = {name.partition("+")[0].replace("~", "/") for name in names}
+    return sorted(key for key in keys if key.startswith(GRID))
+
+
+def image_key(pair: Pair, number: int) -> str:
+    """Return the key that all runs use for this pair, so that the grid has them side by side.
+
+    MLflow allows few characters in it. ``number`` of the field tells those apart that only differ
+    in others.
+    """
+    allowed = re.sub(r"[^A-Za-z0-9_\-./ ]|\.\.", "-", pair.field)
+    name = allowed if allowed == pair.field else f"{allowed} no. {number + 1}"
+    return f"{GRID}{name} at {pair.speed}"

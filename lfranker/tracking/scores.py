@@ -8,9 +8,8 @@ import pandas as pd
 from lfranker.evaluation.criteria import VISUAL, Criterion, scored
 from lfranker.evaluation.metrics import METRICS
 from lfranker.losses.names import LOSS_ORDER
-from lfranker.ranking.entrant import is_hybrid, tie_key
+from lfranker.ranking.entrants import COLUMNS, GROUPS, PairScores, is_combined, tie_key
 from lfranker.ranking.leaderboard import Ranking, rank
-from lfranker.ranking.pair_scores import COLUMNS, GROUPS, PairScores
 from lfranker.scans.scan_set import ScanSetId
 from lfranker.tracking.power_set import Baseline, PowerSet, ScoredRun, Training
 from lfranker.tracking.runs import TrackedRun, read_texts
@@ -193,20 +192,20 @@ def read_scan_table(power_set: TrackedRun, scans: ScanSetId) -> pd.DataFrame:
     return pd.DataFrame() if text is None else pd.read_csv(io.StringIO(text), dtype={"field": str})
 
 
-def hybrid_shares(power_set: PowerSet, names: Sequence[str]) -> pd.DataFrame:
-    """Shares for `gradient_shares.report_shares`, of those of ``names`` that are hybrids.
+def combined_gradient_shares(power_set: PowerSet, names: Sequence[str]) -> pd.DataFrame:
+    """Shares for `report.sections.shares_section`, of those of ``names`` that are combined losses.
 
     Means over the repeats that logged them; runs of earlier versions did not.
     """
-    hybrids = [name for name in names if is_hybrid(name)]
+    combined = [name for name in names if is_combined(name)]
     rows = [
         {"name": name, **_shares(run.metrics)}
         for (name, repeat), run in power_set.trainings.items()
-        if name in hybrids and repeat < power_set.repeats_seen
+        if name in combined and repeat < power_set.repeats_seen
     ]
     if not rows:
-        return pd.DataFrame(index=pd.Index(hybrids, dtype=str))
-    table = pd.DataFrame(rows).groupby("name").mean().reindex(hybrids)
+        return pd.DataFrame(index=pd.Index(combined, dtype=str))
+    table = pd.DataFrame(rows).groupby("name").mean().reindex(combined)
     losses = sorted((str(name) for name in table.columns), key=tie_key)
     return table[losses]
 

@@ -1,8 +1,14 @@
-"""One training in one run: curves, checkpoints, the final model, and what came of it."""
+"""One training in one run: curves, checkpoints, the final model, its branches, what came of it.
+
+Branches are the shorter trainings that leave a training on its way; their weights and scores are
+kept in its run. A branch leaves with the whole state and decays early: its weights are those that a
+training planned for so many steps would have come to.
+"""
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -11,17 +17,31 @@ from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from torch import nn
 
 from lfranker.denoiser.tiling import denoise
+from lfranker.evaluation.criteria import CHAMPION_METRICS
+from lfranker.evaluation.scoring import Denoiser, score, summarise
 from lfranker.files import write_text
 from lfranker.images.image_strips import strip
 from lfranker.processes import orphaned
-from lfranker.tracking.branches import keep_branch, kept_branches
-from lfranker.tracking.models import log_network
-from lfranker.tracking.runs import TrackedRun, log_metrics, set_tags
+from lfranker.scans.preparation import ScanSet
+from lfranker.tracking.models import log_network, save_weights
+from lfranker.tracking.power_set import parse_member, parse_shorter, settings_of
+from lfranker.tracking.runs import (
+    TrackedRun,
+    download,
+    get_run,
+    log_file,
+    log_metrics,
+    log_texts,
+    set_tags,
+)
+from lfranker.tracking.score_logging import score_run
+from lfranker.tracking.scores import score_file
 from lfranker.tracking.tags import Tag
 from lfranker.training.batches import to_batch
-from lfranker.training.checkpoints import newest_checkpoint, save_checkpoint
+from lfranker.training.checkpoints import newest_checkpoint, read_weights, save_checkpoint
 from lfranker.training.config import decay_steps, leaves_at
 from lfranker.training.curves import MEAN_SHARE, SHARE, Curves, validate
 from lfranker.training.numerics import SAFEGUARDS
@@ -190,3 +210,62 @@ def report_progress(step: int) -> None:
     """Tell the process that started this one how far it is; nobody else needs to know."""
     if name := os.environ.get(PROGRESS_VARIABLE):
         write_text(Path(name), str(step))
+
+
+FOLDER = "branches"  # among the artifacts
+BY_STEPS = "steps/"  # in front of a metric whose step is the number of steps planned for
+
+
+def kept_branches(run_id: str) -> tuple[int, ...]:
+    """Return the steps of the branches whose weights are kept in the run, fewest first."""
+    return parse_shorter(get_run(run_id).data.tags.get(Tag.SHORTER, ""))
+
+
+def keep_branch(run_id: str, steps: int, network: nn.Module) -> None:
+    """Keep the weights of a branch; the tag comes last, so that what it names is whole."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / _name(steps)
+        save_weights(network, path)
+        log_file(run_id, path, FOLDER)
+    kept = sorted({*kept_branches(run_id), steps})
+    set_tags(run_id, {Tag.SHORTER: ",".join(map(str, kept))})
+
+
+def branch_networks(run_id: str, like: nn.Module) -> Iterator[tuple[int, nn.Module]]:
+    """Yield steps and network of each branch that is kept; `like` is a network of its shape."""
+    for steps in kept_branches(run_id):
+        network = deepcopy(like)
+        with TemporaryDirectory() as folder:
+            path = download(run_id, f"{FOLDER}/{_name(steps)}", Path(folder))
+            network.load_state_dict(read_weights(path))
+        yield steps, network
+
+
+def score_with_branches(
+    run_id: str, network: nn.Module, scans: ScanSet, denoiser: Callable[[nn.Module], Denoiser]
+) -> str:
+    """Score a training, whose network is `network`, and its branches; returns its own outcome.
+
+    The branches come first: a training that has scores has those of its branches.
+    """
+    for steps, branch in branch_networks(run_id, network):
+        table = score(denoiser(branch), scans)
+        log_texts(run_id, {score_file(scans.id, steps): table.to_csv(index=False)})
+        _log_by_steps(run_id, scans, summarise(table), steps)
+    result = score_run(run_id, denoiser(network), scans)
+    if kept_branches(run_id):
+        run = get_run(run_id)
+        means, steps = parse_member(run).scores(scans.digest), int(settings_of(run)["steps"])
+        _log_by_steps(run_id, scans, means, steps)
+    return result
+
+
+def _log_by_steps(run_id: str, scans: ScanSet, means: Mapping[str, float], steps: int) -> None:
+    """Log the scores that count as points of curves over the number of steps planned for."""
+    prefix = parse_member(get_run(run_id)).prefix(scans.digest) + BY_STEPS
+    counted = {prefix + metric: means[metric] for metric in CHAMPION_METRICS if metric in means}
+    log_metrics(run_id, counted, steps)
+
+
+def _name(steps: int) -> str:
+    return f"steps-{steps}.safetensors"

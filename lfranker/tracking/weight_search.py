@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
-from lfranker.ranking.pair_scores import PairScores
+from lfranker.ranking.entrants import PairScores
 from lfranker.ranking.weight_search import (
     Outcome,
     Trial,

@@ -22,7 +22,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from lfranker.evaluation.criteria import NOISY
-from lfranker.tracking.addresses import page, page_of
+from lfranker.tracking.pages import page, page_of
 from lfranker.tracking.power_set import load_power_set
 from lfranker.tracking.runs import tracked
 from lfranker.tracking.tags import Tag

@@ -18,8 +18,8 @@ from lfranker.experiment.plan import powerset_key, tasks
 from lfranker.experiment.settings import preset_settings
 from lfranker.microscopes.reading import ScanMetadata
 from lfranker.publishing.ranking_run import rank_power_set
-from lfranker.tracking.model_choice import choose_model
 from lfranker.tracking.power_set import trainings_with
+from lfranker.tracking.registry import choose_model
 from lfranker.tracking.runs import create_child, get_run, log_metrics, set_tags, tracked
 from lfranker.tracking.tags import Tag, outcome_on
 from lfranker.training.trainer import TrainConfig

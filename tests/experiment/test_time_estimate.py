@@ -27,8 +27,8 @@ def test_of_many_subsets_the_first_and_the_last_of_each_size_are_timed() -> None
     chosen = to_time(SUBSETS)
     assert len(chosen) == len(set(chosen)) == 2 * 5 + 1
     assert {("l0",), ("l5",), ("l0", "l1"), ("l4", "l5"), tuple(LOSSES)} < set(chosen)
-    hybrids = [subset for subset in SUBSETS if len(subset) > 1]
-    assert set(to_time(hybrids)) == set(chosen) - {("l0",), ("l5",)}, "nothing beyond the plan"
+    combined = [subset for subset in SUBSETS if len(subset) > 1]
+    assert set(to_time(combined)) == set(chosen) - {("l0",), ("l5",)}, "nothing beyond the plan"
 
 
 def test_the_total_is_exact_where_losses_add_up_whichever_is_dear() -> None:

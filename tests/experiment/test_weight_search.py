@@ -14,9 +14,9 @@ from mlflow.entities import Run
 from tracked import SCANS, make_child, make_parent, power_set_of
 
 from lfranker.experiment.child_runs import Child, Means, closing
+from lfranker.experiment.follow_ups import refine, winning_combined_loss
 from lfranker.experiment.inputs import Inputs
 from lfranker.experiment.plan import tasks
-from lfranker.experiment.weight_search import refine, winning_hybrid
 from lfranker.publishing.ranking_run import rank_power_set
 from lfranker.ranking.leaderboard import rank
 from lfranker.ranking.weight_search import split_sites
@@ -225,6 +225,6 @@ def ranking():
 
 def test_the_best_subset_of_several_is_refined_and_never_a_single_loss() -> None:
     assert ranking().champion == "mae"
-    assert winning_hybrid(ranking()) == "mae+ssim"
+    assert winning_combined_loss(ranking()) == "mae+ssim"
     single = rank(pd.DataFrame({"psnr": pd.Series({"mae": 30.0, "mse": 29.0})}))
-    assert winning_hybrid(single) is None
+    assert winning_combined_loss(single) is None

@@ -9,10 +9,10 @@ import pytest
 
 from lfranker.publishing.artifacts import evidence_tables
 from lfranker.ranking.along_training import AlongTraining, Verdict
+from lfranker.ranking.entrants import PairScores
 from lfranker.ranking.evidence import Evidence
 from lfranker.ranking.leaderboard import Ranking, rank
 from lfranker.ranking.learning_rate_check import RateCheck
-from lfranker.ranking.pair_scores import PairScores
 from lfranker.ranking.weight_search import Outcome
 from lfranker.report.findings import Findings, find
 
@@ -64,7 +64,7 @@ def test_each_table_has_its_file(rows: pd.DataFrame) -> None:
         "samples/gold - tin",
         *(f"{table}-psnr" for table in metrics),
         *(f"{table}-ssim" for table in metrics),
-        "hybrids-psnr", "hybrids-ssim", "champion-shares", "regret", "lengths",
+        "combined-psnr", "combined-ssim", "champion-shares", "regret", "lengths",
         "lengths-tau", "lengths-psnr", "forecast-psnr", "agreement", "shares",
         "learning-rate", "visual-raters", "visual-agreement", "intervals-visual", "refine",
         "refine-trials",
@@ -74,11 +74,11 @@ def test_each_table_has_its_file(rows: pd.DataFrame) -> None:
 def test_tables_are_those_that_were_found(rows: pd.DataFrame) -> None:
     found = found_in(rows, {"psnr": 0.1})
     own, tables = found.evidence["psnr"], evidence_tables(found)
-    assert own.hybrids is not None
+    assert own.combined is not None
     assert tables["intervals-psnr"] is own.intervals
     assert tables["attribution-psnr"] is own.effects
     assert tables["beats-psnr"] is own.beats
-    assert tables["hybrids-psnr"].equals(own.hybrids.table)
+    assert tables["combined-psnr"].equals(own.combined.table)
 
 
 def test_noises_and_components_have_files_of_their_own() -> None:

@@ -10,8 +10,8 @@ from lfranker.ranking.along_training import (
     along_training,
     extrapolated,
 )
+from lfranker.ranking.entrants import PairScores
 from lfranker.ranking.leaderboard import rank
-from lfranker.ranking.pair_scores import PairScores
 
 NAMES = ("mae", "mse", "ssim", "mae+mse", "mae+ssim", "mse+ssim", "mae+mse+ssim")
 LENGTHS = (500, 1000, 2000)

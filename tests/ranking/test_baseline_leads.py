@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 
-from lfranker.ranking.baseline_leads import baseline_leads
+from lfranker.ranking.leads import baseline_leads
 
 BASELINES = {"noisy": 15.0, "median-5": 19.0, "tv": 20.5, "clean": 99.0}
 

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from lfranker.evaluation.criteria import CHAMPION, Criterion
-from lfranker.ranking.cross_fit import cross_fit
+from lfranker.ranking.contest import cross_fit
 from lfranker.report.decisions import not_better
 
 METRICS = ["psnr", "ssim", "repeatability"]

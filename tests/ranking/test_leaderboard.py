@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import rankdata
 
 from lfranker.evaluation.criteria import Criterion, criteria_of
-from lfranker.ranking.entrant import tie_key
+from lfranker.ranking.entrants import tie_key
 from lfranker.ranking.leaderboard import COLUMNS, Ranking, rank
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "paper_tables.csv"

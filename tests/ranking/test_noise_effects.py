@@ -8,10 +8,11 @@ import pytest
 
 from lfranker.losses.names import LOSS_ORDER
 from lfranker.noise.components import same_noise
-from lfranker.ranking.entrant import (
+from lfranker.ranking.entrants import (
     Entrant,
+    PairScores,
     counted,
-    is_hybrid,
+    is_combined,
     losses_of,
     noise_of,
     noises_in,
@@ -28,10 +29,8 @@ from lfranker.ranking.noise_effects import (
     noise_means,
     over_noises,
 )
-from lfranker.ranking.pair_scores import PairScores
 from lfranker.report.findings import Findings, find
-from lfranker.report.noise_findings import find_noises
-from lfranker.report.noise_section import interaction_sentence, noise_section, noise_sentences
+from lfranker.report.noise import find_noises, interaction_sentence, noise_section, noise_sentences
 from lfranker.report.sections import sections
 from lfranker.statistics.score_array import Cube, cube_of
 
@@ -80,8 +79,8 @@ def test_names_come_apart_again() -> None:
     assert (losses_of(name), noise_of(name)) == ("mae+ssim", "poisson+speckle")
     assert (losses_of("mae"), noise_of("mae")) == ("mae", "")
     assert Entrant.parse("mae @ fit@2us") == Entrant(("mae",), "fit@2us")
-    assert is_hybrid(name)
-    assert not is_hybrid("mae @ poisson+speckle")
+    assert is_combined(name)
+    assert not is_combined("mae @ poisson+speckle")
     assert noises_in(["mae @ b", "mse", "mae @ a", "mse @ b"]) == ["b", "a"]
     assert (counted(["mae"]), counted([name])) == ("loss subsets", "pairs of losses and noise")
 
@@ -257,15 +256,15 @@ def test_a_report_has_noises_components_and_losses_over_noises() -> None:
     own = found.of("psnr")
     assert own.component_effects is not None
     assert own.effects is not None
-    assert own.hybrids is not None
+    assert own.combined is not None
     effects = own.component_effects["value"]
     # eq1 is no subset of components and does not enter; noisy is 15, the losses add 1.3 / 3
     assert effects["mean effect", "gaussian"] == pytest.approx(0.5, abs=0.02)
     assert effects["mean effect", "poisson"] == pytest.approx(1.5, abs=0.02)
     base = 20 + 1.3 / 3 + 0.1 - 15
     assert effects["Shapley value", "poisson"] == pytest.approx((base + 1.5) / 2, abs=0.02)
-    # hybrids: 20.9 against the mean of 20 and 20.4
-    assert own.hybrids.table["value"].item() == pytest.approx(0.7, abs=0.02)
+    # combined: 20.9 against the mean of 20 and 20.4
+    assert own.combined.table["value"].item() == pytest.approx(0.7, abs=0.02)
     attribution = own.effects["value"]
     assert attribution["mean effect", "mse"] == pytest.approx(0.9, abs=0.02)
 

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from lfranker.ranking.pair_scores import COLUMNS, PairScores
+from lfranker.ranking.entrants import COLUMNS, PairScores
 
 ROWS = pd.DataFrame(
     [("mae", 0, False, "f1", "spd2", "s1", "tin", 20.0),

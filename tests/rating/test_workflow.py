@@ -23,10 +23,9 @@ from lfranker.publishing.ranking_run import rank_power_set
 from lfranker.rating.sheets import SheetConfig
 from lfranker.rating.workflow import make_sheets, take_ratings
 from lfranker.scans.scan_set import ScanSet
-from lfranker.tracking.metric_names import front
 from lfranker.tracking.models import load_network
 from lfranker.tracking.runs import get_run, set_tags
-from lfranker.tracking.tags import Tag, scan_set
+from lfranker.tracking.tags import Tag, front, scan_set
 
 GRADES = {"mae": {"spd2": 3, "spd5": 5}, "mse": {"spd2": 2, "spd5": 2}}
 GRADES |= {"noisy": {"spd2": 1, "spd5": 1}, "gaussian-1": {"spd2": 4, "spd5": 4}}

@@ -3,7 +3,7 @@ from dataclasses import asdict
 import pandas as pd
 import pytest
 
-from lfranker.report.caveats import caveats, site_caveats
+from lfranker.report.remarks import caveats, site_caveats
 from lfranker.training.presets import PRESETS
 
 LOSSES = "mae,mse,ssim,perceptual"

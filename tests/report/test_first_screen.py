@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import pandas as pd
 import pytest
 
-from lfranker.ranking.baseline_leads import BaselineLead, Leads
 from lfranker.ranking.leaderboard import Ranking, rank
+from lfranker.ranking.leads import BaselineLead, Leads
 from lfranker.ranking.winner_stability import Stability
 from lfranker.report.findings import Findings, Scope
 from lfranker.report.first_screen import MOST_CAVEATS, against, answer, filter_caveats, split

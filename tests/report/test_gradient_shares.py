@@ -18,11 +18,11 @@ from lfranker.losses import Objective, build_objective, gradient_norms, shares
 from lfranker.losses.pixel import mae, mse
 from lfranker.publishing.ranking_run import rank_power_set
 from lfranker.report.findings import Findings
-from lfranker.report.gradient_shares import MOST_HYBRIDS, shares_section
 from lfranker.report.plots import HATCHES, SHADES, share_plot
+from lfranker.report.sections import MOST_COMBINED, shares_section
 from lfranker.tracking.power_set import load_power_set
 from lfranker.tracking.runs import own_run, set_tags
-from lfranker.tracking.scores import hybrid_shares
+from lfranker.tracking.scores import combined_gradient_shares
 from lfranker.tracking.tags import Tag
 from lfranker.tracking.training_run import TrainingRun
 from lfranker.training.curves import Curves
@@ -132,7 +132,7 @@ def test_shares_of_a_power_set_are_means_over_its_repeats(store: Path) -> None:
         make_child(parent, "mae+mse", metrics, repeat=str(repeat))
     make_child(parent, "mae", {"psnr": 20.0})
     make_child(parent, "mae+ssim", {"psnr": 20.0})  # of an earlier version
-    found = hybrid_shares(load_power_set(), ["mae+ssim", "mae+mse", "mae"])
+    found = combined_gradient_shares(load_power_set(), ["mae+ssim", "mae+mse", "mae"])
     assert list(found.index) == ["mae+ssim", "mae+mse"]
     assert found.loc["mae+mse"].to_dict() == pytest.approx({"mae": 0.3, "mse": 0.7})
     assert found.loc["mae+ssim"].isna().all()
@@ -151,12 +151,12 @@ def test_nothing_is_said_of_runs_without_shares() -> None:
     assert shares_section(Findings()).is_empty
 
 
-def test_a_large_power_set_has_a_plot_of_its_first_hybrids() -> None:
+def test_a_large_power_set_has_a_plot_of_its_first_combined_losses() -> None:
     many = pd.DataFrame({"a": [0.5] * 99, "b": [0.5] * 99}, [f"x{n}" for n in range(99)])
     ((caption, svg),) = shares_section(Findings(shares=many)).plots.items()
-    assert caption.endswith(f"the first {MOST_HYBRIDS} of 99")
-    assert f"x{MOST_HYBRIDS - 1}" in texts(svg)
-    assert f"x{MOST_HYBRIDS}" not in texts(svg)
+    assert caption.endswith(f"the first {MOST_COMBINED} of 99")
+    assert f"x{MOST_COMBINED - 1}" in texts(svg)
+    assert f"x{MOST_COMBINED}" not in texts(svg)
 
 
 def test_bars_are_named_hatched_and_coloured_by_loss() -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 
 from lfranker.evaluation.keypoints import Shared
-from lfranker.report.keypoint_figure import GAP, LINES, RIGHT, TITLE, WRONG, match_figure
+from lfranker.report.plots import GAP, LINES, RIGHT, TITLE, WRONG, match_figure
 
 
 def count(picture, colour):

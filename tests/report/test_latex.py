@@ -1,5 +1,5 @@
 from lfranker.report.html_page import Grid
-from lfranker.report.latex import to_latex
+from lfranker.report.tables import to_latex
 
 
 def test_a_table_has_its_cells_in_order_the_best_in_bold_and_signs_escaped():

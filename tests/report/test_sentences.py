@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from lfranker.ranking.evidence import Evidence
-from lfranker.ranking.hybrid_advantage import BETWEEN, Advantage
+from lfranker.ranking.leads import BETWEEN, Advantage
 from lfranker.ranking.top_set import Effort
 from lfranker.report.findings import Agreement, Findings
 from lfranker.report.sentences import (

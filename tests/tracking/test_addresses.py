@@ -6,7 +6,7 @@ import mlflow
 import pytest
 from tracked import make_parent
 
-from lfranker.tracking.addresses import how_to_open
+from lfranker.tracking.pages import how_to_open
 
 
 def test_what_is_printed_opens_on_the_side_of_training(

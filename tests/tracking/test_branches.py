@@ -15,14 +15,18 @@ from trained import TINY, make_trainer
 from lfranker.arrays import Image
 from lfranker.evaluation.scoring import Denoiser
 from lfranker.scans.preparation import Pair
-from lfranker.tracking import branches, training_run
-from lfranker.tracking.branches import branch_networks, keep_branch, score_with_branches
+from lfranker.tracking import training_run
 from lfranker.tracking.power_set import find_training
 from lfranker.tracking.runs import log_settings, set_tags, tracked
 from lfranker.tracking.score_logging import score_run
 from lfranker.tracking.scores import field_scores_at, scores
 from lfranker.tracking.tags import Tag
-from lfranker.tracking.training_run import TrainingRun
+from lfranker.tracking.training_run import (
+    TrainingRun,
+    branch_networks,
+    keep_branch,
+    score_with_branches,
+)
 
 CONFIG = replace(TINY, steps=20, checkpoint_seconds=1e9)
 
@@ -109,7 +113,7 @@ def test_a_training_is_scored_after_its_branches_and_its_own_scores_stay_the_las
         assert f"at-{250}" in str(MlflowClient().list_artifacts(run_id, "scores"))
         return score_run(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(branches, "score_run", after)
+    monkeypatch.setattr(training_run, "score_run", after)
     assert score_with_branches(run_id, Brightness(1.0), scans, multiplied) == "ok"
     assert order == [(250, 500)]
     found = field_scores_at(power_set_of(parent), scans.id)

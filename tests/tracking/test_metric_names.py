@@ -9,9 +9,9 @@ from lfranker.evaluation.baselines import BASELINES
 from lfranker.evaluation.criteria import CHAMPION_METRICS
 from lfranker.evaluation.metrics import METRICS
 from lfranker.evaluation.scoring import of_noisy
-from lfranker.tracking.metric_names import metric_name, scores_in
 from lfranker.tracking.power_set import find_training
 from lfranker.tracking.score_logging import score_run
+from lfranker.tracking.tags import metric_name, scores_in
 from lfranker.training.curves import SHARE
 
 

@@ -8,7 +8,7 @@ from tracked import give_model, make_child, make_parent
 
 from lfranker.microscopes.reading import ScanMetadata
 from lfranker.publishing.ranking_run import rank_power_set
-from lfranker.tracking.model_choice import choose_model, named_model
+from lfranker.tracking.registry import choose_model, named_model
 
 
 def exposed(seconds):

@@ -17,14 +17,13 @@ from lfranker.evaluation.baselines import BASELINES
 from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.evaluation.scoring import of_noisy
 from lfranker.experiment.scoring import score_model
-from lfranker.report.caveats import site_caveats
+from lfranker.report.remarks import site_caveats
 from lfranker.scans.registration import Transform
 from lfranker.scans.scan_set import Pair, ScanSetId
 from lfranker.tracking import score_logging
 from lfranker.tracking.power_set import find_training
 from lfranker.tracking.runs import get_run, set_tags, tracked
-from lfranker.tracking.scan_pictures import image_key
-from lfranker.tracking.score_logging import log_scans, score_baselines, score_run
+from lfranker.tracking.score_logging import image_key, log_scans, score_baselines, score_run
 from lfranker.tracking.scores import read_scan_table
 from lfranker.tracking.tags import Tag, metrics_on
 

@@ -1,10 +1,13 @@
-"""Do noisier scans want combined losses? The paper's conclusion as a test.
+"""Leads: of a network over doing without it, and of combined losses over single ones.
 
-At each scan speed the mean score of all combined losses (two or more) less that of all single
-losses, and that at the noisiest speed less that at the cleanest. Means, since the best of eleven
-combined losses is ahead of the best of four single ones by their numbers alone. All differences may
-merely shrink on noisy scans, so that combined losses that are behind are less behind there: nothing
-is concluded unless they are really ahead at the noisiest speed.
+A network is compared with the noisy input and with the best filter.
+
+Do noisier scans want combined losses? This is the paper's conclusion as a test: at each scan speed
+the mean score of all combined losses (two or more) less that of all single losses, and that at the
+noisiest speed less that at the cleanest. Means, since the best of eleven combined losses is ahead
+of the best of four single ones by their numbers alone. All differences may merely shrink on noisy
+scans, so that combined losses that are behind are less behind there: nothing is concluded unless
+they are really ahead at the noisiest speed.
 
 A loss that is good by itself makes combined losses look good, since it is in more of them: each
 loss's own effect stands beside, with the numbers of those that it is in, and so does the lead that
@@ -12,22 +15,95 @@ is left after what single losses add (least squares on which losses there are, a
 are several).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lfranker.ranking.entrant import Entrant, is_hybrid, tie_key
+from lfranker.arrays import Floats
+from lfranker.evaluation.criteria import CLEAN, NOISY
+from lfranker.ranking.entrants import Entrant, is_combined, tie_key
 from lfranker.ranking.loss_effects import contrasts
 from lfranker.statistics.intervals import (
     Chance,
     contrast_interval,
     contrast_intervals,
     mean_squares,
+    score_interval,
 )
 from lfranker.statistics.score_array import LEAST_PLACES, Cube, cube_of
+
+
+@dataclass(frozen=True)
+class BaselineLead:
+    """By how much an entrant's mean score is above a baseline's, at the same sites."""
+
+    baseline: str
+    mean: float  # the baseline's
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Leads:
+    """Leads of one entrant in one metric; None over what was not scored at all sites."""
+
+    over_noisy: BaselineLead | None
+    over_filter: BaselineLead | None  # over the filter with the highest mean score
+
+
+def baseline_leads(
+    rows: pd.DataFrame, name: str, metrics: Iterable[str], seed: int
+) -> dict[str, Leads]:
+    """Return the leads of the entrant ``name`` by metric, from rows as in `PairScores.table`.
+
+    Intervals (95 %) are over sites and, where there are several, over the entrant's repeats;
+    baselines have no seed variance. A metric in which too little is known is left out.
+    """
+    entrants, baselines = rows[~rows["baseline"]], rows[rows["baseline"]]
+    filters = [str(b) for b in baselines["name"].unique() if b not in (NOISY, CLEAN)]
+    leads = {}
+    for metric in metrics:
+        cube = cube_of(entrants, metric)
+        if cube is None or name not in cube.names:
+            continue
+        scores = {b: baseline_scores(baselines, cube, metric, b) for b in (NOISY, *filters)}
+        noisy = _lead(cube, name, [NOISY], scores, seed)
+        best_filter = _lead(cube, name, filters, scores, seed)
+        if noisy or best_filter:
+            leads[metric] = Leads(noisy, best_filter)
+    return leads
+
+
+def baseline_scores(rows: pd.DataFrame, cube: Cube, metric: str, name: str) -> Floats | None:
+    """Scores of a baseline at the sites of the cube, (sites,); None where one is missing.
+
+    They are means over the scan speeds of the means over a site's fields, as in `cube_of`.
+    """
+    own = rows[rows["name"] == name]
+    by_speed = own.pivot_table(index="place", columns="speed", values=metric, dropna=False)
+    values = by_speed.mean(axis=1, skipna=False).reindex(list(cube.places)).to_numpy(np.float64)
+    return values if values.size and np.isfinite(values).all() else None
+
+
+def _lead(
+    cube: Cube, name: str, baselines: Sequence[str], scores: dict[str, Floats | None], seed: int
+) -> BaselineLead | None:
+    """Compare with the highest of the baselines that have all scores."""
+    means = {b: float(own.mean()) for b in baselines if (own := scores[b]) is not None}
+    if not means:
+        return None
+    baseline = max(means, key=lambda b: means[b])
+    ahead = cube.scores[[cube.names.index(name)]] - np.asarray(scores[baseline])[None, :, None]
+    squares = mean_squares(ahead)
+    interval = score_interval(0, squares, Chance(squares, seed))
+    return BaselineLead(
+        baseline, means[baseline], float(squares.mean[0]), interval.low, interval.high
+    )
+
 
 BETWEEN = "noisiest less cleanest"
 MORE, LESS, ALIKE, SHRINKS, ONE_SPEED = "more", "less", "alike", "shrinks", "one speed"  # verdicts
@@ -65,7 +141,7 @@ class Advantage:
         return LESS if high < 0 and noisy_high < 0 else SHRINKS
 
 
-def hybrid_advantage(
+def combined_advantage(
     rows: pd.DataFrame, metric: str, speeds: Sequence[str], seed: int
 ) -> Advantage | None:
     """Estimate it from rows as in `score_array.cube_of`; ``speeds`` have the noisiest first.
@@ -75,7 +151,7 @@ def hybrid_advantage(
     cubes: dict[str, Cube] = {}
     for speed in speeds:
         cube = cube_of(rows[rows["speed"] == speed], metric)
-        if cube is not None and len(set(map(is_hybrid, cube.names))) == 2:
+        if cube is not None and len(set(map(is_combined, cube.names))) == 2:
             cubes[speed] = cube
     if not cubes:
         return None
@@ -95,7 +171,7 @@ def hybrid_advantage(
 
 
 def _combined(cube: Cube) -> NDArray[np.bool_]:
-    return np.array([is_hybrid(name) for name in cube.names])
+    return np.array([is_combined(name) for name in cube.names])
 
 
 def _composition(cube: Cube, seed: int) -> tuple[pd.DataFrame, tuple[float, float, float] | None]:
@@ -126,7 +202,7 @@ def _less(first: Cube, last: Cube) -> Cube | None:
     """Scores of the first less those of the last, of what both have; None where that is little."""
     names = tuple(name for name in first.names if name in last.names)
     places = tuple(place for place in first.places if place in last.places)
-    if len(places) < LEAST_PLACES or len(set(map(is_hybrid, names))) < 2:
+    if len(places) < LEAST_PLACES or len(set(map(is_combined, names))) < 2:
         return None
     one, other = (
         cube.scores[[cube.names.index(name) for name in names]][

@@ -1,4 +1,8 @@
-"""Search for better weights of the losses that won, after a power set."""
+"""What follows a power set where it is asked for: two kinds of further trainings.
+
+The top set and the worst single loss are trained at other learning rates, and the weights of the
+best combined loss are searched for.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,9 +12,12 @@ import optuna
 from lfranker.experiment.child_runs import Child, Means, adopt, closing
 from lfranker.experiment.inputs import Inputs
 from lfranker.experiment.plan import Task, powerset_key
-from lfranker.ranking.entrant import is_hybrid
+from lfranker.publishing.ranking_run import Report
+from lfranker.ranking.entrants import is_combined
 from lfranker.ranking.leaderboard import Ranking
+from lfranker.ranking.learning_rate_check import FACTORS, subsets_to_check
 from lfranker.ranking.weight_search import Weights, best, propose
+from lfranker.tracking.learning_rate_check import note_keys
 from lfranker.tracking.power_set import load_power_set
 from lfranker.tracking.runs import TrackedRun
 from lfranker.tracking.scores import field_scores
@@ -25,6 +32,33 @@ from lfranker.tracking.weight_search import (
 from lfranker.training.loss_balancing import described
 
 
+def check_learning_rate(
+    run: TrackedRun, plan: Sequence[Task], result: Report, means: Means, take_over: bool
+) -> None:
+    """Train them in all repeats as children of the power set; `rank` compares them."""
+    names = subsets_to_check(result.ranking, list(result.findings.top_sets.values()))
+    own = [task for task in plan if task.name in names]
+    config, keys = means.inputs.settings.train, dict[float, str]()
+    children: list[Child] = []
+    with closing(children):
+        for factor in FACTORS:
+            rate = config.learning_rate * factor
+            keys[factor] = powerset_key(replace(config, learning_rate=rate), means.inputs.facts)
+            # nothing is asked of their length: no branches
+            tasks = [
+                replace(t, config=replace(t.config, learning_rate=rate, shorter=False)) for t in own
+            ]
+            title = f"{{}} (learning rate x{factor:g})"
+            children += adopt(run, keys[factor], tasks, means.inputs, take_over, title)
+        factors = " and ".join(f"{factor:g}" for factor in FACTORS)
+        rates = f"{factors} times {config.learning_rate:g}"
+        means.say(f"checking the learning rate: {', '.join(names)} at {rates}")
+        if all(task.repeat == 0 for task in own):
+            means.say("one training each does not show whether the winner depends on it")
+        means.run(children)
+    note_keys(run.run_id, keys)
+
+
 def refine(
     run: TrackedRun,
     plan: Sequence[Task],
@@ -34,7 +68,7 @@ def refine(
     take_over: bool,
 ) -> None:
     """Train the winner with other weights, as children of a run of their own; `rank` compares."""
-    name = winning_hybrid(ranking)
+    name = winning_combined_loss(ranking)
     if name is None:
         means.say("no weights to refine: no subset of two losses or more could win")
         return
@@ -67,11 +101,11 @@ def refine(
             attempts.train([found.tried[chosen].weights], tasks)
 
 
-def winning_hybrid(ranking: Ranking) -> str | None:
+def winning_combined_loss(ranking: Ranking) -> str | None:
     """The champion, or where that is a single loss the best subset of several."""
     board = ranking.leaderboard
     able = board.index[board["outcome"].eq("ok") & ~board["baseline"]]
-    return next((str(name) for name in able if is_hybrid(str(name))), None)
+    return next((str(name) for name in able if is_combined(str(name))), None)
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,44 @@
-"""Views of a power set's runs for MLflow's pages: which columns, which charts, and in which order.
+"""MLflow's pages: their addresses, and views of a power set's runs that are saved for them.
 
-MLflow keeps a view that is shared as a tag of the experiment, and opens it by its key.
+MLflow 3 opens on its GenAI side unless the address says otherwise. A view says which columns and
+charts there are, and in which order; MLflow keeps one that is shared as a tag of the experiment,
+and opens it by its key.
 """
 
 import json
 from collections.abc import Sequence
+from urllib.parse import urlencode
 
+import mlflow
 from mlflow import MlflowClient
 
 from lfranker.evaluation.criteria import CHAMPION_METRICS
-from lfranker.tracking.addresses import page
 from lfranker.tracking.power_set import PowerSet
-from lfranker.tracking.scan_pictures import GRID, NO_STEP, keys_of
+from lfranker.tracking.runs import TrackedRun, find_run
+from lfranker.tracking.score_logging import GRID, NO_STEP, keys_of
 from lfranker.tracking.tags import VIEW, Tag
+
+TRAINING_SIDE = {"workflowType": "machine_learning"}
+LOCAL_SERVER = "http://127.0.0.1:5000"  # of `mlflow ui`
+
+
+def page(path: str, **query: str) -> str:
+    """Return the address of a page on the side of model training, from any other page."""
+    return f"#/{path}?{urlencode(query | TRAINING_SIDE)}"
+
+
+def page_of(run: TrackedRun, below: str = "") -> str:
+    """Return the address of a run's page, or of a page below it, from any other page."""
+    return page(f"experiments/{run.experiment_id}/runs/{run.run_id}{below}")
+
+
+def how_to_open(run_id: str) -> str:
+    """Return the address of a run's page with that of the server, and what to start before."""
+    uri, own = mlflow.get_tracking_uri(), page_of(find_run(run_id))
+    if uri.startswith(("http:", "https:")):
+        return f"{uri.rstrip('/')}/{own}"
+    return f"{LOCAL_SERVER}/{own} while `mlflow ui --backend-store-uri {uri}` runs"
+
 
 TABLE, CHARTS = "TABLE", "CHART"  # MLflow's words for how runs are shown
 COLUMNS = ("mean_rank", *CHAMPION_METRICS)

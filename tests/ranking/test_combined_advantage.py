@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lfranker.ranking.hybrid_advantage import BETWEEN, SHRINKS, Advantage, hybrid_advantage
+from lfranker.ranking.leads import BETWEEN, SHRINKS, Advantage, combined_advantage
 from lfranker.report.sentences import advantage_sentences
 
 NAMES = ("mae", "mse", "mae+mse")
@@ -17,7 +17,7 @@ def said(found: Advantage) -> str:
 def rows(
     fast: float, slow: float, places: int = 10, names: tuple[str, ...] = NAMES
 ) -> pd.DataFrame:
-    """A hybrid is ahead by `fast` at the fast speed, `slow` at the slow one, and some luck."""
+    """A combined loss is ahead by `fast` and `slow` at these speeds, and by some luck."""
     rng = np.random.default_rng(0)
     made = []
     for place in range(places):
@@ -29,11 +29,12 @@ def rows(
 
 
 def test_the_advantage_at_each_speed_and_between_them_is_found():
-    found = hybrid_advantage(rows(1.0, 0.2), "psnr", ["fast", "slow"], seed=0)
+    found = combined_advantage(rows(1.0, 0.2), "psnr", ["fast", "slow"], seed=0)
     assert found is not None
     assert list(found.table.index) == ["fast", "slow", BETWEEN]
     for row, truth in zip(found.table.itertuples(), (1.0, 0.2, 0.8), strict=True):
-        # 0.01 of luck in one hybrid and the mean of two: 0.004 at ten places, 0.006 between speeds
+        # 0.01 of luck in the combined loss and the mean of two: 0.004 at ten places, 0.006
+        # between speeds
         assert row.value == pytest.approx(truth, abs=5 * 0.006)
         assert 2 * 0.004 < row.high - row.low < 6 * 0.006
         assert row.low < row.value < row.high
@@ -44,33 +45,33 @@ def test_the_advantage_at_each_speed_and_between_them_is_found():
     ("slow", "words"), [(-0.5, "not significantly different"), (0.9, "want combined losses less")]
 )
 def test_no_difference_and_a_reversed_one_are_called_so(slow, words):
-    found = hybrid_advantage(rows(-0.5, slow), "psnr", ["fast", "slow"], seed=0)
+    found = combined_advantage(rows(-0.5, slow), "psnr", ["fast", "slow"], seed=0)
     assert found is not None
     assert words in said(found)
 
 
-def test_means_of_single_losses_and_hybrids_are_compared_not_their_best():
-    """By hand: singles 20 and 24, hybrid 23: 1 above the mean, 1 below the best."""
+def test_means_of_single_losses_and_combined_ones_are_compared_not_their_best():
+    """By hand: singles 20 and 24, combined 23: 1 above the mean, 1 below the best."""
     made = [
         (name, f"p{place}", "s", 0, value)
         for name, value in {"mae": 20.0, "mse": 24.0, "mae+mse": 23.0}.items()
         for place in range(3)
     ]
     table = pd.DataFrame(made, columns=["name", "place", "speed", "repeat", "psnr"])
-    found = hybrid_advantage(table, "psnr", ["s"], seed=0)
+    found = combined_advantage(table, "psnr", ["s"], seed=0)
     assert found is not None
     assert found.table.to_numpy().tolist() == [[1, 1, 1]]
     assert "one scan speed does not show" in said(found)
 
 
-def test_without_hybrids_or_with_two_places_nothing_is_said():
-    assert hybrid_advantage(rows(1, 1, names=("mae", "mse")), "psnr", ["fast"], 0) is None
-    assert hybrid_advantage(rows(1, 1, places=2), "psnr", ["fast"], 0) is None
+def test_without_combined_losses_or_with_two_places_nothing_is_said():
+    assert combined_advantage(rows(1, 1, names=("mae", "mse")), "psnr", ["fast"], 0) is None
+    assert combined_advantage(rows(1, 1, places=2), "psnr", ["fast"], 0) is None
 
 
 @pytest.mark.parametrize(("fast", "slow"), [(-0.3, -1.0), (0.3, 1.0), (0.0, -1.0)])
 def test_where_differences_merely_shrink_nothing_is_concluded(fast, slow):
-    found = hybrid_advantage(rows(fast, slow), "psnr", ["fast", "slow"], seed=0)
+    found = combined_advantage(rows(fast, slow), "psnr", ["fast", "slow"], seed=0)
     assert found is not None
     assert found.verdict == SHRINKS
     assert "scans want" not in said(found)
@@ -85,7 +86,7 @@ def test_a_loss_that_is_good_by_itself_explains_the_lead():
     names = ["+".join(s) for n in range(1, 5) for s in combinations(losses, n)]
     table = rows(0, 0, names=tuple(names))
     table["psnr"] += table["name"].str.contains("ssim")
-    found = hybrid_advantage(table, "psnr", ["fast"], seed=0)
+    found = combined_advantage(table, "psnr", ["fast"], seed=0)
     assert found is not None
     assert (found.combined, found.single) == (11, 4)
     assert found.table.loc["fast", "value"] == pytest.approx(7 / 11 - 1 / 4, abs=0.02)
@@ -102,7 +103,7 @@ def test_a_loss_that_is_good_by_itself_explains_the_lead():
 
 
 def test_with_two_losses_their_own_effects_and_the_lead_are_not_told_apart():
-    found = hybrid_advantage(rows(1.0, 0.2), "psnr", ["fast", "slow"], seed=0)
+    found = combined_advantage(rows(1.0, 0.2), "psnr", ["fast", "slow"], seed=0)
     assert found is not None
     assert found.own is None
 
@@ -122,7 +123,7 @@ def test_combined_losses_that_are_behind_are_never_wanted_more_where_all_shrinks
             scores = size * truth[:, None] + rng.normal(0, 0.1, (15, 12))
             part = pd.DataFrame({"psnr": scores.ravel()}, index).reset_index()
             parts.append(part.assign(speed=speed, repeat=0))
-        found = hybrid_advantage(pd.concat(parts), "psnr", ["fast", "slow"], 0)
+        found = combined_advantage(pd.concat(parts), "psnr", ["fast", "slow"], 0)
         assert found is not None
         assert found.table.loc[BETWEEN, "low"] > 0
         wrong += found.verdict != SHRINKS
