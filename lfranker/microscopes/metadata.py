@@ -7,20 +7,38 @@ from dataclasses import dataclass, field
 
 Size = tuple[int, int]  # width and height in px
 
-LENGTHS = {"fm": 1e-15, "pm": 1e-12, "nm": 1e-9, "um": 1e-6, "mm": 1e-3, "cm": 1e-2, "m": 1.0}
+LENGTHS = {
+    "fm": 1e-15,
+    "pm": 1e-12,
+    "nm": 1e-9,
+    "um": 1e-6,
+    "micron": 1e-6,
+    "microns": 1e-6,
+    "mm": 1e-3,
+    "cm": 1e-2,
+    "m": 1.0,
+}
 TIMES = {
+    "ps": 1e-12,
     "ns": 1e-9,
     "us": 1e-6,
+    "usec": 1e-6,
     "ms": 1e-3,
+    "msec": 1e-3,
     "s": 1.0,
+    "sec": 1.0,
     "secs": 1.0,
+    "min": 60.0,
     "mins": 60.0,
     "hours": 3600.0,
 }
 PLAIN = {"": 1.0}  # numbers without a unit
 MOST_PASSES = 1_000_000  # a larger number is no count of lines or frames: the file was damaged
-QUANTITY = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s*([a-z ]*)", re.ASCII)
-SIZE = re.compile(r"(\d{1,9})(?:\s*x\s*|\s+)(\d{1,9})", re.ASCII)
+QUANTITY = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s*([a-z ]*)\.?", re.ASCII)
+DECIMAL_COMMA = re.compile(r"([-+]?\d+),(\d{1,2}|\d{4,})(?=\D|$)", re.ASCII)  # 1,234 may be either
+# The micro sign, the Greek letter, and what either becomes in the wrong code page, in lower case.
+MICRO = ("âµ", "µ", "μ", "\x83ê", "ｵ", "\ufffd")
+SIZE = re.compile(r"(\d{1,9})(?:\s*[x*,;]\s*|\s+)(\d{1,9})(?:\s*(?:px|pixels?))?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -30,25 +48,40 @@ class ScanMetadata:
     pixel_size: float | None = None  # m, along the fast axis
     exposure: float | None = None  # s that the beam spent on a pixel, all passes added up
     scan_speed: str | None = None  # the vendor's own name or number of it
+    passes: int = 1  # lines or frames averaged at that scan speed, as far as the file says
     stage: tuple[float, float] | None = None  # x, y in m
     data_bar: int | None = None  # px at the bottom of the image; 0: the vendor says it has none
     field_width: float | None = None  # m, along the fast axis
+    vendor: str | None = None
     notices: tuple[str, ...] = ()  # what was missing or illegible
 
 
 @dataclass
 class Fields:
-    """Texts of a file by name. What is asked for and cannot be had is noted in ``notices``."""
+    """Texts of a file by name, in any case.
+
+    What is asked for and cannot be had is noted in ``notices``.
+    """
 
     texts: Mapping[str, str]
     notices: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        lower: dict[str, str] = {}
+        for name, value in self.texts.items():
+            lower.setdefault(name.lower(), value)
+        self.texts = lower
+
+    def has(self, *names: str) -> bool:
+        """Return whether one of ``names`` is there and not empty: what is optional is asked so."""
+        return any(self.texts.get(name.lower(), "").strip() for name in names)
+
     def text(self, *names: str) -> str | None:
         """Return the first text of ``names`` that is there and not empty."""
         for name in names:
-            if value := self.texts.get(name, "").strip():
+            if value := self.texts.get(name.lower(), "").strip():
                 return value
-        present = any(name in self.texts for name in names)
+        present = any(name.lower() in self.texts for name in names)
         self.notices.append(f"{names[0]} is {'empty' if present else 'missing'}")
         return None
 
@@ -76,6 +109,13 @@ class Fields:
             return None
         return None if value is None else max(int(value), 1)
 
+    def passes(self, *names: str) -> int:
+        """Return the largest of the counts that are there, 1 where none is.
+
+        Vendors write one count into several sections.
+        """
+        return max((self.count(name) or 1 for name in names if self.has(name)), default=1)
+
     def point(self, x: str, y: str, default: str) -> tuple[float, float] | None:
         """Return the position, in m, whose coordinates have the names ``x`` and ``y``."""
         across = self.number(x, units=LENGTHS, default=default)
@@ -84,14 +124,34 @@ class Fields:
 
     def size(self, name: str) -> Size | None:
         """Return width and height written as "1280x960" or "1280 960"; None where they are not."""
-        found = SIZE.fullmatch(self.text(name) or "")
+        found = SIZE.fullmatch((self.text(name) or "").lower())
         return (int(found[1]), int(found[2])) if found else None
+
+    def pixel_size(
+        self, image: Size, *, stated: float | None, width: float | None, scan: Size | None
+    ) -> float | None:
+        """Return the pixel size of an image, m, from what its file says of a scan of size ``scan``.
+
+        ``stated``: the scan's pixel size; ``width``: its field's. The stated size holds at the
+        scan's resolution only; an image that was rescaled has the field's width all the same. What
+        an image that was cropped shows of the field is not known.
+        """
+        if scan is None or scan[0] == image[0]:
+            return stated or (width / image[0] if width else None)
+        if abs(scan[1] * image[0] - image[1] * scan[0]) > scan[0]:
+            sizes = f"{scan[0]} x {scan[1]} px, the image has {image[0]} x {image[1]}"
+            self.notices.append(f"the pixel size is that of a scan of {sizes}")
+            return None
+        width = width or (stated * scan[0] if stated else None)
+        return width / image[0] if width else None
 
     def _converted(
         self, name: str, text: str, units: Mapping[str, float], default: str
     ) -> float | None:
-        plain = text.lower().replace("µ", "u").replace("μ", "u")
-        found = QUANTITY.fullmatch(plain)
+        plain = text.lower()
+        for sign in MICRO:
+            plain = plain.replace(sign, "u")
+        found = QUANTITY.fullmatch(DECIMAL_COMMA.sub(r"\1.\2", plain))
         unit = (found[2].replace(" ", "") or default) if found else ""
         value = float(found[1]) * units[unit] if found and unit in units else math.nan
         if math.isfinite(value):

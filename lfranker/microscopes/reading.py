@@ -2,27 +2,32 @@
 
 import dataclasses
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import tifffile
 
 from lfranker.files import TIFF_SUFFIXES, full_size_page
-from lfranker.microscopes import fei, fibics, hitachi, jeol, tescan, zeiss
+from lfranker.microscopes import fei, fibics, hitachi, jeol, tescan, unbranded, zeiss
 from lfranker.microscopes.metadata import ScanMetadata, Size
+from lfranker.microscopes.packed_text import decoded
+from lfranker.microscopes.picture_headers import picture_size, picture_texts
+from lfranker.microscopes.sidecars import sidecars
 
 __all__ = ["ScanMetadata", "read_metadata"]
 
-# The first tag that a file has counts. Atlas drives microscopes that write tags of their own, too,
-# so it is first.
-TAG_READERS: dict[int, Callable[[object, Size], ScanMetadata]] = {
+# The first tag that says anything counts. Atlas drives microscopes that write tags of their own,
+# too, so it is first.
+TAG_READERS: dict[int, Callable[[bytes, Size], ScanMetadata]] = {
     fibics.TAG: fibics.read_tag,
     **dict.fromkeys(fei.TAGS, fei.read_tag),
-    zeiss.TAG: zeiss.read_tag,
+    **dict.fromkeys(zeiss.TAGS, zeiss.read_tag),
     tescan.TAG: tescan.read_tag,
+    jeol.TAG: jeol.read_tag,
 }
-TEXT_READERS = (hitachi.read_text, jeol.read_text)
+TEXT_READERS = (hitachi.read_text, jeol.read_text, fei.read_text, tescan.read_text)
 LARGEST_TEXT = 1 << 20  # bytes that are read; real files have some kB
+LARGEST_TAG = 1 << 24  # bytes: TESCAN keeps a picture in it
 
 # What tifffile raises on files that are cut off or have been written over.
 UNREADABLE = (
@@ -47,46 +52,84 @@ def read_metadata(path: Path) -> ScanMetadata:
     ``notices``. Raises OSError where there is no such file.
     """
     path.stat()
-    found, size = _read_tags(path) if path.suffix.lower() in TIFF_SUFFIXES else (None, None)
-    found = found or _read_text_beside(path, size) or ScanMetadata()
-    width = size[0] * found.pixel_size if size and found.pixel_size else None
-    named = tuple(f"{path.name}: {notice}" for notice in found.notices)
-    return dataclasses.replace(found, field_width=width, notices=named)
+    is_tiff = path.suffix.lower() in TIFF_SUFFIXES
+    found, size = _read_tiff(path) if is_tiff else _read_picture(path)
+    records = [*found, *_read_texts(_texts_beside(path), size)]
+    best = next((record for record in records if _says_something(record)), None)
+    best = best or _unknown_form(records)
+    width = size[0] * best.pixel_size if size and best.pixel_size else None
+    named = tuple(f"{path.name}: {notice}" for notice in best.notices)
+    return dataclasses.replace(best, field_width=width, notices=named)
 
 
-def _read_tags(path: Path) -> tuple[ScanMetadata | None, Size | None]:
-    """Return what the vendor's tag says and the size of the image; None for what is not there."""
+def _says_something(record: ScanMetadata) -> bool:
+    said = dataclasses.replace(record, vendor=None, passes=1, notices=())
+    return said != ScanMetadata()
+
+
+def _unknown_form(records: list[ScanMetadata]) -> ScanMetadata:
+    """Return the record of metadata that none can read: one notice in place of one a field."""
+    if not records:
+        return ScanMetadata()
+    if records[0].vendor is None:
+        return records[0]
+    return ScanMetadata(
+        vendor=records[0].vendor,
+        notices=(f"its metadata ({records[0].vendor}) are of a form that is not known",),
+    )
+
+
+def _read_tiff(path: Path) -> tuple[list[ScanMetadata], Size | None]:
+    """Return what tags and text in a TIFF say, and the size of the image; None: not known."""
     try:
         with tifffile.TiffFile(path) as tiff:
             page = full_size_page(tiff)
             if page is None:
                 raise tifffile.TiffFileError("no full-size image")
             size = int(page.imagewidth), int(page.imagelength)
-            for code, reader in TAG_READERS.items():
-                tag = page.tags.get(code)
-                if tag is not None and size[0] > 0:
-                    return reader(tag.value, size), size
-            return None, size
+            if min(size) <= 0:
+                return [], None
+            return list(_records(tiff, page, size)), size
     except UNREADABLE as error:
-        return ScanMetadata(notices=(f"the TIFF's tags cannot be read ({error})",)), None
+        return [ScanMetadata(notices=(f"the TIFF's tags cannot be read ({error})",))], None
 
 
-def _read_text_beside(image: Path, size: Size | None) -> ScanMetadata | None:
-    """Return what the text file of the same name says; None where no vendor wrote one."""
-    for suffix in (".txt", ".TXT"):
-        try:
-            with image.with_suffix(suffix).open("rb") as file:
-                text = _decoded(file.read(LARGEST_TEXT))
-        except OSError:
-            continue
+def _records(
+    tiff: tifffile.TiffFile, page: tifffile.TiffPage, size: Size
+) -> Iterator[ScanMetadata]:
+    for code, reader in TAG_READERS.items():
+        if tag := page.tags.get(code):
+            yield reader(_content(tiff, tag), size)
+    yield from _read_texts([unbranded.description(tiff)], size)
+    if found := unbranded.read_tiff(tiff, page, size):
+        yield found
+
+
+def _content(tiff: tifffile.TiffFile, tag: tifffile.TiffTag) -> bytes:
+    """Return the bytes of a tag, as tifffile parses some of its own accord."""
+    tiff.filehandle.seek(tag.valueoffset)
+    return tiff.filehandle.read(min(tag.valuebytecount, LARGEST_TAG))
+
+
+def _read_picture(path: Path) -> tuple[list[ScanMetadata], Size | None]:
+    """Return what texts in a PNG, JPEG or BMP say, and the size of the image."""
+    size = picture_size(path)
+    return list(_read_texts(picture_texts(path), size)), size
+
+
+def _read_texts(texts: Iterable[str], size: Size | None) -> Iterator[ScanMetadata]:
+    """Yield what the vendors' readers find; nothing for texts that none of them wrote."""
+    for text in texts:
         for reader in TEXT_READERS:
             if found := reader(text, size):
-                return found
-    return None
+                yield found
+                break
 
 
-def _decoded(data: bytes) -> str:
-    """Decode 8-bit text or UTF-16: Hitachi writes either."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", errors="replace")
-    return data.decode("utf-8", errors="replace")
+def _texts_beside(image: Path) -> Iterator[str]:
+    for path in sidecars(image):
+        try:
+            with path.open("rb") as file:
+                yield decoded(file.read(LARGEST_TEXT))
+        except OSError:
+            continue

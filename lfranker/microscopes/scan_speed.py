@@ -10,7 +10,7 @@ from lfranker.microscopes.metadata import ScanMetadata
 
 UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0}
 TIME = re.compile(rf"(\d+(?:[.,]\d+)?)[ _-]?({'|'.join(UNITS)})")
-SPEED = re.compile(r"spd(\d+)")  # Zeiss: the higher, the slower
+SPEED = re.compile(r"spd(\d+)(?:x(\d+))?")  # Zeiss: the higher, the slower; x: passes averaged
 FOREIGN = re.compile(r"[^\w.\- :]", re.ASCII)  # what MLflow refuses in the name of a metric
 DIGITS = 3  # microscopes are set to 1, 3, 12.5, ...; the line times of Zeiss hold four digits
 
@@ -39,11 +39,16 @@ def time_name(seconds: float) -> str:
 
 
 def vendor_speed_name(metadata: ScanMetadata) -> str | None:
-    """Write the scan speed 3 as "spd3", and keep one that is a word, such as Slow3."""
+    """Write the scan speed 3 as "spd3", and keep one that is a word, such as Slow3.
+
+    Eight passes of it, averaged, are "spd3x8": as slow as one of spd6.
+    """
     speed = metadata.scan_speed
     if not speed:
         return None
-    return f"spd{speed}" if speed.isdecimal() else FOREIGN.sub("_", speed)
+    passes = f"x{metadata.passes}" if metadata.passes > 1 else ""
+    number = re.fullmatch(r"(\d+)(?:\.0*)?", speed, re.ASCII)
+    return (f"spd{int(number[1])}" if number else FOREIGN.sub("_", speed)) + passes
 
 
 def nearest_speed(name: str, names: list[str]) -> str:
@@ -81,7 +86,8 @@ def _logarithm(name: str) -> float:
 def _slowness(name: str) -> tuple[float, str]:
     if time := TIME.fullmatch(name.lower()):
         return float(time[1].replace(",", ".")) * UNITS[time[2]], name
-    return float(name.lower().removeprefix("spd")), name
+    speed, _, passes = name.lower().removeprefix("spd").partition("x")
+    return float(speed) + math.log2(max(int(passes or 1), 1)), name
 
 
 def speed_key(speed: str) -> tuple[str, float, str]:

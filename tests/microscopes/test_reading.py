@@ -68,7 +68,7 @@ HITACHI = (
 JEOL = (
     "$CM_FORMAT JEOL/SEM\n$CM_FULL_SIZE 64 40\n$CM_SCAN_SPEED 6\n"
     "$CM_STAGE_POS 2.5 -0.5 10.2 11.0 0.0 0\n"
-    "$$SM_MICRON_BAR 200\n$$SM_MICRON_MARKER 5um\n"
+    "$$SM_MICRON_BAR 20\n$$SM_MICRON_MARKER 5um\n"
 )
 
 
@@ -160,7 +160,7 @@ def test_jeol_writes_a_file_beside_the_image(tmp_path, stage):
     (tmp_path / "a.TXT").write_text(text)
     found = read_metadata(tiff(tmp_path / "a.tif"))
     assert (found.scan_speed, found.data_bar) == ("6", 8)
-    assert found.pixel_size == pytest.approx(25e-9)  # 5 um / 200
+    assert found.pixel_size == pytest.approx(250e-9)  # 5 um / 20
     assert found.stage == pytest.approx((2.5e-3, -0.5e-3))
     assert found.notices == ()
 

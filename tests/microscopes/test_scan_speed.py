@@ -44,6 +44,15 @@ def test_a_scan_is_called_by_exposure_before_scan_speed():
     assert vendor_speed_name(ScanMetadata(exposure=3e-6, scan_speed="7")) == "spd7"
 
 
+def test_passes_are_a_part_of_a_scan_speed():
+    """Eight passes take as long as one that is three speeds slower: 2^3 = 8."""
+    assert vendor_speed_name(ScanMetadata(scan_speed="3", passes=8)) == "spd3x8"
+    assert vendor_speed_name(ScanMetadata(scan_speed="07.0")) == "spd7"
+    assert vendor_speed_name(ScanMetadata(scan_speed="TV", passes=16)) == "TVx16"
+    assert by_speed(["spd7", "spd3x32", "spd3x8", "spd5"]) == ["spd5", "spd3x8", "spd7", "spd3x32"]
+    assert nearest_speed("spd3x8", ["spd2", "spd6", "spd9"]) == "spd6"
+
+
 @pytest.mark.parametrize("speed", ["Slow3", "a/b", "50 %", "schnell µ"])
 def test_names_can_be_names_of_metrics(speed):
     name = vendor_speed_name(ScanMetadata(scan_speed=speed))

@@ -1,0 +1,28 @@
+"""Names of the text files that microscopes write beside an image."""
+
+from pathlib import Path
+
+SUFFIXES = (".txt", ".hdr", ".xml", ".ini")
+
+
+def sidecars(image: Path) -> list[Path]:
+    """List the text files that belong to ``image``: a.txt, a.tif.txt, a-tif.hdr (TESCAN), ..."""
+    kind = image.suffix.removeprefix(".")
+    stems = (image.stem, image.name, f"{image.stem}-{kind}")
+    names = [stem + form for stem in stems for suffix in SUFFIXES for form in _cases(suffix)]
+    return [path for name in names if (path := image.with_name(name)).is_file()]
+
+
+def renamed(sidecar: Path, before: Path, after: Path) -> Path:
+    """Return where ``sidecar`` of the image ``before`` belongs beside the image ``after``."""
+    rest = sidecar.name.removeprefix(before.stem)
+    old, new = before.suffix.removeprefix("."), after.suffix.removeprefix(".")
+    for mark in (".", "-"):
+        if rest.startswith(f"{mark}{old}."):
+            rest = mark + new + rest.removeprefix(mark + old)
+            break
+    return after.with_name(after.stem + rest)
+
+
+def _cases(suffix: str) -> tuple[str, str]:
+    return suffix, suffix.upper()
