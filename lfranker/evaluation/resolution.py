@@ -7,7 +7,7 @@ with the mean removed and under a Hann window, which keeps the frame's edges out
 import numpy as np
 from numpy.typing import NDArray
 
-from lfranker.arrays import Image, hann_window
+from lfranker.arrays import Image, covered, hann_window
 
 FINE = 0.25  # cycles per px: half of what pixels can show
 THRESHOLD = 1 / 7  # of the ring correlation
@@ -57,7 +57,7 @@ def _spectra(
     output: Image, clean: Image, mask: NDArray[np.bool_]
 ) -> tuple[Spectrum, Spectrum, NDArray[np.float64]]:
     """Spectra of both in the covered frame, and the frequency of each element."""
-    rows, columns = _covered(mask)
+    rows, columns = covered(mask)
     height, width = rows.stop - rows.start, columns.stop - columns.start
     window = hann_window((height, width))
     first, second = (
@@ -65,17 +65,3 @@ def _spectra(
         for image in (output, clean)
     )
     return first, second, np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None])
-
-
-def _covered(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """The mask's frame, cut from the side with the most uncovered pixels until none is left."""
-    top, bottom, left, right = 0, mask.shape[0], 0, mask.shape[1]
-    while bottom - top > 1 and right - left > 1:
-        part = mask[top:bottom, left:right]
-        missing = [1 - edge.mean() for edge in (part[0], part[-1], part[:, 0], part[:, -1])]
-        if part.all():
-            break
-        side = int(np.argmax(missing)) if max(missing) > 0 else 0
-        top, bottom = top + (side == 0), bottom - (side == 1)
-        left, right = left + (side == 2), right - (side == 3)
-    return slice(top, bottom), slice(left, right)

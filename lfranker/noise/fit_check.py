@@ -18,10 +18,15 @@ from lfranker.scans.scan_set import Pair
 TOLERANCE = 0.05  # of the real value, where its interval is narrower
 
 
-def synthetic(pairs: Iterable[Pair], noise: SpeedNoise, seed: int = 0) -> Iterator[Pair]:
-    """The pairs with made noise: on gain x clean + offset, rounded as 8-bit scans are."""
+def synthetic(
+    pairs: Iterable[Pair], noise: SpeedNoise, measured: Fit, seed: int = 0
+) -> Iterator[Pair]:
+    """The pairs with made noise: on gain x clean + offset, rounded as 8-bit scans are.
+
+    Gain and offset are those ``measured``: the profile lacks them where all is one place.
+    """
     config = changed(NoiseConfig(), noise.fixed())
-    gain, offset = (noise[name] for name in ("gain", "offset"))
+    gain, offset = (measured.estimates[name].value for name in ("gain", "offset"))
     for number, pair in enumerate(pairs):
         signal = np.clip(gain * pair.clean + offset, 0, 1).astype(np.float32)
         noisy = add_noise(signal, config, np.random.default_rng([seed, number]))

@@ -60,7 +60,7 @@ def fit_pairs(scans: ScanSet, exposures: Mapping[str, float | None], seed: int) 
         records = [record for record in scans.records if record.speed == speed]
         fits[speed] = _named(speed, fit_noise(measure_pairs(map(scans.read, records)), seed))
         speeds[speed] = _speed(fits[speed], exposures.get(speed))
-        pairs = synthetic(map(scans.read, records), speeds[speed], seed)
+        pairs = synthetic(map(scans.read, records), speeds[speed], fits[speed], seed)
         made[speed] = fit_noise(measure_pairs(pairs), seed)
     origin = {"method": "registered pairs", "scans": scans.digest, "target": scans.target}
     return Measurement(Profile(speeds, origin | _places(fits)), fits, made)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline, make_smoothing_spline
 from scipy.stats import trim_mean
 
@@ -17,6 +18,7 @@ from lfranker.arrays import Floats, Image
 from lfranker.scans.block_matching import (
     CAUCHY,
     cauchy_weights,
+    compared_part,
     match_blocks,
     robust_deviation,
     robust_lines,
@@ -49,17 +51,20 @@ class Bands:
         return Bands(self.rows[chosen], self.moved[chosen])
 
 
-def measure_bands(steady: Image, moving: Image, known: Knots = ()) -> Bands:
+def measure_bands(
+    steady: Image, moving: Image, covered: NDArray[np.bool_], known: Knots = ()
+) -> Bands:
     """Measure bands of ``moving``, warped by the ``known`` drift and nearly registered already.
 
-    A frame under 64 px has one band.
+    They lie where ``moving`` has ``covered`` the frame; a frame under 64 px has one.
     """
-    height, width = steady.shape
+    rows, columns = compared_part(covered)
+    height, width = rows.stop - rows.start, columns.stop - columns.start
     size = min(BAND, height), transformable(-(-width // 3))
-    starts = spread(height, size[0], height // size[0]), spread(width, size[1], BLOCKS)
+    starts = spread(rows, size[0], height // size[0]), spread(columns, size[1], BLOCKS)
     at, moved = match_blocks(steady, moving, size, starts)
-    rows = at[:, 0, 0]
-    return Bands(rows, moved + drift_at(known, rows)[:, None])
+    middles = at[:, 0, 0]
+    return Bands(middles, moved + drift_at(known, middles)[:, None])
 
 
 def fit_drift(bands: Bands) -> Knots:

@@ -45,6 +45,7 @@ from lfranker.scans.sites import (
 
 __all__ = ["Pair", "ScanSet", "prepare_scans", "read_scans"]
 
+MOST = 0.9  # of a frame; where the clean scan shows less of it, this is said
 PREPARATION = 5  # raised whenever the stored pairs would differ: older sets are made again
 SIMULATED = "simulated.json"  # a file in the folder: nothing in it comes from a microscope
 
@@ -78,7 +79,7 @@ def prepare_scans(folder: Path, target: str | None, cache: Path) -> ScanSet:
     _check_replaceable(out)
     with new_folder(out) as draft:
         sites = join_overlapping(stated, _thumbnails(files[target]))
-        records, refused = _store(files, target, sites, sample, draft)
+        records, refused, partial = _store(files, target, sites, sample, draft)
         if not records:
             reasons = "; ".join(map(str, refused))
             raise ValueError(f"{folder}: no pair of scans is left: {reasons}")
@@ -91,7 +92,7 @@ def prepare_scans(folder: Path, target: str | None, cache: Path) -> ScanSet:
             simulated=simulated,
             digest=digest,
             plan=plan.table,
-            warnings=warnings,
+            warnings=(*warnings, *partial),
             excluded=(*alone, *refused),
             records=tuple(records),
         )
@@ -124,9 +125,9 @@ def _examine(files: Files, target: str, simulated: bool) -> tuple[str, tuple[str
 
 def _store(
     files: Files, target: str, sites: Sites, sample: Mapping[str, str], folder: Path
-) -> tuple[list[Record], list[Exclusion]]:
-    """Register and save every pair; and the noisy scans whose pair does not match."""
-    records, refused = [], list[Exclusion]()
+) -> tuple[list[Record], list[Exclusion], list[str]]:
+    """Register and save every pair; and the noisy scans whose pair does not match, or in part."""
+    records, refused, partial = [], list[Exclusion](), list[str]()
     for number, field in enumerate(tqdm(files[target], "registering scans", disable=None)):
         original = read_image(files[target][field]).image
         original_file = f"{number:04d}-original.npy"
@@ -144,13 +145,17 @@ def _store(
             if reason := defocus(noisy, clean, mask):
                 refused.append(Exclusion(field, speed, reason))
                 continue
+            if (share := float(mask.mean())) < MOST:
+                partial.append(
+                    f"{field} at {speed}: scored where the clean scan shows it, {share:.0%}"
+                )
             name = f"{number:04d}-{order}"
             for file, array in zip(pair_files(name), (noisy, clean, mask), strict=True):
                 _save(folder / file, array)
             site = sites[field]
             where = site.name, sample[field], str(site.source)
             records.append(Record(field, speed, transform, name, original_file, *where))
-    return records, refused
+    return records, refused, partial
 
 
 def _thumbnails(files: Mapping[str, Path]) -> dict[str, Floats]:

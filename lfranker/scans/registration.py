@@ -12,7 +12,8 @@ scan displaced by
 
 Linear drift is in the scale of y, from which it cannot be told, and in the shear; what bends is
 the smooth ``drift``. Frames of unequal size are compared from their top left corner; their pixels
-have to be about the same size.
+have to be about the same size. The frames may be shifted by up to half of their size: what is
+measured and judged lies in the part that both show.
 """
 
 from dataclasses import dataclass, replace
@@ -23,13 +24,16 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from lfranker.arrays import Floats, Image, correlation
 from lfranker.scans.block_matching import (
+    compared_part,
     displacement,
+    far_shift,
     match_blocks,
     robust_lines,
     spread,
     transformable,
 )
 from lfranker.scans.drift import Knots, drift_at, fit_drift, held_out_residual, measure_bands
+from lfranker.scans.other_geometry import other_geometry
 
 SMOOTHING = 2.0  # px; at 100 ns 0 to 3 px agree in residual to 0.03 px; also for the check
 FINER = 1.0  # px; once bands are compared, which hold less structure
@@ -38,8 +42,9 @@ ROUNDS = 3  # of block matching; real fits then move by 0.03 px a round, in the 
 DRIFT_ROUNDS = 2  # a window sees a displacement a little too small, the second time hardly
 SMALLEST_BLOCK = 64, 128  # px
 LEAST_CORRELATION = 0.3  # measured: 0.99 on pairs of a field at 100 ns, below 0.14 on others
-LEAST_OVERLAP = 0.5  # of the noisy frame
+LEAST_OVERLAP = 0.48  # of the noisy frame: half, less a border that cannot be interpolated
 LARGEST_RESIDUAL = 0.5  # px; a score then says more about the registration than about a denoiser
+LARGEST_STRETCH = 0.1  # pixels that show more or less than this have another noise and sharpness
 OTHER_PIXELS = 1.25  # frames that differ by this factor both ways have pixels of different size
 
 
@@ -64,14 +69,25 @@ def register(noisy: Image, clean: Image) -> Transform:
     Phase correlation of overlapping blocks, then a robust linear fit, repeated on the warped
     reference; then the drift of horizontal bands about it. For ``held_out`` it is fitted to even
     bands and judged on odd ones; the drift of the answer is fitted to all. Raises ValueError when
-    the two do not show the same field, or cannot be put onto each other to 0.5 px.
+    the two do not show the same field, or cannot be put onto each other to 0.5 px: a rotation and
+    another magnification are named, not registered.
     """
     _check_same_pixels(noisy.shape, clean.shape)
+    try:
+        return _register(noisy, clean)
+    except ValueError as error:
+        if geometry := other_geometry(noisy, clean):
+            raise ValueError(f"{geometry}, which is not registered: {error}") from error
+        raise
+
+
+def _register(noisy: Image, clean: Image) -> Transform:
     steady, moving = (gaussian_filter(image, SMOOTHING) for image in (noisy, clean))
     linear = _register_lines(steady, moving)
     _check_same_field(noisy, clean, linear)
+    _check_same_scale(linear)
     found = _register_drift(gaussian_filter(noisy, FINER), gaussian_filter(clean, FINER), linear)
-    _, left = _quarters(steady, warp(moving, found, steady.shape)[0])
+    _, left = _quarters(steady, *warp(moving, found, steady.shape))
     found = replace(found, residual=float(np.sqrt(np.mean(np.sum(left**2, axis=-1)))))
     worst = max(found.residual, found.held_out)  # the first, where the second is NaN
     if worst > LARGEST_RESIDUAL:
@@ -83,11 +99,14 @@ def register(noisy: Image, clean: Image) -> Transform:
 
 def _register_lines(steady: Image, moving: Image) -> Transform:
     whole = np.s_[: transformable(steady.shape[0]), : transformable(steady.shape[1])]
-    offset = displacement(steady[whole], _fit_to(moving, steady[whole].shape))
+    fitted = _fit_to(moving, steady[whole].shape)
+    near = displacement(steady[whole], fitted)
+    offset = near if (far := far_shift(steady[whole], fitted, near)) is None else far
     fit = np.array([offset[0], 0.0, offset[1], 0.0, 0.0])
     for _ in range(ROUNDS):
-        warped, _ = warp(moving, _transform(fit), steady.shape)
-        fit = fit + _fit(*_quarters(steady, warped))
+        warped, inside = warp(moving, _transform(fit), steady.shape)
+        _check_overlap(inside)
+        fit = fit + _fit(*_quarters(steady, warped, inside))
     return _transform(fit)
 
 
@@ -118,8 +137,8 @@ def positions(transform: Transform, shape: tuple[int, ...]) -> tuple[Floats, Flo
 
 def _register_drift(steady: Image, moving: Image, found: Transform) -> Transform:
     for _ in range(DRIFT_ROUNDS):
-        warped, _ = warp(moving, found, steady.shape)
-        bands = measure_bands(steady, warped, found.drift)
+        warped, inside = warp(moving, found, steady.shape)
+        bands = measure_bands(steady, warped, inside, found.drift)
         found = replace(found, drift=fit_drift(bands))
     return replace(found, held_out=held_out_residual(bands))
 
@@ -137,18 +156,20 @@ def _fit_to(image: Image, shape: tuple[int, ...]) -> Image:
     return fitted
 
 
-def _quarters(steady: Image, moving: Image) -> tuple[Floats, Floats]:
+def _quarters(steady: Image, moving: Image, inside: NDArray[np.bool_]) -> tuple[Floats, Floats]:
     """Centres and displacements, (n, 2), of blocks a quarter as high and half as wide as the frame.
 
-    Neighbours overlap by half.
+    The frame is the part that both show; neighbours overlap by half.
     """
+    sides = compared_part(inside)
+    lengths = [side.stop - side.start for side in sides]
     size = [
         transformable(min(length, max(smallest, length // parts)))
-        for length, smallest, parts in zip(steady.shape, SMALLEST_BLOCK, (4, 2), strict=True)
+        for length, smallest, parts in zip(lengths, SMALLEST_BLOCK, (4, 2), strict=True)
     ]
     starts = [
-        spread(length, block, 2 * (length // block) - 1)
-        for length, block in zip(steady.shape, size, strict=True)
+        spread(side, block, 2 * (length // block) - 1)
+        for side, length, block in zip(sides, lengths, size, strict=True)
     ]
     at, moved = match_blocks(steady, moving, size, starts)
     return at.reshape(-1, 2), moved.reshape(-1, 2)
@@ -171,18 +192,31 @@ def _check_same_pixels(noisy: tuple[int, ...], clean: tuple[int, ...]) -> None:
         )
 
 
-def _check_same_field(noisy: Image, clean: Image, transform: Transform) -> None:
-    warped, inside = warp(clean, transform, noisy.shape)
+def _check_overlap(inside: NDArray[np.bool_]) -> None:
     if inside.mean() < LEAST_OVERLAP:
         raise ValueError(
             f"the scans share {inside.mean():.0%} of the frame after registration, "
             f"at least {LEAST_OVERLAP:.0%} is needed"
         )
+
+
+def _check_same_field(noisy: Image, clean: Image, transform: Transform) -> None:
+    warped, inside = warp(clean, transform, noisy.shape)
+    _check_overlap(inside)
     alike = correlation(_structure(noisy)[inside], _structure(warped)[inside])
     if not alike >= LEAST_CORRELATION:
         raise ValueError(
             f"the scans do not show the same field: correlation {alike:.2f} after "
             f"registration, at least {LEAST_CORRELATION} is needed"
+        )
+
+
+def _check_same_scale(transform: Transform) -> None:
+    stretch = max(transform.scale, key=lambda scale: abs(scale - 1))
+    if abs(stretch - 1) > LARGEST_STRETCH:
+        raise ValueError(
+            f"a pixel of the noisy scan is {stretch:.2f} px of the clean one, at most "
+            f"{LARGEST_STRETCH:.0%} of difference is allowed"
         )
 
 

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lfranker.arrays import Image, hann_window
+from lfranker.scans.block_matching import compared_part
 
 # Share of pixels at 0 or at full scale. Scans at 100 ns and 30 us of 24 real fields have 0 to
 # 0.022, and one field 0.07 at either speed.
@@ -49,9 +50,10 @@ def relative_detail(noisy: Image, clean: Image, mask: NDArray[np.bool_]) -> floa
     gradient's energy would be mostly noise. The contrast of the two scans cancels. 1 where the
     clean scan shows nothing.
     """
-    height, width = noisy.shape
-    window = hann_window(noisy.shape) * mask
-    spectra = [np.fft.rfft2(_centred(image, window)) for image in (noisy, clean)]
+    part = compared_part(mask)
+    window = hann_window(mask[part].shape) * mask[part]
+    height, width = window.shape
+    spectra = [np.fft.rfft2(_centred(image[part], window)) for image in (noisy, clean)]
     cross = (spectra[0] * spectra[1].conj()).real
     power = np.abs(spectra[1]) ** 2
     radius = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])

@@ -9,7 +9,7 @@ from scipy.ndimage import shift
 from lfranker.noise.fit import Fit, fit_noise, measure_pairs, measure_scans
 from lfranker.noise.fit_check import compare, synthetic
 from lfranker.noise.models import microscope_noise, shot_noise
-from lfranker.noise.profile import FROM_PAIRS, NEEDED, SpeedNoise
+from lfranker.noise.profile import FROM_PAIRS, NEEDED, Estimate, SpeedNoise
 from lfranker.noise.residuals import blind_residuals, pair_residuals, sums_of
 from lfranker.noise.scan_correlation import kernel_for
 from lfranker.scans.registration import Transform
@@ -106,6 +106,12 @@ def test_one_place_says_nothing_of_the_interval_of_gain_and_offset() -> None:
         assert estimate.value == pytest.approx(TRUE[name], abs=0.02)
         assert np.isnan([estimate.low, estimate.high]).all(), "not of width 0"
     assert lone.estimates["gamma"].low < lone.estimates["gamma"].high
+    known = {name: e for name, e in lone.estimates.items() if np.isfinite(e.low)}
+    dark = SpeedNoise({**known, "line_offset": Estimate(0.0, 0.0, 0.0)}, 1e-6)
+    pair = simulated(0, TRUE)
+    (made,) = synthetic([pair], dark, lone)
+    offsets = made.noisy.mean() - (lone.estimates["gain"].value * pair.clean.mean())
+    assert offsets == pytest.approx(lone.estimates["offset"].value, abs=0.003)
 
 
 def test_saturated_pixels_are_not_used() -> None:
@@ -132,7 +138,7 @@ def test_second_differences_of_a_plane_are_nothing_and_of_white_noise_keep_it() 
 def test_made_noise_is_compared_row_by_row(fit: Fit) -> None:
     pairs = [simulated(number, TRUE) for number in range(12)]
     noise = SpeedNoise(fit.estimates, 1e-6)
-    made = fit_noise(measure_pairs(synthetic(pairs, noise)))
+    made = fit_noise(measure_pairs(synthetic(pairs, noise, fit)))
     table = compare(fit, made, noise)
     assert set(table["what"]) == {"variance", "autocorrelation"}
     assert table["agrees"].all(), table
@@ -141,7 +147,7 @@ def test_made_noise_is_compared_row_by_row(fit: Fit) -> None:
         "lag1": type(fit.estimates["lag1"])(0.3, 0.3, 0.3),
     }  # fmt: skip
     other = SpeedNoise(estimates, 1e-6)
-    table = compare(fit, fit_noise(measure_pairs(synthetic(pairs, other))), other)
+    table = compare(fit, fit_noise(measure_pairs(synthetic(pairs, other, fit))), other)
     assert not table["agrees"][table["what"] == "variance"].any()
     assert not table["agrees"][(table["what"] == "autocorrelation") & (table["at"] == 1)].any()
 

@@ -59,7 +59,7 @@ def test_made_noise_matches_real_scans_of_other_fields(scans: ScanSet) -> None:
     noise = SpeedNoise(fit.estimates, 100e-9)
     table = compare(
         fit_noise(measure_pairs(held_out)),
-        fit_noise(measure_pairs(synthetic(held_out, noise))),
+        fit_noise(measure_pairs(synthetic(held_out, noise, fit))),
         noise,
     )
     assert (table["what"] == "variance").sum() >= 6
@@ -70,7 +70,7 @@ def test_made_noise_matches_real_scans_of_other_fields(scans: ScanSet) -> None:
     other = SpeedNoise(white, 100e-9)
     table = compare(
         fit_noise(measure_pairs(held_out)),
-        fit_noise(measure_pairs(synthetic(held_out, other))),
+        fit_noise(measure_pairs(synthetic(held_out, other, fit))),
         other,
     )
     assert not table["agrees"].all(), "white noise would pass for the real one"

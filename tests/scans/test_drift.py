@@ -87,7 +87,7 @@ def test_held_out_residual_by_hand():
 def test_bands_tile_the_frame_and_measure_whole_lines(height, count):
     rng = np.random.default_rng(0)
     image = rng.random((height, 200)).astype(np.float32)
-    found = measure_bands(image, np.roll(image, 3, axis=1))
+    found = measure_bands(image, np.roll(image, 3, axis=1), np.ones(image.shape, bool))
     assert found.moved.shape == (count, 5, 2)
     assert np.all(np.diff(found.rows) >= min(height, 32))
     assert np.allclose(np.median(found.moved, axis=1), [0, 3], atol=0.051)

@@ -8,6 +8,8 @@ from scipy.ndimage import gaussian_filter
 
 from lfranker.evaluation.metrics import psnr
 from lfranker.images.image_file import read_image
+from lfranker.scans.block_matching import far_shift
+from lfranker.scans.other_geometry import other_geometry
 from lfranker.scans.registration import Transform, _register_lines, positions, register, warp
 
 SHAPE = (300, 360)
@@ -113,6 +115,66 @@ def test_a_larger_and_shifted_clean_frame_is_compared_from_the_corner():
     assert error_of(found, rows, columns) < 0.1
     _, inside = warp(clean, found, SHAPE)
     assert inside.all()
+
+
+@pytest.mark.parametrize("shift", [(-36.3, -80.6), (-4.0, 172.4)])
+def test_frames_that_share_half_are_registered_by_what_they_share(shift):
+    field, rng = Field(6), np.random.default_rng(6)
+    rows, columns = truth(shift, (1.002, 0.998), 0.001)
+    clean = field(*truth((0, 0), (1, 1), 0)).astype(np.float32)
+    found = register(scanned(field(rows, columns), rng), clean)
+    _, inside = warp(clean, found, SHAPE)
+    got = positions(found, SHAPE)
+    off = np.hypot(got[0] - rows, got[1] - columns)[inside]
+    assert 0.48 < inside.mean() < 0.72
+    assert np.sqrt(np.mean(off**2)) < 0.15
+    assert max(found.residual, found.held_out) < 0.5
+
+
+def test_a_far_shift_is_only_taken_where_far_more_speaks_for_it():
+    """A grating looks alike at every period, and a frame at its own shift needs no other."""
+    rows, columns = truth((3.0, 0.0), (1.0, 1.0), 0.0)
+    field, rng = Field(7), np.random.default_rng(7)
+    noisy, clean = scanned(field(rows, columns), rng), field(*truth((0, 0), (1, 1), 0))
+    assert far_shift(noisy, clean, np.array([3.0, 0.0])) is None
+    assert far_shift(noisy, clean, np.array([60.0, 90.0])) == pytest.approx([3.0, 0.0], abs=0.1)
+    grating = 0.5 + 0.3 * np.sin(2 * np.pi * np.indices(SHAPE)[1] / 24)
+    assert far_shift(scanned(grating, rng), grating, np.zeros(2)) is None
+
+
+@pytest.mark.parametrize(
+    ("degrees", "scale", "words"),
+    [
+        (5.0, 1.0, "the clean scan is rotated by about 5 degrees against"),
+        (-1.0, 1.0, "rotated by about 1 degree against"),
+        (0.0, 1.2, "the clean scan is magnified about 1.20 times against"),
+        (0.0, 0.87, "magnified about 0.87 times"),
+        (90.0, 1.2, "rotated by about 90 degrees and magnified about 1.20 times"),
+    ],
+)
+def test_rotations_and_other_magnifications_are_named(degrees, scale, words):
+    """At the noise of 100 ns. The specimen's position of a clean pixel is turned and shrunk."""
+    field, rng = Field(8), np.random.default_rng(8)
+    noisy = scanned(field(*truth((0, 0), (1, 1), 0)), rng)
+    middle = (np.array(SHAPE) - 1) / 2
+    y, x = (axis - m for axis, m in zip(np.indices(SHAPE), middle, strict=True))
+    turn = np.deg2rad(degrees)
+    rows = middle[0] + (np.cos(turn) * y - np.sin(turn) * x) / scale
+    columns = middle[1] + (np.sin(turn) * y + np.cos(turn) * x) / scale
+    clean = field(rows, columns).astype(np.float32)
+    assert words in other_geometry(noisy, clean)
+    if degrees == 5 or scale == 0.87:  # which would be registered
+        with pytest.raises(ValueError, match=f"{words}.*which is not registered: "):
+            register(noisy, clean)
+
+
+def test_neither_noise_nor_drift_nor_another_field_is_another_geometry():
+    rng = np.random.default_rng(9)
+    rows, columns = truth((2.7, -1.4), (1.004, 1.004), -0.001)
+    noisy = scanned(Field(9)(rows, columns), rng)
+    for seed in (9, 10):
+        clean = Field(seed)(*truth((0, 0), (1, 1), 0)).astype(np.float32)
+        assert other_geometry(noisy, clean) is None
 
 
 @pytest.mark.parametrize("pair", ["another field", "black", "half gone"])

@@ -1,0 +1,63 @@
+"""Rotation or another magnification between two scans of a field: named, not registered.
+
+Keypoints of both (AKAZE) are matched and a similarity is fitted to the matches, whatever the
+angle and the scale are.
+"""
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from lfranker.arrays import Image
+
+SMOOTHING = 1.5  # px: keypoints of noise match nothing, but hide others
+CONTRAST = (0.5, 99.5)  # percentiles that become black and white
+NEAREST = 0.8  # of the distance to the second nearest descriptor
+TOLERANCE = 3.0  # px between a keypoint and its place by the fit
+LEAST_MATCHES = 12  # that agree; four agree by chance at this tolerance
+ROTATED = 0.3  # degrees
+MAGNIFIED = 0.02  # relative
+
+
+def other_geometry(noisy: Image, clean: Image) -> str | None:
+    """Return how the clean scan is rotated or magnified, seen from the noisy one; None if not."""
+    fit = _similarity(noisy, clean)
+    if fit is None:
+        return None
+    scale, angle = math.hypot(fit[0, 0], fit[1, 0]), math.degrees(math.atan2(fit[1, 0], fit[0, 0]))
+    words = []
+    if abs(angle) >= ROTATED:
+        degrees = f"{abs(angle):.1f}".removesuffix(".0")
+        words.append(f"rotated by about {degrees} degree{'s' * (degrees != '1')}")
+    if abs(scale - 1) >= MAGNIFIED:
+        words.append(f"magnified about {scale:.2f} times")
+    return f"the clean scan is {' and '.join(words)} against the noisy one" if words else None
+
+
+def _similarity(noisy: Image, clean: Image) -> NDArray[np.float64] | None:
+    """Return the map (2, 3) from (x, y) of the noisy scan to the clean one; None if none fits."""
+    detector = cv2.AKAZE.create(threshold=1e-4)
+    (ours, first), (theirs, second) = (
+        detector.detectAndCompute(_levels(image), None) for image in (noisy, clean)
+    )
+    if first is None or second is None or len(theirs) < 2:
+        return None
+    matches = cv2.BFMatcher(cv2.NORM_HAMMING).knnMatch(first, second, k=2)
+    kept = [a for a, b in matches if a.distance < NEAREST * b.distance]
+    if len(kept) < LEAST_MATCHES:
+        return None
+    source = np.array([ours[match.queryIdx].pt for match in kept])
+    target = np.array([theirs[match.trainIdx].pt for match in kept])
+    fit, inliers = cv2.estimateAffinePartial2D(
+        source, target, method=cv2.RANSAC, ransacReprojThreshold=TOLERANCE, maxIters=5000
+    )
+    return None if fit is None or int(inliers.sum()) < LEAST_MATCHES else np.asarray(fit)
+
+
+def _levels(image: Image) -> NDArray[np.uint8]:
+    smooth = gaussian_filter(image, SMOOTHING)
+    low, high = np.percentile(smooth, CONTRAST)
+    return np.asarray(255 * np.clip((smooth - low) / max(high - low, 1e-6), 0, 1)).astype(np.uint8)
