@@ -64,10 +64,14 @@ def main(
         raise click.UsageError(str(error)) from error
     _tell(chosen)
     models = dict.fromkeys(choice.uri for choice in chosen.values())
-    name_given_run(f"denoise {source.name} with {', '.join(models)}", "denoise")
+    shown = click.format_filename(source.name)  # which need not be UTF-8
+    name_given_run(f"denoise {shown} with {', '.join(models)}", "denoise")
     work = [_work(before, after, chosen[before], networks) for before, after in files]
     failed = _denoise(work, jobs or _jobs(len(work)))
-    click.echo(f"{len(work) - failed} of {len(work)} images denoised into {target}")
+    into = (
+        f"{len(work) - failed} of {len(work)} images denoised into {click.format_filename(target)}"
+    )
+    click.echo(f"{into}; {failed} failed" if failed else into)
     if failed:
         sys.exit(1)
 

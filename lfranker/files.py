@@ -13,12 +13,45 @@ from pathlib import Path
 import tifffile
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
+PROPORTIONS = 0.02  # by which those of an image and of its thumbnail may differ
+LONGEST_NAME = 50  # characters of a name that a temporary one keeps: systems allow 255 bytes
+
+
+def full_size_pages(tiff: tifffile.TiffFile) -> list[tifffile.TiffPage]:
+    """Return the pages of the image's size, more than one in a stack; thumbnails are left out.
+
+    The image is the first page that is not marked as reduced or as a mask, unless a later one is
+    larger and of the same proportions: then the first is a thumbnail without its mark. Pages of
+    other sizes are no part of it.
+    """
+    pages = [page for page in tiff.pages if isinstance(page, tifffile.TiffPage)]
+    pages = [page for page in pages if not _is_marked(page)]
+    if not pages:
+        return []
+    image = max((page for page in pages if _same_proportions(pages[0], page)), key=_pixels)
+    size = image.imagewidth, image.imagelength
+    return [page for page in pages if (page.imagewidth, page.imagelength) == size]
 
 
 def full_size_page(tiff: tifffile.TiffFile) -> tifffile.TiffPage | None:
-    """Return the first page that is not marked as a thumbnail; None where there is none."""
-    pages = (page for page in tiff.pages if isinstance(page, tifffile.TiffPage))
-    return next((page for page in pages if not page.is_reduced), None)
+    """Return the page that is the image; None where there is none."""
+    return next(iter(full_size_pages(tiff)), None)
+
+
+def _is_marked(page: tifffile.TiffPage) -> bool:
+    """Return whether a tag, the new or the old one, says that a page is a thumbnail or a mask."""
+    return bool(page.is_reduced or page.is_mask)
+
+
+def _same_proportions(one: tifffile.TiffPage, other: tifffile.TiffPage) -> bool:
+    """Return whether one is the other enlarged; a thumbnail's size is rounded."""
+    across = one.imagewidth * other.imagelength
+    along = one.imagelength * other.imagewidth
+    return abs(across - along) <= PROPORTIONS * max(across, along)
+
+
+def _pixels(page: tifffile.TiffPage) -> int:
+    return int(page.imagewidth * page.imagelength)
 
 
 @contextmanager
@@ -77,6 +110,7 @@ def looked_for(path: Path) -> str:
 
 
 def _draft_of(path: Path) -> Path:
-    """Return a hidden name beside ``path`` that nothing else has."""
+    """Return a hidden name beside ``path`` that nothing else has, and that is not too long."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    return path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
+    stem, suffix = path.stem[:LONGEST_NAME], path.suffix[:LONGEST_NAME]
+    return path.with_name(f".{stem}-{secrets.token_hex(4)}{suffix}")

@@ -108,3 +108,20 @@ def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:
         pass
     assert mode(tmp_path / "file") == 0o640
     assert mode(tmp_path / "folder") == 0o750
+
+
+@pytest.mark.parametrize(
+    "name", ["n" * 251 + ".tif", "µ" * 125 + ".tif", "a." + "s" * 250, "# % ? ' \" <b>.tif"]
+)
+def test_names_as_long_as_the_system_allows_can_be_written(tmp_path: Path, name: str) -> None:
+    write_text(tmp_path / name, "whole")
+    assert names(tmp_path) == [name]
+    with new_folder(tmp_path / "above" / name):
+        pass
+    assert names(tmp_path / "above") == [name]
+
+
+def test_names_that_are_no_utf8_can_be_written(tmp_path: Path) -> None:
+    name = os.fsdecode(b"\xff\xfe.tif")
+    write_text(tmp_path / name, "whole")
+    assert os.listdir(os.fsencode(tmp_path)) == [b"\xff\xfe.tif"]  # noqa: PTH208

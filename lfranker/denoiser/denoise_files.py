@@ -43,10 +43,16 @@ def denoise_file(work: Work, on_tile: Callable[[int, int], None] | None = None) 
     """
     if work.after.exists() and work.after.samefile(work.before):
         raise ValueError(f"{work.after}: the scan itself is not written over")
-    scan = read_image(work.before)
-    with _room_for(scan.image.shape) as room:
-        denoised = denoise(work.network, scan.image, out=room, on_tile=on_tile)
-        return _write(work, scan, denoised)
+    try:
+        scan = read_image(work.before)
+        with _room_for(scan.image.shape) as room:
+            denoised = denoise(work.network, scan.image, out=room, on_tile=on_tile)
+            return _write(work, scan, denoised)
+    except MemoryError as error:
+        raise ValueError(
+            f"{work.before}: too large for the memory that is free; allowed: parts of it, or "
+            f"fewer files at a time (--jobs 1)"
+        ) from error
 
 
 @contextmanager

@@ -4,74 +4,85 @@ Allowed is one 8- or 16-bit unsigned image, gray, gray + alpha, RGB, RGBA or pal
 """
 
 import io
-import math
-import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import cv2
+import imagecodecs
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image as Pillow
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
 
-from lfranker.files import TIFF_SUFFIXES, full_size_page
+from lfranker.files import full_size_page
+from lfranker.images.memory import shortage
+from lfranker.images.palettes import Palette
+from lfranker.images.tiff_pixels import reason_to_refuse, stored_samples
 
 ALLOWED = "one 8- or 16-bit gray, gray + alpha, RGB, RGBA or palette image"
 MAX_SAMPLE_VALUE = 281  # baseline TIFF tag: the largest value a sample can take
-PILLOW_MODES = {"L", "LA", "P", "RGB", "RGBA", "I;16", "I;16B", "I;16L"}
+PILLOW_MODES = {"L", "LA", "P", "RGB", "RGBA", "I;16"}
 
 
 @dataclass(frozen=True)
 class Decoded:
     """``samples``: (h, w) or (h, w, channels), uint8 or uint16, native byte order."""
 
-    samples: NDArray[np.integer]
+    samples: NDArray[np.integer]  # as shown: looked up in the palette, white above black
     maximum: int  # value of full brightness
-    palette: bool  # the colours came from a palette
+    palette: Palette | None  # where the colours came from
     page: tifffile.TiffPage | None  # what a TIFF says of how its pixels are stored
 
 
+class Unsupported(ValueError):  # noqa: N818  not a mistake of the program
+    """Error on a file that is not read, whatever its decoder thinks of it."""
+
+
 def unsupported(path: Path, what: str) -> ValueError:
-    return ValueError(f"{path}: {what}; allowed is {ALLOWED}")
+    return Unsupported(f"{path}: {what}; allowed is {ALLOWED}")
 
 
 def decode(path: Path) -> Decoded:
-    """Read one file; ValueError names it, says what it is and what is allowed."""
+    """Read one file; ValueError names it, says what it is and what is allowed.
+
+    The format is that of the first bytes, whatever the suffix says.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise unsupported(path, f"cannot be read ({error.strerror})") from error
     if not data:
         raise unsupported(path, "empty file")
-    decoder = _decode_tiff if path.suffix.lower() in TIFF_SUFFIXES else _decode_pillow
+    decoder = next((DECODERS[head] for head in DECODERS if data.startswith(head)), None)
+    if decoder is None:
+        raise unsupported(path, "corrupt or not an image (no PNG, TIFF, JPEG or BMP)")
     try:
         return decoder(path, data)
-    except (
-        OSError,
-        SyntaxError,
-        tifffile.TiffFileError,
-        EOFError,
-        zlib.error,
-        IndexError,
-        Pillow.DecompressionBombError,
-    ) as error:
-        raise unsupported(path, f"corrupt or not an image ({error})") from error
+    except Unsupported:
+        raise
+    except MemoryError as error:
+        raise unsupported(path, "too large for the memory that is free") from error
+    except Exception as error:  # each codec raises errors of its own kind
+        words = " ".join(str(error).split()) or type(error).__name__
+        raise unsupported(path, f"corrupt or not an image ({words})") from error
 
 
-def _checked(path: Path, samples: NDArray[np.generic]) -> NDArray[np.integer]:
-    if samples.dtype == bool:
-        raise unsupported(path, "1-bit image")
-    if samples.dtype.kind != "u" or samples.dtype.itemsize > 2:
-        raise unsupported(path, f"{samples.dtype.name} image")
-    if samples.ndim not in (2, 3) or (samples.ndim == 3 and samples.shape[2] > 4):
-        raise unsupported(path, f"image of shape {samples.shape}")
-    return samples.astype(samples.dtype.newbyteorder("="), copy=False)
+def _check_room(path: Path, width: int, height: int, bytes_per_pixel: int) -> None:
+    if missing := shortage(width, height, bytes_per_pixel):
+        raise Unsupported(f"{path}: {missing}")
 
 
-def _decode_pillow(path: Path, data: bytes) -> Decoded:
-    """PNG, JPEG, BMP. Pillow cuts 16-bit colour to 8 bits, so 16-bit PNG go through OpenCV."""
-    with Pillow.open(io.BytesIO(data)) as file:
+def _decode_pillow(path: Path, data: bytes, plugin: type[ImageFile]) -> Decoded:
+    """PNG, JPEG, BMP. Pillow cuts 16-bit colour to 8 bits, so 16-bit PNG go through libpng.
+
+    The plugin is called by itself, since Pillow's limit on the number of pixels is one for all
+    of a program; here the memory is the limit.
+    """
+    with plugin(io.BytesIO(data)) as file:
         mode, frames = file.mode, getattr(file, "n_frames", 1)
         if frames > 1:
             raise unsupported(path, f"stack of {frames} images")
@@ -79,27 +90,25 @@ def _decode_pillow(path: Path, data: bytes) -> Decoded:
             raise unsupported(path, "1-bit image")
         if mode not in PILLOW_MODES and not (mode == "I" and _png_depth(data) == 16):
             raise unsupported(path, f"image of mode {mode}")
-        samples: NDArray[np.generic]
-        if _png_depth(data) == 16:
-            samples = _decode_opencv(path, data)
-        else:
-            samples = np.asarray(file.convert("RGB") if mode == "P" else file)
-    samples = _checked(path, samples)
-    return Decoded(samples, int(np.iinfo(samples.dtype).max), mode == "P", None)
+        wide = _png_depth(data) == 16
+        _check_room(path, *file.size, (2 if wide else 1) * len(file.getbands()))
+        samples = imagecodecs.png_decode(data) if wide else np.asarray(file)
+        palette = _pillow_palette(file, samples) if mode == "P" else None
+    samples = palette.looked_up() if palette else samples
+    return Decoded(samples, int(np.iinfo(samples.dtype).max), palette, None)
 
 
 def _png_depth(data: bytes) -> int | None:
     """Bits per sample from a PNG's header (the byte after width and height), else None."""
-    return data[24] if data[:8] == b"\x89PNG\r\n\x1a\n" else None
+    return data[24] if data.startswith(PNG) else None
 
 
-def _decode_opencv(path: Path, data: bytes) -> NDArray[np.generic]:
-    samples = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if samples is None:
-        raise unsupported(path, "corrupt or of an unknown compression")
-    if samples.ndim == 3 and samples.shape[2] >= 3:  # OpenCV's order is blue, green, red
-        samples = samples[..., [2, 1, 0, 3][: samples.shape[2]]]
-    return samples
+def _pillow_palette(file: ImageFile, indices: NDArray[np.uint8]) -> Palette:
+    """Return the palette of a file, with black for indices that it does not name."""
+    colours = np.zeros((256, 3), np.uint8)
+    given = np.array(file.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    colours[: len(given)] = given
+    return Palette(colours, indices)
 
 
 def _decode_tiff(path: Path, data: bytes) -> Decoded:
@@ -107,43 +116,28 @@ def _decode_tiff(path: Path, data: bytes) -> Decoded:
         page = full_size_page(tiff)
         if page is None:
             raise unsupported(path, "TIFF without a full-size image")
-        thumbnails = sum(isinstance(p, tifffile.TiffPage) and p.is_reduced for p in tiff.pages)
-        series = tiff.series[0]  # ImageJ keeps whole stacks in one page
-        planes = (n for axis, n in zip(series.axes, series.shape, strict=True) if axis not in "YXS")
-        layers = max(len(tiff.pages) - thumbnails, math.prod(planes))
-        if layers > 1:
-            raise unsupported(path, f"stack of {layers} images")
-        if page.dtype is None or page.bitspersample not in (8, 16) or page.sampleformat != 1:
-            raise unsupported(path, f"{page.bitspersample}-bit {page.dtype} image")
-        samples = _checked(path, np.moveaxis(_tiff_samples(path, page, data), *_channel_axis(page)))
+        if reason := reason_to_refuse(tiff, page):
+            raise unsupported(path, reason)
+        _check_room(
+            path, page.imagewidth, page.imagelength, page.samplesperpixel * page.bitspersample // 8
+        )
+        samples = stored_samples(page, data)
         maximum = _tiff_maximum(page, samples)
-        palette = page.photometric == tifffile.PHOTOMETRIC.PALETTE
-        if palette:
-            samples = _look_up(path, page, samples)
+        palette = None
+        if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
+            palette = _tiff_palette(path, page, samples)
+            samples = palette.looked_up()
         elif page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
-            samples = (maximum - samples).astype(samples.dtype)
-        elif page.photometric not in (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB):
-            raise unsupported(path, f"{tifffile.PHOTOMETRIC(page.photometric).name} image")
+            samples = inverted(samples, maximum)
         return Decoded(samples, maximum, palette, page)
 
 
-def _channel_axis(page: tifffile.TiffPage) -> tuple[int, int]:
-    """Return the axis of the channels and where it belongs: planar files have them first."""
-    return (0, -1) if page.axes.startswith("S") else (0, 0)
-
-
-def _tiff_samples(path: Path, page: tifffile.TiffPage, data: bytes) -> NDArray[np.generic]:
-    try:
-        return page.asarray()
-    except ValueError as error:  # tifffile needs an optional package for LZW and JPEG
-        if "imagecodecs" not in str(error):
-            raise unsupported(path, f"corrupt TIFF ({error})") from error
-    if page.photometric not in (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB):
-        with Pillow.open(io.BytesIO(data)) as file:  # indices, not looked up; white is not 0
-            samples = np.asarray(file)
-        inverted = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
-        return np.iinfo(samples.dtype).max - samples if inverted else samples
-    return _decode_opencv(path, data)
+def inverted(samples: NDArray[np.integer], maximum: int) -> NDArray[np.integer]:
+    """Return ``samples`` with black and white changed over; alpha stays."""
+    gray = samples if samples.ndim == 2 else samples[..., 0]
+    changed = samples.copy()
+    (changed if samples.ndim == 2 else changed[..., 0])[...] = maximum - gray
+    return changed
 
 
 def _tiff_maximum(page: tifffile.TiffPage, samples: NDArray[np.integer]) -> int:
@@ -161,10 +155,19 @@ def _tiff_maximum(page: tifffile.TiffPage, samples: NDArray[np.integer]) -> int:
     return largest
 
 
-def _look_up(
-    path: Path, page: tifffile.TiffPage, samples: NDArray[np.integer]
-) -> NDArray[np.integer]:
-    if page.colormap is None or samples.dtype != np.uint8 or samples.ndim != 2:
+def _tiff_palette(path: Path, page: tifffile.TiffPage, samples: NDArray[np.integer]) -> Palette:
+    map_ = page.colormap
+    if map_ is None or samples.dtype != np.uint8 or map_.shape != (3, 256):
         raise unsupported(path, "palette TIFF that is not 8-bit, or lacks its palette")
-    colours = (page.colormap >> 8).astype(np.uint8).T  # (256, 3)
-    return colours[samples]
+    # 16 bits as TIFF wants it, or 8: libtiff tells them apart in the same way
+    colours = (map_ >> 8 if map_.max() > 255 else map_).astype(np.uint8).T
+    return Palette(colours, samples.astype(np.uint8, copy=False))
+
+
+PNG = b"\x89PNG\r\n\x1a\n"
+DECODERS: dict[bytes, Callable[[Path, bytes], Decoded]] = {
+    PNG: partial(_decode_pillow, plugin=PngImageFile),
+    b"\xff\xd8\xff": partial(_decode_pillow, plugin=JpegImageFile),
+    b"BM": partial(_decode_pillow, plugin=BmpImageFile),
+    **dict.fromkeys((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), _decode_tiff),
+}

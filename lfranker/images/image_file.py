@@ -14,13 +14,14 @@ from PIL import Image as Pillow
 from lfranker.arrays import Image
 from lfranker.files import TIFF_SUFFIXES, new_file
 from lfranker.images.data_bar import content_of
-from lfranker.images.decoding import MAX_SAMPLE_VALUE, decode, unsupported
+from lfranker.images.decoding import MAX_SAMPLE_VALUE, Decoded, decode, unsupported
 from lfranker.microscopes.reading import read_metadata
 
 SUFFIXES = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp"})
 EIGHT_BIT_ONLY = frozenset({".jpg", ".jpeg", ".bmp"})
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601-7, of red, green, blue
 JPEG_QUALITY = 95
+ROWS_AT_A_TIME = 256
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,9 @@ def read_image(path: Path) -> Micrograph:
     if path.suffix.lower() not in SUFFIXES:
         raise unsupported(path, f"suffix {path.suffix!r} is not one of {sorted(SUFFIXES)}")
     decoded = decode(path)
-    gray, colour, notices = _to_gray(decoded.samples, decoded.palette)
-    if gray.size == 0:
-        raise unsupported(path, f"image of shape {gray.shape}")
-    pixels = (gray / np.float32(decoded.maximum)).astype(np.float32)
+    pixels, colour, notices = _to_gray(decoded)
+    if pixels.size == 0:
+        raise unsupported(path, f"image of shape {pixels.shape}")
     content = content_of(pixels, colour, read_metadata(path).data_bar)
     whole = (slice(0, pixels.shape[0]), slice(0, pixels.shape[1]))
     if content != whole:
@@ -77,23 +77,31 @@ def read_image(path: Path) -> Micrograph:
     return Micrograph(pixels, decoded.samples.dtype, decoded.maximum, content, named)
 
 
-def _to_gray(
-    samples: NDArray[np.integer], palette: bool
-) -> tuple[NDArray[np.floating], NDArray[np.bool_] | None, list[str]]:
-    """Return gray values in file units, the coloured pixels (None in a gray file), and notices."""
-    if samples.ndim == 2:
-        return samples.astype(np.float32), None, []
-    channels = samples.shape[2]
-    notices = ["alpha channel dropped"] if channels in (2, 4) else []
-    first = samples[..., 0].astype(np.float32)
+def _to_gray(decoded: Decoded) -> tuple[Image, NDArray[np.bool_] | None, list[str]]:
+    """Return gray in [0, 1], the coloured pixels (None in a gray file), and notices."""
+    samples, full = decoded.samples, np.float32(decoded.maximum)
+    channels = 1 if samples.ndim == 2 else samples.shape[2]
+    notices = [_of_last_channel(decoded)] if channels in (2, 4) else []
+    first = samples if samples.ndim == 2 else samples[..., 0]
     if channels < 3:
-        return first, None, notices
-    kind = "palette" if palette else "RGB"
+        return first.astype(np.float32) / full, None, notices
+    kind = "palette" if decoded.palette else "RGB"
     colour = (samples[..., 0] != samples[..., 1]) | (samples[..., 1] != samples[..., 2])
     if not colour.any():
-        return first, None, [f"{kind} with equal channels read as gray, without loss", *notices]
-    luma = samples[..., :3] @ np.asarray(LUMA)
+        notice = f"{kind} with equal channels read as gray, without loss"
+        return first.astype(np.float32) / full, None, [notice, *notices]
+    luma = np.empty(colour.shape, np.float32)
+    for top in range(0, len(luma), ROWS_AT_A_TIME):  # in float64, for which a mosaic has no room
+        rows = slice(top, top + ROWS_AT_A_TIME)
+        luma[rows] = samples[rows, :, :3] @ np.asarray(LUMA) / full
     return luma, colour, [f"{kind} converted to gray (luma)", *notices]
+
+
+def _of_last_channel(decoded: Decoded) -> str:
+    """Say that what is beside the image is not read: alpha, or samples of no stated meaning."""
+    kinds = decoded.page.extrasamples if decoded.page is not None else ()
+    unnamed = tifffile.EXTRASAMPLE.UNSPECIFIED in kinds
+    return "extra channel of no stated meaning dropped" if unnamed else "alpha channel dropped"
 
 
 def write_image(path: Path, pixels: Image, dtype: np.dtype[np.generic], maximum: int) -> None:

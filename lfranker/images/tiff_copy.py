@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from lfranker.arrays import Image
 from lfranker.files import full_size_page, new_file
-from lfranker.images.decoding import decode
+from lfranker.images.decoding import decode, inverted
 from lfranker.images.image_file import Micrograph
 from lfranker.images.tiff_directory import Entry, append_entries, append_value, end_of, read_entries
 
@@ -81,7 +81,7 @@ def stored_pixels(source: Path, scan: Micrograph, image: Image) -> NDArray[np.ge
         raise ValueError(f"{source}: not a TIFF")
     if decoded.palette and not _is_gray_ramp(page):
         raise TagsLost(f"{source}: its palette is no ramp of gray, so its colours would be lost")
-    pixels = decoded.samples[..., 0].copy() if decoded.palette else decoded.samples.copy()
+    pixels = decoded.palette.indices.copy() if decoded.palette else decoded.samples.copy()
     specimen = pixels[rows, columns]
     for line, values in zip(specimen, image, strict=True):  # a large scan has no room for copies
         levels = np.rint(np.clip(values, 0, 1).astype(np.float64) * scan.maximum)
@@ -90,7 +90,7 @@ def stored_pixels(source: Path, scan: Micrograph, image: Image) -> NDArray[np.ge
         else:
             line[:, : 3 if line.shape[1] > 2 else 1] = levels[:, None]
     if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
-        pixels = (scan.maximum - pixels).astype(pixels.dtype)
+        pixels = inverted(pixels, scan.maximum)
     return np.moveaxis(pixels, -1, 0) if page.axes.startswith("S") else pixels
 
 

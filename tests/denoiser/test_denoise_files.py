@@ -113,6 +113,37 @@ def test_a_corrupt_file_is_reported_and_the_others_are_done(tmp_path):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["µm #1 100% 'a' \"b\" <i>.tif", "n" * 246 + ".png", os.fsdecode(b"\xff\xfe.tif")],
+)
+def test_files_of_any_name_are_denoised_or_named(tmp_path, name):
+    for folder, sound in (("sound", True), ("broken", False)):
+        path = tmp_path / folder / name
+        path.parent.mkdir()
+        if sound:
+            Pillow.fromarray(gray()).save(path)
+        else:
+            path.write_bytes(b"II*\0broken")
+        (done,) = denoise_files([work(path, tmp_path / "out" / folder / name)], jobs=1)
+        assert (done.error is None) == sound
+        assert sound or name in str(done.error)
+        assert (tmp_path / "out" / folder / name).exists() == sound
+
+
+def test_a_file_for_which_the_memory_is_too_small_is_named(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise MemoryError
+
+    for name in ("a.png", "b.png"):
+        Pillow.fromarray(gray()).save(tmp_path / name)
+    monkeypatch.setattr("lfranker.denoiser.denoise_files.denoise", fail)
+    items = [work(tmp_path / name, tmp_path / "out" / name) for name in ("a.png", "b.png")]
+    done = list(denoise_files(items, jobs=1))
+    assert all(str(item.work.before) in str(item.error) for item in done)
+    assert all("too large for the memory" in str(item.error) for item in done)
+
+
 def test_any_other_error_stops_all(tmp_path):
     class Broken(nn.Module):
         def forward(self, x):

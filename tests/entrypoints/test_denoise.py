@@ -1,12 +1,18 @@
 """What `denoise` takes and refuses before any model is loaded."""
 
+import os
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
+import tifffile
 from click.testing import CliRunner
+from torch import nn
 
 from entrypoints.denoise import _check_free, _files, main
+from lfranker.images.image_file import read_image
+from lfranker.tracking.model_choice import Choice
 
 
 def touched(folder: Path, *names: str) -> Path:
@@ -65,3 +71,63 @@ def test_no_files_at_a_time_are_refused(tmp_path: Path, jobs: str) -> None:
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 2
     assert "at least 1" in result.stderr
+
+
+class Darker(nn.Module):
+    def forward(self, x):
+        return x / 2
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("entrypoints.denoise.named_model", lambda uri: Choice(uri, uri, "as asked"))
+    monkeypatch.setattr("entrypoints.denoise.load_network", lambda uri: Darker())
+
+
+def noise(path: Path, compression: str | None = None) -> np.ndarray:
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64)).astype(np.uint8)
+    tifffile.imwrite(path, pixels, compression=compression, metadata=None)
+    return pixels
+
+
+@pytest.mark.usefixtures("model")
+def test_files_that_fail_are_named_in_a_line_and_the_others_are_done(tmp_path: Path) -> None:
+    source, target = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    sound = {name: noise(source / name, compression) for name, compression in
+             (("b.tif", "lzw"), ("d.tif", "zstd"), (os.fsdecode(b"\xff.tif"), None))}  # fmt: skip
+    for name in ("a.tif", "c.tif", "e.tif"):
+        noise(source / name, "zstd")
+        data = (source / name).read_bytes()
+        (source / name).write_bytes(data[: len(data) // 2])
+    words = ["--input", str(source), "--output", str(target), "--model", "m", "--jobs", "1"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 1
+    lines = result.output.splitlines()
+    failed = [line for line in lines if line.startswith("skipped: ")]
+    assert [Path(line.removeprefix("skipped: ").split(": ")[0]).name for line in failed] == [
+        "a.tif", "c.tif", "e.tif"
+    ]  # fmt: skip
+    assert lines[-1] == f"3 of 6 images denoised into {target}; 3 failed"
+    assert "Traceback" not in result.output
+    for name, pixels in sound.items():
+        halved = read_image(target / name).pixels * 255
+        np.testing.assert_allclose(halved, pixels / 2, atol=0.5 + 1e-4)  # rounded
+
+
+@pytest.mark.usefixtures("model")
+@pytest.mark.parametrize("name", [b"\xff\xfe.tif", b"n" * 251 + b".tif", "µ#%'\".tif".encode()])
+def test_names_of_any_kind_are_said_without_a_traceback(tmp_path: Path, name: bytes) -> None:
+    folder = tmp_path / "in" / os.fsdecode(b"\xfa")
+    folder.mkdir(parents=True)
+    path = folder / os.fsdecode(name)
+    noise(path)
+    for source, target in (
+        (path, tmp_path / "out.tif"),
+        (folder, tmp_path / os.fsdecode(b"\xfb")),
+        (path, tmp_path / os.fsdecode(b"\xfc" + name[-50:])),
+    ):
+        words = ["--input", str(source), "--output", str(target), "--model", "m"]
+        result = CliRunner().invoke(main, words)
+        assert result.exit_code == 0, result.output
+        assert result.output.splitlines()[-1].startswith("1 of 1 images denoised into ")

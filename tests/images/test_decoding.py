@@ -2,12 +2,15 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image as Pillow
 
+from lfranker.images.decoding import decode
 from lfranker.images.image_file import read_image
+from lfranker.images.memory import free_memory
 
 RAMP8 = np.arange(0, 240, dtype=np.uint8).reshape(12, 20)
 
@@ -38,6 +41,16 @@ def imagej_stack(path: Path) -> None:
     tifffile.imwrite(path, np.stack([RAMP8, RAMP8]), imagej=True)
 
 
+def imagej_stack_in_one_page(path: Path) -> None:
+    tifffile.imwrite(path, np.stack([RAMP8, RAMP8]), imagej=True)
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as tiff:
+        assert tiff.pages[0].is_contiguous
+        end = tiff.pages[0].offset + 2 + 12 * len(tiff.pages[0].tags)
+    data[end : end + 4] = bytes(4)  # no next page: ImageJ's way above 4 GB
+    path.write_bytes(data)
+
+
 @pytest.mark.parametrize(
     ("name", "make", "what"),
     [
@@ -54,6 +67,7 @@ def imagej_stack(path: Path) -> None:
         ("a.tif", one_bit, "1-bit"),
         ("a.tif", stack, "stack of 2 images"),
         ("a.tif", imagej_stack, "stack of 2 images"),
+        ("a.tif", imagej_stack_in_one_page, "stack of 2 images"),
         ("a.tif", lambda path: tifffile.imwrite(path, RAMP8.astype(np.float32)), "float32"),
         ("a.tif", lambda path: tifffile.imwrite(path, RAMP8.astype(np.uint32)), "uint32"),
         ("a.tif", lambda path: tifffile.imwrite(path, RAMP8.astype(np.int16)), "int16"),
@@ -69,3 +83,119 @@ def test_what_cannot_be_used_is_refused_by_name(
         read_image(tmp_path / name)
     assert str(tmp_path / name) in str(caught.value)
     assert what in str(caught.value)
+
+
+def written(path: Path, *pages: np.ndarray, **tags: object) -> Path:
+    with tifffile.TiffWriter(path) as file:
+        for page in pages:
+            file.write(page, metadata=None, photometric="minisblack", **tags)
+    return path
+
+
+def test_pages_of_other_sizes_make_no_stack(tmp_path: Path):
+    """A thumbnail without its mark, before or after; a photo of the stage; a label."""
+    large, photo = np.kron(RAMP8, np.ones((4, 4), np.uint8)), np.full((90, 30), 7, np.uint8)
+    for pages in ((large, RAMP8), (RAMP8, large), (large, photo), (large, RAMP8, RAMP8 // 2)):
+        read = read_image(written(tmp_path / "a.tif", *pages))
+        np.testing.assert_array_equal(read.pixels, large / np.float32(255))
+
+
+def test_a_later_page_of_other_proportions_is_not_the_image(tmp_path: Path):
+    photo = np.full((90, 300), 7, np.uint8)
+    read = read_image(written(tmp_path / "a.tif", RAMP8, photo))
+    np.testing.assert_array_equal(read.pixels, RAMP8 / np.float32(255))
+
+
+def test_true_stacks_are_refused_with_a_thumbnail_too(tmp_path: Path):
+    path = written(tmp_path / "a.tif", RAMP8[:6, :10], RAMP8, RAMP8, RAMP8)
+    with pytest.raises(ValueError, match="stack of 3 images"):
+        read_image(path)
+
+
+def test_masks_and_thumbnails_marked_in_the_old_way_are_no_images(tmp_path: Path):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        old_mark = [(255, 3, 1, 2, True)]
+        file.write(RAMP8 > 9, subfiletype=4, photometric="minisblack", metadata=None)
+        file.write(RAMP8 + 1, extratags=old_mark, photometric="minisblack", metadata=None)
+        file.write(RAMP8, photometric="minisblack", metadata=None)
+    read = read_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal(read.pixels, RAMP8 / np.float32(255))
+
+
+def test_pyramids_are_read_at_full_size(tmp_path: Path):
+    large = np.kron(RAMP8, np.ones((4, 4), np.uint8))
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(large, subifds=1, photometric="minisblack", metadata=None)
+        file.write(large[::2, ::2], subfiletype=1, photometric="minisblack", metadata=None)
+    read = read_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal(read.pixels, large / np.float32(255))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "tif"])
+def test_large_images_are_read_without_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+):
+    """Pillow warns from its limit on and refuses from twice its limit on; ours is the memory."""
+    Pillow.fromarray(np.full((20, 30), 51, np.uint8)).save(tmp_path / f"a.{suffix}")
+    monkeypatch.setattr(Pillow, "MAX_IMAGE_PIXELS", 100)
+    read = read_image(tmp_path / f"a.{suffix}")
+    np.testing.assert_array_equal(read.pixels, np.float32(0.2))
+    assert Pillow.MAX_IMAGE_PIXELS == 100
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "tif"])
+def test_what_the_memory_cannot_hold_is_refused_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+):
+    Pillow.new("RGB", (300, 200)).save(tmp_path / f"a.{suffix}")
+    needed = 300 * 200 * (2 * 3 + 24)
+    monkeypatch.setattr("lfranker.images.memory.free_memory", lambda: needed)
+    assert read_image(tmp_path / f"a.{suffix}").pixels.shape == (200, 300)
+    monkeypatch.setattr("lfranker.images.memory.free_memory", lambda: needed - 1)
+    with pytest.raises(ValueError, match=r"300 x 200 px need about 0\.0 GB.*cut it into parts"):
+        read_image(tmp_path / f"a.{suffix}")
+
+
+def test_free_memory_is_what_the_system_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:    1234 kB\n")
+    monkeypatch.setattr("lfranker.images.memory.MEMINFO", tmp_path / "meminfo")
+    assert free_memory() == 1234 * 1024
+    monkeypatch.setattr("lfranker.images.memory.MEMINFO", tmp_path / "none")
+    assert (free_memory() or 10**9) > 10**6
+
+
+def test_the_first_bytes_say_the_format_and_not_the_suffix(tmp_path: Path):
+    for kind, suffix in (("PNG", "tif"), ("TIFF", "png"), ("BMP", "jpg")):
+        Pillow.fromarray(RAMP8).save(tmp_path / f"a.{suffix}", kind)
+        read = read_image(tmp_path / f"a.{suffix}")
+        np.testing.assert_array_equal(read.pixels, RAMP8 / np.float32(255))
+    Pillow.fromarray(RAMP8).save(tmp_path / "b.png", "GIF")
+    with pytest.raises(ValueError, match="no PNG, TIFF, JPEG or BMP"):
+        read_image(tmp_path / "b.png")
+
+
+def test_white_at_zero_with_alpha_turns_the_gray_alone(tmp_path: Path):
+    both = np.stack([RAMP8, RAMP8 // 2], axis=-1)
+    options = {"photometric": "miniswhite", "extrasamples": ["unassalpha"]}
+    tifffile.imwrite(tmp_path / "a.tif", both, **options)
+    expected = np.stack([255 - RAMP8, RAMP8 // 2], axis=-1)
+    np.testing.assert_array_equal(decode(tmp_path / "a.tif").samples, expected)
+
+
+def test_a_channel_that_is_no_alpha_is_not_called_so(tmp_path: Path):
+    both = np.stack([RAMP8, RAMP8 // 2], axis=-1)
+    for kind, word in (("unspecified", "extra channel"), ("unassalpha", "alpha channel")):
+        tifffile.imwrite(tmp_path / "a.tif", both, photometric="minisblack", extrasamples=[kind])
+        (notice,) = read_image(tmp_path / "a.tif").notices
+        assert word in notice
+
+
+@pytest.mark.slow  # 182 million pixels
+@pytest.mark.filterwarnings("error")
+def test_a_mosaic_beyond_twice_the_limit_of_pillow_is_read(tmp_path: Path):
+    mosaic = np.zeros((13500, 13500), np.uint8)
+    mosaic[-1, -3:] = 51, 102, 255
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(mosaic, 1))
+    read = read_image(tmp_path / "a.png")
+    np.testing.assert_array_equal(read.pixels[-1, -4:], np.float32([0, 0.2, 0.4, 1]))

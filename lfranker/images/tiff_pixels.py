@@ -1,0 +1,119 @@
+"""Pixels of a TIFF as they are stored, checked against what its tags promise.
+
+tifffile fills what is missing in a file with zeros, and casts what a strip holds to the type that
+the tags name. Here each strip or tile has to be there, whole, and of the promised type.
+"""
+
+import math
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from tifffile import COMPRESSION, PHOTOMETRIC
+
+from lfranker.files import full_size_pages
+
+# What is read. The old JPEG (6) is not: there are as many ways to read it as there are readers.
+COMPRESSIONS = frozenset({
+    COMPRESSION.NONE, COMPRESSION.LZW, COMPRESSION.ADOBE_DEFLATE, COMPRESSION.DEFLATE,
+    COMPRESSION.PACKBITS, COMPRESSION.LZMA, COMPRESSION.ZSTD, COMPRESSION.ZSTD_DEPRECATED,
+    COMPRESSION.JPEG, COMPRESSION.JPEG2000, COMPRESSION.JPEG_2000_LOSSY,
+    COMPRESSION.APERIO_JP2000_RGB, COMPRESSION.WEBP, COMPRESSION.WEBP_DEPRECATED,
+    COMPRESSION.PNG, COMPRESSION.JPEGXL,
+})  # fmt: skip
+SAMPLES = {  # how many are allowed for a pixel, the last with alpha
+    PHOTOMETRIC.MINISBLACK: (1, 2),
+    PHOTOMETRIC.MINISWHITE: (1, 2),
+    PHOTOMETRIC.PALETTE: (1,),
+    PHOTOMETRIC.RGB: (3, 4),
+    PHOTOMETRIC.YCBCR: (3,),  # of JPEG, decoded to RGB
+}
+AXES = ("YX", "YXS", "SYX")  # rows, columns, samples
+PHOTOMETRIC_TAG = 262
+JPEG_END = b"\xff\xd9"
+
+
+def reason_to_refuse(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> str | None:
+    """Return what is not supported in ``page``, the full-size one; None where all is."""
+    layers = max(len(full_size_pages(tiff)), _planes(tiff, page))
+    if layers > 1:
+        return f"stack of {layers} images"
+    if page.bitspersample not in (8, 16) or page.sampleformat != 1 or page.dtype is None:
+        return f"{page.bitspersample}-bit {page.dtype} image"
+    if page.axes not in AXES:
+        return f"image of shape {page.shape}, axes {page.axes}"
+    if PHOTOMETRIC_TAG not in page.tags:
+        return "TIFF that does not say what black is (PhotometricInterpretation is missing)"
+    colours = _name(PHOTOMETRIC, page.photometric)
+    if page.photometric not in SAMPLES:
+        return f"{colours} image"
+    if page.samplesperpixel not in SAMPLES[PHOTOMETRIC(page.photometric)]:
+        return f"{colours} image of {page.samplesperpixel} samples"
+    if page.compression not in COMPRESSIONS:
+        return f"TIFF with compression {_name(COMPRESSION, page.compression)}"
+    if page.photometric == PHOTOMETRIC.YCBCR and page.compression != COMPRESSION.JPEG:
+        return f"YCBCR image with compression {_name(COMPRESSION, page.compression)}"
+    return None
+
+
+def stored_samples(page: tifffile.TiffPage, data: bytes) -> NDArray[np.integer]:
+    """Return the samples of ``page``, (h, w) or (h, w, samples), as the file ``data`` has them.
+
+    Neither inverted nor looked up in a palette; YCbCr comes out as RGB. Raises ValueError, or
+    whatever a decoder raises, where they are not all there.
+    """
+    if page.is_contiguous:
+        samples = page.asarray()
+    else:
+        _check_places(page, data)
+        samples = _assembled(page).reshape(page.shape)
+    if samples.shape != page.shape or samples.dtype != page.dtype:
+        raise ValueError(
+            f"decoded to {samples.dtype} {samples.shape}, its tags say {page.dtype} {page.shape}"
+        )
+    return np.moveaxis(samples, 0, -1) if page.axes == "SYX" else samples
+
+
+def _planes(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> int:
+    """Return how many images ``page`` holds: ImageJ keeps whole stacks in one page."""
+    for series in tiff.series:
+        pages = [part.index for part in series.pages if part is not None]
+        if page.index in pages:
+            sizes = zip(series.axes, series.shape, strict=True)
+            return math.prod(size for axis, size in sizes if axis not in "YXS") // len(pages)
+    return 1
+
+
+def _check_places(page: tifffile.TiffPage, data: bytes) -> None:
+    """Raise ValueError where strips or tiles are missing, or lie outside of the file."""
+    promised = math.prod(page.chunked)
+    places = list(zip(page.dataoffsets, page.databytecounts, strict=False))
+    if len(places) < promised:
+        raise ValueError(f"holds {len(places)} of {promised} strips or tiles")
+    for offset, size in places[:promised]:
+        if not 0 < offset < len(data) or size <= 0:
+            raise ValueError("strips or tiles without data, cut short")
+        if page.compression == COMPRESSION.JPEG and JPEG_END not in data[offset : offset + size]:
+            raise ValueError("a JPEG in it is cut short")  # libjpeg would fill it with gray
+
+
+def _assembled(page: tifffile.TiffPage) -> NDArray[np.integer]:
+    """Decode strip by strip, or tile by tile. Shape: (planes, 1, h, w, samples of a plane)."""
+    samples = np.empty(page.shaped, page.dtype)
+    _, _, height, width, _ = page.shaped
+    for part, (plane, depth, row, column, _), _ in page.segments():
+        if part is None:
+            raise ValueError("strips or tiles without data")
+        if part.dtype != samples.dtype:
+            raise ValueError(f"a strip holds {part.dtype}, its tags say {samples.dtype}")
+        # (1, rows, columns, samples); tiles reach over the edge
+        inside = part[0, : height - row, : width - column]
+        samples[plane, depth, row : row + inside.shape[0], column : column + inside.shape[1]] = (
+            inside
+        )
+    return samples
+
+
+def _name(names: type[COMPRESSION] | type[PHOTOMETRIC], value: int) -> str:
+    known = value in names._value2member_map_
+    return names(value).name if known else f"number {value}"
