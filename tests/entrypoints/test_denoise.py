@@ -12,7 +12,7 @@ from torch import nn
 
 from entrypoints.denoise import _check_free, _files, main
 from lfranker.images.image_file import read_image
-from lfranker.tracking.model_choice import Choice
+from lfranker.tracking.registry import Choice
 
 
 def touched(folder: Path, *names: str) -> Path:
