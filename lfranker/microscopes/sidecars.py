@@ -10,7 +10,7 @@ def sidecars(image: Path) -> list[Path]:
     kind = image.suffix.removeprefix(".")
     stems = (image.stem, image.name, f"{image.stem}-{kind}")
     names = [stem + form for stem in stems for suffix in SUFFIXES for form in _cases(suffix)]
-    return [path for name in names if (path := image.with_name(name)).is_file()]
+    return [path for name in names if _is_there(path := image.with_name(name))]
 
 
 def renamed(sidecar: Path, before: Path, after: Path) -> Path:
@@ -22,6 +22,13 @@ def renamed(sidecar: Path, before: Path, after: Path) -> Path:
             rest = mark + new + rest.removeprefix(mark + old)
             break
     return after.with_name(after.stem + rest)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # the name is too long with what was added to it
+        return False
 
 
 def _cases(suffix: str) -> tuple[str, str]:
