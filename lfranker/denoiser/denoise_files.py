@@ -14,7 +14,7 @@ from lfranker.arrays import Image
 from lfranker.denoiser.tiling import denoise
 from lfranker.files import TIFF_SUFFIXES
 from lfranker.images.image_file import Micrograph, read_image, write_image
-from lfranker.images.tiff_copy import TagsLost, stored_pixels, write_copy
+from lfranker.images.tiff_copy import ColoursLost, levels, stored_pixels, write_copy
 
 LARGE = 2**26  # px: outputs above 256 MiB go through a file
 
@@ -37,8 +37,8 @@ class Done:
 def denoise_file(work: Work, on_tile: Callable[[int, int], None] | None = None) -> tuple[str, ...]:
     """Denoise one file, and what the user should know of it.
 
-    A TIFF is copied with other pixels, all tags as they were; where its kind of pixels cannot be
-    written, and in other formats, only the image is kept. Raises ValueError or OSError on a file
+    A TIFF is copied with other pixels, all tags as they were; in other formats, only the image is
+    kept. Raises ValueError or OSError on a file
     that cannot be read or written.
     """
     if work.after.exists() and work.after.samefile(work.before):
@@ -68,19 +68,28 @@ def _room_for(shape: tuple[int, ...]) -> Iterator[Image]:
 def _write(work: Work, scan: Micrograph, denoised: Image) -> tuple[str, ...]:
     if not all(np.isfinite(line).all() for line in denoised):
         raise ValueError(f"{work.before}: the model's output is not finite; nothing was written")
-    notices = scan.notices
     if {work.before.suffix.lower(), work.after.suffix.lower()} <= TIFF_SUFFIXES:
-        try:
-            pixels = stored_pixels(work.before, scan, denoised)
-            write_copy(work.before, pixels, work.after, work.provenance)
-        except TagsLost as error:
-            notices = (*notices, f"{work.before.name}: its tags are lost ({error})")
-        else:
-            return notices
+        return (*scan.notices, *_write_tiff(work, scan, denoised))
+    write_image(work.after, _in_place(scan, denoised), scan.dtype, scan.maximum)
+    return scan.notices
+
+
+def _write_tiff(work: Work, scan: Micrograph, denoised: Image) -> tuple[str, ...]:
+    try:
+        pixels = stored_pixels(work.before, scan, denoised)
+    except ColoursLost as error:
+        gray = levels(_in_place(scan, denoised), scan.maximum).astype(scan.dtype)
+        write_copy(work.before, gray, work.after, work.provenance, as_gray=True)
+        return (f"{work.before.name}: its colours are lost ({error})",)
+    write_copy(work.before, pixels, work.after, work.provenance)
+    return ()
+
+
+def _in_place(scan: Micrograph, denoised: Image) -> Image:
+    """Return the whole image, as gray, with ``denoised`` in place of the specimen."""
     whole = np.array(scan.pixels)
     whole[scan.content] = denoised
-    write_image(work.after, whole, scan.dtype, scan.maximum)
-    return notices
+    return whole
 
 
 def denoise_files(work: Sequence[Work], jobs: int) -> Iterator[Done]:

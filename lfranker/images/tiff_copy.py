@@ -1,10 +1,9 @@
 """Copy a microscope's TIFF with other pixels: every tag of its vendor stays, byte for byte.
 
-The file is copied, not written anew. Pixels that are not compressed are replaced where they lie.
-Compressed ones, and pixels into which a tag's value reaches, are appended as one strip per plane:
-only the tags that say where and how pixels are stored change, and the old pixels stay in the file,
-unused. Then the list of tags is appended again with one tag more, and the pointer to it is
-changed. Values stay where they were, so offsets inside of private tags remain right.
+The file is copied, not written anew, so offsets inside of private tags remain right. The pixels are
+compressed as those of the file are and written where these were; what finds no room there goes to
+the end, and of the old pixels nothing stays. Then the list of tags is appended with one tag more,
+and the pointer to it is changed. Only tags that say where and how pixels are stored change.
 
 How the pixels were made is written into a private tag of its own, and not into Software or
 ImageDescription: vendors use both (Fibics, Zeiss), and neither may be lost.
@@ -12,47 +11,54 @@ ImageDescription: vendors use both (Fibics, Zeiss), and neither may be lost.
 
 import shutil
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
+from tifffile import PHOTOMETRIC
 
 from lfranker.arrays import Image
 from lfranker.files import full_size_page, new_file
 from lfranker.images.decoding import decode, inverted
 from lfranker.images.image_file import Micrograph
-from lfranker.images.tiff_directory import Entry, append_entries, append_value, end_of, read_entries
+from lfranker.images.palettes import Palette
+from lfranker.images.tiff_directory import Entry, append_entries, append_value, read_entries
+from lfranker.images.tiff_encoding import compression_for, encoded, is_exact, predictor_for
+from lfranker.images.tiff_pixels import stored_samples
+from lfranker.images.tiff_space import free_spans, overlapping_tags, pixel_spans, place
 
 # How the pixels were made; in the range for private use, 65000 to 65535 (Adobe, TIFF 6.0), and
 # no vendor's in the list of exiftool.
 PROVENANCE = 65350
-ASCII = 2  # TIFF type of a tag
-STORED_AS_SHOWN = (
-    tifffile.PHOTOMETRIC.MINISBLACK,
-    tifffile.PHOTOMETRIC.MINISWHITE,
-    tifffile.PHOTOMETRIC.RGB,
-    tifffile.PHOTOMETRIC.PALETTE,
-)
-PLAIN = {259: 1, 266: 1, 317: 1}  # Compression, FillOrder, Predictor: none
-STRIP_OFFSETS, ROWS_PER_STRIP, STRIP_BYTES = 273, 278, 279
-TILES = frozenset({322, 323, 324, 325})  # TileWidth, TileLength, TileOffsets, TileByteCounts
+ASCII, SHORT, LONG, LONG8 = 2, 3, 4, 16  # TIFF types of tags
+FORMATS = {SHORT: "H", LONG: "I", LONG8: "Q"}
+COMPRESSION, PHOTOMETRIC_TAG, FILL_ORDER, PREDICTOR, COLOURS = 259, 262, 266, 317, 320
+JPEG_TABLES = 347  # for all strips; those that are written have their own
+STRIPS, TILES = (273, 279), (324, 325)  # offsets, byte counts
+JPEG_LOSS = 8  # of 255, mean: more means that a strip came out as something else
 
 
-class TagsLost(ValueError):  # noqa: N818  not a mistake of the user
-    """Error on a kind of TIFF whose pixels cannot be replaced; only its image can be written."""
+class ColoursLost(ValueError):  # noqa: N818  not a mistake of the user
+    """Error on a palette that has no index for most grays: its image can be written gray only."""
 
 
 def write_copy(
-    source: Path, pixels: NDArray[np.generic], destination: Path, provenance: str
+    source: Path,
+    pixels: NDArray[np.generic],
+    destination: Path,
+    provenance: str,
+    as_gray: bool = False,
 ) -> None:
-    """Copy the TIFF ``source`` to ``destination`` with ``pixels`` in its first full-size page.
+    """Copy the TIFF ``source`` to ``destination`` with ``pixels`` in its full-size page.
 
     ``pixels`` has shape and dtype of that page as tifffile reads it, data bar included (see
     ``stored_pixels``). ``provenance`` goes into tag 65350, after what is there already. Other
-    pages, such as thumbnails, are kept. Raises ValueError where
-    shape or dtype differ, or the file is not a TIFF, or both paths are one file.
+    pages, such as thumbnails, are kept. ``as_gray``: the page has a palette, which is left out.
+    Raises ValueError where shape or dtype differ, the file is not a TIFF, or both paths are one
+    file.
     """
     if destination.exists() and destination.samefile(source):
         raise ValueError(f"{destination}: the scan itself is not written over")
@@ -62,15 +68,24 @@ def write_copy(
             page = full_size_page(tiff)
             if page is None:
                 raise ValueError(f"{source}: TIFF without a full-size image")
-            _rewrite(file, tiff, page, pixels, provenance)
+            if pixels.shape != page.shape or pixels.dtype != page.dtype:
+                raise ValueError(
+                    f"{source}: holds {page.dtype} {page.shape}, got {pixels.dtype} {pixels.shape}"
+                )
+            _rewrite(file, tiff, page, pixels, provenance, as_gray)
+            compressed = page.compression != tifffile.COMPRESSION.NONE
+            exact = is_exact(page)
+        if compressed:
+            _check(draft, destination, pixels, exact)
 
 
 def stored_pixels(source: Path, scan: Micrograph, image: Image) -> NDArray[np.generic]:
     """Return the pixels of the TIFF ``source`` with ``image`` in place of the specimen.
 
     ``scan`` is what ``read_image`` made of it, ``image`` float32 (h, w) in [0, 1], of the shape of
-    ``scan.image``. All colour channels get the gray value; data bar, frame and alpha stay. Shape
-    and dtype are those of the file. Raises ValueError for a palette that is not a ramp of gray.
+    ``scan.image``. All colour channels get the gray value, a palette's index is that of the gray
+    value; data bar, frame, alpha and annotations in colours of a palette stay. Shape and dtype are
+    those of the file. Raises ColoursLost for a palette with too few grays.
     """
     rows, columns = scan.content
     if image.shape != scan.image.shape:
@@ -79,19 +94,40 @@ def stored_pixels(source: Path, scan: Micrograph, image: Image) -> NDArray[np.ge
     page = decoded.page
     if page is None:
         raise ValueError(f"{source}: not a TIFF")
-    if decoded.palette and not _is_gray_ramp(page):
-        raise TagsLost(f"{source}: its palette is no ramp of gray, so its colours would be lost")
-    pixels = decoded.palette.indices.copy() if decoded.palette else decoded.samples.copy()
-    specimen = pixels[rows, columns]
-    for line, values in zip(specimen, image, strict=True):  # a large scan has no room for copies
-        levels = np.rint(np.clip(values, 0, 1).astype(np.float64) * scan.maximum)
+    if decoded.palette is not None:
+        return _indices(source, decoded.palette, scan.content, image)
+    pixels = decoded.samples.copy()
+    for line, values in zip(pixels[rows, columns], image, strict=True):
+        gray = levels(values, scan.maximum)  # a large scan has no room for copies
         if line.ndim == 1:
-            line[:] = levels
+            line[:] = gray
         else:
-            line[:, : 3 if line.shape[1] > 2 else 1] = levels[:, None]
-    if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+            line[:, : 3 if line.shape[1] > 2 else 1] = gray[:, None]
+    if page.photometric == PHOTOMETRIC.MINISWHITE:
         pixels = inverted(pixels, scan.maximum)
-    return np.moveaxis(pixels, -1, 0) if page.axes.startswith("S") else pixels
+    return np.moveaxis(pixels, -1, 0) if page.axes == "SYX" else pixels
+
+
+def _indices(
+    source: Path, palette: Palette, content: tuple[slice, slice], image: Image
+) -> NDArray[np.uint8]:
+    """Return the indices of ``palette`` with those of ``image`` in place of the specimen's grays.
+
+    An index that no gray value has is an annotation's, and stays.
+    """
+    index_of = palette.index_of_gray()
+    if index_of is None:
+        raise ColoursLost(f"{source}: its palette has too few grays")
+    annotates = np.isin(np.arange(256), index_of, invert=True)
+    indices = palette.indices.copy()
+    for line, values in zip(indices[content], image, strict=True):
+        line[:] = np.where(annotates[line], line, index_of[levels(values, 255)])
+    return indices
+
+
+def levels(values: Image, maximum: int) -> NDArray[np.uint16]:
+    """Return values in [0, 1] as integers, 1 as ``maximum``."""
+    return np.rint(np.clip(values, 0, 1).astype(np.float64) * maximum).astype(np.uint16)
 
 
 def _opened(path: Path) -> tifffile.TiffFile:
@@ -101,94 +137,98 @@ def _opened(path: Path) -> tifffile.TiffFile:
         raise ValueError(f"{path}: not a TIFF ({error})") from error
 
 
-def _is_gray_ramp(page: tifffile.TiffPage) -> bool:
-    """Return whether index i looks as bright as i: Zeiss writes such a palette."""
-    map_ = None if page.colormap is None else page.colormap >> 8
-    return map_ is not None and bool(np.all(map_ == np.arange(map_.shape[1])))
-
-
 def _rewrite(
     file: BinaryIO,
     tiff: tifffile.TiffFile,
     page: tifffile.TiffPage,
     pixels: NDArray[np.generic],
     provenance: str,
+    as_gray: bool,
 ) -> None:
-    if pixels.shape != page.shape or pixels.dtype != page.dtype:
-        raise ValueError(
-            f"{tiff.filename}: holds {page.dtype} {page.shape}, got {pixels.dtype} {pixels.shape}"
-        )
-    if page.photometric not in STORED_AS_SHOWN:
-        kind = tifffile.PHOTOMETRIC(page.photometric).name
-        raise TagsLost(f"{tiff.filename}: {kind} image; allowed are gray, RGB and palette")
-    stored = np.ascontiguousarray(pixels).reshape(-1)
-    order = np.dtype(stored.dtype).newbyteorder(tiff.byteorder)
-    entries = read_entries(file, tiff, page)
-    if page.compression == 1 and not page.is_tiled and page.fillorder == 1 and _apart(page):
-        _replace_strips(file, page, stored, order)
-    else:
-        entries = _append_strips(file, tiff, page, stored, order, entries)
+    entries = {entry[0]: entry for entry in read_entries(file, tiff, page)}
+    for tag in overlapping_tags(page):
+        file.seek(tag.valueoffset)
+        moved = file.read(tag.valuebytecount)
+        entries[tag.code] = append_value(file, tiff, tag.code, tag.dtype, moved, tag.count)
+    try:
+        parts = list(encoded(page, pixels, tiff.byteorder))
+    except RuntimeError as error:  # that of all codecs
+        raise ValueError(f"{tiff.filename}: cannot be compressed again ({error})") from error
+    offsets = _placed(file, tiff, page, parts)
+    for code, values in zip(
+        TILES if page.is_tiled else STRIPS, (offsets, list(map(len, parts))), strict=True
+    ):
+        entries[code] = _numbers(file, tiff, page, code, values, entries.get(code))
+    storage = {COMPRESSION: compression_for(page), FILL_ORDER: 1, PREDICTOR: predictor_for(page)}
+    storage |= {PHOTOMETRIC_TAG: int(PHOTOMETRIC.MINISBLACK)} if as_gray else {}
+    for code, value in storage.items():
+        if code in entries:
+            short = struct.pack(tiff.byteorder + "H", value)
+            entries[code] = append_value(file, tiff, code, SHORT, short, 1)
+    for code in (JPEG_TABLES, COLOURS) if as_gray else (JPEG_TABLES,):
+        entries.pop(code, None)
     earlier = page.tags.valueof(PROVENANCE, "")
     text = "\n".join(filter(None, (earlier, provenance))).encode("ascii", "backslashreplace")
-    entries = [entry for entry in entries if entry[0] != PROVENANCE]
-    entries.append(append_value(file, tiff, PROVENANCE, ASCII, text + b"\0", len(text) + 1))
-    append_entries(file, tiff, page, sorted(entries))
+    entries[PROVENANCE] = append_value(file, tiff, PROVENANCE, ASCII, text + b"\0", len(text) + 1)
+    append_entries(file, tiff, page, sorted(entries.values()))
 
 
-def _apart(page: tifffile.TiffPage) -> bool:
-    """Return whether no tag's value reaches into the pixels; one of a Merlin (Zeiss) does."""
-    strips = list(zip(page.dataoffsets, page.databytecounts, strict=True))
-    return not any(
-        tag.valueoffset < offset + size and offset < tag.valueoffset + tag.valuebytecount
-        for tag in page.tags
-        for offset, size in strips
-    )
+def _placed(
+    file: BinaryIO, tiff: tifffile.TiffFile, page: tifffile.TiffPage, parts: Sequence[bytes]
+) -> list[int]:
+    """Write ``parts`` and return where: each in its old place where all have kept their size."""
+    old = pixel_spans(page)
+    free = free_spans(tiff, page, tiff.filehandle.size)
+    whole = sum(end - start for start, end in free) == sum(map(len, parts))
+    if whole and [end - start for start, end in old] == list(map(len, parts)):
+        for (start, _), part in zip(old, parts, strict=True):
+            file.seek(start)
+            file.write(part)
+        return [start for start, _ in old]
+    return place(file, parts, free)
 
 
-def _replace_strips(
-    file: BinaryIO, page: tifffile.TiffPage, stored: NDArray[np.generic], order: np.dtype
-) -> None:
-    done = 0
-    for offset, size in zip(page.dataoffsets, page.databytecounts, strict=True):
-        strip = stored[done : done + size // stored.itemsize]
-        file.seek(offset)
-        file.write(strip.astype(order).tobytes())
-        done += strip.size
-    if done != stored.size:
-        raise ValueError(f"{file.name}: the strips hold {done} of {stored.size} samples")
-
-
-def _append_strips(
+def _numbers(
     file: BinaryIO,
     tiff: tifffile.TiffFile,
     page: tifffile.TiffPage,
-    stored: NDArray[np.generic],
-    order: np.dtype,
-    entries: list[Entry],
-) -> list[Entry]:
-    """Append one strip, or one per plane, without compression; return the tags that say so."""
-    planes = page.samplesperpixel if page.planarconfig == 2 else 1
-    size = stored.nbytes // planes
-    start = end_of(file)
-    for plane in stored.reshape(planes, -1):
-        file.write(plane.astype(order).tobytes())
-    kind, code = (16, "Q") if tiff.is_bigtiff else (4, "I")
-    offsets = struct.pack(
-        f"{tiff.byteorder}{planes}{code}", *(start + i * size for i in range(planes))
-    )
-    sizes = struct.pack(f"{tiff.byteorder}{planes}{code}", *[size] * planes)
-    changed = [
-        append_value(file, tiff, STRIP_OFFSETS, kind, offsets, planes),
-        append_value(file, tiff, STRIP_BYTES, kind, sizes, planes),
-        append_value(
-            file, tiff, ROWS_PER_STRIP, 4, struct.pack(tiff.byteorder + "I", page.imagelength), 1
-        ),
-    ]
-    present = {entry[0] for entry in entries}
-    changed += [
-        append_value(file, tiff, tag, 3, struct.pack(tiff.byteorder + "H", value), 1)
-        for tag, value in PLAIN.items()
-        if tag in present
-    ]
-    gone = TILES | {entry[0] for entry in changed}
-    return [entry for entry in entries if entry[0] not in gone] + changed
+    code: int,
+    values: Sequence[int],
+    old: Entry | None,
+) -> Entry:
+    """Return the tag of offsets or sizes; its values are written where they were, if they fit."""
+    kind = LONG8 if tiff.is_bigtiff else LONG
+    if (
+        old is not None
+        and old[1] in FORMATS
+        and max(values) < 256 ** struct.calcsize("=" + FORMATS[old[1]])
+    ):
+        kind = old[1]
+    try:
+        data = struct.pack(f"{tiff.byteorder}{len(values)}{FORMATS[kind]}", *values)
+    except struct.error as error:
+        raise ValueError(f"{tiff.filename}: more than 4 GB, for which TIFF has no room") from error
+    if old is not None and old[1:3] == (kind, len(values)) and len(data) > tiff.tiff.offsetsize:
+        file.seek(page.tags[code].valueoffset)
+        file.write(data)
+        return old
+    return append_value(file, tiff, code, kind, data, len(values))
+
+
+def _check(draft: Path, destination: Path, pixels: NDArray[np.generic], exact: bool) -> None:
+    """Read back what was written compressed. Raises ValueError where it is not ``pixels``."""
+    data = draft.read_bytes()
+    with _opened(draft) as tiff:
+        page = full_size_page(tiff)
+        if page is not None:
+            again = stored_samples(page, data)
+            again = np.moveaxis(again, -1, 0) if page.axes == "SYX" else again
+            if exact and np.array_equal(again, pixels):
+                return
+            if not exact and _mean_difference(again, pixels) <= JPEG_LOSS:
+                return
+    raise ValueError(f"{destination}: what was written is not what is read back")
+
+
+def _mean_difference(one: NDArray[np.generic], other: NDArray[np.generic]) -> float:
+    return float(np.mean(np.abs(one.astype(np.float32) - other.astype(np.float32))))
