@@ -8,13 +8,14 @@ from pathlib import Path
 
 import click
 import torch
-from torch import nn
 from tqdm import tqdm
 
 from entrypoints import options as o
 from lfranker.denoiser.denoise_files import Done, Work, denoise_file, denoise_files
 from lfranker.evaluation.metrics import METRICS
+from lfranker.experiment.inputs import InputConfig
 from lfranker.images.image_file import SUFFIXES, image_files
+from lfranker.images.white_level import white_levels
 from lfranker.microscopes.reading import read_metadata
 from lfranker.processes import available_cores
 from lfranker.tracking.models import load_network
@@ -36,12 +37,13 @@ RANKED = [name for name, metric in METRICS.items() if metric.ranked]
 @click.option("--criterion", default="psnr", type=click.Choice(RANKED),
               help="What the winner at a scan speed has to be best in.")  # fmt: skip
 @o.model_name_option
+@o.field_option(InputConfig, "white")
 @o.yes_no_option("--overwrite", "Replace files that exist.")
 @click.option("--jobs", type=o.Parsed(o.at_least_one, "auto"),
               help="Files denoised at a time.")  # fmt: skip
 def main(
     source: Path, target: Path, model: str | None, criterion: str, model_name: str,
-    overwrite: bool, jobs: int | None,
+    white: int | None, overwrite: bool, jobs: int | None,
 ) -> None:  # fmt: skip
     """Denoise SEM images; bit depth, data bar and all tags of a TIFF stay as they are.
 
@@ -66,7 +68,13 @@ def main(
     models = dict.fromkeys(choice.uri for choice in chosen.values())
     shown = click.format_filename(source.name)  # which need not be UTF-8
     name_given_run(f"denoise {shown} with {', '.join(models)}", "denoise")
-    work = [_work(before, after, chosen[before], networks) for before, after in files]
+    levels = white_levels([before for before, _ in files], white)
+    for notice in levels.notices:
+        click.echo(f"note: {notice}", err=True)
+    work = [
+        Work(before, after, networks[chosen[before].uri], _said(chosen[before]), levels.of(before))
+        for before, after in files
+    ]
     failed = _denoise(work, jobs or _jobs(len(work)))
     into = (
         f"{len(work) - failed} of {len(work)} images denoised into {click.format_filename(target)}"
@@ -118,9 +126,8 @@ def _tell(chosen: dict[Path, Choice]) -> None:
         click.echo(f"{whose}: {choice.model}, {choice.reason}", err=True)
 
 
-def _work(before: Path, after: Path, choice: Choice, networks: dict[str, nn.Module]) -> Work:
-    said = f"Denoised by lfranker {version('lfranker')} with {choice.model}, {choice.reason}."
-    return Work(before, after, networks[choice.uri], said)
+def _said(choice: Choice) -> str:
+    return f"Denoised by lfranker {version('lfranker')} with {choice.model}, {choice.reason}."
 
 
 def _denoise(work: list[Work], jobs: int) -> int:

@@ -24,12 +24,13 @@ from lfranker.tracking.runs import name_given_run
               help="Score this model, e.g. models:/lfranker@champion.")  # fmt: skip
 @o.field_option(InputConfig, "scans")
 @o.field_option(InputConfig, "target")
+@o.field_option(InputConfig, "white")
 @o.preset_option
 @o.seed_option
 @o.field_option(InputConfig, "cache")
 def main(
     parent: str | None, run: str | None, model: str | None, scans: Path | None,
-    target: str | None, preset: str, seed: int, cache: Path,
+    target: str | None, white: int | None, preset: str, seed: int, cache: Path,
 ) -> None:  # fmt: skip
     """Score models on scans: PSNR, SSIM and matched keypoints at each scan speed.
 
@@ -46,7 +47,8 @@ def main(
         name_given_run(f"evaluate {scored} on {where}", "evaluate")
     console = Console(click.echo, partial(click.echo, err=True))
     try:
-        prepared = prepare(preset_settings(preset, seed), scans, target, cache.resolve())
+        chosen = preset_settings(preset, seed)
+        prepared = prepare(chosen, scans, target, cache.resolve(), white=white)
         for notice in prepared.notices:
             click.echo(f"note: {notice}", err=True)
         with terminate_as_interrupt():

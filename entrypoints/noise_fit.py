@@ -1,6 +1,7 @@
 """Measure the noise of a microscope on its scans."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,11 +32,12 @@ ALONE = "none"  # as target
 @click.option("--carry", type=o.Parsed(parse_dwell_times, "none"),
               help="Dwell times to add to the profile, derived from what is measured, e.g. "
               "280ns,2us.")  # fmt: skip
+@o.field_option(InputConfig, "white")
 @o.seed_option
 @o.field_option(InputConfig, "cache")
 def main(
-    scans: Path, target: str | None, out: Path, carry: dict[str, float] | None, seed: int,
-    cache: Path,
+    scans: Path, target: str | None, out: Path, carry: dict[str, float] | None,
+    white: int | None, seed: int, cache: Path,
 ) -> None:  # fmt: skip
     """Fit a microscope's noise to its own scans, and write it as a profile to train with.
 
@@ -44,7 +46,7 @@ def main(
     """
     try:
         with own_run(f"noise-fit {scans.name}", "noise-fit") as run:
-            found = _measure(scans, target, cache, seed)
+            found = _measure(scans, target, white, cache, seed)
             profile = found.profile
             if carry:
                 derived = carried(profile, carry).speeds
@@ -56,15 +58,23 @@ def main(
     click.echo(f"{_words(found)}\n{out}: train with -P noise={out}; run {run.run_id}")
 
 
-def _measure(scans: Path, target: str | None, cache: Path, seed: int) -> Measurement:
+def _measure(
+    scans: Path, target: str | None, white: int | None, cache: Path, seed: int
+) -> Measurement:
     if target == ALONE:
-        return fit_singles(scans, seed)
+        found = fit_singles(scans, seed, white)
+        _tell(found.notices)
+        return found
     if not scans.is_dir():
         raise ValueError(f"--scans {scans}: a file has no clean scan; give --target none with it")
-    prepared = prepare_scans(scans, target, cache.resolve() / "scans")
-    for notice in prepared.notices:
-        click.echo(f"note: {notice}", err=True)
+    prepared = prepare_scans(scans, target, cache.resolve() / "scans", white)
+    _tell(prepared.notices)
     return fit_pairs(prepared, exposures_of(scans), seed)
+
+
+def _tell(notices: Sequence[str]) -> None:
+    for notice in notices:
+        click.echo(f"note: {notice}", err=True)
 
 
 def _log(run_id: str, found: Measurement, profile: Profile, out: Path) -> None:
@@ -89,7 +99,8 @@ def _log(run_id: str, found: Measurement, profile: Profile, out: Path) -> None:
 
 
 def _words(found: Measurement) -> str:
-    lines = found.estimates().to_string(index=False, float_format="{:.5f}".format)
+    table = found.estimates().to_string(index=False, float_format="{:.5f}".format)
+    lines = f"{table}\n{found.profile.units}"
     checks = found.checks()
     if checks.empty:
         return lines

@@ -26,6 +26,7 @@ LEFT_OUT: Mapping[str, str] = {
     "clean": "simulated",
     "scans": "simulated",
     "target": "slowest",
+    "white": "auto",
     "data": "none",
     "init": "none",
     "jobs": "auto",

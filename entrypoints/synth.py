@@ -17,6 +17,7 @@ from lfranker.tracking.score_logging import log_dataset
 
 @o.command
 @o.field_option(InputConfig, "clean")
+@o.field_option(InputConfig, "white")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default="dataset",
               help="Folder to make; it holds nothing else.")  # fmt: skip
 @o.preset_option
@@ -24,11 +25,14 @@ from lfranker.tracking.score_logging import log_dataset
 @click.option("--workers", type=click.IntRange(0), default=0,
               help="Threads; 0: one per processor. The data do not depend on it.")  # fmt: skip
 @o.dataset_options
-def main(clean: Path | None, out: Path, preset: str, seed: int, workers: int, **given: Any) -> None:
+def main(
+    clean: Path | None, white: int | None, out: Path, preset: str, seed: int, workers: int,
+    **given: Any,
+) -> None:  # fmt: skip
     """Turn clean images (or simulated scenes) into noisy/clean patches by Eq. 1 of the paper."""
     try:
         chosen = preset_settings(preset, seed, **only(given, DatasetConfig))
-        images, notices = clean_images(chosen, clean)
+        images, notices = clean_images(chosen, clean, white)
         with own_run(f"synth {out.name}", "synth") as run:
             data = synthesise(images, out, chosen.dataset, workers or None)
             log_settings(run.run_id, {**flat(chosen.dataset), "dataset": data.digest})

@@ -293,7 +293,7 @@ def _tag(run_id: str, name: str) -> str:
 
 def _microscope(recorded: Recorder) -> None:
     empty = dict.fromkeys(("estimates", "levels", "checks"), pd.DataFrame)
-    found = SimpleNamespace(profile=fei_profile(), fits={}, made={}, **empty)
+    found = SimpleNamespace(profile=fei_profile(), fits={}, made={}, notices=(), **empty)
     recorded.replace(fit_pairs, lambda _: found)
     recorded.replace(fit_singles, lambda _: found)
     recorded.replace(exposures_of, lambda _: {})

@@ -10,6 +10,7 @@ import numpy as np
 
 from lfranker.arrays import Image
 from lfranker.images.image_file import image_files, read_image
+from lfranker.images.white_level import white_levels
 from lfranker.noise.models import estimate_noise
 from lfranker.simulation.scenes import KINDS, scene
 
@@ -25,6 +26,7 @@ class CleanImage:
     group: str  # the sample: sub-folder, "." for the folder itself, or the kind of scene
     image: Image
     source: str  # file path or "simulated"
+    white: int | None = None  # gray value of full brightness of a file of 16 bits
 
     @property
     def sha256(self) -> str:
@@ -32,17 +34,22 @@ class CleanImage:
         return hashlib.sha256(self.image.tobytes()).hexdigest()
 
 
-def load_clean(folder: Path, max_noise: float) -> tuple[list[CleanImage], list[str]]:
+def load_clean(
+    folder: Path, max_noise: float, white: int | None = None
+) -> tuple[list[CleanImage], list[str]]:
     """All images below ``folder`` without data bars, and notices of what was done or left out.
 
     An image whose estimated noise (of full scale) is above ``max_noise`` is left out by name.
+    ``white`` is the gray value of full brightness of files of 16 bits; None: see `white_levels`.
     ValueError where nothing is left, or a file cannot be read.
     """
     images: list[CleanImage] = []
-    notices: list[str] = []
-    for path in image_files(folder):
+    files = image_files(folder)
+    levels = white_levels(files, white)
+    notices = list(levels.notices)
+    for path in files:
         relative = path.relative_to(folder)
-        micrograph = read_image(path)
+        micrograph = read_image(path, levels.of(path))
         notices += micrograph.notices
         image = micrograph.image
         if min(image.shape) < 3:
@@ -53,7 +60,8 @@ def load_clean(folder: Path, max_noise: float) -> tuple[list[CleanImage], list[s
             notices.append(f"{relative}: left out, noise {noise:.4f} is above {max_noise:g}")
             continue
         group = relative.parent.as_posix()
-        images.append(CleanImage(relative.as_posix(), group, image, str(path)))
+        name, full = relative.as_posix(), levels.of(path)
+        images.append(CleanImage(name, group, image, str(path), full))
     if not images:
         left_out = "; ".join(notices) or "it holds no image files"
         raise ValueError(f"{folder}: no clean image to use: {left_out}")

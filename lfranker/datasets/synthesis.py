@@ -29,6 +29,7 @@ from lfranker.datasets.patch_dataset import (
 )
 from lfranker.datasets.patch_sampling import Source, by_group, draw_pair, make_source
 from lfranker.files import new_folder
+from lfranker.images.white_level import FULL
 from lfranker.processes import available_cores
 
 __all__ = [
@@ -116,7 +117,10 @@ def _counts(config: DatasetConfig) -> tuple[int, int]:
 
 
 def _describe(images: Sequence[CleanImage], config: DatasetConfig) -> list[dict[str, Any]]:
-    """Describe each image, without its path; its pixels are identified by their digest."""
+    """Describe each image, without its path; its pixels are identified by their digest.
+
+    Full brightness is told where it is not that of the file's type; others keep their names.
+    """
     training, _ = split(images, config.validation, config.seed)
     used = {image.name for image in training}
     return [
@@ -126,6 +130,7 @@ def _describe(images: Sequence[CleanImage], config: DatasetConfig) -> list[dict[
             "size": list(image.image.shape),
             "sha256": image.sha256,
             "side": "both" if len(images) == 1 else ["validation", "training"][image.name in used],
+            **({"white": image.white} if image.white not in (None, FULL) else {}),
         }
         for image in images
     ]

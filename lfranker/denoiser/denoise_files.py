@@ -25,6 +25,7 @@ class Work:
     after: Path
     network: nn.Module
     provenance: str  # what was done and by which model; kept in TIFFs
+    white: int | None = None  # gray value of full brightness in a file of 16 bits
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def denoise_file(work: Work, on_tile: Callable[[int, int], None] | None = None) 
     if work.after.exists() and work.after.samefile(work.before):
         raise ValueError(f"{work.after}: the scan itself is not written over")
     try:
-        scan = read_image(work.before)
+        scan = read_image(work.before, work.white)
         with _room_for(scan.image.shape) as room:
             denoised = denoise(work.network, scan.image, out=room, on_tile=on_tile)
             return _write(work, scan, denoised)
@@ -70,7 +71,11 @@ def _write(work: Work, scan: Micrograph, denoised: Image) -> tuple[str, ...]:
         raise ValueError(f"{work.before}: the model's output is not finite; nothing was written")
     if {work.before.suffix.lower(), work.after.suffix.lower()} <= TIFF_SUFFIXES:
         return (*scan.notices, *_write_tiff(work, scan, denoised))
-    write_image(work.after, _in_place(scan, denoised), scan.dtype, scan.maximum)
+    whole, full = _in_place(scan, denoised), scan.maximum
+    if work.after.suffix.lower() not in TIFF_SUFFIXES:  # which cannot say what full brightness is,
+        full = int(np.iinfo(scan.dtype).max)  # type: ignore[type-var]
+        whole *= np.float32(scan.maximum / full)  # so that values stay in the file's range
+    write_image(work.after, whole, scan.dtype, full)
     return scan.notices
 
 

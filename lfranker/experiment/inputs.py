@@ -70,6 +70,13 @@ class InputConfig:
     target: str | None = option(
         None, "Sub-folder of --scans that holds the clean scans. Left out: the slowest."
     )
+    white: int | None = option(
+        None,
+        "Gray value of full brightness in files of 16 bits, clean images and scans alike: 4095 "
+        "where 12 bits are used. Left out: what the files say, or show all together.",
+        minimum=255,
+        maximum=65535,
+    )
     data: Path | None = option(None, "Dataset made by synth. Left out: one is made.")
     perceptual: str = option(
         "auto",
@@ -103,21 +110,23 @@ class InputConfig:
                 raise ValueError(f"{name}: no such file or folder: {path}{looked_for(path)}")
 
 
-def clean_images(chosen: Settings, clean: Path | None) -> tuple[list[CleanImage], list[str]]:
+def clean_images(
+    chosen: Settings, clean: Path | None, white: int | None = None
+) -> tuple[list[CleanImage], list[str]]:
     """The clean images of a folder, or simulated scenes; and what the user should know."""
     if clean is not None:
-        return load_clean(clean, chosen.dataset.max_noise)
+        return load_clean(clean, chosen.dataset.max_noise, white)
     preset, seed = chosen.preset, chosen.dataset.seed
     return simulated_clean(preset.scenes, preset.scene_size, seed), []
 
 
 def dataset(
-    chosen: Settings, clean: Path | None, data: Path | None, cache: Path
+    chosen: Settings, clean: Path | None, data: Path | None, cache: Path, white: int | None = None
 ) -> tuple[Dataset, list[str]]:
     """The dataset in `data`, or one made from `clean` (or simulated) and kept in the cache."""
     if data is not None:
         return read_dataset(data), []
-    images, notices = clean_images(chosen, clean)
+    images, notices = clean_images(chosen, clean, white)
     made = dataset_of(images, chosen, cache)
     return made, [*notices, *made.notices]
 
@@ -143,6 +152,7 @@ def scans(
     cache: Path,
     clean: Path | None = None,
     seen: Collection[str] = (),
+    white: int | None = None,
 ) -> ScanSet:
     """Registered pairs of the user's scans, or of simulated scans of held-out scenes.
 
@@ -151,7 +161,7 @@ def scans(
     if folder is not None and (folder / PREPARED).exists():
         return read_scans(folder)
     if folder is None:
-        fields_of_view = _held_out(chosen, clean, seen)
+        fields_of_view = _held_out(chosen, clean, seen, white)
         name = fingerprint(
             {k: hashlib.sha256(v.tobytes()).hexdigest() for k, v in fields_of_view.items()}
             | {"seed": chosen.dataset.seed}
@@ -159,15 +169,18 @@ def scans(
         folder, target = cache / "simulated" / name, TARGET_SPEED
         if not folder.exists():
             simulate_scans(fields_of_view, folder, chosen.dataset.seed)
-    return prepare_scans(folder, target, cache / "scans")
+        white = None  # which is the user's files'
+    return prepare_scans(folder, target, cache / "scans", white)
 
 
-def _held_out(chosen: Settings, clean: Path | None, seen: Collection[str]) -> dict[str, Image]:
+def _held_out(
+    chosen: Settings, clean: Path | None, seen: Collection[str], white: int | None
+) -> dict[str, Image]:
     """Fields that no training sees: fresh scenes, or the centres of other clean images."""
     preset = chosen.preset
     if clean is None:
         return simulated_fields(preset.fields, preset.field_size, chosen.dataset.seed)
-    images, _ = clean_images(chosen, clean)
+    images, _ = clean_images(chosen, clean, white)
     if len(images) > 1:
         images = [image for image in images if image.sha256 not in seen]
     else:  # one image is cut in two: its second part is unseen
@@ -268,7 +281,8 @@ def inputs(
     drawn, notices = _datasets(chosen, config, cache, draws)
     data = drawn[0]
     by_term = loss_weights(weighting, losses, network, data, chosen.train.seed)
-    scored = scans(chosen, config.scans, config.target, cache, config.clean, data.trained_on)
+    clean, white = config.clean, config.white
+    scored = scans(chosen, config.scans, config.target, cache, clean, data.trained_on, white)
     _refuse_seen(scored, data)
     facts = {
         "preset": chosen.preset.name,
@@ -302,9 +316,9 @@ def _datasets(
 ) -> tuple[tuple[Dataset, ...], list[str]]:
     """The dataset of each repeat, or one for all; and what the user should know."""
     if draws == 0:
-        one, notices = dataset(chosen, config.clean, config.data, cache)
+        one, notices = dataset(chosen, config.clean, config.data, cache, config.white)
         return (one,), notices
-    images, notices = clean_images(chosen, config.clean)
+    images, notices = clean_images(chosen, config.clean, config.white)
     drawn = drawn_datasets(images, chosen, cache, draws)
     return drawn, [*notices, *dict.fromkeys(notice for own in drawn for notice in own.notices)]
 

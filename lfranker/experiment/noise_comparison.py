@@ -51,7 +51,7 @@ def inputs_on_each(
     base = preparation.inputs(losses, chosen[first], config, first, draws)
     if not others:
         return [base]
-    images, _ = preparation.clean_images(chosen[first], config.clean)
+    images, _ = preparation.clean_images(chosen[first], config.clean, config.white)
     return [base, *(_on(base, losses, images, label, chosen[label], config) for label in others)]
 
 

@@ -21,10 +21,10 @@ from PIL.PngImagePlugin import PngImageFile
 from lfranker.files import full_size_page
 from lfranker.images.memory import shortage
 from lfranker.images.palettes import Palette
+from lfranker.images.stated_bits import Levels, levels_of, png_bits, tiff_bits
 from lfranker.images.tiff_pixels import reason_to_refuse, stored_samples
 
 ALLOWED = "one 8- or 16-bit gray, gray + alpha, RGB, RGBA or palette image"
-MAX_SAMPLE_VALUE = 281  # baseline TIFF tag: the largest value a sample can take
 PILLOW_MODES = {"L", "LA", "P", "RGB", "RGBA", "I;16"}
 
 
@@ -33,9 +33,14 @@ class Decoded:
     """``samples``: (h, w) or (h, w, channels), uint8 or uint16, native byte order."""
 
     samples: NDArray[np.integer]  # as shown: looked up in the palette, white above black
-    maximum: int  # value of full brightness
+    levels: Levels
     palette: Palette | None  # where the colours came from
     page: tifffile.TiffPage | None  # what a TIFF says of how its pixels are stored
+
+    @property
+    def maximum(self) -> int:
+        """The value of full brightness."""
+        return self.levels.full
 
 
 class Unsupported(ValueError):  # noqa: N818  not a mistake of the program
@@ -46,10 +51,11 @@ def unsupported(path: Path, what: str) -> ValueError:
     return Unsupported(f"{path}: {what}; allowed is {ALLOWED}")
 
 
-def decode(path: Path) -> Decoded:
+def decode(path: Path, white: int | None = None) -> Decoded:
     """Read one file; ValueError names it, says what it is and what is allowed.
 
-    The format is that of the first bytes, whatever the suffix says.
+    The format is that of the first bytes, whatever the suffix says. ``white`` is the value of full
+    brightness of a file of 16 bits, whatever the file says of it.
     """
     try:
         data = path.read_bytes()
@@ -61,7 +67,7 @@ def decode(path: Path) -> Decoded:
     if decoder is None:
         raise unsupported(path, "corrupt or not an image (no PNG, TIFF, JPEG or BMP)")
     try:
-        return decoder(path, data)
+        return decoder(path, data, white)
     except Unsupported:
         raise
     except MemoryError as error:
@@ -71,12 +77,28 @@ def decode(path: Path) -> Decoded:
         raise unsupported(path, f"corrupt or not an image ({words})") from error
 
 
+def is_wide(path: Path) -> bool:
+    """Return whether a file may have 16 bits, by its header; True where only decoding it tells."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(32)
+        if head.startswith(PNG):
+            return _png_depth(head) == 16
+        if DECODERS.get(head[:4]) is not _decode_tiff:
+            return False
+        with tifffile.TiffFile(path) as tiff:
+            page = full_size_page(tiff)
+            return page is None or page.bitspersample != 8
+    except (OSError, tifffile.TiffFileError):
+        return False
+
+
 def _check_room(path: Path, width: int, height: int, bytes_per_pixel: int) -> None:
     if missing := shortage(width, height, bytes_per_pixel):
         raise Unsupported(f"{path}: {missing}")
 
 
-def _decode_pillow(path: Path, data: bytes, plugin: type[ImageFile]) -> Decoded:
+def _decode_pillow(path: Path, data: bytes, white: int | None, plugin: type[ImageFile]) -> Decoded:
     """PNG, JPEG, BMP. Pillow cuts 16-bit colour to 8 bits, so 16-bit PNG go through libpng.
 
     The plugin is called by itself, since Pillow's limit on the number of pixels is one for all
@@ -95,7 +117,7 @@ def _decode_pillow(path: Path, data: bytes, plugin: type[ImageFile]) -> Decoded:
         samples = imagecodecs.png_decode(data) if wide else np.asarray(file)
         palette = _pillow_palette(file, samples) if mode == "P" else None
     samples = palette.looked_up() if palette else samples
-    return Decoded(samples, int(np.iinfo(samples.dtype).max), palette, None)
+    return Decoded(samples, _levels(path, samples, png_bits(data), white), palette, None)
 
 
 def _png_depth(data: bytes) -> int | None:
@@ -111,7 +133,7 @@ def _pillow_palette(file: ImageFile, indices: NDArray[np.uint8]) -> Palette:
     return Palette(colours, indices)
 
 
-def _decode_tiff(path: Path, data: bytes) -> Decoded:
+def _decode_tiff(path: Path, data: bytes, white: int | None) -> Decoded:
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
         page = full_size_page(tiff)
         if page is None:
@@ -122,14 +144,14 @@ def _decode_tiff(path: Path, data: bytes) -> Decoded:
             path, page.imagewidth, page.imagelength, page.samplesperpixel * page.bitspersample // 8
         )
         samples = stored_samples(page, data)
-        maximum = _tiff_maximum(page, samples)
+        levels = _levels(path, samples, tiff_bits(page), white)
         palette = None
         if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
             palette = _tiff_palette(path, page, samples)
             samples = palette.looked_up()
         elif page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
-            samples = inverted(samples, maximum)
-        return Decoded(samples, maximum, palette, page)
+            samples = inverted(samples, levels.full)
+        return Decoded(samples, levels, palette, page)
 
 
 def inverted(samples: NDArray[np.integer], maximum: int) -> NDArray[np.integer]:
@@ -140,19 +162,13 @@ def inverted(samples: NDArray[np.integer], maximum: int) -> NDArray[np.integer]:
     return changed
 
 
-def _tiff_maximum(page: tifffile.TiffPage, samples: NDArray[np.integer]) -> int:
-    """Return the divisor of a TIFF: its type's maximum, or less where a tag says so.
-
-    A MaxSampleValue of 2^k - 1 in an image of 16 bits means that k of them are used. Other values
-    say how bright this one image happened to be, and do not count.
-    """
-    largest = int(np.iinfo(samples.dtype).max)
-    tag = page.tags.get(MAX_SAMPLE_VALUE)
-    value = int(np.max(tag.value)) if tag is not None else largest
-    bits = value.bit_length()
-    if samples.dtype == np.uint16 and 8 < bits < 16 and value == 2**bits - 1:
-        return value if int(samples.max()) <= value else largest
-    return largest
+def _levels(
+    path: Path, samples: NDArray[np.integer], bits: int | None, white: int | None
+) -> Levels:
+    try:
+        return levels_of(samples, bits, white)
+    except ValueError as error:
+        raise unsupported(path, str(error)) from error
 
 
 def _tiff_palette(path: Path, page: tifffile.TiffPage, samples: NDArray[np.integer]) -> Palette:
@@ -165,7 +181,7 @@ def _tiff_palette(path: Path, page: tifffile.TiffPage, samples: NDArray[np.integ
 
 
 PNG = b"\x89PNG\r\n\x1a\n"
-DECODERS: dict[bytes, Callable[[Path, bytes], Decoded]] = {
+DECODERS: dict[bytes, Callable[[Path, bytes, int | None], Decoded]] = {
     PNG: partial(_decode_pillow, plugin=PngImageFile),
     b"\xff\xd8\xff": partial(_decode_pillow, plugin=JpegImageFile),
     b"BM": partial(_decode_pillow, plugin=BmpImageFile),

@@ -14,7 +14,8 @@ from PIL import Image as Pillow
 from lfranker.arrays import Image
 from lfranker.files import TIFF_SUFFIXES, new_file
 from lfranker.images.data_bar import content_of
-from lfranker.images.decoding import MAX_SAMPLE_VALUE, Decoded, decode, unsupported
+from lfranker.images.decoding import Decoded, decode, unsupported
+from lfranker.images.stated_bits import MAX_SAMPLE_VALUE
 from lfranker.microscopes.reading import read_metadata
 
 SUFFIXES = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp"})
@@ -52,16 +53,17 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
 
-def read_image(path: Path) -> Micrograph:
+def read_image(path: Path, white: int | None = None) -> Micrograph:
     """Read a file as gray, divided by its type's maximum, never by its own brightest pixel.
 
+    ``white`` is the value of full brightness of a file of 16 bits; None: what the file says of it.
     The data bar is as high as the microscope's metadata say; where they do not, it is looked for
     in the picture. ValueError names the file where it is not one 8- or 16-bit image, is corrupt
     or empty.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise unsupported(path, f"suffix {path.suffix!r} is not one of {sorted(SUFFIXES)}")
-    decoded = decode(path)
+    decoded = decode(path, white)
     pixels, colour, notices = _to_gray(decoded)
     if pixels.size == 0:
         raise unsupported(path, f"image of shape {pixels.shape}")

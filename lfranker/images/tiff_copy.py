@@ -90,7 +90,7 @@ def stored_pixels(source: Path, scan: Micrograph, image: Image) -> NDArray[np.ge
     rows, columns = scan.content
     if image.shape != scan.image.shape:
         raise ValueError(f"{source}: specimen is {scan.image.shape}, got {image.shape}")
-    decoded = decode(source)
+    decoded = decode(source, scan.maximum)
     page = decoded.page
     if page is None:
         raise ValueError(f"{source}: not a TIFF")

@@ -1,6 +1,6 @@
 """Measurement of a microscope's profile from scans in a folder."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +9,12 @@ import pandas as pd
 
 from lfranker.arrays import Image
 from lfranker.images.image_file import image_files, read_image
+from lfranker.images.white_level import white_levels
 from lfranker.microscopes.reading import read_metadata
 from lfranker.microscopes.scan_speed import by_speed, exposure_name, seconds_of
 from lfranker.noise.fit import Fit, fit_noise, measure_pairs, measure_scans
 from lfranker.noise.fit_check import compare, synthetic
-from lfranker.noise.profile import FROM_PAIRS, NEEDED, Profile, SpeedNoise
+from lfranker.noise.profile import FROM_PAIRS, NEEDED, WHITE, Profile, SpeedNoise
 from lfranker.scans.folder_layout import scan_plan
 from lfranker.scans.scan_set import ScanSet
 
@@ -25,6 +26,7 @@ class Measurement:
     profile: Profile
     fits: Mapping[str, Fit]  # by speed
     made: Mapping[str, Fit]  # of the profile's noise on the same clean scans; empty without them
+    notices: tuple[str, ...] = ()  # of how files were read
 
     def estimates(self) -> pd.DataFrame:
         """A row per speed and parameter: value and interval."""
@@ -63,21 +65,31 @@ def fit_pairs(scans: ScanSet, exposures: Mapping[str, float | None], seed: int) 
         pairs = synthetic(map(scans.read, records), speeds[speed], fits[speed], seed)
         made[speed] = fit_noise(measure_pairs(pairs), seed)
     origin = {"method": "registered pairs", "scans": scans.digest, "target": scans.target}
-    return Measurement(Profile(speeds, origin | _places(fits)), fits, made)
+    return Measurement(Profile(speeds, origin | _white(scans.white) | _places(fits)), fits, made)
 
 
-def fit_singles(scans: Path, seed: int) -> Measurement:
+def fit_singles(scans: Path, seed: int, white: int | None = None) -> Measurement:
     """Fit every speed on its scans alone. ``scans`` is a file, or a folder with or without speeds.
 
-    Sub-folders are speeds; a flat folder is sorted by the exposure that its files say.
+    Sub-folders are speeds; a flat folder is sorted by the exposure that its files say. ``white`` is
+    the gray value of full brightness of files of 16 bits; None: see `white_levels`.
     """
-    fits, speeds = {}, {}
-    for speed, files in single_files(scans).items():
-        images = (_image(path) for path in files)
+    fits, speeds, used = {}, {}, set[int]()
+    by_speed = single_files(scans)
+    every = [path for files in by_speed.values() for path in files]
+    levels = white_levels(every, white, alike=True)
+
+    def image(path: Path) -> Image:
+        scan = read_image(path, levels.of(path))
+        used.add(scan.maximum)
+        return scan.image
+
+    for speed, files in by_speed.items():
+        images = map(image, files)
         fits[speed] = _named(speed, fit_noise(measure_scans(images), seed))
         speeds[speed] = _speed(fits[speed], exposure(speed, files[0]))
-    origin = {"method": "single scans"} | _places(fits)
-    return Measurement(Profile(speeds, origin), fits, {})
+    origin = {"method": "single scans"} | _white(sorted(used)) | _places(fits)
+    return Measurement(Profile(speeds, origin), fits, {}, levels.notices)
 
 
 def exposures_of(folder: Path) -> dict[str, float | None]:
@@ -102,8 +114,9 @@ def single_files(scans: Path) -> dict[str, list[Path]]:
     return {name: found[name] for name in by_speed(list(found))}
 
 
-def _image(path: Path) -> Image:
-    return read_image(path).image
+def _white(levels: Sequence[int]) -> dict[str, str]:
+    """Tell which gray value brightness 1 is; nothing where prepared scans do not have it."""
+    return {WHITE: " and ".join(map(str, levels))} if levels else {}
 
 
 def _named(speed: str, fit: Fit) -> Fit:

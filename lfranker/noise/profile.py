@@ -20,6 +20,7 @@ KIND = "lfranker noise profile"
 LAGS = ("lag1", "lag2", "lag3")
 NEEDED = ("gamma", "sigma", "black", *LAGS, "line_offset")
 FROM_PAIRS = ("lag_y", "gain", "offset")  # a single scan does not show them
+WHITE = "gray value of full brightness"  # in a profile's origin
 WIDENED = 1.25  # factor; an interval is of one session, and gamma follows the contrast knob
 
 
@@ -66,6 +67,16 @@ class SpeedNoise:
 class Profile:
     speeds: Mapping[str, SpeedNoise]  # by name
     origin: Mapping[str, str]  # what it was measured on, and how
+
+    @property
+    def units(self) -> str:
+        """Return what the estimates are relative to, in words."""
+        white = self.origin.get(WHITE)
+        full = f"full brightness, gray value {white}" if white else "full brightness"
+        return (
+            f"all are relative to {full}: noise at brightness x has the variance "
+            "gamma (x - black) + sigma^2, and 1 / gamma is the counts at full brightness"
+        )
 
     def settings(self) -> dict[str, Any]:
         """Settings of `NoiseConfig` that draw noise like this.

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from lfranker.arrays import Floats
 from lfranker.files import new_folder
 from lfranker.images.image_file import read_image
+from lfranker.images.white_level import WhiteLevels, white_levels
 from lfranker.scans.field_matching import thumbnail
 from lfranker.scans.folder_layout import Files, choose_target, match_fields, scan_plan
 from lfranker.scans.registration import register, warp
@@ -50,20 +51,25 @@ PREPARATION = 5  # raised whenever the stored pairs would differ: older sets are
 SIMULATED = "simulated.json"  # a file in the folder: nothing in it comes from a microscope
 
 
-def prepare_scans(folder: Path, target: str | None, cache: Path) -> ScanSet:
+def prepare_scans(
+    folder: Path, target: str | None, cache: Path, white: int | None = None
+) -> ScanSet:
     """Register all pairs of ``folder`` and store them in ``cache``; or reuse those that are there.
 
     A set lies in a sub-folder called by its digest: sets never replace each other. ``target`` is
     the sub-folder of clean scans; None is the slowest, where the names tell. What has no
-    counterpart, or does not match it, is left out with a notice. Raises ValueError when nothing is
-    left, and on files that cannot be read.
+    counterpart, or does not match it, is left out with a notice. ``white`` is the gray value of
+    full brightness in scans of 16 bits, noisy and clean alike; None: see `white_levels`. Raises
+    ValueError when nothing is left, and on files that cannot be read.
     """
     plan = scan_plan(folder)
     files = plan.files
     target = choose_target(files, target)
     files, alone = match_fields(files, target)
     simulated = (folder / SIMULATED).is_file()
-    digest, warnings = _examine(files, target, simulated)
+    every = [path for scans in files.values() for path in scans.values()]
+    levels = white_levels(every, white, alike=True)
+    digest, warnings, used_levels = _examine(files, target, simulated, levels)
     metadata = read_all(files[target])
     all_fields = {field for scans in plan.files.values() for field in scans}
     stated = stated_sites(metadata, read_site_table(folder, files[target], all_fields))
@@ -79,7 +85,7 @@ def prepare_scans(folder: Path, target: str | None, cache: Path) -> ScanSet:
     _check_replaceable(out)
     with new_folder(out) as draft:
         sites = join_overlapping(stated, _thumbnails(files[target]))
-        records, refused, partial = _store(files, target, sites, sample, draft)
+        records, refused, partial = _store(files, target, sites, sample, draft, levels)
         if not records:
             reasons = "; ".join(map(str, refused))
             raise ValueError(f"{folder}: no pair of scans is left: {reasons}")
@@ -95,6 +101,7 @@ def prepare_scans(folder: Path, target: str | None, cache: Path) -> ScanSet:
             warnings=(*warnings, *partial),
             excluded=(*alone, *refused),
             records=tuple(records),
+            white=used_levels,
         )
         write_manifest(scans)
         if out.exists():
@@ -102,17 +109,21 @@ def prepare_scans(folder: Path, target: str | None, cache: Path) -> ScanSet:
     return read_scans(out)
 
 
-def _examine(files: Files, target: str, simulated: bool) -> tuple[str, tuple[str, ...]]:
-    """Digest of the scans; and what was converted in reading them, and which are saturated.
+def _examine(
+    files: Files, target: str, simulated: bool, levels: WhiteLevels
+) -> tuple[str, tuple[str, ...], tuple[int, ...]]:
+    """Digest of the scans; what was converted in reading them, and which are saturated; white.
 
     A saturated scan is scored all the same: what it has lost, it has lost for all entrants.
     """
     digest = hashlib.sha256(json.dumps([PREPARATION, target, simulated]).encode())
     conversions: Counter[str] = Counter()
     saturated: list[str] = []
+    white: set[int] = set()
     for speed, scans in sorted(files.items()):
         for field, path in sorted(scans.items()):
-            scan = read_image(path)
+            scan = read_image(path, levels.of(path))
+            white.add(scan.maximum)
             image = scan.image
             digest.update(json.dumps([speed, field, image.shape]).encode())
             digest.update(image.tobytes())
@@ -120,22 +131,29 @@ def _examine(files: Files, target: str, simulated: bool) -> tuple[str, tuple[str
             if reason := saturation(image):
                 saturated.append(f"{field} at {speed}: {reason}")
     converted = (f"{n} scans: {text}" for text, n in conversions.items())
-    return digest.hexdigest(), (*converted, *saturated)
+    told = (*levels.notices, *converted, *saturated)
+    return digest.hexdigest(), told, tuple(sorted(white))
 
 
 def _store(
-    files: Files, target: str, sites: Sites, sample: Mapping[str, str], folder: Path
+    files: Files,
+    target: str,
+    sites: Sites,
+    sample: Mapping[str, str],
+    folder: Path,
+    levels: WhiteLevels,
 ) -> tuple[list[Record], list[Exclusion], list[str]]:
     """Register and save every pair; and the noisy scans whose pair does not match, or in part."""
     records, refused, partial = [], list[Exclusion](), list[str]()
     for number, field in enumerate(tqdm(files[target], "registering scans", disable=None)):
-        original = read_image(files[target][field]).image
+        slow = files[target][field]
+        original = read_image(slow, levels.of(slow)).image
         original_file = f"{number:04d}-original.npy"
         _save(folder / original_file, original)
         for order, (speed, scans) in enumerate(files.items()):
             if speed == target or field not in scans:
                 continue
-            noisy = read_image(scans[field]).image
+            noisy = read_image(scans[field], levels.of(scans[field])).image
             try:
                 transform = register(noisy, original)
             except ValueError as error:

@@ -93,6 +93,7 @@ class ScanSet:
     warnings: tuple[str, ...]  # what was converted, and what is doubtful but scored
     excluded: tuple[Exclusion, ...]
     records: tuple[Record, ...]
+    white: tuple[int, ...] = ()  # gray values of full brightness; () in sets of before
 
     @property
     def id(self) -> ScanSetId:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 
 from lfranker.datasets.clean_images import CleanImage, load_clean, simulated_clean, split
 from lfranker.images.image_file import write_image
@@ -39,6 +40,19 @@ def test_folders_are_groups_and_noisy_images_are_left_out_by_name(tmp_path):
     noise = estimate_noise((np.rint(NOISY * 255) / 255).astype(np.float32))
     assert notices == [f"steel/c.png: left out, noise {noise:.4f} is above 0.05"]
     assert len(load_clean(tmp_path, max_noise=1)[0]) == 3
+
+
+def test_twelve_bits_in_sixteen_are_known_by_the_whole_folder_or_as_given(tmp_path):
+    levels = np.linspace(0, 4000, 48 * 48).reshape(48, 48).astype(np.uint16)
+    for name in ("a.png", "b.png"):
+        Pillow.fromarray(levels).save(tmp_path / name)
+    found, notices = load_clean(tmp_path, 0.05)
+    assert [image.white for image in found] == [4095, 4095]
+    assert found[0].image.max() == pytest.approx(4000 / 4095)
+    assert "read as 12 bits" in notices[0]
+    given, notices = load_clean(tmp_path, 0.05, 8000)
+    assert given[0].image.max() == pytest.approx(0.5)
+    assert notices == []
 
 
 def test_nothing_to_use_is_an_error_that_says_why(tmp_path):

@@ -12,7 +12,13 @@ import pytest
 from lfranker.datasets import synthesis as dataset
 from lfranker.datasets.clean_images import CleanImage, draw_images, simulated_clean
 from lfranker.datasets.patch_dataset import config_of, digest_of
-from lfranker.datasets.synthesis import Dataset, DatasetConfig, read_dataset, synthesise
+from lfranker.datasets.synthesis import (
+    Dataset,
+    DatasetConfig,
+    read_dataset,
+    request_of,
+    synthesise,
+)
 from lfranker.experiment.plan import fingerprint
 from lfranker.noise.noise_config import NoiseConfig
 from lfranker.noise.parsing import parse_noise
@@ -62,6 +68,15 @@ def test_no_image_is_on_both_sides(made):
         for index in indices:
             found = {name for name, image in pixels.items() if holds(image, made.clean[index])}
             assert {sides[name] for name in found} == {side}
+
+
+def test_the_manifest_tells_the_white_level_where_it_is_not_the_types(tmp_path):
+    """Datasets of files that use all 16 bits keep the names that they had."""
+    images = [replace(image, white=4095) for image in IMAGES]
+    whole = [replace(image, white=65535) for image in IMAGES]
+    sources = request_of(images, CONFIG)["sources"]
+    assert [source["white"] for source in sources] == [4095] * len(sources)
+    assert request_of(whole, CONFIG) == request_of(IMAGES, CONFIG)
 
 
 def test_the_manifest_tells_how_to_make_it_again(made, tmp_path):

@@ -40,6 +40,23 @@ def test_other_formats_keep_their_depth(tmp_path, suffix, dtype):
     assert np.abs(got.image - expected).max() <= 0.5 / np.iinfo(dtype).max + 1e-7
 
 
+@pytest.mark.parametrize("suffix", [".tif", ".png"])
+def test_twelve_bits_in_sixteen_are_denoised_at_full_brightness_and_keep_their_range(
+    tmp_path, suffix
+):
+    before, after = tmp_path / f"in{suffix}", tmp_path / f"out{suffix}"
+    stored = (gray(dtype=np.uint16) >> 4).astype(np.uint16)
+    if suffix == ".tif":
+        tifffile.imwrite(before, stored, photometric="minisblack")
+    else:
+        Pillow.fromarray(stored).save(before)
+    denoise_file(Work(before, after, Blur(), "by a blur", white=4095))
+    expected = denoise(Blur(), read_image(before, 4095).image)
+    assert expected.mean() == pytest.approx(0.5, abs=0.02)
+    got = read_image(after, 65535).image * 65535  # gray values as they are stored
+    assert np.abs(got - 4095 * expected).max() <= 0.51
+
+
 def test_a_tiff_keeps_its_tags_and_is_marked(tmp_path):
     before, after = tmp_path / "in.tif", tmp_path / "out.tif"
     secret = (65000, "s", 0, "vendor's own\n", True)

@@ -213,6 +213,7 @@ OWN = {  # a power set with options of nearly all kinds
         (calls("prepare_scans", "train"), 0),
     ),
     "target": case("spd8", (at("prepare_scans", "target"), "spd8")),
+    "white": case("4095", (at("load_clean", "white"), 4095), (at("prepare_scans", "white"), 4095)),
     "preset": case(
         "small",
         (at("resolve_weights", "random_allowed"), False),
@@ -308,6 +309,7 @@ ALONE = {  # a training without a power set
     "clean": OWN["clean"],
     "scans": case("scans", (at("prepare_scans", "folder.name"), "scans")),
     "target": OWN["target"],
+    "white": OWN["white"],
     "perceptual": case("random", (at("resolve_weights", "choice"), "random")),
     "init": case("start.pth", (at("load_initial", "path.name"), "start.pth")),
     "device": case("cpu", (at("Trainer", "device.type"), "cpu")),
@@ -372,6 +374,7 @@ LINES: Mapping[str, Line] = {
                 (at("Trainer", "config.seed", "train"), 7),
             ),
             "clean": OWN["clean"],
+            "white": case("4095", (of_all("load_clean", lambda call: call.white), {4095})),
             "preset": case("smoke", (at("Trainer", "data.config.patch", "train"), 48)),
             "loss_weights": case("mae=2", (merged("build_objective", "train"), {"mae": 2.0})),
             "cache": case("kept", (at("synthesise", "out.parent.parent.name"), "kept")),
@@ -391,6 +394,7 @@ LINES: Mapping[str, Line] = {
         "synth",
         {
             "clean": OWN["clean"],
+            "white": case("4095", (at("load_clean", "white"), 4095)),
             "out": case("folder", (at("synthesise", "out.name"), "folder")),
             "seed": case("7", (at("synthesise", "config.seed"), 7)),
             "workers": case("3", (at("synthesise", "workers"), 3)),
@@ -429,6 +433,7 @@ LINES: Mapping[str, Line] = {
             ),
             "scans": ALONE["scans"],
             "target": OWN["target"],
+            "white": case("4095", (at("prepare_scans", "white"), 4095)),
             "cache": case("kept", (at("prepare_scans", "cache.parent.name"), "kept")),
         },
     ),
@@ -487,6 +492,7 @@ LINES: Mapping[str, Line] = {
                 (at("exposures_of", "folder.name"), "scans"),
             ),
             "target": case("spd8", (at("prepare_scans", "target"), "spd8")),
+            "white": case("4095", (at("prepare_scans", "white"), 4095)),
             "out": case("mine.json", (at("write_profile", "path.name"), "mine.json")),
             "carry": case(
                 "280ns,2us",
@@ -504,6 +510,7 @@ LINES: Mapping[str, Line] = {
         {
             "scans": case("scans", (at("fit_singles", "scans.name"), "scans")),
             "target": case("none", (calls("fit_singles"), 1)),
+            "white": case("4095", (at("fit_singles", "white"), 4095)),
             "seed": case("7", (at("fit_singles", "seed"), 7)),
         },
     ),
@@ -514,6 +521,9 @@ LINES: Mapping[str, Line] = {
             "output": case("given", (works("after"), {"given/a.png", "given/b.png"})),
             "criterion": case("ssim", (at("choose_model", "criterion"), "ssim")),
             "model_name": case("other", (at("choose_model", "name"), "other")),
+            "white": case(
+                "4095", (of_all("denoise_files", lambda call: call.work[0].white), {4095})
+            ),
             "overwrite": case("true", (succeeded, True)),
             "jobs": case("3", (at("denoise_files", "jobs"), 3)),
         },
@@ -534,7 +544,7 @@ def folder(store: Path) -> Path:
     for name in ("start.pth", "vgg.pth", "ratings.csv"):
         (store / name).write_text(name)
     for name in ("taken/a.png", "taken/b.png", "given/a.png"):
-        write_image(store / name, np.zeros((8, 8), np.float32), np.dtype(np.uint8), 255)
+        write_image(store / name, np.zeros((8, 8), np.float32), np.dtype(np.uint16), 65535)
     return store
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from click.testing import CliRunner
 from mlflow import MlflowClient
 
@@ -13,9 +14,9 @@ from entrypoints.noise_fit import main
 from lfranker.images.image_file import write_image
 from lfranker.noise.fit import fit_noise, measure_pairs, measure_scans
 from lfranker.noise.fit_check import compare, synthetic
-from lfranker.noise.measurement import single_files
+from lfranker.noise.measurement import fit_singles, single_files
 from lfranker.noise.parsing import parse_noise
-from lfranker.noise.profile import NEEDED, SpeedNoise, read_profile
+from lfranker.noise.profile import NEEDED, WHITE, SpeedNoise, read_profile
 from lfranker.scans.preparation import ScanSet, prepare_scans
 from lfranker.simulation.scans import SPEEDS, simulate_scans, simulated_fields
 
@@ -102,6 +103,7 @@ def test_the_command_writes_a_profile_and_its_run_shows_it(simulated: Path, stor
     done = CliRunner().invoke(main, asked)
     assert done.exit_code == 0, done.output
     assert "train with -P noise=a/p.json" in done.stdout
+    assert "relative to full brightness, gray value 255:" in done.stdout
     noise = read_profile(store / "a" / "p.json").speeds["spd2"]
     true = SPEEDS["spd2"]
     found = noise.estimates["gamma"]
@@ -158,6 +160,23 @@ def test_what_cannot_be_measured_is_said(asked: list[str], message: str, store: 
     assert done.exit_code == 2
     assert message in " ".join(done.output.split())
     assert not (store / "profile.json").exists()
+
+
+def test_the_noise_of_twelve_bits_in_sixteen_is_that_of_the_same_scan_at_full_range(
+    tmp_path: Path,
+) -> None:
+    scene = simulated_fields(1, 208, seed=3).popitem()[1]
+    electrons = np.random.default_rng(0).poisson(0.8 * scene * 60) / 60
+    twelve = np.clip(np.rint(electrons * 4095), 0, 4095).astype(np.uint16)
+    fits = []
+    for name, stored in (("twelve", twelve), ("sixteen", twelve * 16)):
+        tifffile.imwrite(tmp_path / f"{name}.tif", stored, photometric="minisblack")
+        fits.append(fit_singles(tmp_path / f"{name}.tif", 0))
+    narrow, wide = (fit.fits["scan"].estimates["gamma"].value for fit in fits)
+    assert narrow == pytest.approx(wide, rel=0.01)
+    assert [fit.profile.origin[WHITE] for fit in fits] == ["4095", "65535"]
+    assert "gray value 4095" in fits[0].profile.units
+    assert "read as 12 bits" in fits[0].notices[0]
 
 
 def test_single_scans_are_sorted_by_folder(tmp_path: Path) -> None:

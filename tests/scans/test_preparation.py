@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from scipy.ndimage import gaussian_filter
 
 from lfranker.evaluation.scoring import of_noisy, score, summarise
@@ -45,6 +46,28 @@ def source(tmp_path):
 @pytest.fixture
 def prepared(source, tmp_path):
     return prepare_scans(source, "spd8", tmp_path / "cache")
+
+
+def test_twelve_bits_in_sixteen_are_scaled_alike_and_the_set_remembers_it(source, tmp_path):
+    """The noisy scans as an instrument stores 12 bits; the clean one by the tag that says so."""
+    folder, eight = tmp_path / "twelve", prepare_scans(source, "spd8", tmp_path / "cache")
+    for path in source.glob("*/*.png"):
+        stored = np.rint(read_image(path).pixels * 4095).astype(np.uint16)
+        tag = [(281, "H", 1, 4095, True)] if path.parent.name == "spd8" else []
+        target = (folder / path.parent.name / path.name).with_suffix(".tif")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        tifffile.imwrite(target, stored, photometric="minisblack", extratags=tag)
+    twelve = prepare_scans(folder, "spd8", tmp_path / "cache")
+    assert (eight.white, twelve.white) == ((255,), (4095,))
+    assert read_scans(twelve.folder).white == (4095,)
+    assert any("4 files of 16 bits" in notice for notice in twelve.notices)
+    for ours, theirs in zip(twelve, eight, strict=True):
+        assert np.abs(ours.noisy - theirs.noisy).max() <= 0.5 / 4095 + 1e-6
+        assert np.abs(ours.original - theirs.original).max() <= 0.5 / 4095 + 1e-6
+    full = prepare_scans(folder, "spd8", tmp_path / "cache", 65535)
+    assert full.white == (65535,)
+    assert full.digest != twelve.digest
+    assert next(iter(full)).noisy.max() < 1 / 15
 
 
 def test_pairs_hold_the_files_pixels_registered(prepared, source):
