@@ -12,9 +12,8 @@ from torch import nn
 
 from lfranker.arrays import Image
 from lfranker.denoiser.tiling import denoise
-from lfranker.files import TIFF_SUFFIXES
-from lfranker.images.image_file import Micrograph, read_image, write_image
-from lfranker.images.tiff_copy import ColoursLost, levels, stored_pixels, write_copy
+from lfranker.images.image_copy import copy_with
+from lfranker.images.image_file import Micrograph, read_image
 
 LARGE = 2**26  # px: outputs above 256 MiB go through a file
 
@@ -38,9 +37,8 @@ class Done:
 def denoise_file(work: Work, on_tile: Callable[[int, int], None] | None = None) -> tuple[str, ...]:
     """Denoise one file, and what the user should know of it.
 
-    A TIFF is copied with other pixels, all tags as they were; in other formats, only the image is
-    kept. Raises ValueError or OSError on a file
-    that cannot be read or written.
+    The file is copied with other pixels; whatever else is in it stays. Raises ValueError or
+    OSError on a file that cannot be read or written.
     """
     if work.after.exists() and work.after.samefile(work.before):
         raise ValueError(f"{work.after}: the scan itself is not written over")
@@ -69,32 +67,8 @@ def _room_for(shape: tuple[int, ...]) -> Iterator[Image]:
 def _write(work: Work, scan: Micrograph, denoised: Image) -> tuple[str, ...]:
     if not all(np.isfinite(line).all() for line in denoised):
         raise ValueError(f"{work.before}: the model's output is not finite; nothing was written")
-    if {work.before.suffix.lower(), work.after.suffix.lower()} <= TIFF_SUFFIXES:
-        return (*scan.notices, *_write_tiff(work, scan, denoised))
-    whole, full = _in_place(scan, denoised), scan.maximum
-    if work.after.suffix.lower() not in TIFF_SUFFIXES:  # which cannot say what full brightness is,
-        full = int(np.iinfo(scan.dtype).max)  # type: ignore[type-var]
-        whole *= np.float32(scan.maximum / full)  # so that values stay in the file's range
-    write_image(work.after, whole, scan.dtype, full)
-    return scan.notices
-
-
-def _write_tiff(work: Work, scan: Micrograph, denoised: Image) -> tuple[str, ...]:
-    try:
-        pixels = stored_pixels(work.before, scan, denoised)
-    except ColoursLost as error:
-        gray = levels(_in_place(scan, denoised), scan.maximum).astype(scan.dtype)
-        write_copy(work.before, gray, work.after, work.provenance, as_gray=True)
-        return (f"{work.before.name}: its colours are lost ({error})",)
-    write_copy(work.before, pixels, work.after, work.provenance)
-    return ()
-
-
-def _in_place(scan: Micrograph, denoised: Image) -> Image:
-    """Return the whole image, as gray, with ``denoised`` in place of the specimen."""
-    whole = np.array(scan.pixels)
-    whole[scan.content] = denoised
-    return whole
+    lost = copy_with(work.before, scan, denoised, work.after, work.provenance)
+    return (*scan.notices, *lost)
 
 
 def denoise_files(work: Sequence[Work], jobs: int) -> Iterator[Done]:

@@ -19,6 +19,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from lfranker.files import full_size_page
+from lfranker.images.containers import BMP, JPEG, PNG
 from lfranker.images.memory import shortage
 from lfranker.images.palettes import Palette
 from lfranker.images.stated_bits import Levels, levels_of, png_bits, tiff_bits
@@ -89,8 +90,8 @@ def is_wide(path: Path) -> bool:
         with tifffile.TiffFile(path) as tiff:
             page = full_size_page(tiff)
             return page is None or page.bitspersample != 8
-    except (OSError, tifffile.TiffFileError):
-        return False
+    except Exception:  # of any kind in a broken file: decoding says what is wrong
+        return True
 
 
 def _check_room(path: Path, width: int, height: int, bytes_per_pixel: int) -> None:
@@ -180,10 +181,10 @@ def _tiff_palette(path: Path, page: tifffile.TiffPage, samples: NDArray[np.integ
     return Palette(colours, samples.astype(np.uint8, copy=False))
 
 
-PNG = b"\x89PNG\r\n\x1a\n"
+TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # + is for BigTIFF
 DECODERS: dict[bytes, Callable[[Path, bytes, int | None], Decoded]] = {
     PNG: partial(_decode_pillow, plugin=PngImageFile),
-    b"\xff\xd8\xff": partial(_decode_pillow, plugin=JpegImageFile),
-    b"BM": partial(_decode_pillow, plugin=BmpImageFile),
-    **dict.fromkeys((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), _decode_tiff),
+    JPEG: partial(_decode_pillow, plugin=JpegImageFile),
+    BMP: partial(_decode_pillow, plugin=BmpImageFile),
+    **dict.fromkeys(TIFF_HEADS, _decode_tiff),
 }

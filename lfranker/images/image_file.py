@@ -13,16 +13,22 @@ from PIL import Image as Pillow
 
 from lfranker.arrays import Image
 from lfranker.files import TIFF_SUFFIXES, new_file
+from lfranker.images.containers import JPEG_QUALITY
 from lfranker.images.data_bar import content_of
 from lfranker.images.decoding import Decoded, decode, unsupported
+from lfranker.images.palettes import Palette
 from lfranker.images.stated_bits import MAX_SAMPLE_VALUE
 from lfranker.microscopes.reading import read_metadata
 
 SUFFIXES = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp"})
 EIGHT_BIT_ONLY = frozenset({".jpg", ".jpeg", ".bmp"})
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601-7, of red, green, blue
-JPEG_QUALITY = 95
+JPEG_LOSS = 8  # of 255, mean: more means that it came out as something else
 ROWS_AT_A_TIME = 256
+
+
+class ColoursLost(ValueError):  # noqa: N818  not a mistake of the user
+    """Error on a palette that has no index for most grays: its image can be written gray only."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +110,60 @@ def _of_last_channel(decoded: Decoded) -> str:
     kinds = decoded.page.extrasamples if decoded.page is not None else ()
     unnamed = tifffile.EXTRASAMPLE.UNSPECIFIED in kinds
     return "extra channel of no stated meaning dropped" if unnamed else "alpha channel dropped"
+
+
+def with_specimen(
+    source: Path, decoded: Decoded, scan: Micrograph, image: Image
+) -> NDArray[np.integer]:
+    """Return the samples of ``decoded`` with ``image`` in place of the specimen.
+
+    ``scan`` is what ``read_image`` made of ``source``, ``image`` float32 (h, w) in [0, 1], of the
+    shape of ``scan.image``. All colour channels get the gray value; where there is a palette,
+    indices are returned, those of the gray values. Data bar, frame, alpha and annotations in
+    colours of a palette stay. Raises ColoursLost for a palette with too few grays.
+    """
+    if image.shape != scan.image.shape:
+        raise ValueError(f"{source}: specimen is {scan.image.shape}, got {image.shape}")
+    if decoded.palette is not None:
+        return _indices(source, decoded.palette, scan.content, image)
+    samples = decoded.samples.copy()
+    for line, values in zip(samples[scan.content], image, strict=True):
+        gray = levels(values, scan.maximum)  # a large scan has no room for copies
+        if line.ndim == 1:
+            line[:] = gray
+        else:
+            line[:, : 3 if line.shape[1] > 2 else 1] = gray[:, None]
+    return samples
+
+
+def _indices(
+    source: Path, palette: Palette, content: tuple[slice, slice], image: Image
+) -> NDArray[np.uint8]:
+    """Return the indices of ``palette`` with those of ``image`` in place of the specimen's grays.
+
+    An index that no gray value has is an annotation's, and stays.
+    """
+    index_of = palette.index_of_gray()
+    if index_of is None:
+        raise ColoursLost(f"{source}: its palette has too few grays")
+    annotates = np.isin(np.arange(256), index_of, invert=True)
+    indices = palette.indices.copy()
+    for line, values in zip(indices[content], image, strict=True):
+        line[:] = np.where(annotates[line], line, index_of[levels(values, 255)])
+    return indices
+
+
+def levels(values: Image, maximum: int) -> NDArray[np.uint16]:
+    """Return values in [0, 1] as integers, 1 as ``maximum``."""
+    return np.rint(np.clip(values, 0, 1).astype(np.float64) * maximum).astype(np.uint16)
+
+
+def came_back(again: NDArray[np.generic], written: NDArray[np.generic], exact: bool) -> bool:
+    """Return whether what is read ``again`` is what was ``written``, but for the loss of a JPEG."""
+    if exact or again.shape != written.shape:
+        return np.array_equal(again, written)
+    difference = again.astype(np.float32) - written.astype(np.float32)
+    return float(np.abs(difference).mean()) <= JPEG_LOSS
 
 
 def write_image(path: Path, pixels: Image, dtype: np.dtype[np.generic], maximum: int) -> None:

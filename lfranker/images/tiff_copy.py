@@ -23,8 +23,7 @@ from tifffile import PHOTOMETRIC
 from lfranker.arrays import Image
 from lfranker.files import full_size_page, new_file
 from lfranker.images.decoding import decode, inverted
-from lfranker.images.image_file import Micrograph
-from lfranker.images.palettes import Palette
+from lfranker.images.image_file import Micrograph, came_back, with_specimen
 from lfranker.images.tiff_directory import Entry, append_entries, append_value, read_entries
 from lfranker.images.tiff_encoding import compression_for, encoded, is_exact, predictor_for
 from lfranker.images.tiff_pixels import stored_samples
@@ -38,11 +37,6 @@ FORMATS = {SHORT: "H", LONG: "I", LONG8: "Q"}
 COMPRESSION, PHOTOMETRIC_TAG, FILL_ORDER, PREDICTOR, COLOURS = 259, 262, 266, 317, 320
 JPEG_TABLES = 347  # for all strips; those that are written have their own
 STRIPS, TILES = (273, 279), (324, 325)  # offsets, byte counts
-JPEG_LOSS = 8  # of 255, mean: more means that a strip came out as something else
-
-
-class ColoursLost(ValueError):  # noqa: N818  not a mistake of the user
-    """Error on a palette that has no index for most grays: its image can be written gray only."""
 
 
 def write_copy(
@@ -82,52 +76,16 @@ def write_copy(
 def stored_pixels(source: Path, scan: Micrograph, image: Image) -> NDArray[np.generic]:
     """Return the pixels of the TIFF ``source`` with ``image`` in place of the specimen.
 
-    ``scan`` is what ``read_image`` made of it, ``image`` float32 (h, w) in [0, 1], of the shape of
-    ``scan.image``. All colour channels get the gray value, a palette's index is that of the gray
-    value; data bar, frame, alpha and annotations in colours of a palette stay. Shape and dtype are
-    those of the file. Raises ColoursLost for a palette with too few grays.
+    As ``with_specimen`` does, in the shape and the sense of black that the file has.
     """
-    rows, columns = scan.content
-    if image.shape != scan.image.shape:
-        raise ValueError(f"{source}: specimen is {scan.image.shape}, got {image.shape}")
     decoded = decode(source, scan.maximum)
     page = decoded.page
     if page is None:
         raise ValueError(f"{source}: not a TIFF")
-    if decoded.palette is not None:
-        return _indices(source, decoded.palette, scan.content, image)
-    pixels = decoded.samples.copy()
-    for line, values in zip(pixels[rows, columns], image, strict=True):
-        gray = levels(values, scan.maximum)  # a large scan has no room for copies
-        if line.ndim == 1:
-            line[:] = gray
-        else:
-            line[:, : 3 if line.shape[1] > 2 else 1] = gray[:, None]
+    pixels = with_specimen(source, decoded, scan, image)
     if page.photometric == PHOTOMETRIC.MINISWHITE:
         pixels = inverted(pixels, scan.maximum)
     return np.moveaxis(pixels, -1, 0) if page.axes == "SYX" else pixels
-
-
-def _indices(
-    source: Path, palette: Palette, content: tuple[slice, slice], image: Image
-) -> NDArray[np.uint8]:
-    """Return the indices of ``palette`` with those of ``image`` in place of the specimen's grays.
-
-    An index that no gray value has is an annotation's, and stays.
-    """
-    index_of = palette.index_of_gray()
-    if index_of is None:
-        raise ColoursLost(f"{source}: its palette has too few grays")
-    annotates = np.isin(np.arange(256), index_of, invert=True)
-    indices = palette.indices.copy()
-    for line, values in zip(indices[content], image, strict=True):
-        line[:] = np.where(annotates[line], line, index_of[levels(values, 255)])
-    return indices
-
-
-def levels(values: Image, maximum: int) -> NDArray[np.uint16]:
-    """Return values in [0, 1] as integers, 1 as ``maximum``."""
-    return np.rint(np.clip(values, 0, 1).astype(np.float64) * maximum).astype(np.uint16)
 
 
 def _opened(path: Path) -> tifffile.TiffFile:
@@ -223,12 +181,6 @@ def _check(draft: Path, destination: Path, pixels: NDArray[np.generic], exact: b
         if page is not None:
             again = stored_samples(page, data)
             again = np.moveaxis(again, -1, 0) if page.axes == "SYX" else again
-            if exact and np.array_equal(again, pixels):
-                return
-            if not exact and _mean_difference(again, pixels) <= JPEG_LOSS:
+            if came_back(again, pixels, exact):
                 return
     raise ValueError(f"{destination}: what was written is not what is read back")
-
-
-def _mean_difference(one: NDArray[np.generic], other: NDArray[np.generic]) -> float:
-    return float(np.mean(np.abs(one.astype(np.float32) - other.astype(np.float32))))

@@ -9,7 +9,8 @@ import tifffile
 from numpy.typing import NDArray
 from tifffile import COMPRESSION, PHOTOMETRIC
 
-JPEG_QUALITY = 95
+from lfranker.images.containers import JPEG_QUALITY
+
 HORIZONTAL = 2  # predictor: each sample is stored as its difference to the one before
 Encoded = bytes | bytearray
 BYTES: dict[int, Callable[[bytes], Encoded]] = {

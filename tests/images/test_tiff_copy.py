@@ -10,8 +10,8 @@ import tifffile
 from imagecodecs import lzw_encode
 from PIL import Image as Pillow
 
-from lfranker.images.image_file import read_image
-from lfranker.images.tiff_copy import PROVENANCE, ColoursLost, stored_pixels, write_copy
+from lfranker.images.image_file import ColoursLost, read_image
+from lfranker.images.tiff_copy import PROVENANCE, stored_pixels, write_copy
 from lfranker.images.tiff_encoding import BYTES
 from lfranker.microscopes.reading import read_metadata
 

@@ -1,0 +1,149 @@
+"""PNG, JPEG and BMP files with other pixels: whatever else is in them stays, byte for byte.
+
+Texts, resolution, orientation, colour profiles and parts that only a vendor knows are copied as
+they are, since no library writes all that it can read. Each function takes a file's bytes and
+samples of the kind that it holds, (h, w) or (h, w, channels), or the indices of its palette, and
+returns the new file's bytes.
+"""
+
+import io
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from PIL.JpegImagePlugin import JpegImageFile, get_sampling
+
+Samples = NDArray[np.generic]
+PNG, JPEG, BMP = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM"
+JPEG_QUALITY = 95
+OF_PIXELS = {b"IHDR", b"IDAT", b"IEND"}  # chunks of a PNG that are written anew
+OF_ANIMATION = {b"acTL", b"fcTL", b"fdAT"}
+OF_PALETTE = {b"PLTE", b"tRNS", b"bKGD", b"hIST", b"sBIT"}  # in units of samples or indices
+OF_COLOUR = {b"iCCP", b"cHRM"}  # which a gray image has no use for
+COLOUR_TYPE, INDEXED = 9, 3  # place in a PNG's header, and its value for a palette
+APP0, APP2, APP14, APP15, COMMENT, START_OF_SCAN = 0xE0, 0xE2, 0xEE, 0xEF, 0xFE, 0xDA
+RED_GREEN_BLUE = (0xFF0000, 0x00FF00, 0x0000FF)  # masks of a BMP of 32 bits
+
+
+def png_with(data: bytes, samples: Samples, as_gray: bool = False) -> bytes:
+    """Return a PNG like ``data``. ``as_gray``: ``samples`` are gray, and its palette is left out.
+
+    Depths below 8 bits become 8.
+    """
+    old, new = list(_chunks(data)), list(_chunks(bytes(imagecodecs.png_encode(samples))))
+    header = bytearray(new[0][1])
+    indexed = old[0][1][COLOUR_TYPE] == INDEXED
+    dropped = OF_PIXELS | OF_ANIMATION
+    if as_gray:
+        dropped |= OF_PALETTE | OF_COLOUR
+    elif indexed:
+        header[COLOUR_TYPE] = INDEXED
+    elif old[0][1][8] < 8:  # its depth: values in other units
+        dropped |= OF_PALETTE
+    first = next(number for number, (kind, _) in enumerate(old) if kind == b"IDAT")
+    chunks = [
+        (b"IHDR", bytes(header)),
+        *(chunk for chunk in old[:first] if chunk[0] not in dropped),
+        *(chunk for chunk in new if chunk[0] == b"IDAT"),
+        *(chunk for chunk in old[first:] if chunk[0] not in dropped),
+        (b"IEND", b""),
+    ]
+    return PNG + b"".join(_chunk(kind, content) for kind, content in chunks)
+
+
+def jpeg_with(data: bytes, samples: Samples) -> bytes:
+    """Return a JPEG like ``data``, of quality 95 and with its subsampling of colours."""
+    buffer = io.BytesIO()
+    with JpegImageFile(io.BytesIO(data)) as file:
+        sampling, progressive = get_sampling(file), "progressive" in file.info
+    Pillow.fromarray(samples).save(
+        buffer, "JPEG", quality=JPEG_QUALITY, subsampling=sampling, progressive=progressive
+    )
+    kept = [segment for segment in _segments(data) if _stays(segment)]
+    has_jfif = any(segment[1] == APP0 for segment in kept)
+    new = buffer.getvalue()
+    written = [segment for segment in _segments(new) if not (has_jfif and segment[1] == APP0)]
+    jfif = [segment for segment in written if segment[1] == APP0]
+    others = [segment for segment in written if segment[1] != APP0]
+    head = sum(map(len, _segments(new)))
+    return b"\xff\xd8" + b"".join([*jfif, *kept, *others]) + new[2 + head :]
+
+
+def bmp_with(data: bytes, samples: Samples) -> bytes:
+    """Return a BMP like ``data``; what is compressed, or below 8 bits, is written as 8 or 24."""
+    (start,) = struct.unpack_from("<I", data, 10)
+    (size,) = struct.unpack_from("<I", data, 14)
+    form = "<iiHHI" if size >= 40 else "<HHHH"
+    width, height, _, bits, *compression = struct.unpack_from(form, data, 18)
+    plain = compression in ([], [0]) or (bits == 32 and _has_usual_masks(data, *compression))
+    channels = 1 if samples.ndim == 2 else samples.shape[2]
+    if not plain or (bits, channels) not in ((8, 1), (24, 3), (32, 3), (32, 4)):
+        return _new_bmp(data, samples)
+    stride = (width * bits + 31) // 32 * 4
+    changed = bytearray(data)
+    rows = np.frombuffer(changed, np.uint8, stride * abs(height), start).reshape(-1, stride)
+    rows = rows[::-1] if height > 0 else rows  # the last row comes first
+    pixels = rows[:, : width * bits // 8].reshape(abs(height), width, bits // 8)
+    if channels == 1:
+        pixels[..., 0] = samples
+    else:
+        pixels[..., :3] = samples[..., 2::-1]  # blue, green, red
+    return bytes(changed)
+
+
+def _new_bmp(data: bytes, samples: Samples) -> bytes:
+    buffer = io.BytesIO()
+    with Pillow.open(io.BytesIO(data), formats=["BMP"]) as file:
+        image, palette = Pillow.fromarray(samples), file.getpalette()
+        if file.mode == "P" and palette is not None:
+            image.putpalette(palette)
+        image.save(buffer, "BMP", dpi=file.info.get("dpi", (96, 96)))
+    return buffer.getvalue()
+
+
+def _has_usual_masks(data: bytes, compression: int) -> bool:
+    return compression == 3 and struct.unpack_from("<III", data, 54) == RED_GREEN_BLUE
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield kind and content of the chunks of a PNG."""
+    at = len(PNG)
+    while at + 8 <= len(data):
+        (size,) = struct.unpack_from(">I", data, at)
+        yield data[at + 4 : at + 8], data[at + 8 : at + 8 + size]
+        at += 12 + size
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    check = zlib.crc32(content, zlib.crc32(kind))
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
+
+
+def _segments(data: bytes) -> Iterator[bytes]:
+    """Yield the segments of a JPEG up to its first scan, each with its marker and length."""
+    at = 2
+    while at + 4 <= len(data):
+        marker, size = struct.unpack_from(">HH", data, at)
+        if marker & 0xFF == START_OF_SCAN or marker < 0xFF01:
+            return
+        yield data[at : at + 2 + size]
+        at += 2 + size
+
+
+def _stays(segment: bytes) -> bool:
+    """Return whether a segment says nothing of how pixels are coded, nor of pictures behind."""
+    marker, content = segment[1], segment[4:]
+    if marker == APP2 and content.startswith(b"MPF\0"):
+        return False
+    return marker == COMMENT or (APP0 <= marker <= APP15 and marker != APP14)
+
+
+WRITERS: dict[bytes, Callable[[bytes, Samples], bytes]] = {
+    PNG: png_with,
+    JPEG: jpeg_with,
+    BMP: bmp_with,
+}
