@@ -275,6 +275,8 @@ def inputs(
     """
     where, weighting = device(config.device), config.loss_weights
     check_named(weighting, losses)
+    if config.init is not None:  # said before any work; trainings load them again
+        load_initial(build_network(chosen.train), config.init)
     weights, network = perceptual(chosen, losses, config.perceptual)
     try_losses(losses, network, chosen.dataset.patch)
     init, cache = config.init, config.cache.resolve()

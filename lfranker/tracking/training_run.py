@@ -41,9 +41,10 @@ from lfranker.tracking.score_logging import score_run
 from lfranker.tracking.scores import score_file
 from lfranker.tracking.tags import Tag
 from lfranker.training.batches import to_batch
-from lfranker.training.checkpoints import newest_checkpoint, read_weights, save_checkpoint
+from lfranker.training.checkpoints import newest_checkpoint, save_checkpoint
 from lfranker.training.config import decay_steps, leaves_at
 from lfranker.training.curves import MEAN_SHARE, SHARE, Curves, validate
+from lfranker.training.initial_weights import read_weights
 from lfranker.training.numerics import SAFEGUARDS
 from lfranker.training.trainer import DivergedError, Trainer
 

@@ -1,4 +1,4 @@
-"""Weights from files, and saving and restoring a training so that it goes on to the bit.
+"""Saving and restoring a training so that it goes on to the bit.
 
 Two checkpoint files take turns: one is whole whatever happens while the other is written or sent.
 """
@@ -10,29 +10,11 @@ from typing import Any
 from zipfile import BadZipFile
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
 
 from lfranker.files import new_file
 
 UNREADABLE = (RuntimeError, EOFError, BadZipFile, pickle.UnpicklingError)
 SLOTS = ("checkpoint-0.pt", "checkpoint-1.pt")
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Tensors by name, from .safetensors or from a .pth that holds nothing but tensors.
-
-    Published SCUNet files are a bare state dict; some tools nest it under "params". Raises
-    ValueError.
-    """
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (*UNREADABLE, SafetensorError, OSError) as error:
-        raise ValueError(f"{path}: cannot be read as weights ({error})") from error
-    return dict(state.get("params", state))
 
 
 def save_checkpoint(state: dict[str, Any], folder: Path, slot: int) -> Path:

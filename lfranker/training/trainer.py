@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from math import isfinite
-from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -24,8 +23,8 @@ from lfranker.datasets.synthesis import Dataset
 from lfranker.denoiser.scunet import SCUNet
 from lfranker.losses import Objective, gradient_norms, shares
 from lfranker.training.batches import draw_batch, to_batch
-from lfranker.training.checkpoints import read_weights
 from lfranker.training.config import TrainConfig, learning_rate_factor
+from lfranker.training.initial_weights import load_initial
 
 __all__ = [
     "DivergedError",
@@ -73,20 +72,6 @@ def build_network(config: TrainConfig) -> SCUNet:
             int(np.random.SeedSequence((config.seed, config.repeat)).generate_state(1)[0])
         )
         return SCUNet(config=config.blocks, dim=config.dim, head_dim=config.head_dim)
-
-
-def load_initial(network: SCUNet, path: Path) -> None:
-    """Start `network` from the weights in a file (.safetensors, or .pth without pickled code).
-
-    Raises ValueError where they cannot be read or belong to a network of another shape.
-    """
-    try:
-        network.load_state_dict(read_weights(path), strict=True)
-    except RuntimeError as error:
-        raise ValueError(
-            f"{path} holds weights of another network than the one asked for (set depth, dim "
-            f"and head_dim; the published ones are 4, 64, 32): {str(error)[:500]}"
-        ) from error
 
 
 class Trainer:

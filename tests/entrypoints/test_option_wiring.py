@@ -238,7 +238,7 @@ OWN = {  # a power set with options of nearly all kinds
         "start.pth",
         (at("load_initial", "path.name"), "start.pth"),
         (at("load_initial", "path.name", "train"), "start.pth"),
-        (calls("load_initial", "train"), 4),
+        (calls("load_initial", "train"), 8),  # to check them, and to start from them
         (of_all("score_baselines", lambda call: "+".join(call.extra)), {"init start"}),
     ),
     "device": case(

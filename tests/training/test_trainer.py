@@ -22,7 +22,6 @@ from lfranker.training.trainer import (
     Trainer,
     build_network,
     learning_rate_factor,
-    load_initial,
 )
 
 
@@ -272,16 +271,6 @@ def test_a_damaged_checkpoint_is_named_and_the_other_used(tmp_path: Path) -> Non
     assert state["done"] == 1
     assert len(notices) == 1
     assert "checkpoint-1.pt" in notices[0]
-
-
-def test_initial_weights_from_a_file_and_of_another_shape(tmp_path: Path) -> None:
-    source = build_network(replace(TINY, seed=9))
-    torch.save(source.state_dict(), tmp_path / "weights.pth")
-    network = build_network(TINY)
-    load_initial(network, tmp_path / "weights.pth")
-    assert torch.equal(network.m_head[0].weight, source.m_head[0].weight)
-    with pytest.raises(ValueError, match=r"weights\.pth"):
-        load_initial(build_network(replace(TINY, dim=32)), tmp_path / "weights.pth")
 
 
 def test_logging_settings_do_not_determine_the_weights() -> None:
