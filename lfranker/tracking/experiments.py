@@ -1,13 +1,19 @@
-"""The experiment that runs are in where the user names none."""
+"""The store at its first use, and the experiment that runs are in where the user names none."""
 
 import os
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Experiment, LifecycleStage, Run, ViewType
 from mlflow.exceptions import MlflowException
+from mlflow.utils.file_utils import ExclusiveFileLock
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from lfranker.tracking.tags import Tag
 
@@ -16,6 +22,48 @@ UNNAMED = ("0", "Default")  # ID and name of the one that MLflow takes by itself
 NAMED_BY = ("MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME")  # set_experiment sets the first
 LOCAL = ("", "file", "sqlite")  # schemes of stores that belong to one user
 PAGE = 1000
+
+
+def make_store() -> None:
+    """Make the tables of a new SQLite store, one process at a time.
+
+    MLflow makes them at its first use, and of several processes that begin at once all but one
+    would end with an error.
+    """
+    database = _database_file(mlflow.get_tracking_uri())
+    if database is None or _is_made(database) or os.name == "nt":
+        return
+    lock = database.with_name(f".{database.name}.lock")
+    try:
+        database.parent.mkdir(parents=True, exist_ok=True)
+        with ExclusiveFileLock(str(lock)):
+            if not _is_made(database):
+                MlflowClient().get_experiment_by_name(NAME)
+    finally:
+        with suppress(OSError):  # who waits for it finds the store made; another has removed it
+            lock.unlink()
+
+
+def _database_file(uri: str) -> Path | None:
+    """Return the file of a SQLite store; None for others, and for one in memory."""
+    if not uri.startswith("sqlite"):
+        return None
+    try:
+        name = make_url(uri).database
+    except ArgumentError:  # which MLflow says, too
+        return None
+    return Path(name) if name and name != ":memory:" and not name.startswith("file:") else None
+
+
+def _is_made(database: Path) -> bool:
+    """Return whether MLflow has been through with it: its own experiment comes last."""
+    if not database.exists():
+        return False
+    try:
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as read:
+            return bool(read.execute("SELECT count(*) FROM experiments").fetchone()[0])
+    except sqlite3.Error:
+        return False
 
 
 def own_experiment() -> str | None:

@@ -25,7 +25,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mlflow.utils.time import get_current_time_millis
 
 from lfranker.processes import alive
-from lfranker.tracking.experiments import name_experiment_of, own_experiment
+from lfranker.tracking.experiments import make_store, name_experiment_of, own_experiment
 from lfranker.tracking.tags import Tag, used_tag
 
 LONGEST_NOTE = 8000  # MLflow cuts tags here
@@ -77,6 +77,7 @@ def own_run(name: str, role: str) -> Iterator[TrackedRun]:
     It ends FINISHED, KILLED on an interrupt, or FAILED with the reason as a tag. Where psutil is
     installed, MLflow logs the load of the machine meanwhile.
     """
+    make_store()
     if "MLFLOW_RUN_ID" in os.environ:
         run = mlflow.start_run(log_system_metrics=system_metrics())
         _take(run, name, role)
@@ -99,6 +100,7 @@ def own_run(name: str, role: str) -> Iterator[TrackedRun]:
 
 def name_given_run(name: str, role: str) -> None:
     """Say what this process does on the run that `mlflow run` made for it, if there is one."""
+    make_store()
     if run_id := os.environ.get("MLFLOW_RUN_ID"):
         _take(get_run(run_id), name, role)
 

@@ -1,5 +1,9 @@
 """Names of experiments and runs that nobody has named."""
 
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from types import ModuleType
 
@@ -8,6 +12,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from lfranker.tracking.experiments import make_store
 from lfranker.tracking.runs import get_run, name_given_run, own_run, system_metrics
 from lfranker.tracking.tags import Tag
 
@@ -40,6 +45,47 @@ def test_the_experiment_is_named_lfranker_unless_the_user_names_one(
     assert [e.name for e in MlflowClient().search_experiments()] == ["lfranker"]
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "mine")
     assert own_run_is_in() == "mine"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="no locks of this kind")
+def test_eight_processes_may_be_the_first_to_use_a_store(tmp_path: Path) -> None:
+    """On MLflow's own, most of them end with `table already exists` or `database is locked`."""
+    go = tmp_path / "go"
+    code = (
+        "import time\nfrom pathlib import Path\nfrom lfranker.tracking.runs import own_run\n"
+        f"while not Path({str(go)!r}).exists(): time.sleep(0.01)\n"
+        "with own_run('first', 'train'): pass"
+    )
+    uri = f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}"
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": uri}
+    command = [sys.executable, "-c", code]
+    processes = [
+        subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+        for _ in range(8)
+    ]
+    time.sleep(10)  # until all have imported what they need and wait
+    go.touch()
+    ends = [(process.communicate(timeout=300)[1], process.returncode) for process in processes]
+    assert [code for _, code in ends] == [0] * 8, ends
+    runs = MlflowClient(uri).search_runs(["0"])
+    assert [run.info.status for run in runs] == ["FINISHED"] * 8
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["mlflow.db"]
+
+
+def test_a_store_is_made_once_and_others_are_left_to_mlflow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = tmp_path / "deep" / "my store.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{database}")
+    make_store()
+    assert [path.name for path in database.parent.iterdir()] == ["my store.db"]
+    made = database.stat().st_mtime_ns
+    make_store()
+    assert database.stat().st_mtime_ns == made
+    for other in ("http://localhost:1", "sqlite://", "sqlite:///:memory:"):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", other)
+        make_store()
 
 
 def test_an_experiment_with_other_runs_keeps_its_name(store: Path) -> None:
