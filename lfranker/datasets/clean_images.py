@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from lfranker.arrays import Image
+from lfranker.images.folder_bars import folder_bars
 from lfranker.images.image_file import image_files, read_image
 from lfranker.images.white_level import white_levels
 from lfranker.noise.models import estimate_noise
@@ -46,10 +47,11 @@ def load_clean(
     images: list[CleanImage] = []
     files = image_files(folder)
     levels = white_levels(files, white)
+    bars = folder_bars({path: levels.of(path) for path in files})
     notices = list(levels.notices)
     for path in files:
         relative = path.relative_to(folder)
-        micrograph = read_image(path, levels.of(path))
+        micrograph = read_image(path, levels.of(path), bars.get(path))
         notices += micrograph.notices
         image = micrograph.image
         if min(image.shape) < 3:

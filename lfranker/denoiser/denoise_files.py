@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,6 +12,8 @@ from torch import nn
 
 from lfranker.arrays import Image
 from lfranker.denoiser.tiling import denoise
+from lfranker.images.data_bar import Bars
+from lfranker.images.folder_bars import folder_bars
 from lfranker.images.image_copy import copy_with
 from lfranker.images.image_file import Micrograph, read_image
 
@@ -25,6 +27,7 @@ class Work:
     network: nn.Module
     provenance: str  # what was done and by which model; kept in TIFFs
     white: int | None = None  # gray value of full brightness in a file of 16 bits
+    bars: Bars | None = None  # what is not specimen, as the other files of the folder show it
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ def denoise_file(work: Work, on_tile: Callable[[int, int], None] | None = None) 
     if work.after.exists() and work.after.samefile(work.before):
         raise ValueError(f"{work.after}: the scan itself is not written over")
     try:
-        scan = read_image(work.before, work.white)
+        scan = read_image(work.before, work.white, work.bars)
         with _room_for(scan.image.shape) as room:
             denoised = denoise(work.network, scan.image, out=room, on_tile=on_tile)
             return _write(work, scan, denoised)
@@ -77,8 +80,12 @@ def denoise_files(work: Sequence[Work], jobs: int) -> Iterator[Done]:
     A file that fails does not stop the others. What was not begun when the caller stops listening
     is not begun any more.
     """
+    bars = folder_bars({item.before: item.white for item in work})
     with ThreadPoolExecutor(jobs) as pool:
-        futures = {pool.submit(denoise_file, item): item for item in work}
+        futures = {
+            pool.submit(denoise_file, replace(item, bars=bars.get(item.before))): item
+            for item in work
+        }
         try:
             for future in as_completed(futures):
                 error = future.exception()

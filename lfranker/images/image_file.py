@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 from lfranker.arrays import Image
 from lfranker.files import TIFF_SUFFIXES, new_file
 from lfranker.images.containers import JPEG_QUALITY
-from lfranker.images.data_bar import content_of
+from lfranker.images.data_bar import Bars, bars_of, content_of
 from lfranker.images.decoding import Decoded, decode, unsupported
 from lfranker.images.palettes import Palette
 from lfranker.images.stated_bits import MAX_SAMPLE_VALUE
@@ -59,21 +59,18 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
 
-def read_image(path: Path, white: int | None = None) -> Micrograph:
+def read_image(path: Path, white: int | None = None, bars: Bars | None = None) -> Micrograph:
     """Read a file as gray, divided by its type's maximum, never by its own brightest pixel.
 
     ``white`` is the value of full brightness of a file of 16 bits; None: what the file says of it.
-    The data bar is as high as the microscope's metadata say; where they do not, it is looked for
-    in the picture. ValueError names the file where it is not one 8- or 16-bit image, is corrupt
-    or empty.
+    ``bars``: what is not specimen, as `folder_bars` found it. Else the data bar is as high as
+    the microscope's metadata say; where they do not, it is looked for in the picture. ValueError
+    names the file where it is not one 8- or 16-bit image, is corrupt or empty.
     """
-    if path.suffix.lower() not in SUFFIXES:
-        raise unsupported(path, f"suffix {path.suffix!r} is not one of {sorted(SUFFIXES)}")
-    decoded = decode(path, white)
-    pixels, colour, notices = _to_gray(decoded)
-    if pixels.size == 0:
-        raise unsupported(path, f"image of shape {pixels.shape}")
-    content = content_of(pixels, colour, read_metadata(path).data_bar)
+    decoded = _decode(path, white)
+    pixels, colour, notices = _to_gray(path, decoded)
+    bars = bars or bars_of(pixels, colour, read_metadata(path).data_bar)
+    content = content_of(pixels, colour, bars)
     whole = (slice(0, pixels.shape[0]), slice(0, pixels.shape[1]))
     if content != whole:
         rows, columns = content
@@ -81,12 +78,29 @@ def read_image(path: Path, white: int | None = None) -> Micrograph:
             f"data bar or frame cropped: {pixels.shape[1]} x {pixels.shape[0]} px to "
             f"{columns.stop - columns.start} x {rows.stop - rows.start} px"
         )
+    if bars.notice:
+        notices.append(bars.notice)
     named = tuple(f"{path.name}: {notice}" for notice in notices)
     return Micrograph(pixels, decoded.samples.dtype, decoded.maximum, content, named)
 
 
-def _to_gray(decoded: Decoded) -> tuple[Image, NDArray[np.bool_] | None, list[str]]:
+def read_gray(
+    path: Path, white: int | None = None
+) -> tuple[Image, NDArray[np.bool_] | None, list[str]]:
+    """Return a file as gray in [0, 1], data bar and all, its coloured pixels, and notices."""
+    return _to_gray(path, _decode(path, white))
+
+
+def _decode(path: Path, white: int | None) -> Decoded:
+    if path.suffix.lower() not in SUFFIXES:
+        raise unsupported(path, f"suffix {path.suffix!r} is not one of {sorted(SUFFIXES)}")
+    return decode(path, white)
+
+
+def _to_gray(path: Path, decoded: Decoded) -> tuple[Image, NDArray[np.bool_] | None, list[str]]:
     """Return gray in [0, 1], the coloured pixels (None in a gray file), and notices."""
+    if decoded.samples.size == 0:
+        raise unsupported(path, f"image of shape {decoded.samples.shape}")
     samples, full = decoded.samples, np.float32(decoded.maximum)
     channels = 1 if samples.ndim == 2 else samples.shape[2]
     notices = [_of_last_channel(decoded)] if channels in (2, 4) else []

@@ -16,8 +16,7 @@ from lfranker.microscopes.metadata import (
     rows_below,
     times,
 )
-from lfranker.microscopes.packed_text import decoded
-from lfranker.microscopes.xml_fields import xml_texts
+from lfranker.microscopes.packed_text import decoded, xml_texts
 
 TAGS = (34682, 34683, 34680)
 VENDOR = "Thermo Fisher"

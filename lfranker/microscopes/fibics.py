@@ -4,8 +4,7 @@ Checked on a file of an Atlas 5 engine. It says nothing of a data bar.
 """
 
 from lfranker.microscopes.metadata import LENGTHS, TIMES, Fields, ScanMetadata, Size, times
-from lfranker.microscopes.packed_text import decoded
-from lfranker.microscopes.xml_fields import xml_texts
+from lfranker.microscopes.packed_text import decoded, xml_texts
 
 TAG = 51023
 

@@ -1,12 +1,14 @@
-"""Text out of bytes, however a vendor packed it: UTF-8, UTF-16, Latin-1, base64, gzip, zlib."""
+"""Text out of bytes, however a vendor packed it: UTF-16, Latin-1, base64, gzip, zlib; XML."""
 
 import binascii
 import re
 import zlib
+from xml.etree import ElementTree
 
 LARGEST = 1 << 22  # bytes of text that are unpacked; real metadata have some kB to 100 kB
 BASE64 = re.compile(rb"[A-Za-z0-9+/\s]{32,}={0,2}\s*")
 ZIPPED = (b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")  # gzip, zlib
+DECLARATION = re.compile(r"^[^<]*<\?xml[^>]*\?>", re.ASCII)
 LAYERS = 4  # base64 of gzip of UTF-16, and one more
 
 
@@ -56,3 +58,37 @@ def _without_base64(data: bytes) -> bytes | None:
     readable = sum(letter.isprintable() or letter.isspace() for letter in text)
     is_text = bool(text) and readable > 0.9 * len(text)
     return inner if inner.startswith(ZIPPED) or is_text else None
+
+
+def xml_texts(text: str) -> dict[str, str]:
+    """Return the texts of an XML document by path below its root: "Scan.Dwell" -> "1000 ns".
+
+    A unit that is given as an attribute follows its number; an element that has an attribute "id"
+    or "name" is called by it, too: "axis[X]". The first of equal paths counts. Raises ValueError
+    where the text is no XML, or defines entities, which no microscope does.
+    """
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise ValueError("it defines entities")
+    try:
+        root = ElementTree.fromstring(DECLARATION.sub("", text).strip("\0 \r\n\t"))
+    except ElementTree.ParseError as error:
+        raise ValueError(f"no XML: {error}") from error
+    texts: dict[str, str] = {}
+    _collect(root, "", texts)
+    return texts
+
+
+def _collect(parent: ElementTree.Element, above: str, texts: dict[str, str]) -> None:
+    for element in parent:
+        attributes = {_local(name).lower(): value for name, value in element.attrib.items()}
+        name = attributes.get("id") or attributes.get("name")
+        path = above + _local(element.tag) + (f"[{name}]" if name else "")
+        unit = attributes.get("units") or attributes.get("unit") or ""
+        content = (element.text or "").strip() or attributes.get("value", "")
+        texts.setdefault(path, f"{content} {unit}".strip())
+        _collect(element, f"{path}.", texts)
+
+
+def _local(name: str) -> str:
+    """Return a name without its namespace."""
+    return name.rpartition("}")[2]

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lfranker.arrays import Image
+from lfranker.images.folder_bars import folder_bars
 from lfranker.images.image_file import image_files, read_image
 from lfranker.images.white_level import white_levels
 from lfranker.microscopes.reading import read_metadata
@@ -75,16 +76,17 @@ def fit_singles(scans: Path, seed: int, white: int | None = None) -> Measurement
     the gray value of full brightness of files of 16 bits; None: see `white_levels`.
     """
     fits, speeds, used = {}, {}, set[int]()
-    by_speed = single_files(scans)
-    every = [path for files in by_speed.values() for path in files]
+    found = single_files(scans)
+    every = [path for files in found.values() for path in files]
     levels = white_levels(every, white, alike=True)
+    bars = folder_bars({path: levels.of(path) for path in every})
 
     def image(path: Path) -> Image:
-        scan = read_image(path, levels.of(path))
+        scan = read_image(path, levels.of(path), bars.get(path))
         used.add(scan.maximum)
         return scan.image
 
-    for speed, files in by_speed.items():
+    for speed, files in found.items():
         images = map(image, files)
         fits[speed] = _named(speed, fit_noise(measure_scans(images), seed))
         speeds[speed] = _speed(fits[speed], exposure(speed, files[0]))

@@ -8,7 +8,7 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import astuple
 from pathlib import Path
 
@@ -18,8 +18,9 @@ from tqdm import tqdm
 
 from lfranker.arrays import Floats
 from lfranker.files import new_folder
-from lfranker.images.image_file import read_image
-from lfranker.images.white_level import WhiteLevels, white_levels
+from lfranker.images.folder_bars import folder_bars
+from lfranker.images.image_file import Micrograph, read_image
+from lfranker.images.white_level import white_levels
 from lfranker.scans.field_matching import thumbnail
 from lfranker.scans.folder_layout import Files, choose_target, match_fields, scan_plan
 from lfranker.scans.registration import register, warp
@@ -48,6 +49,7 @@ __all__ = ["Pair", "ScanSet", "prepare_scans", "read_scans"]
 
 MOST = 0.9  # of a frame; where the clean scan shows less of it, this is said
 PREPARATION = 5  # raised whenever the stored pairs would differ: older sets are made again
+Reader = Callable[[Path], Micrograph]
 SIMULATED = "simulated.json"  # a file in the folder: nothing in it comes from a microscope
 
 
@@ -69,7 +71,13 @@ def prepare_scans(
     simulated = (folder / SIMULATED).is_file()
     every = [path for scans in files.values() for path in scans.values()]
     levels = white_levels(every, white, alike=True)
-    digest, warnings, used_levels = _examine(files, target, simulated, levels)
+    bars = folder_bars({path: levels.of(path) for path in every})
+
+    def read(path: Path) -> Micrograph:
+        return read_image(path, levels.of(path), bars.get(path))
+
+    digest, warnings, used_levels = _examine(files, target, simulated, read)
+    warnings = (*levels.notices, *warnings)
     metadata = read_all(files[target])
     all_fields = {field for scans in plan.files.values() for field in scans}
     stated = stated_sites(metadata, read_site_table(folder, files[target], all_fields))
@@ -84,8 +92,8 @@ def prepare_scans(
         return read_scans(out)
     _check_replaceable(out)
     with new_folder(out) as draft:
-        sites = join_overlapping(stated, _thumbnails(files[target]))
-        records, refused, partial = _store(files, target, sites, sample, draft, levels)
+        sites = join_overlapping(stated, _thumbnails(files[target], read))
+        records, refused, partial = _store(files, target, sites, sample, draft, read)
         if not records:
             reasons = "; ".join(map(str, refused))
             raise ValueError(f"{folder}: no pair of scans is left: {reasons}")
@@ -110,7 +118,7 @@ def prepare_scans(
 
 
 def _examine(
-    files: Files, target: str, simulated: bool, levels: WhiteLevels
+    files: Files, target: str, simulated: bool, read: Reader
 ) -> tuple[str, tuple[str, ...], tuple[int, ...]]:
     """Digest of the scans; what was converted in reading them, and which are saturated; white.
 
@@ -122,7 +130,7 @@ def _examine(
     white: set[int] = set()
     for speed, scans in sorted(files.items()):
         for field, path in sorted(scans.items()):
-            scan = read_image(path, levels.of(path))
+            scan = read(path)
             white.add(scan.maximum)
             image = scan.image
             digest.update(json.dumps([speed, field, image.shape]).encode())
@@ -131,7 +139,7 @@ def _examine(
             if reason := saturation(image):
                 saturated.append(f"{field} at {speed}: {reason}")
     converted = (f"{n} scans: {text}" for text, n in conversions.items())
-    told = (*levels.notices, *converted, *saturated)
+    told = (*converted, *saturated)
     return digest.hexdigest(), told, tuple(sorted(white))
 
 
@@ -141,19 +149,18 @@ def _store(
     sites: Sites,
     sample: Mapping[str, str],
     folder: Path,
-    levels: WhiteLevels,
+    read: Reader,
 ) -> tuple[list[Record], list[Exclusion], list[str]]:
     """Register and save every pair; and the noisy scans whose pair does not match, or in part."""
     records, refused, partial = [], list[Exclusion](), list[str]()
     for number, field in enumerate(tqdm(files[target], "registering scans", disable=None)):
-        slow = files[target][field]
-        original = read_image(slow, levels.of(slow)).image
+        original = read(files[target][field]).image
         original_file = f"{number:04d}-original.npy"
         _save(folder / original_file, original)
         for order, (speed, scans) in enumerate(files.items()):
             if speed == target or field not in scans:
                 continue
-            noisy = read_image(scans[field], levels.of(scans[field])).image
+            noisy = read(scans[field]).image
             try:
                 transform = register(noisy, original)
             except ValueError as error:
@@ -176,8 +183,8 @@ def _store(
     return records, refused, partial
 
 
-def _thumbnails(files: Mapping[str, Path]) -> dict[str, Floats]:
-    return {field: thumbnail(read_image(path).image) for field, path in files.items()}
+def _thumbnails(files: Mapping[str, Path], read: Reader) -> dict[str, Floats]:
+    return {field: thumbnail(read(path).image) for field, path in files.items()}
 
 
 def _save(path: Path, array: NDArray[np.generic]) -> None:

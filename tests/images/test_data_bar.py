@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from lfranker.images.data_bar import bar_from_picture
+from lfranker.images.data_bar import Bars, bar_from_picture, bars_of
+from lfranker.images.drawn_text import rows_of_text
+from lfranker.images.folder_bars import folder_bars
 from lfranker.images.image_file import image_files, read_image
 from lfranker.microscopes.reading import read_metadata
 from lfranker.simulation.scenes import KINDS, scene
@@ -36,6 +38,138 @@ def test_a_bar_under_a_plain_dark_bottom_is_cut_at_its_line():
     assert bar_from_picture(np.vstack([SPECIMEN, dark, bar(40, 0, 1)])) == 40
 
 
+def ticks(height: int, paper: float, ink: float, *, longer: bool = False) -> np.ndarray:
+    """A bar as Hitachi draws it: the marks of the scale hang from its first row."""
+    drawn = bar(height, paper, ink)
+    drawn[0] = paper
+    for number, column in enumerate(range(250, 360, 11)):
+        drawn[: 10 if longer and number % 5 == 0 else 6, column : column + 2] = ink
+    return drawn
+
+
+@pytest.mark.parametrize("longer", [False, True])
+@pytest.mark.parametrize(("paper", "ink"), [(0.0, 1.0), (1.0, 0.0), (0.2, 1.0)])
+def test_marks_of_a_scale_are_a_part_of_the_bar(paper, ink, longer):
+    drawn = ticks(40, paper, ink, longer=longer)
+    assert bar_from_picture(np.vstack([SPECIMEN, drawn])) == 40
+    dark = np.full((150, 400), paper, np.float32)  # nothing but the marks tells where it begins
+    assert bar_from_picture(np.vstack([SPECIMEN, dark, drawn])) == 40
+
+
+@pytest.mark.parametrize("below", [1, 6, 20])
+def test_a_bar_need_not_reach_the_bottom(below):
+    image = np.vstack([SPECIMEN, bar(40, 0, 1), SPECIMEN[:below]])
+    assert bar_from_picture(image) == 40 + below
+
+
+@pytest.mark.parametrize(("left", "right"), [(1, 399), (20, 390), (0, 380), (30, 400)])
+def test_a_bar_may_be_a_box_on_the_specimen(left, right):
+    image = SPECIMEN.copy()
+    image[255:295, left:right] = bar(40, 0, 1)[:, : right - left]
+    image[255, left:right] = 1
+    assert bar_from_picture(image) == 45
+
+
+@pytest.mark.parametrize("drawn", [bar(40, 0, 1), bar(40, 1, 0), ticks(40, 0, 1)[::-1]])
+def test_a_bar_may_be_at_the_top(drawn):
+    image = np.vstack([drawn, SPECIMEN])
+    assert bars_of(image, None, None) == Bars(top=40)
+    assert bars_of(np.vstack([image, bar(30, 0, 1)]), None, None) == Bars(40, 30)
+    assert bars_of(image, None, 25) == Bars(0, 25), "the metadata are trusted"
+
+
+def write_over(image: np.ndarray, row: int, ink: float, scale: float = 0.5) -> np.ndarray:
+    """Draw text over the specimen, with an outline of the opposite brightness, as JEOL does."""
+    drawn = image.copy()
+    for width, level in ((4, 1 - ink), (1, ink)):
+        for column, text in enumerate(("SEI 5.0kV", "X10,000", "WD 8.1mm")):
+            cv2.putText(drawn, text, (8 + 130 * column, row), 0, scale, level, width, cv2.LINE_AA)
+    return drawn
+
+
+@pytest.mark.parametrize("ink", [0.0, 1.0])
+@pytest.mark.parametrize("scale", [0.4, 0.5, 0.6])
+def test_text_that_is_drawn_over_the_specimen_is_none_of_it(ink, scale):
+    """In rows 285 to 290, letters of 9 to 13 px above them, outlines of 2 px."""
+    found = bars_of(write_over(SPECIMEN, 285, ink, scale), None, None)
+    assert found.top == 0
+    assert 300 - 285 + 9 <= found.bottom <= 300 - 285 + 18
+    found = bars_of(write_over(SPECIMEN, 20, ink, scale), None, None)
+    assert found.bottom == 0
+    assert 20 <= found.top <= 26
+
+
+def test_text_in_the_middle_and_bright_particles_stay():
+    assert bars_of(write_over(SPECIMEN, 150, 1), None, None) == Bars()
+    particles, rng = SPECIMEN.copy(), np.random.default_rng(3)
+    for row, column in rng.integers(4, 296, (300, 2)):
+        cv2.circle(particles, (int(column), int(row)), int(rng.integers(3, 8)), 1.0, -1)
+    rims = SPECIMEN.copy()
+    for row, column in rng.integers(4, 296, (300, 2)):
+        cv2.circle(rims, (int(column), int(row)), int(rng.integers(4, 12)), 1.0, 1, cv2.LINE_AA)
+    for image in (particles, rims):
+        assert rows_of_text(image[-75:]) == 0
+        assert bars_of(image, None, None) == Bars()
+
+
+def test_what_is_drawn_in_colours_over_the_bottom_is_no_specimen(tmp_path):
+    levels = np.rint(SPECIMEN * 255).astype(np.uint8)
+    rgb = np.repeat(levels[..., None], 3, axis=2)
+    cv2.putText(rgb, "gold", (20, 280), 0, 0.6, (255, 255, 0), 2)
+    rgb[40:45, 100:110] = (0, 0, 255)
+    tifffile.imwrite(tmp_path / "a.tif", rgb, photometric="rgb")
+    rows = read_image(tmp_path / "a.tif").content[0]
+    assert (rows.start, 260 <= rows.stop <= 268) == (45, True)
+    tinted = rgb.copy()
+    tinted[..., 0] //= 2  # a picture in colours
+    tifffile.imwrite(tmp_path / "b.tif", tinted, photometric="rgb")
+    assert read_image(tmp_path / "b.tif").image.shape == (300, 400)
+
+
+def write_folder(folder: Path, images: list[np.ndarray]) -> list[Path]:
+    paths = [folder / f"{number}.png" for number in range(len(images))]
+    for path, image in zip(paths, images, strict=True):
+        cv2.imwrite(str(path), np.rint(image * 255).astype(np.uint8))
+    return paths
+
+
+def test_the_files_of_a_folder_have_the_bar_of_most_of_them(tmp_path):
+    plain = np.vstack([SPECIMEN, bar(40, 0, 1)])
+    blurred = plain.copy()  # as by JPEG: the bar's first rows have no single value
+    rng = np.random.default_rng(4)
+    blurred[300:] = np.clip(blurred[300:] + rng.normal(0, 0.012, (40, 400)), 0, 1)
+    assert bar_from_picture(blurred) == 0
+    without = np.vstack([SPECIMEN, SPECIMEN[:40]])
+    paths = write_folder(tmp_path, [plain, plain, plain, blurred, without])
+    found = folder_bars(dict.fromkeys(paths))
+    assert [found[path].bottom for path in paths] == [40, 40, 40, 40, 0]
+    assert [found[path].notice for path in paths[:3]] == [None] * 3
+    assert "taken from that of 3 of 5 files" in found[paths[3]].notice
+    assert "unlike that of 3 of 5 files" in found[paths[4]].notice
+    read = read_image(paths[3], bars=found[paths[3]])
+    assert read.image.shape == (300, 400)
+    assert sum("taken from that of 3 of 5" in notice for notice in read.notices) == 1
+
+
+def test_there_is_no_majority_of_other_sizes_or_of_two(tmp_path):
+    plain, without = np.vstack([SPECIMEN, bar(40, 0, 1)]), np.vstack([SPECIMEN, SPECIMEN[:40]])
+    small = [image[:, :390] for image in (plain, plain)]
+    paths = write_folder(tmp_path, [*small, plain, without])
+    found = folder_bars(dict.fromkeys(paths))
+    assert [found[path].bottom for path in paths] == [40, 40, 40, 0]
+    assert {found[path].notice for path in paths} == {None}
+
+
+def test_stated_bars_are_not_changed_by_a_majority_and_what_is_unreadable_waits(tmp_path):
+    plain = np.vstack([SPECIMEN[:260], bar(40, 0, 1)])
+    paths = write_folder(tmp_path, [plain, plain, plain])
+    stated = write_scan(tmp_path / "stated.tif", plain, 34682, FEI.format(400, 290))
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    found = folder_bars(dict.fromkeys([*paths, stated, tmp_path / "broken.png"]))
+    assert set(found) == set(paths)
+    assert read_image(stated, bars=found.get(stated)).image.shape == (290, 400)
+
+
 def test_no_bar_is_found_where_there_is_none():
     flat = np.zeros((40, 400), np.float32)
     line = flat.copy()
@@ -53,6 +187,7 @@ def test_no_bar_is_found_where_there_is_none():
     assert 0.5 < (grays == 0).mean() < 0.75
     for below in (flat, line, spots, grays, SPECIMEN[:40]):
         assert bar_from_picture(np.vstack([SPECIMEN, below])) == 0
+        assert bars_of(np.vstack([below, SPECIMEN, below]), None, None) == Bars()
     mask = (SPECIMEN > 0.5).astype(np.float32)
     assert bar_from_picture(np.vstack([mask, bar(40, 0, 1)])) == 0, "two levels everywhere"
     assert bar_from_picture(bar(40, 0, 1)) == 0, "nothing would be left"
@@ -60,7 +195,7 @@ def test_no_bar_is_found_where_there_is_none():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_simulated_scenes_keep_every_row(kind):
-    assert bar_from_picture(scene(kind, (256, 256), 3)) == 0
+    assert bars_of(scene(kind, (256, 256), 3), None, None) == Bars()
 
 
 def test_a_coloured_frame_and_the_black_lines_beside_it_go(tmp_path):
@@ -182,3 +317,5 @@ def test_no_image_without_a_bar_loses_anything():
     for path in files:
         read = read_image(path)
         assert read.image.shape == read.pixels.shape, path
+        turned = np.ascontiguousarray(read.pixels.T)
+        assert bars_of(turned, None, None) == bars_of(1 - read.pixels, None, None) == Bars(), path
