@@ -124,6 +124,8 @@ def _tell(chosen: dict[Path, Choice]) -> None:
     for choice, files in names.items():
         whose = files[0] if len(files) == 1 else f"{len(files)} files"
         click.echo(f"{whose}: {choice.model}, {choice.reason}", err=True)
+        if choice.caution:
+            click.echo(f"note: {choice.uri} is {choice.caution}", err=True)
 
 
 def _said(choice: Choice) -> str:

@@ -20,7 +20,8 @@ from lfranker.microscopes.scan_speed import (
     vendor_speed_name,
 )
 from lfranker.ranking.entrants import Entrant
-from lfranker.tracking.tags import Tag
+from lfranker.tracking.tags import Tag, used_tag
+from lfranker.training.presets import PRESETS
 
 # Why an alias stays with the version that holds it, empty where it does not.
 Refusal = Callable[["Winner", Criterion, "Version"], str]
@@ -138,6 +139,7 @@ class Choice:
     uri: str  # of a fixed version, or of whatever the user named
     model: str  # in words
     reason: str
+    caution: str = ""  # what it is not made for
 
 
 def choose_model(name: str, criterion: str, scan: ScanMetadata) -> Choice:
@@ -218,4 +220,28 @@ def _choice(version: ModelVersion, reason: str, alias: str | None = None) -> Cho
         *([f"noise {noise}"] if (noise := version.tags.get(Tag.NOISE)) else []),
         *([f"run {version.run_id}"] if version.run_id else []),
     ]
-    return Choice(uri, f"{uri} ({', '.join(facts)})" if facts else uri, reason)
+    caution = _caution(version)
+    return Choice(uri, f"{uri} ({', '.join(facts)})" if facts else uri, reason, caution)
+
+
+def _caution(version: ModelVersion) -> str:
+    """Say of a model that it is a demonstration, by the steps of its training; else nothing."""
+    steps = _steps(version.run_id) if version.run_id else None
+    if steps is None or steps > PRESETS["demo"].train.steps:
+        return ""
+    simulated = version.tags.get(Tag.SIMULATED) == "true"
+    return (
+        f"a demonstration, trained for {steps} steps"
+        f"{' and ranked on simulated scans' * simulated}: expect blur and wrong brightness on "
+        f"scans of your own; train one with -P preset=small -P clean=FOLDER -P scans=FOLDER"
+    )
+
+
+def _steps(run_id: str) -> int | None:
+    """Return how long a run has trained, as it was used; None where that is not known any more."""
+    try:
+        run = MlflowClient().get_run(run_id)
+    except MlflowException:  # deleted, or on another server
+        return None
+    text = run.data.tags.get(used_tag("steps"), run.data.params.get("steps", ""))
+    return int(text) if text.isdecimal() else None

@@ -116,6 +116,16 @@ def test_files_that_fail_are_named_in_a_line_and_the_others_are_done(tmp_path: P
 
 
 @pytest.mark.usefixtures("model")
+def test_a_model_of_a_demo_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    noise(tmp_path / "a.tif")
+    chosen = Choice("models:/m/1", "m", "as asked", "a demonstration, trained for 200 steps")
+    monkeypatch.setattr("entrypoints.denoise.named_model", lambda _: chosen)
+    words = ["--input", str(tmp_path / "a.tif"), "--output", str(tmp_path / "b.tif"), "--model"]
+    result = CliRunner().invoke(main, [*words, "m"])
+    assert "note: models:/m/1 is a demonstration, trained for 200 steps" in result.stderr
+
+
+@pytest.mark.usefixtures("model")
 @pytest.mark.parametrize("name", [b"\xff\xfe.tif", b"n" * 251 + b".tif", "µ#%'\".tif".encode()])
 def test_names_of_any_kind_are_said_without_a_traceback(tmp_path: Path, name: bytes) -> None:
     folder = tmp_path / "in" / os.fsdecode(b"\xfa")

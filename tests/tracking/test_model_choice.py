@@ -80,6 +80,34 @@ def test_a_named_model_is_told_by_its_version(registered: dict[str, str]) -> Non
     assert named_model("some/folder").model == "some/folder"
 
 
+@pytest.mark.parametrize(
+    ("kind", "steps", "words"),
+    [
+        (
+            "simulated",
+            "200",
+            "a demonstration, trained for 200 steps and ranked on simulated scans",
+        ),
+        ("real", "5", "a demonstration, trained for 5 steps: "),
+        ("simulated", "8000", ""),
+        ("real", None, ""),
+    ],
+)
+def test_a_model_of_a_demo_is_called_so(
+    store: Path, kind: str, steps: str | None, words: str
+) -> None:
+    parent = make_parent("mae", kind)
+    run = make_child(parent, "mae", {"psnr": 20.0, "ssim": 0.2})
+    if steps is not None:
+        MlflowClient().log_param(run.info.run_id, "steps", steps)
+    give_model(run)
+    rank_power_set(parent.info.run_id, "lfranker")
+    choice = choose_model("lfranker", "psnr", ScanMetadata())
+    assert choice.caution.startswith(words)
+    assert bool(choice.caution) == bool(words)
+    assert named_model(choice.uri).caution == choice.caution
+
+
 def test_nothing_registered_says_what_to_do(store: Path) -> None:
     with pytest.raises(ValueError, match="'lfranker': rank a power set first"):
         choose_model("lfranker", "psnr", ScanMetadata())
