@@ -4,6 +4,7 @@ What is new is written under a hidden temporary name in the same folder and rena
 that an interrupted program leaves nothing that looks whole. Permissions are those of any new file.
 """
 
+import logging
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -11,6 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import tifffile
+
+# tifffile says on the log what is odd in a file. Where nobody asked for a log this is not printed:
+# what cannot be read is refused in one line.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 PROPORTIONS = 0.02  # by which those of an image and of its thumbnail may differ

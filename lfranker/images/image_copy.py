@@ -1,6 +1,5 @@
 """Copies of image files with another specimen: format, depth, colours and metadata stay."""
 
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +29,23 @@ def copy_with(
 
     ``scan`` is what ``read_image`` made of ``source``. What is not the specimen stays to the last
     byte, but for the losses of JPEG. In another format than that of ``source`` gray is written,
-    without metadata. ``provenance`` is kept in TIFFs. Raises ValueError or OSError where this
-    fails.
+    without metadata. ``provenance`` is kept in TIFFs. Raises ValueError, which names a file, or
+    OSError where this fails; nothing is written then.
     """
+    try:
+        return _copied(source, scan, image, destination, provenance)
+    except OSError:
+        raise
+    except Exception as error:  # each codec raises errors of its own kind
+        words = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, ValueError) and words.startswith((str(source), str(destination))):
+            raise
+        raise ValueError(f"{source}: cannot be written with other pixels ({words})") from error
+
+
+def _copied(
+    source: Path, scan: Micrograph, image: Image, destination: Path, provenance: str
+) -> tuple[str, ...]:
     with source.open("rb") as file:
         head = file.read(LONGEST_HEAD)
     suffix = destination.suffix.lower()
@@ -76,12 +89,8 @@ def _copy_container(
         else:
             write_image(destination, _whole(scan, image), scan.dtype, scan.maximum)
         return (f"{source.name}: its colours are lost ({error})",)
-    try:
-        new = WRITERS[start](data, samples)
-    except (RuntimeError, struct.error) as error:  # those of codecs, and of a strange header
-        raise ValueError(f"{source}: cannot be written with other pixels ({error})") from error
     with new_file(destination) as draft:
-        draft.write_bytes(new)
+        draft.write_bytes(WRITERS[start](data, samples))
         again = decode(draft)
         got = again.samples if again.palette is None else again.palette.indices
         if not came_back(got, samples, exact=start != JPEG):

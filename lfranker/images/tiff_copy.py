@@ -26,7 +26,7 @@ from lfranker.images.decoding import decode, inverted
 from lfranker.images.image_file import Micrograph, came_back, with_specimen
 from lfranker.images.tiff_directory import Entry, append_entries, append_value, read_entries
 from lfranker.images.tiff_encoding import compression_for, encoded, is_exact, predictor_for
-from lfranker.images.tiff_pixels import stored_samples
+from lfranker.images.tiff_pixels import reason_to_refuse, stored_samples
 from lfranker.images.tiff_space import free_spans, overlapping_tags, pixel_spans, place
 
 # How the pixels were made; in the range for private use, 65000 to 65535 (Adobe, TIFF 6.0), and
@@ -69,8 +69,7 @@ def write_copy(
             _rewrite(file, tiff, page, pixels, provenance, as_gray)
             compressed = page.compression != tifffile.COMPRESSION.NONE
             exact = is_exact(page)
-        if compressed:
-            _check(draft, destination, pixels, exact)
+        _check(draft, destination, pixels if compressed else None, exact)
 
 
 def stored_pixels(source: Path, scan: Micrograph, image: Image) -> NDArray[np.generic]:
@@ -103,15 +102,12 @@ def _rewrite(
     provenance: str,
     as_gray: bool,
 ) -> None:
-    entries = {entry[0]: entry for entry in read_entries(file, tiff, page)}
+    entries = {entry[0]: entry for entry in reversed(read_entries(file, tiff, page))}
     for tag in overlapping_tags(page):
         file.seek(tag.valueoffset)
         moved = file.read(tag.valuebytecount)
         entries[tag.code] = append_value(file, tiff, tag.code, tag.dtype, moved, tag.count)
-    try:
-        parts = list(encoded(page, pixels, tiff.byteorder))
-    except RuntimeError as error:  # that of all codecs
-        raise ValueError(f"{tiff.filename}: cannot be compressed again ({error})") from error
+    parts = list(encoded(page, pixels, tiff.byteorder))
     offsets = _placed(file, tiff, page, parts)
     for code, values in zip(
         TILES if page.is_tiled else STRIPS, (offsets, list(map(len, parts))), strict=True
@@ -173,13 +169,14 @@ def _numbers(
     return append_value(file, tiff, code, kind, data, len(values))
 
 
-def _check(draft: Path, destination: Path, pixels: NDArray[np.generic], exact: bool) -> None:
-    """Read back what was written compressed. Raises ValueError where it is not ``pixels``."""
-    data = draft.read_bytes()
+def _check(draft: Path, destination: Path, pixels: NDArray[np.generic] | None, exact: bool) -> None:
+    """Raise ValueError where what was written is not read back as ``pixels``; None: as any."""
     with _opened(draft) as tiff:
         page = full_size_page(tiff)
-        if page is not None:
-            again = stored_samples(page, data)
+        if page is not None and reason_to_refuse(tiff, page) is None:
+            if pixels is None:
+                return
+            again = stored_samples(page, draft.read_bytes())
             again = np.moveaxis(again, -1, 0) if page.axes == "SYX" else again
             if came_back(again, pixels, exact):
                 return

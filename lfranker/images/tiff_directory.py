@@ -46,6 +46,9 @@ def append_entries(
     (count,) = struct.unpack(form.tagnoformat, file.read(form.tagnosize))
     file.seek(count * form.tagsize, os.SEEK_CUR)
     following = file.read(form.offsetsize)
+    (offset,) = struct.unpack(form.offsetformat, following)
+    if offset >= tiff.filehandle.size:  # what is appended now would be taken for a page
+        following = bytes(form.offsetsize)
     pointer = _pointer_to(file, tiff, page.offset)
     start = end_of(file)
     file.write(struct.pack(form.tagnoformat, len(entries)))

@@ -8,6 +8,7 @@ import cv2
 import imagecodecs
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image as Pillow
 from PIL import ImageCms, PngImagePlugin
 
@@ -274,3 +275,53 @@ def test_what_does_not_come_back_is_not_written(
             with pytest.raises(ValueError, match="is not what is read back"):
                 copy_with(path, scan, RAMP, copy, "x")
         assert not copy.exists()
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "bmp"])
+def test_errors_of_every_kind_name_the_file_and_leave_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    path, copy = tmp_path / f"a.{suffix}", tmp_path / f"b.{suffix}"
+    Pillow.fromarray(noise()).save(path)
+    scan = read_image(path)
+    for error in (RuntimeError, TypeError, struct.error, KeyError, ValueError):
+
+        def fail(*_: object, error: type[Exception] = error, **__: object) -> None:
+            raise error("two\nlines")
+
+        monkeypatch.setattr("lfranker.images.tiff_copy.encoded", fail)
+        monkeypatch.setattr("lfranker.images.containers._chunk", fail)
+        monkeypatch.setattr("lfranker.images.containers._has_usual_masks", fail)
+        monkeypatch.setattr("lfranker.images.containers.struct.unpack_from", fail)
+        with pytest.raises(ValueError, match=rf"a\.{suffix}: cannot be written .*two"):
+            copy_with(path, scan, RAMP, copy, "x")
+        assert not copy.exists()
+
+
+def test_of_tags_that_are_there_twice_the_first_counts(tmp_path: Path) -> None:
+    """As for tifffile and libtiff; a copy that another page or depth is read from is none."""
+    path, copy = tmp_path / "a.tif", tmp_path / "b.tif"
+    array = noise()
+    tifffile.imwrite(path, array, metadata=None, extratags=[(259 + 3 * 0x1000, 3, 1, 7, True)])
+    data = path.read_bytes()
+    vendor = struct.pack("<HH", 259 + 3 * 0x1000, 3)
+    assert data.count(vendor) == 1
+    path.write_bytes(data.replace(vendor, struct.pack("<HH", 258, 3)))  # 7 bits, at the end
+    np.testing.assert_array_equal(decode(path).samples, array)
+    copy_with(path, read_image(path), RAMP, copy, "x")
+    np.testing.assert_array_equal(decode(copy).samples, levels())
+
+
+def test_a_next_page_beyond_the_end_is_none(tmp_path: Path) -> None:
+    """Such files are read; in the longer copy there would be something at that place."""
+    path, copy = tmp_path / "a.tif", tmp_path / "b.tif"
+    tifffile.imwrite(path, noise(), metadata=None)
+    with tifffile.TiffFile(path) as tiff:
+        end = tiff.pages[0].offset + 2 + 12 * len(tiff.pages[0].tags)
+    data = bytearray(path.read_bytes())
+    data[end : end + 4] = struct.pack("<I", len(data) + 20)
+    path.write_bytes(data)
+    assert copy_with(path, read_image(path), RAMP, copy, "x") == ()
+    with tifffile.TiffFile(copy) as tiff:
+        assert len(tiff.pages) == 1
+    np.testing.assert_array_equal(decode(copy).samples, levels())
