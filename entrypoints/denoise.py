@@ -1,5 +1,6 @@
 """Denoise a file or a folder with a registered model."""
 
+import os
 import sys
 from collections import defaultdict
 from functools import cache
@@ -21,12 +22,13 @@ from lfranker.processes import available_cores
 from lfranker.tracking.models import load_network
 from lfranker.tracking.registry import Choice, choose_model, named_model
 from lfranker.tracking.runs import name_given_run
+from lfranker.tracking.server import check_server
 
 MOST_JOBS = 4
 RANKED = [name for name, metric in METRICS.items() if metric.ranked]
 
 
-@o.command
+@o.local_command
 @click.option("--input", "source", required=True, type=o.Parsed(o.existing),
               help="An image, or a folder of images.")  # fmt: skip
 @click.option("--output", "target", required=True, type=click.Path(path_type=Path),
@@ -50,6 +52,8 @@ def main(
     Tag 65350 of a TIFF tells by which model it was denoised. Files that cannot be read are named
     and skipped; the exit code is then 1.
     """
+    if not _is_folder(model) or "MLFLOW_RUN_ID" in os.environ:
+        check_server()
     name_given_run("denoise", "denoise")
     files = _files(source, target)
     _check_free(files, overwrite)
@@ -82,6 +86,11 @@ def main(
     click.echo(f"{into}; {failed} failed" if failed else into)
     if failed:
         sys.exit(1)
+
+
+def _is_folder(model: str | None) -> bool:
+    """Return whether a model is on this machine, and no server is needed to find it."""
+    return model is not None and Path(model).is_dir()
 
 
 def _jobs(files: int) -> int:

@@ -1,6 +1,7 @@
 """Command-line options, made from the fields of the settings' dataclasses."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import Field
 from pathlib import Path
 from types import UnionType
@@ -9,11 +10,14 @@ from typing import Any, TypeVar, get_args
 import click
 
 from lfranker.datasets.synthesis import DatasetConfig
+from lfranker.failures import CommandError
 from lfranker.files import looked_for
 from lfranker.noise.models import Range, parse_range
 from lfranker.noise.parsing import parse_noise
 from lfranker.options import Option, default_of, options
+from lfranker.redaction import redacted
 from lfranker.text import as_text
+from lfranker.tracking.server import check_server, hide_credentials
 from lfranker.training.presets import PRESETS
 from lfranker.training.trainer import TrainConfig
 
@@ -52,20 +56,57 @@ FORMER: Mapping[str, str] = {
 
 
 class Command(click.Command):
-    """A command that says what became of its former options."""
+    """A command that ends in one line where it cannot go on, and knows its former options."""
+
+    served = True  # it needs the tracking server from its start
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         try:
-            return super().parse_args(ctx, args)
+            with _without_secrets():
+                return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             if reason := FORMER.get(error.option_name):
                 raise click.UsageError(f"{error.option_name}: {reason}", ctx) from error
             raise
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            hide_credentials()
+            if self.served:
+                check_server()
+            with _without_secrets():
+                return super().invoke(ctx)
+        except CommandError as error:
+            click.echo(redacted(str(error)), err=True)
+            ctx.exit(1)
 
-def command(main: Callable[..., Any]) -> click.Command:
+
+class LocalCommand(Command):
+    """A command that may do without the tracking server."""
+
+    served = False
+
+
+@contextmanager
+def _without_secrets() -> Iterator[None]:
+    """Errors of the command line that are raised within have no passwords in them."""
+    try:
+        yield
+    except click.ClickException as error:
+        shown = redacted(error.format_message())
+        if shown == error.format_message():
+            raise
+        raise click.UsageError(shown) from None
+
+
+def command(main: Callable[..., Any], kind: type[Command] = Command) -> click.Command:
     """The command of an entry point: underscores and hyphens in its options are alike."""
-    return click.command(cls=Command, context_settings=dict(CONTEXT))(main)
+    return click.command(cls=kind, context_settings=dict(CONTEXT))(main)
+
+
+def local_command(main: Callable[..., Any]) -> click.Command:
+    """The command of an entry point that may do without the tracking server."""
+    return command(main, LocalCommand)
 
 
 class Parsed(click.ParamType[Any]):

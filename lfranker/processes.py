@@ -8,8 +8,8 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -22,6 +22,8 @@ END_SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
 POLL = 0.5  # seconds
+SUSPENDED = 60.0  # seconds between two polls: it was this process that got no further
+STALLED = 1000  # in place of an exit code: ended because it got no further, twice
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,44 @@ class Job:
     command: Sequence[str]
     log: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    progress: Path | None = None  # a file that it changes whenever it gets further
+
+
+@dataclass(frozen=True)
+class Stall:
+    """How long a job may get no further before it is ended, and whom that is told.
+
+    ``tell`` gets the job, the seconds, and whether it is ended: half-way it is not yet.
+    """
+
+    seconds: float
+    tell: Callable[[Job, float, bool], None]
+
+
+@dataclass
+class _Running:
+    """A process, and when it last got further."""
+
+    job: Job
+    process: subprocess.Popen[bytes]
+    stamps: tuple[int, ...] = ()  # times of its files' last changes
+    since: float = 0.0
+    told: bool = False
+
+    def look(self) -> float:
+        """Return for how many seconds it got no further."""
+        files = [file for file in (self.job.log, self.job.progress) if file is not None]
+        stamps, now = tuple(map(_changed, files)), time.monotonic()
+        if stamps != self.stamps:
+            self.stamps, self.since, self.told = stamps, now, False
+        return now - self.since
+
+
+def _changed(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def available_cores() -> int:
@@ -42,26 +82,63 @@ def available_cores() -> int:
 
 
 def run_jobs(
-    jobs: Sequence[Job], at_once: int, on_poll: Callable[[], None] | None = None
+    jobs: Sequence[Job],
+    at_once: int,
+    on_poll: Callable[[], None] | None = None,
+    stall: Stall | None = None,
 ) -> Iterator[tuple[Job, int]]:
-    """Yield (job, exit code) as jobs end; negative codes are signals, as in `subprocess`."""
-    waiting = list(jobs)
-    running: dict[str, tuple[Job, subprocess.Popen[bytes]]] = {}
+    """Yield (job, exit code) as jobs end; negative codes are signals, as in `subprocess`.
+
+    A job that stalls is started once more; one that stalls again has the code STALLED.
+    """
+    waiting, again = list(jobs), set[str]()
+    running: dict[str, _Running] = {}
+    polled = time.monotonic()
     try:
         while waiting or running:
             while waiting and len(running) < at_once:
                 job = waiting.pop(0)
-                running[job.name] = (job, _start(job))
-            ended = [(j, p) for j, p in running.values() if p.poll() is not None]
-            for job, process in ended:
-                del running[job.name]
-                yield job, process.returncode
+                running[job.name] = _Running(job, _start(job))
+            ended = [one for one in running.values() if one.process.poll() is not None]
+            for one in ended:
+                del running[one.job.name]
+                yield one.job, one.process.returncode
+            polled = _excuse(running.values(), polled)
+            for one in _stalled(running.values(), stall):
+                del running[one.job.name]
+                _kill(one.process)
+                if one.job.name in again:
+                    yield one.job, STALLED
+                else:
+                    again.add(one.job.name)
+                    waiting.insert(0, one.job)
             if on_poll is not None:
                 on_poll()
             if not ended:
                 time.sleep(POLL)
     finally:
-        _end([process for _, process in running.values()])
+        _end([one.process for one in running.values()])
+
+
+def _excuse(running: Iterable[_Running], polled: float) -> float:
+    """Count no time in which this process itself was stopped; returns when it polled."""
+    now = time.monotonic()
+    if now - polled > SUSPENDED:
+        for one in running:
+            one.since += now - polled
+    return now
+
+
+def _stalled(running: Iterable[_Running], stall: Stall | None) -> list[_Running]:
+    """Return those that got no further for too long, and tell of them, half-way too."""
+    if stall is None:
+        return []
+    quiet = {one.job.name: (one, one.look()) for one in running}
+    for one, seconds in quiet.values():
+        if seconds > stall.seconds or (seconds > stall.seconds / 2 and not one.told):
+            one.told = True
+            stall.tell(one.job, seconds, seconds > stall.seconds)
+    return [one for one, seconds in quiet.values() if seconds > stall.seconds]
 
 
 def _start(job: Job) -> subprocess.Popen[bytes]:
@@ -88,8 +165,14 @@ def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
         try:
             process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            _kill(process)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process, also a stopped one; what waits for a lost disk ends once that is back."""
+    process.kill()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(GRACE)
 
 
 def launched() -> bool:
@@ -150,9 +233,9 @@ def _handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None
 
 
 def last_words(log: Path, lines: int = 1) -> str:
-    """The last lines that a job wrote, for the reason of its failure."""
+    """Return the last lines that a job wrote, empty where it wrote nothing."""
     text = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-    return "\n".join(text[-lines:]) or "no output"
+    return "\n".join(text[-lines:])
 
 
 def alive(pid: int) -> bool:

@@ -4,13 +4,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from lfranker import processes
 from lfranker.processes import (
     END_SIGNALS,
+    STALLED,
     Job,
+    Stall,
     alive,
     last_words,
     run_jobs,
@@ -52,12 +56,52 @@ def test_leaving_the_loop_ends_the_processes(tmp_path: Path) -> None:
     running = run_jobs(jobs, 2)
     next(running)
     deadline = time.monotonic() + 20
-    while last_words(tmp_path / "slow.txt") == "no output" and time.monotonic() < deadline:
+    while last_words(tmp_path / "slow.txt") == "" and time.monotonic() < deadline:
         time.sleep(0.05)
     pid = int(last_words(tmp_path / "slow.txt"))
     assert alive(pid)
     running.close()
     assert not alive(pid)
+
+
+def test_a_job_that_gets_no_further_is_named_ended_and_tried_once_more(tmp_path: Path) -> None:
+    """The first stops itself, the first time only; the second gets further; the third sleeps."""
+    stopped = "import os, pathlib, signal; p = pathlib.Path(r'{}'); there = p.exists(); p.touch();"
+    stopped += "there or os.kill(os.getpid(), signal.SIGSTOP); print('went on')"
+    working = (
+        "import pathlib, time\nfor _ in range(40): pathlib.Path(r'{}').touch(); time.sleep(.2)"
+    )
+    progress = tmp_path / "progress"
+    jobs = [
+        python("stopped", stopped.format(tmp_path / "mark"), tmp_path),
+        replace(python("working", working.format(progress), tmp_path), progress=progress),
+        python("asleep", "import time; time.sleep(600)", tmp_path),
+    ]
+    told: list[tuple[str, bool]] = []
+    stall = Stall(4.0, lambda job, seconds, ended: told.append((job.name, ended)))
+    codes = {job.name: code for job, code in run_jobs(jobs, 3, stall=stall)}
+    assert codes == {"stopped": 0, "working": 0, "asleep": STALLED}
+    assert last_words(tmp_path / "stopped.txt") == "went on"
+    of = {name: [ended for which, ended in told if which == name] for name in codes}
+    assert of["asleep"] == [False, True, False, True]
+    assert of["stopped"][:2] == [False, True]
+    assert (of["stopped"].count(True), of["working"].count(True)) == (1, 0)
+
+
+def test_time_in_which_the_parent_itself_was_stopped_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "SUSPENDED", 2.0)
+    polls: list[None] = []
+
+    def stop_once() -> None:
+        polls.append(None)
+        if len(polls) == 2:
+            time.sleep(4)
+
+    job = python("quiet", "import time; time.sleep(5)", tmp_path)
+    stall = Stall(3.5, lambda job, seconds, ended: ended and pytest.fail("not the job stopped"))
+    assert [code for _, code in run_jobs([job], 1, stop_once, stall)] == [0]
 
 
 ORPHAN = """

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tqdm import tqdm
@@ -13,9 +13,12 @@ import lfranker
 from lfranker.experiment.inputs import InputConfig, Inputs
 from lfranker.experiment.plan import Task, training_fingerprint
 from lfranker.experiment.task_files import ScoringTask, TrainingTask, write_task
+from lfranker.failures import FailedTrainingsError, reason_of
 from lfranker.noise.noise_config import mode_of
-from lfranker.processes import Job, last_words, run_jobs
+from lfranker.processes import STALLED, Job, Stall, last_words, run_jobs
 from lfranker.ranking.entrants import Entrant
+from lfranker.redaction import redact_file, redacted
+from lfranker.tracking.claims import claimed
 from lfranker.tracking.power_set import Training, find_training, trainings_with
 from lfranker.tracking.runs import (
     OPEN,
@@ -23,12 +26,13 @@ from lfranker.tracking.runs import (
     create_child,
     end_run,
     is_open,
-    log_file,
     log_settings,
     schedule,
     set_tags,
     take_up,
+    try_log_file,
 )
+from lfranker.tracking.server import QUIET
 from lfranker.tracking.stale_runs import refuse_if_busy
 from lfranker.tracking.tags import Tag
 from lfranker.tracking.training_run import PROGRESS_VARIABLE
@@ -64,16 +68,19 @@ def adopt(
 
     Trainings that diverged with fewer safeguards than there are now are superseded by new runs,
     which have their names by `title`. Raises ValueError where another process is still training
-    one of them, unless `take_over`.
+    one of them, unless `take_over`. Another command that adopts the same waits meanwhile.
     """
-    known = trainings_with(key, parent.experiment_id)
     planned = {(task.name, task.repeat) for task in tasks}
-    if not take_over:
-        refuse_if_busy(run for which, run in known.items() if which in planned)
-    return [
-        _child(parent, key, task, inputs, known.get((task.name, task.repeat)), title)
-        for task in tasks
-    ]
+    children: list[Child] = []
+    with claimed(parent.experiment_id, key) as renew:
+        known = trainings_with(key, parent.experiment_id)
+        if not take_over:
+            refuse_if_busy(run for which, run in known.items() if which in planned)
+        for task in tasks:
+            renew()
+            there = known.get((task.name, task.repeat))
+            children.append(_child(parent, key, task, inputs, there, title))
+    return children
 
 
 def _child(
@@ -149,11 +156,7 @@ def job_of(child: Child, keep_checkpoints: bool, cache: Path) -> Job:
 
 def training_job(run_id: str, words: Sequence[str], threads: int, cache: Path) -> Job:
     """Return the process that trains into a run: `python -m` with these words."""
-    environment = {
-        "MLFLOW_RUN_ID": run_id,
-        PROGRESS_VARIABLE: str(_progress_file(cache, run_id)),
-    }
-    return _job(run_id, words, threads, cache, environment)
+    return _job(run_id, words, threads, cache, {"MLFLOW_RUN_ID": run_id})
 
 
 def _job(
@@ -161,9 +164,11 @@ def _job(
 ) -> Job:
     """Return `python -m` with these words, on so many threads, its output kept in the cache."""
     limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
-    log = cache / "logs" / f"{run_id}.txt"
+    limits[QUIET] = "true"  # else the log ends with addresses, and not with what went wrong
+    log, progress = cache / "logs" / f"{run_id}.txt", _progress_file(cache, run_id)
     command = [sys.executable, "-m", *words]
-    return Job(run_id, command, log, {**limits, **same_package(), **environment})
+    told = {**limits, **same_package(), PROGRESS_VARIABLE: str(progress), **environment}
+    return Job(run_id, command, log, told, progress)
 
 
 def _task_of(child: Child, keep_checkpoints: bool, cache: Path) -> TrainingTask | ScoringTask:
@@ -195,9 +200,30 @@ def same_package() -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join(folders)}
 
 
+@dataclass
+class Tally:
+    """Trainings of a power set that were to be done, and why some could not be."""
+
+    begun: set[str] = field(default_factory=set)  # IDs of their runs
+    failures: dict[str, tuple[str, str]] = field(default_factory=dict)  # ID -> title, reason
+
+    def add(self, children: Sequence[Child], reasons: Mapping[str, str]) -> None:
+        """Take note of children that were run; ``reasons``: ID of the run -> why it failed."""
+        for child in children:
+            self.begun.add(child.run.run_id)
+            self.failures.pop(child.run.run_id, None)
+            if reason := reasons.get(child.run.run_id):
+                self.failures[child.run.run_id] = child.title, reason
+
+    def raise_if_failed(self) -> None:
+        """Raise FailedTrainingsError where any training failed, or its scoring."""
+        if self.failures:
+            raise FailedTrainingsError(dict(self.failures.values()), len(self.begun))
+
+
 @dataclass(frozen=True)
 class Means:
-    """Everything that trainings are run with."""
+    """Everything that trainings are run with, and what came of them."""
 
     inputs: Inputs
     at_once: int
@@ -205,12 +231,15 @@ class Means:
     keep_checkpoints: bool
     cache: Path
     say: Say
+    stall_minutes: float = 0.0  # 0: never
+    tally: Tally = field(default_factory=Tally)
 
     def run(self, children: Sequence[Child]) -> None:
         """Do what is left to do for them."""
         todo = [child for child in children if child.todo]
         jobs = [job_of(child, self.keep_checkpoints, self.cache) for child in todo]
-        run_all(children, jobs, self.at_once, self.cost, self.say)
+        reasons = run_all(children, jobs, self.at_once, self.cost, self.say, self.stall_minutes)
+        self.tally.add(children, reasons)
 
 
 def _progress_file(cache: Path, run_id: str) -> Path:
@@ -218,12 +247,19 @@ def _progress_file(cache: Path, run_id: str) -> Path:
 
 
 def run_all(
-    children: Sequence[Child], jobs: Sequence[Job], at_once: int, cost: dict[str, float], say: Say
-) -> None:
+    children: Sequence[Child],
+    jobs: Sequence[Job],
+    at_once: int,
+    cost: dict[str, float],
+    say: Say,
+    stall_minutes: float = 0.0,
+) -> dict[str, str]:
     """Run the jobs, show progress weighted by cost, and leave no run open whatever happens.
 
-    `cost`: seconds a step by name of the subset.
+    `cost`: seconds a step by name of the subset. What gets no further for `stall_minutes` is ended
+    and tried once more; 0: never. Returns why runs failed, by their IDs.
     """
+    reasons: dict[str, str] = {}
     by_id = {child.run.run_id: child for child in children}
     work = {i: cost.get(c.task.name, 1.0) * c.task.config.total_steps for i, c in by_id.items()}
     total = sum(work[job.name] for job in jobs)
@@ -243,10 +279,26 @@ def run_all(
             )
             bar.update(min(current, total) - bar.n)
 
-        for number, (job, code) in enumerate(run_jobs(jobs, at_once, poll), 1):
+        def stalled(job: Job, seconds: float, ended: bool) -> None:
+            what = "ended" if ended else f"it is ended after {stall_minutes:g}"
+            say(f"{by_id[job.name].title}: no progress for {seconds / 60:.3g} minutes, {what}")
+
+        stall = Stall(60 * stall_minutes, stalled) if stall_minutes else None
+        for number, (job, code) in enumerate(run_jobs(jobs, at_once, poll, stall), 1):
             done.add(job.name)
             poll()
-            say(f"[{number}/{len(jobs)}] {_close(by_id[job.name], job, code)}")
+            if code != 0:
+                scoring = "scoring: " * (by_id[job.name].todo == "evaluate")
+                reasons[job.name] = scoring + _reason(job, code, stall_minutes)
+            line = _close(by_id[job.name], job, reasons.get(job.name, ""))
+            say(f"[{number}/{len(jobs)}] {line}")
+    return reasons
+
+
+def _reason(job: Job, code: int, stall_minutes: float) -> str:
+    if code == STALLED:
+        return f"no progress for {stall_minutes:g} minutes, twice"
+    return redacted(reason_of(code, job.log))
 
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {remaining} to go"
@@ -258,18 +310,24 @@ def _steps(log: Path) -> int:
     return int(text) if text.isdigit() else 0
 
 
-def _close(child: Child, job: Job, code: int) -> str:
-    """Give a child its final status from its process's exit code; returns a line about it."""
-    run_id = child.run.run_id
+def _close(child: Child, job: Job, failure: str) -> str:
+    """Give a child its final status, FAILED where there is a failure; returns a line about it."""
+    run_id, lost = child.run.run_id, ""
     if job.log.exists():
-        log_file(run_id, job.log, "logs")
-    if code != 0 and child.todo == "evaluate":
+        redact_file(job.log)
+        lost = try_log_file(run_id, job.log, "logs")
+    return _end(child, job, failure) + f"; its log could not be kept: {lost}" * bool(lost)
+
+
+def _end(child: Child, job: Job, failure: str) -> str:
+    run_id = child.run.run_id
+    if failure and child.todo == "evaluate":
         # the training it belongs to is as good as before
-        set_tags(run_id, {Tag.REASON: f"scoring: exit code {code}: {last_words(job.log, 15)}"})
-        return f"{child.title}: scoring failed with exit code {code}: {last_words(job.log)}"
-    if code != 0:
-        end_run(run_id, "FAILED", f"exit code {code}: {last_words(job.log, 15)}")
-        return f"{child.title} FAILED with exit code {code}: {last_words(job.log)}"
+        set_tags(run_id, {Tag.REASON: failure})
+        return f"{child.title} FAILED: {failure}"
+    if failure:
+        end_run(run_id, "FAILED", f"{failure}\n\n{last_words(job.log, 15)}")
+        return f"{child.title} FAILED: {failure}"
     run = find_training(run_id)
     if run.status in OPEN:
         end_run(run_id, "FINISHED")

@@ -33,12 +33,14 @@ from lfranker.publishing.ranking_run import CAPTIONS, Report, rank_power_set
 from lfranker.ranking.config import RankConfig
 from lfranker.ranking.learning_rate_check import FACTORS, MOST_CHECKED
 from lfranker.ranking.weight_search import split_sites
+from lfranker.redaction import redacted
 from lfranker.report.remarks import remarks
 from lfranker.report.tables import tables, to_markdown
 from lfranker.tracking.pages import how_to_open
 from lfranker.tracking.power_set import load_power_set
 from lfranker.tracking.runs import TrackedRun, log_settings, own_run, set_tags
 from lfranker.tracking.score_logging import log_dataset, log_scans, score_baselines
+from lfranker.tracking.server import check_server, hide_credentials
 from lfranker.tracking.stale_runs import sweep
 from lfranker.tracking.tags import Tag
 
@@ -77,6 +79,13 @@ class PowerSetConfig:
     )
     take_over: bool = option(False, "Go on with trainings whose process another machine left open.")
     keep_checkpoints: bool = option(False, "Keep checkpoints of finished trainings.")
+    stall_minutes: float = option(
+        30.0,
+        "A training that gets no further for so long is ended and tried again, once. More than a "
+        "step takes, and than the server may be away; 0: never.",
+        minimum=0,
+        maximum=10_080,
+    )
     model_name: str = option("lfranker", "Name in the Model Registry.")
     ranking: RankConfig = field(default_factory=RankConfig)
 
@@ -146,8 +155,10 @@ def run_power_set(
 
     `go_ahead` is asked once the plan is said; None is returned where it says no. The same power set
     again goes on where it was stopped, and keeps what is finished. Raises ValueError naming an
-    option.
+    option, and FailedTrainingsError where trainings failed: once the others are ranked.
     """
+    hide_credentials()
+    check_server()
     losses, name = config.chosen_losses, config.settings.preset.name
     with terminate_as_interrupt(), own_run(f"powerset {name}", "powerset") as run:
         for stale in sweep(run.experiment_id):
@@ -167,7 +178,9 @@ def run_power_set(
             return None
         cost = {task.name: estimate.by_subset[task.losses] for task in plan}
         cache = config.inputs.cache.resolve()
-        means = Means(inputs, jobs, cost, config.keep_checkpoints, cache, console.note)
+        means = Means(
+            inputs, jobs, cost, config.keep_checkpoints, cache, console.note, config.stall_minutes
+        )
         return _conduct(run, config, plan, all_inputs, means, console)
 
 
@@ -187,6 +200,27 @@ def _conduct(
     if kept:
         console.say(f"{kept} of {len(children)} trainings are finished already and kept")
     means.run(children)
+    try:
+        result = _after_training(run, config, plan, all_inputs, means, console)
+    except Exception as error:  # what failed before comes first: it may well be the cause
+        if means.tally.failures:
+            console.note(f"no ranking: {redacted(str(error))}")
+        means.tally.raise_if_failed()
+        raise
+    means.tally.raise_if_failed()
+    return result
+
+
+def _after_training(
+    run: TrackedRun,
+    config: PowerSetConfig,
+    plan: list[Task],
+    all_inputs: list[Inputs],
+    means: Means,
+    console: Console,
+) -> Report:
+    """Score the baselines, rank, and do what is asked for after that."""
+    inputs, (key, noises) = all_inputs[0], keys_of(all_inputs)
     for line in score_baselines(
         run, [key, *noises.values()], inputs.scans, inputs.extra_baselines()
     ):

@@ -15,7 +15,7 @@ from lfranker.tracking.models import load_network, model_id_of
 from lfranker.tracking.power_set import Training, find_training, load_power_set
 from lfranker.tracking.runs import TrackedRun, own_run
 from lfranker.tracking.score_logging import log_scans, score_baselines, score_run
-from lfranker.tracking.training_run import score_with_branches
+from lfranker.tracking.training_run import report_alive, score_with_branches
 
 
 def score_power_set(run_id: str | None, scans: ScanSet, console: Console = QUIET) -> None:
@@ -60,7 +60,7 @@ def _score_training(training: Training, scans: ScanSet, console: Console) -> Non
 
 
 def _denoiser(network: nn.Module) -> Denoiser:
-    return of_noisy(partial(denoise, network))
+    return of_noisy(partial(denoise, network, on_tile=lambda *_: report_alive()))
 
 
 def _score_baselines(

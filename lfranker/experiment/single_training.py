@@ -20,7 +20,12 @@ from lfranker.scans.preparation import Pair
 from lfranker.tracking.runs import TrackedRun, log_settings, own_run, set_tags
 from lfranker.tracking.score_logging import log_dataset, log_scans
 from lfranker.tracking.tags import Tag
-from lfranker.tracking.training_run import TrainingRun, report_progress, score_with_branches
+from lfranker.tracking.training_run import (
+    TrainingRun,
+    report_alive,
+    report_progress,
+    score_with_branches,
+)
 from lfranker.training.trainer import Trainer, build_network, load_initial
 
 
@@ -86,7 +91,7 @@ def _train(
         def of_pair(pair: Pair) -> Image:
             if asked_to_stop() or orphaned():
                 raise KeyboardInterrupt("stopped while scoring; the model is logged")
-            return denoise(network, pair.noisy)
+            return denoise(network, pair.noisy, on_tile=lambda *_: report_alive())
 
         return of_pair
 

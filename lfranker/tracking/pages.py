@@ -13,6 +13,7 @@ import mlflow
 from mlflow import MlflowClient
 
 from lfranker.evaluation.criteria import CHAMPION_METRICS
+from lfranker.redaction import address_shown
 from lfranker.tracking.power_set import PowerSet
 from lfranker.tracking.runs import TrackedRun, find_run
 from lfranker.tracking.score_logging import GRID, NO_STEP, keys_of
@@ -34,7 +35,7 @@ def page_of(run: TrackedRun, below: str = "") -> str:
 
 def how_to_open(run_id: str) -> str:
     """Return the address of a run's page with that of the server, and what to start before."""
-    uri, own = mlflow.get_tracking_uri(), page_of(find_run(run_id))
+    uri, own = address_shown(mlflow.get_tracking_uri()), page_of(find_run(run_id))
     if uri.startswith(("http:", "https:")):
         return f"{uri.rstrip('/')}/{own}"
     return f"{LOCAL_SERVER}/{own} while `mlflow ui --backend-store-uri {uri}` runs"

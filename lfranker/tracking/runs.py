@@ -25,7 +25,9 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mlflow.utils.time import get_current_time_millis
 
 from lfranker.processes import alive
+from lfranker.redaction import address_shown, redacted
 from lfranker.tracking.experiments import make_store, name_experiment_of, own_experiment
+from lfranker.tracking.server import hide_credentials
 from lfranker.tracking.tags import Tag, used_tag
 
 LONGEST_NOTE = 8000  # MLflow cuts tags here
@@ -77,6 +79,8 @@ def own_run(name: str, role: str) -> Iterator[TrackedRun]:
     It ends FINISHED, KILLED on an interrupt, or FAILED with the reason as a tag. Where psutil is
     installed, MLflow logs the load of the machine meanwhile.
     """
+    hide_credentials()
+    name = address_shown(name)
     make_store()
     if "MLFLOW_RUN_ID" in os.environ:
         run = mlflow.start_run(log_system_metrics=system_metrics())
@@ -92,7 +96,7 @@ def own_run(name: str, role: str) -> Iterator[TrackedRun]:
         mlflow.end_run("KILLED")
         raise
     except BaseException as error:
-        set_tags(run.info.run_id, {Tag.REASON: f"{type(error).__name__}: {error}"[:5000]})
+        set_tags(run.info.run_id, {Tag.REASON: redacted(f"{type(error).__name__}: {error}")[:5000]})
         mlflow.end_run("FAILED")
         raise
     mlflow.end_run("FINISHED")
@@ -106,7 +110,10 @@ def name_given_run(name: str, role: str) -> None:
 
 
 def _take(run: Run, name: str, role: str) -> None:
-    """Own a run; name it, and its experiment, where nobody has named them."""
+    """Own a run; name it, and its experiment, where nobody has named them.
+
+    Addresses that `mlflow run` has put there, of the project's repository, lose their passwords.
+    """
     tags, known = {Tag.OWNER: owner()}, run.data.tags.get(Tag.ROLE)
     if known is None:
         tags[Tag.ROLE] = role
@@ -114,7 +121,9 @@ def _take(run: Run, name: str, role: str) -> None:
     called = run.info.run_name or ""
     if known in (None, role) and (called == role or BY_CHANCE.fullmatch(called)):
         tags[Tag.NAME] = name
-    set_tags(run.info.run_id, tags)
+    shown = {tag: address_shown(value) for tag, value in run.data.tags.items()}
+    told = {tag: value for tag, value in shown.items() if value != run.data.tags[tag]}
+    set_tags(run.info.run_id, {**told, **{str(tag): value for tag, value in tags.items()}})
 
 
 def system_metrics() -> bool | None:
@@ -141,8 +150,9 @@ def abandoned(status: str, owner: str) -> bool:
 def create_child(parent: TrackedRun, name: str, tags: Tags) -> TrackedRun:
     """A child run, owned by this process until another uses it, by way of `MLFLOW_RUN_ID`."""
     every = {str(Tag.PARENT): parent.run_id, str(Tag.ROLE): "child", str(Tag.OWNER): owner()}
-    every |= {str(tag): value for tag, value in tags.items()}
-    return tracked(MlflowClient().create_run(parent.experiment_id, run_name=name, tags=every))
+    every |= {str(tag): address_shown(value) for tag, value in tags.items()}
+    run = MlflowClient().create_run(parent.experiment_id, run_name=address_shown(name), tags=every)
+    return tracked(run)
 
 
 def take_up(run: TrackedRun, parent: TrackedRun) -> None:
@@ -172,13 +182,16 @@ def is_open(run: TrackedRun) -> bool:
 def end_run(run_id: str, status: str, reason: str = "") -> None:
     """Set the final status, and the reason as a tag and as the note that the UI shows."""
     if reason:
+        reason = redacted(reason)
         note = f"**{status}**\n\n```\n{reason[: LONGEST_NOTE - 100]}\n```"
         set_tags(run_id, {Tag.REASON: reason[:5000], Tag.NOTE: note})
     MlflowClient().set_terminated(run_id, status)
 
 
 def set_tags(run_id: str, tags: Tags) -> None:
-    MlflowClient().log_batch(run_id, tags=[RunTag(str(k), str(v)) for k, v in tags.items()])
+    """Write tags; addresses in them have no passwords."""
+    written = [RunTag(str(tag), address_shown(str(value))) for tag, value in tags.items()]
+    MlflowClient().log_batch(run_id, tags=written)
 
 
 @dataclass(frozen=True)
@@ -245,9 +258,9 @@ def log_settings(run_id: str, settings: Mapping[str, Any]) -> None:
     params, tags = [], []
     for name, value in settings.items():
         if name not in known.params:
-            params.append(Param(name, str(value)))
+            params.append(Param(name, address_shown(str(value))))
         elif used_tag(name) in known.tags or not _same(known.params[name], value):
-            tags.append(RunTag(used_tag(name), str(value)))
+            tags.append(RunTag(used_tag(name), address_shown(str(value))))
     MlflowClient().log_batch(run_id, params=params, tags=tags)
 
 
@@ -269,13 +282,22 @@ def log_texts(run_id: str, texts: Mapping[str, str]) -> None:
         for path, text in texts.items():
             file = Path(name) / path
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text)
+            file.write_text(address_shown(text))
         MlflowClient().log_artifacts(run_id, name)
 
 
 def log_file(run_id: str, file: Path, folder: str) -> None:
     """Log a file into a folder of the run's artifacts."""
     MlflowClient().log_artifact(run_id, str(file), folder)
+
+
+def try_log_file(run_id: str, file: Path, folder: str) -> str:
+    """Log a file of less weight than what follows; returns why it could not be, or nothing."""
+    try:
+        log_file(run_id, file, folder)
+    except (MlflowException, OSError) as error:
+        return redacted(str(error))
+    return ""
 
 
 def log_image(run_id: str, picture: PIL.Image.Image | np.ndarray[Any, Any], file: str) -> None:

@@ -258,6 +258,7 @@ OWN = {  # a power set with options of nearly all kinds
     "refine": case("2", (weights_tried, 2), (calls("rank_power_set"), 2)),
     "yes": case("true", (succeeded, True)),  # the plan takes days
     "take_over": case("true", (calls("refuse_if_busy"), 0)),
+    "stall_minutes": case("7", (at("run_jobs", "stall.seconds"), 420.0)),
     "keep_checkpoints": case(
         "true",
         (at("TrainingRun", "keep_checkpoints", "train"), True),

@@ -15,9 +15,11 @@ from tracked import SCANS, make_child, make_parent, power_set_of
 
 import lfranker
 from lfranker.evaluation.metrics import METRICS, Metric
-from lfranker.experiment.child_runs import Child, _close, adopt, same_package
+from lfranker.experiment import child_runs
+from lfranker.experiment.child_runs import Child, Tally, adopt, same_package
 from lfranker.experiment.inputs import Inputs
 from lfranker.experiment.plan import tasks
+from lfranker.failures import FailedTrainingsError
 from lfranker.processes import Job
 from lfranker.tracking.runs import TrackedRun, set_tags, tracked
 from lfranker.tracking.tags import Tag
@@ -151,20 +153,69 @@ def test_what_another_machine_left_open_is_taken_over_only_on_demand(store: Path
 def test_a_scoring_that_fails_leaves_the_training_finished(store: Path, tmp_path: Path) -> None:
     parent = make_parent("mae")
     run = make_child(parent, "mae", {}, model="m")
-    log = tmp_path / "log.txt"
-    log.write_text("no space left\n")
-    said = _close(adopted(parent), Job("mae", [], log), 1)
-    assert "no space left" in said
+    child = adopted(parent)
+    reasons = run_all([child], [python_job(child, "raise OSError('no answer')", tmp_path)], 1)
+    assert reasons == {run.info.run_id: "scoring: OSError: no answer"}
     assert status(tracked(run)) == "FINISHED"
-    assert "no space left" in MlflowClient().get_run(run.info.run_id).data.tags[Tag.REASON]
+    tags = MlflowClient().get_run(run.info.run_id).data.tags
+    assert tags[Tag.REASON] == "scoring: OSError: no answer"
 
 
-def test_a_training_that_fails_says_why(store: Path, tmp_path: Path) -> None:
+def python_job(child: Child, code: str, folder: Path) -> Job:
+    return Job(child.run.run_id, [sys.executable, "-c", code], folder / "log.txt")
+
+
+def run_all(children: list[Child], jobs: list[Job], at_once: int) -> dict[str, str]:
+    return child_runs.run_all(children, jobs, at_once, {}, lambda _: None)
+
+
+def test_a_training_that_fails_says_why_and_keeps_its_log_without_passwords(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "hidden-word")
     child = adopted(make_parent("mae"))
-    log = tmp_path / "log.txt"
-    log.write_text("first\nout of memory\n")
-    assert "FAILED with exit code 3: out of memory" in _close(child, Job("mae", [], log), 3)
+    code = "print('at http://me:other-word@host'); raise RuntimeError('hidden-word is wrong')"
+    reasons = run_all([child], [python_job(child, code, tmp_path)], 1)
+    assert reasons == {child.run.run_id: "RuntimeError: *** is wrong"}
     assert status(child.run) == "FAILED"
+    tags = MlflowClient().get_run(child.run.run_id).data.tags
+    assert tags[Tag.REASON].startswith("RuntimeError: *** is wrong\n\n")
+    kept = Path(MlflowClient().download_artifacts(child.run.run_id, "logs/log.txt")).read_text()
+    assert "at http://***@host" in kept
+    for text in (kept, *tags.values()):
+        assert "hidden-word" not in text
+        assert "other-word" not in text
+
+
+def test_a_log_that_cannot_be_kept_does_not_hide_how_a_training_ended(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(MlflowClient, "log_artifact", full)
+    child = adopted(make_parent("mae"))
+    said: list[str] = []
+    jobs = [python_job(child, "raise RuntimeError('first')", tmp_path)]
+    child_runs.run_all([child], jobs, 1, {}, said.append)
+    assert status(child.run) == "FAILED"
+    (line,) = said
+    assert "FAILED: RuntimeError: first; its log could not be kept: [Errno 28] No space" in line
+
+
+def test_failures_are_counted_among_all_trainings_until_they_are_made_good(
+    store: Path, tmp_path: Path
+) -> None:
+    parent = make_parent("mae,ssim")
+    first = adopted(parent)
+    (second,) = adopt(tracked(parent), "key", tasks(["ssim"], 1, TrainConfig()), inputs(), False)
+    tally = Tally()
+    tally.raise_if_failed()
+    tally.add([first, second], {second.run.run_id: "killed"})
+    with pytest.raises(FailedTrainingsError, match=r"^1 of 2 trainings failed: ssim .*: killed$"):
+        tally.raise_if_failed()
+    tally.add([second], {})
+    tally.raise_if_failed()
 
 
 def test_a_worker_can_import_what_its_parent_can(

@@ -1,0 +1,126 @@
+"""Claims: of several commands that take up the same trainings at once, one does, then the next.
+
+A store on this machine is claimed by a lock on a file beside it, which ends with its process. A
+server has no locks. There a claim is a tag of the experiment that is free, is written, and a while
+later still names who wrote it (Fischer's algorithm): whoever reads and writes within that while
+sees that it was overwritten. A claim that does not change for a minute was left by a process that
+is gone.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import mlflow
+from mlflow import MlflowClient
+
+from lfranker.failures import CommandError
+
+try:
+    import fcntl
+except ImportError:  # Windows, where stores on this machine are claimed as those of a server
+    fcntl = None  # type: ignore[assignment]
+
+LOCK = ".lfranker.lock"
+CLAIM = "lfranker.claim."  # and the key, on an experiment
+SETTLE = 2.0  # seconds between writing a claim and reading it again, at least
+PAUSE = 0.5
+RENEWED = 10.0  # seconds
+STALE = 60.0
+LONGEST = 600.0
+
+Renew = Callable[[], None]
+
+
+@contextmanager
+def claimed(experiment: str, key: str) -> Iterator[Renew]:
+    """Nobody else takes up trainings with this key while the block runs.
+
+    Call what is yielded now and then: a claim that is not renewed is taken for left behind. Raises
+    CommandError where another has it for ten minutes.
+    """
+    folder = _folder()
+    claim = _by_tag(experiment, CLAIM + key) if folder is None else _by_lock(folder / LOCK)
+    with claim as renew:
+        yield renew
+
+
+def _folder() -> Path | None:
+    """Return the folder of a store that is one of files, and can be locked."""
+    parts = urlsplit(mlflow.get_tracking_uri())
+    if fcntl is None or parts.scheme not in ("", "file", "sqlite"):
+        return None
+    if parts.scheme == "sqlite":
+        return Path(unquote(parts.path.removeprefix("/"))).absolute().parent
+    return Path(unquote(parts.path)).absolute()
+
+
+@contextmanager
+def _by_lock(file: Path) -> Iterator[Renew]:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    begun = time.monotonic()
+    with file.open("a") as lock:
+        while not _locked(lock.fileno()):
+            _give_up_after(begun, str(file))
+            time.sleep(PAUSE)
+        yield lambda: None
+
+
+def _locked(number: int) -> bool:
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def _by_tag(experiment: str, tag: str) -> Iterator[Renew]:
+    client, mine = MlflowClient(), secrets.token_hex(8)
+    _take(client, experiment, tag, mine)
+    written = time.monotonic()
+
+    def renew() -> None:
+        nonlocal written
+        if time.monotonic() - written > RENEWED:
+            written = time.monotonic()
+            client.set_experiment_tag(experiment, tag, f"{mine} {written:.0f}")
+
+    try:
+        yield renew
+    finally:
+        if _holder(client, experiment, tag).startswith(mine):
+            client.set_experiment_tag(experiment, tag, "")
+
+
+def _take(client: MlflowClient, experiment: str, tag: str, mine: str) -> None:
+    begun = since = time.monotonic()
+    seen = ""
+    while True:
+        _give_up_after(begun, f"the tag {tag} of experiment {experiment}")
+        asked = time.monotonic()
+        holder = _holder(client, experiment, tag)
+        if holder != seen:
+            seen, since = holder, time.monotonic()
+        if not holder or time.monotonic() - since > STALE:
+            client.set_experiment_tag(experiment, tag, mine)
+            # where the server is slow, another may take as long to write what it decided to
+            time.sleep(max(SETTLE, 4 * (time.monotonic() - asked)))
+            if _holder(client, experiment, tag) == mine:
+                return
+        time.sleep(PAUSE)
+
+
+def _holder(client: MlflowClient, experiment: str, tag: str) -> str:
+    return str(client.get_experiment(experiment).tags.get(tag, ""))
+
+
+def _give_up_after(begun: float, what: str) -> None:
+    if time.monotonic() - begun > LONGEST:
+        raise CommandError(
+            f"another command has been taking up the same trainings for {LONGEST / 60:g} minutes "
+            f"({what}): end it, or wait for it"
+        )

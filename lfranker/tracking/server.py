@@ -1,0 +1,161 @@
+"""The tracking server before any work: that it answers, and whom it lets in.
+
+MLflow itself asks for minutes before it says that there is no answer, which is right in the middle
+of a power set and wrong at its start.
+"""
+
+import os
+import time
+from functools import cache
+from urllib.parse import SplitResult, unquote, urlsplit
+
+import mlflow
+from mlflow.exceptions import MlflowException
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import http_request
+
+from lfranker.failures import CommandError
+from lfranker.processes import launched
+from lfranker.redaction import address_shown, redacted
+
+TRACKING, REGISTRY = "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"
+USER, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
+OTHER_WAY_IN = "MLFLOW_TRACKING_AUTH"
+QUIET = "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"
+PATIENCE = 10.0  # seconds in which a server may begin to answer
+ONE_TRY = 5  # seconds
+PAUSE = 1.0  # seconds between tries
+REFUSED = {401: "does not know", 403: "has no permission for"}
+BUSY = (408, 429, 500, 502, 503, 504)
+
+
+def hide_credentials() -> None:
+    """Move user and password out of the tracking server's address.
+
+    They go where MLflow takes them from as well, MLFLOW_TRACKING_USERNAME and _PASSWORD: MLflow
+    prints the address, and puts it into its messages. They stay where moving would send them to
+    another server, or nowhere. Raises CommandError where the address cannot be read.
+    """
+    uri = mlflow.get_tracking_uri()
+    parts = _parts(uri)
+    if "@" not in parts.netloc or not _movable(parts):
+        return
+    os.environ[USER], os.environ[PASSWORD] = _login(parts)
+    os.environ[TRACKING] = _without_login(parts)
+    if mlflow.get_tracking_uri() == uri:  # where it was set in Python
+        mlflow.set_tracking_uri(_without_login(parts))
+    registry = urlsplit(os.environ.get(REGISTRY, ""))
+    if registry.netloc == parts.netloc:
+        os.environ[REGISTRY] = _without_login(registry)
+
+
+def _parts(uri: str) -> SplitResult:
+    """Return the parts of an address. Raises CommandError, without the address."""
+    try:
+        parts = urlsplit(uri)
+        parts.port  # noqa: B018
+    except ValueError:
+        raise CommandError(
+            f"{TRACKING} cannot be read as an address: in a password write / as %2F, @ as %40, "
+            f": as %3A and # as %23"
+        ) from None
+    return parts
+
+
+def _movable(parts: SplitResult) -> bool:
+    """Return whether MLflow, told user and password, sends them to this server and no other."""
+    user, password = _login(parts)
+    registry = urlsplit(os.environ.get(REGISTRY, ""))
+    return (
+        parts.scheme in ("http", "https")
+        and bool(user and password)
+        and OTHER_WAY_IN not in os.environ
+        and registry.hostname in (None, parts.hostname)
+        and registry.netloc in ("", parts.netloc, _host(parts))
+    )
+
+
+def _login(parts: SplitResult) -> tuple[str, str]:
+    return unquote(parts.username or ""), unquote(parts.password or "")
+
+
+def _host(parts: SplitResult) -> str:
+    return parts.netloc.rpartition("@")[2]
+
+
+def _without_login(parts: SplitResult) -> str:
+    return parts._replace(netloc=_host(parts)).geturl()
+
+
+def check_server() -> None:
+    """Raise CommandError where the tracking server does not answer, or does not let us in.
+
+    It is asked once in a process. A process of a power set asks nothing: MLflow's own patience
+    carries it over minutes without a server.
+    """
+    uri = mlflow.get_tracking_uri()
+    if uri.startswith(("http:", "https:")) and not launched():
+        _check(uri)
+
+
+@cache
+def _check(uri: str) -> None:
+    shown, deadline = address_shown(uri), time.monotonic() + PATIENCE
+    while True:
+        problem = _ask(uri, shown)
+        if problem is None:
+            return
+        if time.monotonic() + PAUSE > deadline:
+            raise CommandError(f"{problem} ({TRACKING} says where the tracking server is)")
+        time.sleep(PAUSE)
+
+
+def _ask(uri: str, shown: str) -> str | None:
+    """Return what may pass with time; None where all is well. Raises CommandError at once else."""
+    try:
+        answer = http_request(
+            get_default_host_creds(uri),
+            "/api/2.0/mlflow/experiments/search",
+            "GET",
+            params={"max_results": 1},
+            max_retries=0,
+            timeout=ONE_TRY,
+            raise_on_status=False,
+        )
+    except MlflowException as error:
+        return f"no answer from {shown}: {_why(redacted(str(error)))}"
+    if answer.status_code in REFUSED:
+        user = os.environ.get(USER) or urlsplit(uri).username or "us"
+        raise CommandError(
+            f"{shown} {REFUSED[answer.status_code]} {user} (HTTP {answer.status_code}): check "
+            f"{USER} and {PASSWORD}, or MLFLOW_TRACKING_TOKEN"
+        )
+    if answer.status_code in BUSY:
+        return f"{shown} answers with HTTP {answer.status_code}"
+    try:
+        known = answer.status_code == 200 and isinstance(answer.json(), dict)
+    except ValueError:
+        known = False
+    if not known:
+        raise CommandError(
+            f"{shown} answers with HTTP {answer.status_code}, and not as an MLflow server does"
+        )
+    return None
+
+
+REASONS = {
+    "Connection refused": "connection refused, no server runs there",
+    "Name or service not known": "there is no such host",
+    "nodename nor servname": "there is no such host",
+    "Temporary failure in name resolution": "the host's name cannot be looked up",
+    "No route to host": "no route to the host",
+    "Network is unreachable": "the network is unreachable",
+    "certificate": "its certificate is not accepted",
+    "timed out": f"nothing within {ONE_TRY} s",
+    "timeout": f"nothing within {ONE_TRY} s",
+}
+
+
+def _why(error: str) -> str:
+    """Return the reason in MLflow's long message in a few words."""
+    return next((words for part, words in REASONS.items() if part in error), error)

@@ -1,0 +1,107 @@
+"""A real MLflow server behind a door that asks for user and password."""
+
+import base64
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+USER, PASSWORD = "somebody", "ein/Geheim wort"
+QUOTED = "ein%2FGeheim%20wort"
+LOGIN = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+NOT_PASSED_ON = {"authorization", "connection", "transfer-encoding"}
+
+
+@contextmanager
+def door(answer: type[BaseHTTPRequestHandler], port: int = 0) -> Iterator[int]:
+    """Answer requests at a port of this machine, a free one unless told, which is yielded."""
+    server = ThreadingHTTPServer(("127.0.0.1", port), answer)
+    server.daemon_threads = True
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def guard(behind: int) -> type[BaseHTTPRequestHandler]:
+    """A door that lets those with the password through to another port."""
+
+    class Guard(BaseHTTPRequestHandler):
+        def handle_any(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if self.headers.get("Authorization") != LOGIN:
+                self._answer(401, [("WWW-Authenticate", "Basic")], b"who are you?")
+                return
+            passed = {k: v for k, v in self.headers.items() if k.lower() not in NOT_PASSED_ON}
+            server = http.client.HTTPConnection("127.0.0.1", behind, timeout=60)
+            server.request(self.command, self.path, body, passed)
+            answer = server.getresponse()
+            text = answer.read()
+            headers = [(k, v) for k, v in answer.getheaders() if k.lower() == "content-type"]
+            self._answer(answer.status, headers, text)
+            server.close()
+
+        do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = handle_any  # noqa: N815
+
+        def _answer(self, status: int, headers: list[tuple[str, str]], text: bytes) -> None:
+            self.send_response(status)
+            for name, value in [*headers, ("Content-Length", str(len(text)))]:
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    return Guard
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def mlflow_server(folder: Path) -> Iterator[int]:
+    """A server with its store and all artifacts in the folder; yields its port."""
+    port, own = free_port(), {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
+    words = ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
+    words += ["--artifacts-destination", str(folder / "artifacts")]
+    words += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    with (folder / "server.txt").open("wb") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", "server", *words],
+            env={**own, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+            cwd=folder, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+    try:
+        _wait(f"http://127.0.0.1:{port}/health", server)
+        yield port
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def _wait(url: str, server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline:
+        assert server.poll() is None, "the server ended"
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.5)
+    raise AssertionError("the server did not answer")

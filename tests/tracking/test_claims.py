@@ -1,0 +1,156 @@
+"""Commands that adopt the same trainings at once."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from tracked import make_parent, power_set_of
+
+from lfranker.failures import CommandError
+from lfranker.tracking import claims
+from lfranker.tracking.claims import CLAIM, claimed
+from lfranker.tracking.tags import Tag
+
+ROOT = Path(__file__).parents[2]
+# Adopts three trainings. Between its search and the first new run it waits for the other one.
+ADOPTING = """
+import sys, time
+from types import SimpleNamespace
+from lfranker.experiment import child_runs
+from lfranker.experiment.plan import tasks
+from lfranker.tracking import claims
+from lfranker.tracking.runs import find_run
+from lfranker.training.config import TrainConfig
+
+if sys.argv[2] == "tag":
+    claims._folder = lambda: None
+search = child_runs.trainings_with
+
+def searched(*words):
+    found = search(*words)
+    time.sleep(3)
+    return found
+
+child_runs.trainings_with = searched
+scans = SimpleNamespace(digest="0123456789abcdef")
+inputs = SimpleNamespace(scans=scans, facts={"perceptual": "none"}, noise="")
+plan = tasks(["mae", "ssim"], 1, TrainConfig())
+print("ready", flush=True)
+sys.stdin.readline()
+child_runs.adopt(find_run(sys.argv[1]), "key", plan, inputs, False)
+sys.stdin.readline()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["lock", "tag"])
+def test_two_commands_at_once_make_each_training_once(store: Path, way: str) -> None:
+    parent = make_parent("mae,ssim")
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", ADOPTING, parent.info.run_id, way],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    try:
+        for process in both:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        for process in both:
+            assert process.stdin is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+        deadline = time.monotonic() + 120
+        while all(process.poll() is None for process in both) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        (refused,) = (process for process in both if process.poll() is not None)
+        (taken,) = (process for process in both if process is not refused)
+        _, said = refused.communicate()
+        assert f"being trained by process {os.uname().nodename}:{taken.pid}" in said
+        taken.communicate("\n", timeout=60)
+    finally:
+        for process in both:
+            process.kill()
+            process.wait()
+    assert taken.returncode == 0
+    children = [run.title for run in power_set_of(parent).members]
+    assert sorted(children) == ["mae", "mae+ssim", "ssim"]
+
+
+def held(experiment: str) -> str:
+    return str(MlflowClient().get_experiment(experiment).tags.get(f"{CLAIM}key", ""))
+
+
+@pytest.fixture
+def on_a_server(store: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The ID of an experiment whose store cannot be locked."""
+    monkeypatch.setattr(claims, "_folder", lambda: None)
+    monkeypatch.setattr(claims, "SETTLE", 0.05)
+    monkeypatch.setattr(claims, "PAUSE", 0.05)
+    return str(make_parent().info.experiment_id)
+
+
+def test_a_claim_ends_with_its_block_and_is_renewed_within(
+    on_a_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "RENEWED", 0.0)
+    with claimed(on_a_server, "key") as renew:
+        before = held(on_a_server)
+        assert before
+        renew()
+        assert held(on_a_server) != before
+    assert not held(on_a_server)
+    with pytest.raises(ZeroDivisionError), claimed(on_a_server, "key"):
+        1 / 0  # noqa: B018
+    assert not held(on_a_server), "an error leaves none either"
+    assert f"{CLAIM}other" not in MlflowClient().get_experiment(on_a_server).tags
+
+
+def test_a_claim_that_another_wrote_meanwhile_is_not_ours(
+    on_a_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one decided before ours was there, and writes a moment later."""
+    write, client = MlflowClient.set_experiment_tag, MlflowClient()
+
+    def overwritten(self: MlflowClient, experiment: str, tag: str, value: str) -> None:
+        write(self, experiment, tag, value)
+        write(self, experiment, tag, "another")
+
+    monkeypatch.setattr(MlflowClient, "set_experiment_tag", overwritten)
+    monkeypatch.setattr(claims, "LONGEST", 1.0)
+    with pytest.raises(CommandError, match="another command has been"), claimed(on_a_server, "key"):
+        pytest.fail("two have it")
+    assert held(on_a_server) == "another"
+    monkeypatch.undo()
+    write(client, on_a_server, f"{CLAIM}key", "")
+
+
+def test_a_claim_of_a_process_that_is_gone_is_taken_over(
+    on_a_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "STALE", 0.3)
+    MlflowClient().set_experiment_tag(on_a_server, f"{CLAIM}key", "left behind")
+    with claimed(on_a_server, "key"):
+        assert held(on_a_server) != "left behind"
+
+
+def test_a_lock_is_beside_the_store_and_makes_others_wait(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "LONGEST", 0.0)
+    parent = make_parent()
+    with claimed(parent.info.experiment_id, "key"):
+        assert (store / claims.LOCK).exists()
+        with (
+            pytest.raises(CommandError, match=str(store / claims.LOCK)),
+            claimed(parent.info.experiment_id, "another key"),
+        ):
+            pytest.fail("two have it")
+    with claimed(parent.info.experiment_id, "key"):
+        assert Tag.POWERSET in parent.data.tags
