@@ -33,7 +33,7 @@ RANKED = [name for name, metric in METRICS.items() if metric.ranked]
               help="An image, or a folder of images.")  # fmt: skip
 @click.option("--output", "target", required=True, type=click.Path(path_type=Path),
               help="The file, or folder, to write; folders keep their structure.")  # fmt: skip
-@click.option("--model", type=o.Parsed(str, "auto"),
+@click.option("--model", type=o.Parsed(o.model_address, "auto"),
               help="models:/NAME@ALIAS, models:/NAME/VERSION or a model's folder. Left out: the "
               "winner at the scan speed that the file names.")  # fmt: skip
 @click.option("--criterion", default="psnr", type=click.Choice(RANKED),

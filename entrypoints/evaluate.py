@@ -20,7 +20,7 @@ from lfranker.tracking.runs import name_given_run
 @click.option("--parent", type=o.Parsed(str, "none"),
               help="Score all models of this power set (a run ID, or latest).")  # fmt: skip
 @click.option("--run", type=o.Parsed(str, "none"), help="Score the model of this training run.")
-@click.option("--model", type=o.Parsed(str, "none"),
+@click.option("--model", type=o.Parsed(o.model_address, "none"),
               help="Score this model, e.g. models:/lfranker@champion.")  # fmt: skip
 @o.field_option(InputConfig, "scans")
 @o.field_option(InputConfig, "target")

@@ -1,5 +1,6 @@
 """Command-line options, made from the fields of the settings' dataclasses."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import Field
@@ -16,7 +17,7 @@ from lfranker.noise.models import Range, parse_range
 from lfranker.noise.parsing import parse_noise
 from lfranker.options import Option, default_of, options
 from lfranker.redaction import redacted
-from lfranker.text import as_text
+from lfranker.text import as_text, check_name
 from lfranker.tracking.server import check_server, hide_credentials
 from lfranker.training.presets import PRESETS
 from lfranker.training.trainer import TrainConfig
@@ -131,6 +132,7 @@ class Parsed(click.ParamType[Any]):
 def existing(text: str) -> Path:
     """Return the path of a file or folder that is there. Raises ValueError."""
     path = Path(text).expanduser()
+    check_name(path)
     if path.exists():
         return path.resolve()
     raise ValueError(f"no such file or folder: {text}{looked_for(path)}")
@@ -164,12 +166,40 @@ def path(text: str) -> Path:
     return Path(text).expanduser().resolve()
 
 
+def writable_folder(text: str) -> Path:
+    """Return the path of a folder that is there now, and can be written. Raises ValueError."""
+    folder = path(text)
+    check_name(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{folder} cannot be made: {error.strerror}") from error
+    if not os.access(folder, os.W_OK):
+        raise ValueError(f"{folder} cannot be written")
+    return folder
+
+
+MODEL_SCHEMES = ("models", "runs", "file", "s3", "gs", "wasbs", "abfss", "dbfs", "mlflow-artifacts")
+
+
+def model_address(text: str) -> str:
+    """Return where a model is. Raises ValueError where no model can be there."""
+    scheme, there, _ = text.partition(":/")
+    if there and scheme not in MODEL_SCHEMES and not Path(text).exists():
+        raise ValueError(
+            f"{text}: no address of a model; allowed are models:/NAME@ALIAS, models:/NAME/VERSION, "
+            f"runs:/RUN/PATH and a model's folder"
+        )
+    return text
+
+
 _BY_NAME: Mapping[str, Callable[[str], Any]] = {  # what must be there; and what lies further up
     "clean": folder,
     "scans": folder,
     "data": folder,
     "init": file,
     "noise": parse_noise,
+    "cache": writable_folder,
 }
 _BY_TYPE: Mapping[Any, tuple[Callable[[str], Any], str]] = {  # and what helps calls it
     int: (int, "integer"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from math import isfinite
+from pathlib import Path
 
 
 def as_text(values: Mapping[str, float]) -> str:
@@ -28,6 +29,15 @@ def parse_values(text: str, allowed: Iterable[str] | None = None) -> dict[str, f
             raise ValueError(f"{part.strip()!r}: one number of 0 or more for each is allowed")
         values[name] = value
     return values
+
+
+def check_name(path: Path) -> None:
+    """Raise ValueError where a file's name is not UTF-8: tables and pages could not name it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        shown = str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        raise ValueError(f"{shown}: the name is not UTF-8, rename it") from None
 
 
 def listed(names: Iterable[str], room: int = 200) -> str:

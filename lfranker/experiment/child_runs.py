@@ -13,7 +13,7 @@ import lfranker
 from lfranker.experiment.inputs import InputConfig, Inputs
 from lfranker.experiment.plan import Task, training_fingerprint
 from lfranker.experiment.task_files import ScoringTask, TrainingTask, write_task
-from lfranker.failures import FailedTrainingsError, reason_of
+from lfranker.failures import CommandError, FailedTrainingsError, reason_of
 from lfranker.noise.noise_config import mode_of
 from lfranker.processes import STALLED, Job, Stall, last_words, run_jobs
 from lfranker.ranking.entrants import Entrant
@@ -233,13 +233,28 @@ class Means:
     say: Say
     stall_minutes: float = 0.0  # 0: never
     tally: Tally = field(default_factory=Tally)
+    needed: set[Path] = field(default_factory=set)  # folders that trainings read
 
     def run(self, children: Sequence[Child]) -> None:
         """Do what is left to do for them."""
         todo = [child for child in children if child.todo]
+        for child in todo:
+            data = child.inputs.data_of(child.task.repeat)
+            self.needed.update((child.inputs.scans.folder, data.folder))
+        self.check_inputs()
         jobs = [job_of(child, self.keep_checkpoints, self.cache) for child in todo]
-        reasons = run_all(children, jobs, self.at_once, self.cost, self.say, self.stall_minutes)
+        reasons = run_all(
+            children, jobs, self.at_once, self.cost, self.say, self.stall_minutes, self.check_inputs
+        )
         self.tally.add(children, reasons)
+
+    def check_inputs(self) -> None:
+        """Raise CommandError where a folder that trainings read is gone."""
+        if gone := [folder for folder in sorted(self.needed) if not folder.is_dir()]:
+            raise CommandError(
+                f"{gone[0]} was deleted while it was in use: the same command makes it again and "
+                f"goes on with what is left to do"
+            )
 
 
 def _progress_file(cache: Path, run_id: str) -> Path:
@@ -253,11 +268,13 @@ def run_all(
     cost: dict[str, float],
     say: Say,
     stall_minutes: float = 0.0,
+    check: Callable[[], None] = lambda: None,
 ) -> dict[str, str]:
     """Run the jobs, show progress weighted by cost, and leave no run open whatever happens.
 
     `cost`: seconds a step by name of the subset. What gets no further for `stall_minutes` is ended
-    and tried once more; 0: never. Returns why runs failed, by their IDs.
+    and tried once more; 0: never. What `check` raises ends them all. Returns why runs failed, by
+    their IDs.
     """
     reasons: dict[str, str] = {}
     by_id = {child.run.run_id: child for child in children}
@@ -273,6 +290,7 @@ def run_all(
         done: set[str] = set()
 
         def poll() -> None:
+            check()
             current = sum(
                 work[i] if i in done else _steps(log) * cost.get(by_id[i].task.name, 1.0)
                 for i, log in logs.items()

@@ -202,7 +202,9 @@ def _conduct(
     means.run(children)
     try:
         result = _after_training(run, config, plan, all_inputs, means, console)
-    except Exception as error:  # what failed before comes first: it may well be the cause
+    except Exception as error:
+        means.check_inputs()
+        # what failed before comes first: it may well be the cause
         if means.tally.failures:
             console.note(f"no ranking: {redacted(str(error))}")
         means.tally.raise_if_failed()

@@ -19,6 +19,7 @@ from lfranker.images.decoding import Decoded, decode, unsupported
 from lfranker.images.palettes import Palette
 from lfranker.images.stated_bits import MAX_SAMPLE_VALUE
 from lfranker.microscopes.reading import read_metadata
+from lfranker.text import check_name
 
 SUFFIXES = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp"})
 EIGHT_BIT_ONLY = frozenset({".jpg", ".jpeg", ".bmp"})
@@ -46,7 +47,10 @@ class Micrograph:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """List the image files below ``folder`` by relative path, without hidden ones."""
+    """List the image files below ``folder`` by relative path, without hidden ones.
+
+    Raises ValueError naming a file whose name is not UTF-8.
+    """
     if not folder.is_dir():
         raise ValueError(f"{folder}: not a folder of images")
     found = [
@@ -56,6 +60,8 @@ def image_files(folder: Path) -> list[Path]:
         and path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
+    for path in found:
+        check_name(path)
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
 

@@ -1,11 +1,13 @@
 """How options are typed: names, values that are refused, words that mean: left out."""
 
+import os
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
+from entrypoints.denoise import main as denoise
 from entrypoints.evaluate import main as evaluate
 from entrypoints.powerset import main as powerset
 from entrypoints.powerset import power_set_config
@@ -83,3 +85,30 @@ def test_settings_of_a_preset_are_those_of_its_options() -> None:
     assert (config.settings.train.steps, config.settings.dataset.patches) == (8000, 20_000)
     assert (config.settings.train.seed, config.settings.dataset.seed) == (4, 4)
     assert (config.rule.include, config.repeats, config.losses) == (("ssim",), 2, None)
+
+
+@pytest.mark.parametrize("command", [evaluate, denoise])
+@pytest.mark.parametrize("model", ["http://host/model", "https://me:hidden@host/m", "ftp://host/m"])
+def test_an_address_that_no_model_can_have_is_refused_at_once(
+    command: click.Command, model: str, store: Path
+) -> None:
+    (store / "a.png").touch()
+    words = ["--input", "a.png", "--output", "b.png"] if command is denoise else []
+    said = refused(command, *words, "--model", model)
+    assert f"{model.replace('me:hidden', '***')}: no address of a model; allowed are" in said
+    assert "hidden" not in said
+
+
+@pytest.mark.parametrize("command", [powerset, evaluate])
+def test_a_cache_that_cannot_be_made_is_refused_at_once(command: click.Command) -> None:
+    words = ["--run", "1"] if command is evaluate else []
+    assert "/proc/none cannot be made: No such file" in refused(
+        command, *words, "--cache", "/proc/none"
+    )
+
+
+def test_a_file_whose_name_is_not_utf8_is_named(store: Path) -> None:
+    name = os.fsdecode(b"\xb5.png")
+    Path(name).touch()
+    said = refused(denoise, "--input", name, "--output", "b.png")
+    assert r"\xb5.png: the name is not UTF-8, rename it" in said

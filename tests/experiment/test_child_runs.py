@@ -16,10 +16,10 @@ from tracked import SCANS, make_child, make_parent, power_set_of
 import lfranker
 from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.experiment import child_runs
-from lfranker.experiment.child_runs import Child, Tally, adopt, same_package
+from lfranker.experiment.child_runs import Child, Means, Tally, adopt, same_package
 from lfranker.experiment.inputs import Inputs
 from lfranker.experiment.plan import tasks
-from lfranker.failures import FailedTrainingsError
+from lfranker.failures import CommandError, FailedTrainingsError
 from lfranker.processes import Job
 from lfranker.tracking.runs import TrackedRun, set_tags, tracked
 from lfranker.tracking.tags import Tag
@@ -201,6 +201,21 @@ def test_a_log_that_cannot_be_kept_does_not_hide_how_a_training_ended(
     assert status(child.run) == "FAILED"
     (line,) = said
     assert "FAILED: RuntimeError: first; its log could not be kept: [Errno 28] No space" in line
+
+
+def test_a_folder_that_is_deleted_while_it_is_read_ends_all_trainings_in_one_line(
+    store: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "cache" / "scans"
+    folder.mkdir(parents=True)
+    child = adopted(make_parent("mae"))
+    means = Means(child.inputs, 1, {}, False, tmp_path, lambda _: None, needed={folder})
+    means.check_inputs()
+    code = f"import shutil, time; shutil.rmtree({str(folder.parent)!r}); time.sleep(600)"
+    jobs = [python_job(child, code, tmp_path)]
+    with pytest.raises(CommandError, match=rf"{folder} was deleted while .*: the same command"):
+        child_runs.run_all([child], jobs, 1, {}, lambda _: None, check=means.check_inputs)
+    assert status(child.run) == "KILLED", "the process is ended, or this would take ten minutes"
 
 
 def test_failures_are_counted_among_all_trainings_until_they_are_made_good(

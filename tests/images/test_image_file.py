@@ -206,3 +206,13 @@ def test_image_files_are_sorted_by_path_and_hidden_ones_skipped(tmp_path):
     assert found == ["a.TIF", "b.png", "b/a.png"]
     with pytest.raises(ValueError, match="nowhere: not a folder"):
         image_files(tmp_path / "nowhere")
+
+
+def test_a_name_that_is_not_utf8_is_named_in_a_way_that_can_be_printed(tmp_path):
+    with open(os.fsencode(tmp_path) + b"/\xb5-scan.tif", "wb"):  # noqa: PTH123, a micro in Latin-1
+        pass
+    with pytest.raises(
+        ValueError, match=r"\\xb5-scan.tif: the name is not UTF-8, rename it"
+    ) as caught:
+        image_files(tmp_path)
+    str(caught.value).encode()
