@@ -47,8 +47,8 @@ FIRST_VERSIONS = {
 class ScoredRun(TrackedRun):
     """A run with scores: of a training or of a baseline.
 
-    The scores of its first scan set have the plain names of `metric_names`, `psnr/spd2`; those of
-    others have the digest in front, `tested on 1a2b3c4d/psnr/spd2`, so that none overwrites
+    The scores of its first scan set have the plain names of `tags.metric_name`, `psnr/spd2`; those
+    of others have the digest in front, `tested on 1a2b3c4d/psnr/spd2`, so that none overwrites
     another's.
     """
 
