@@ -52,9 +52,10 @@ class AlongTraining:
         `low`, `high` (95 %), of the mean scores over the scan speeds.
     scores: by metric, the mean scores over the scan speeds, entrants by length.
     forecasts: by metric, what the power law says of FURTHER times the steps: `value`, `low`,
-        `high` (95 %) and `exponent` (median) for each entrant. Empty without three lengths.
+        `high` (95 %) and `exponent` (median) for each entrant. Empty without three lengths, and
+        without a metric whose gains do not shrink (`slows_down`): no power law fits them.
     later: share of the resamples in which the power laws make an entrant the champion at FURTHER
-        times the steps, the most frequent first; empty without three lengths.
+        times the steps, the most frequent first; empty where a metric has no forecast.
     repeats: repeats of each training; with 1 all holds of these trained models alone.
     """
 
@@ -215,8 +216,9 @@ def _forecasts(
     array: _Array, means: Floats, draws: Floats
 ) -> tuple[dict[str, pd.DataFrame], pd.Series]:
     """Follow the power laws to FURTHER times the steps, in every resample."""
+    nothing = pd.Series(dtype=np.float64)
     if len(array.lengths) < 3:
-        return {}, pd.Series(dtype=np.float64)
+        return {}, nothing
     criteria, _ = extrapolated(np.moveaxis(draws[:, -3:], 1, -1))
     champions = np.argmin(_mean_ranks(criteria), axis=-1)
     shares = pd.Series(
@@ -227,6 +229,8 @@ def _forecasts(
     tables = {}
     own, drawn = _by_metric(array, means), _by_metric(array, draws)
     for metric, values in own.items():
+        if not slows_down(np.moveaxis(values[-3:], 0, -1)):
+            continue
         value, _ = extrapolated(np.moveaxis(values[-3:], 0, -1))
         further, exponents = extrapolated(np.moveaxis(drawn[metric][:, -3:], 1, -1))
         low, high = np.quantile(further, [0.025, 0.975], axis=0)
@@ -234,7 +238,18 @@ def _forecasts(
             {"value": value, "low": low, "high": high, "exponent": np.median(exponents, axis=0)},
             index=shares.index,
         )
-    return tables, shares[shares > 0].sort_values(ascending=False, kind="stable")
+    later = shares[shares > 0].sort_values(ascending=False, kind="stable")
+    return tables, later if len(tables) == len(own) else nothing
+
+
+def slows_down(scores: Floats) -> bool:
+    """Return whether the second doubling of the steps moves the scores less than the first did.
+
+    ``scores`` (entrants, 3). Both are taken over all entrants, as root mean squares. A power law
+    whose gains do not shrink leads anywhere: early in training, scores may even speed up.
+    """
+    first, last = (np.diff(scores, axis=-1)[..., at] for at in (0, 1))
+    return bool((last**2).sum() < (2.0**-SLOWEST) ** 2 * (first**2).sum())
 
 
 def extrapolated(scores: Floats) -> tuple[Floats, Floats]:

@@ -43,6 +43,8 @@ def length_sentences(along: AlongTraining) -> list[str]:
     ]
     if not along.later.empty:
         said.append(_later(along))
+    elif len(along.lengths) > 2:
+        said.append(_no_forecast(along))
     return said
 
 
@@ -66,6 +68,14 @@ def _later(along: AlongTraining) -> str:
         f"If the power laws through these lengths hold, the best mean rank after {steps:,} steps "
         f"is that of {listed(shares, 200)} of the re-samplings of sites and repeats. This is an "
         f"extrapolation to {FURTHER} times the steps, not a measurement."
+    )
+
+
+def _no_forecast(along: AlongTraining) -> str:
+    speeding = listed((in_words(m) for m in along.scores if m not in along.forecasts), 200)
+    return (
+        f"What longer training brings cannot be extrapolated: in {speeding} the last doubling of "
+        f"the steps moved the scores about as much as the one before, or more."
     )
 
 

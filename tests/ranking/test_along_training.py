@@ -163,6 +163,19 @@ def test_later_champion_is_the_one_that_learns_slowly_and_goes_further():
     assert result.forecasts["psnr"].loc["mae", "value"] == pytest.approx(31.0, abs=0.15)
 
 
+@pytest.mark.parametrize(
+    ("second", "shrinks"), [(1.0, True), (1.8, True), (1.9, False), (2.5, False)]
+)
+def test_without_gains_that_shrink_nothing_is_forecast(second: float, shrinks: bool):
+    """All gain 2 dB and then `second`: 2 q with q = 2^-0.1 is 1.87."""
+    rng = np.random.default_rng(9)
+    shared = noise(rng)
+    scores = {s: gain + 25 + shared for s, gain in zip(LENGTHS, (0, 2, 2 + second), strict=True)}
+    result = found(scores)
+    assert ("psnr" in result.forecasts) is shrinks
+    assert result.later.empty is not shrinks
+
+
 def test_two_lengths_have_no_forecast_and_one_has_nothing():
     rng = np.random.default_rng(5)
     scores = {s: 28 + noise(rng) for s in LENGTHS}
@@ -189,8 +202,10 @@ def test_entrants_sites_and_repeats_that_a_length_lacks_are_left_out():
 
 def test_the_same_seed_gives_the_same():
     rng = np.random.default_rng(7)
-    scores = {s: 28 + noise(rng) for s in LENGTHS}
+    levels = zip(LENGTHS, (25, 28, 29), strict=True)
+    scores = {steps: level + noise(rng) for steps, level in levels}
     one, two = found(scores, seed=3), found(scores, seed=3)
+    assert not one.later.empty
     pd.testing.assert_frame_equal(one.tau, two.tau)
     pd.testing.assert_series_equal(one.later, two.later)
 
