@@ -17,7 +17,7 @@ from lfranker.processes import available_cores
 
 GOLDEN = Path(__file__).parent / "golden"
 # files whose tests look at one power set: another worker would have to make it again
-OF_ONE_PROJECT = {"test_browser", "test_end_to_end", "test_stopping"}
+OF_ONE_PROJECT = {"test_browser", "test_end_to_end"}
 MOST_WORKERS = 4
 
 

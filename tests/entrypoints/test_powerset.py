@@ -60,6 +60,10 @@ def test_more_than_a_day_is_asked_about_at_a_terminal(
         (["--max-size", "0"], "max_size is 0; allowed is at least 1"),
         (["--loss-weights", "mse=2"], "loss weights for mse: allowed are the losses trained on"),
         (["--loss-weights", "equal"], "allowed are unit, value, gradnorm"),
+        (["--losses", "mae,hubert"], "unknown loss 'hubert'"),
+        (["--scans", "nowhere"], "no such file or folder: nowhere"),
+        (["--peak", "high"], "high"),
+        (["--steps", "0"], "steps is 0"),
     ],
 )
 def test_bad_plans_are_refused_before_data_are_made(

@@ -14,27 +14,53 @@ from project import ROOT, Project
 from lfranker.tracking.runs import OPEN
 from lfranker.tracking.tags import Tag
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("its_store")]
+IS_RUNNING = "attributes.status = 'RUNNING'"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def own(store: Path) -> Project:
+    return Project(store)
 
 
 def started(project: Project, steps: int) -> subprocess.Popen[str]:
     """A power set in a process of its own, once two of its trainings have logged a point."""
-    options = {"preset": "smoke", "cache": project.folder / "cache", "steps": steps, "jobs": 2}
-    options |= {"checkpoint-seconds": 1}
     process = subprocess.Popen(
-        [sys.executable, "-m", "entrypoints.powerset"]
-        + [w for k, v in options.items() for w in (f"--{k}", str(v))],
-        cwd=ROOT, env={**project.environment, "MLFLOW_EXPERIMENT_NAME": "test"},
+        command(project, steps), cwd=ROOT, env=environment(project),
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    deadline = time.monotonic() + 180
+    experiment = project.client.get_experiment_by_name("test")
+    assert experiment is not None
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
-        running = [r for r in project.children().values() if "train/loss" in r.data.metrics]
-        if len(running) >= 2 and all(r.info.status == "RUNNING" for r in running):
+        open_ones = project.client.search_runs([experiment.experiment_id], IS_RUNNING)
+        if sum("train/loss" in run.data.metrics for run in open_ones) == 2:
             return process
         time.sleep(0.5)
     process.kill()
     return pytest.fail("no training began")
+
+
+def command(project: Project, steps: int) -> list[str]:
+    options = {"preset": "smoke", "cache": project.folder / "cache", "steps": steps, "jobs": 2}
+    options |= {"checkpoint-seconds": 1}
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    return [sys.executable, "-m", "entrypoints.powerset", *words]
+
+
+def environment(project: Project) -> dict[str, str]:
+    return {**project.environment, "MLFLOW_EXPERIMENT_NAME": "test"}
+
+
+def go_on(project: Project, steps: int) -> str:
+    """The same command again, to its end; what it said on the way."""
+    done = subprocess.run(
+        command(project, steps), cwd=ROOT, env=environment(project),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
 
 
 def open_runs(project: Project) -> list[str]:
@@ -66,35 +92,35 @@ def check_resumed(project: Project, stopped: dict[str, Run], steps: int) -> None
         assert Tag.REASON not in finished[name].data.tags
 
 
-def test_a_stopped_power_set_leaves_nothing_running_and_goes_on_later(project: Project) -> None:
-    process = started(project, 400)
+def test_a_stopped_power_set_leaves_nothing_running_and_goes_on_later(own: Project) -> None:
+    process = started(own, 400)
     # under `mlflow run` Ctrl-C arrives more than once
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
         process.send_signal(number)
         time.sleep(0.2)
     process.communicate(timeout=120)
     assert process.returncode != 0
-    assert open_runs(project) == []
-    stopped = project.children()
+    assert open_runs(own) == []
+    stopped = own.children()
     assert {run.info.status for run in stopped.values()} == {"KILLED"}
 
-    project.powerset(steps=400)
-    check_resumed(project, stopped, 400)
+    go_on(own, 400)
+    check_resumed(own, stopped, 400)
 
 
-def test_a_killed_power_set_goes_on_later(project: Project) -> None:
-    process = started(project, 300)
+def test_a_killed_power_set_goes_on_later(own: Project) -> None:
+    process = started(own, 300)
     process.kill()
     process.communicate(timeout=60)
     deadline = time.monotonic() + 60
-    while any(r.info.status == "RUNNING" for r in project.children().values()):
+    while any(r.info.status == "RUNNING" for r in own.children().values()):
         assert time.monotonic() < deadline, "the trainings did not notice"
         time.sleep(0.5)
-    stopped = project.children()
+    stopped = own.children()
     # the one that was waiting, and the parent itself, had nobody to end them
     assert sorted(run.info.status for run in stopped.values()) == ["KILLED", "KILLED", "SCHEDULED"]
 
-    output = project.powerset(steps=300)
+    output = go_on(own, 300)
     assert output.count("left open by a killed process") == 2
-    check_resumed(project, stopped, 300)
-    assert open_runs(project) == []
+    check_resumed(own, stopped, 300)
+    assert open_runs(own) == []
