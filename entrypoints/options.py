@@ -9,6 +9,7 @@ from types import UnionType
 from typing import Any, TypeVar, get_args
 
 import click
+from mlflow.exceptions import MlflowException
 
 from lfranker.datasets.synthesis import DatasetConfig
 from lfranker.failures import CommandError
@@ -79,6 +80,14 @@ class Command(click.Command):
                 return super().invoke(ctx)
         except CommandError as error:
             click.echo(redacted(str(error)), err=True)
+            ctx.exit(1)
+        except MlflowException as error:
+            if not str(error).startswith("API request to"):
+                raise
+            click.echo(
+                redacted(f"the tracking server fails, the same command goes on later: {error}"),
+                err=True,
+            )
             ctx.exit(1)
 
 

@@ -20,6 +20,7 @@ from lfranker.microscopes.scan_speed import (
     vendor_speed_name,
 )
 from lfranker.ranking.entrants import Entrant
+from lfranker.tracking.server import is_unknown
 from lfranker.tracking.tags import Tag, used_tag
 from lfranker.training.presets import PRESETS
 
@@ -116,7 +117,9 @@ def _describe(client: MlflowClient, version: ModelVersion, winner: Winner, simul
 def _ensure(client: MlflowClient, model: str) -> None:
     try:
         client.get_registered_model(model)
-    except MlflowException:
+    except MlflowException as error:
+        if not is_unknown(error):
+            raise
         client.create_registered_model(
             model, description="Denoisers for SEM images, one version per winner of a ranking."
         )
@@ -130,7 +133,9 @@ def _existing(client: MlflowClient, model: str, run_id: str) -> ModelVersion | N
 def _holder(client: MlflowClient, model: str, alias: str) -> Version | None:
     try:
         return _parsed(client.get_model_version_by_alias(model, alias))
-    except MlflowException:
+    except MlflowException as error:
+        if not is_unknown(error):
+            raise  # a server that fails has not said that nobody holds it
         return None
 
 

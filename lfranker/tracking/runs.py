@@ -27,7 +27,7 @@ from mlflow.utils.time import get_current_time_millis
 from lfranker.processes import alive
 from lfranker.redaction import address_shown, redacted
 from lfranker.tracking.experiments import make_store, name_experiment_of, own_experiment
-from lfranker.tracking.server import hide_credentials
+from lfranker.tracking.server import hide_credentials, is_unknown
 from lfranker.tracking.tags import Tag, used_tag
 
 LONGEST_NOTE = 8000  # MLflow cuts tags here
@@ -65,10 +65,12 @@ def title_of(run_id: str) -> str:
 
 
 def get_run(run_id: str) -> Run:
-    """Return MLflow's run with this ID. Raises ValueError."""
+    """Return MLflow's run with this ID. Raises ValueError where there is none."""
     try:
         return MlflowClient().get_run(run_id)
     except MlflowException as error:
+        if not is_unknown(error):
+            raise
         raise ValueError(f"there is no run {run_id!r}: {error.message}") from error
 
 

@@ -143,6 +143,14 @@ def _ask(uri: str, shown: str) -> str | None:
     return None
 
 
+UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the second: of an alias
+
+
+def is_unknown(error: MlflowException) -> bool:
+    """Return whether a store answers that it knows no such thing, rather than not at all."""
+    return error.error_code in UNKNOWN
+
+
 REASONS = {
     "Connection refused": "connection refused, no server runs there",
     "Name or service not known": "there is no such host",

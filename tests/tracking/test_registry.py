@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from tracked import give_model, make_child, make_parent
 
 from lfranker.publishing.ranking_run import rank_power_set
+from lfranker.tracking.registry import _ensure, _holder
 from lfranker.tracking.runs import own_run, set_tags
 from lfranker.tracking.tags import Tag, scan_set
 
@@ -52,6 +55,25 @@ def test_simulated_scans_never_take_an_alias_from_real_ones(store: Path) -> None
     champion = MlflowClient().get_model_version_by_alias("lfranker", "champion")
     assert champion.run_id == first.info.run_id
     assert any("stays with version 1" in notice for notice in report.notices)
+
+
+def test_a_server_that_fails_is_not_taken_for_an_alias_that_nobody_holds(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, failing = MlflowClient(), MlflowException("API request to http://host failed")
+    assert _holder(client, "lfranker", "champion") is None, "no such model"
+    _ensure(client, "lfranker")
+    assert _holder(client, "lfranker", "champion") is None, "no such alias"
+
+    def fail(*_: object) -> None:
+        raise failing
+
+    monkeypatch.setattr(MlflowClient, "get_model_version_by_alias", fail)
+    monkeypatch.setattr(MlflowClient, "get_registered_model", fail)
+    with pytest.raises(MlflowException, match="API request"):
+        _holder(client, "lfranker", "champion")
+    with pytest.raises(MlflowException, match="API request"):
+        _ensure(client, "lfranker")
 
 
 def test_a_ranking_on_simulated_scans_leaves_the_version_of_the_real_one(store: Path) -> None:

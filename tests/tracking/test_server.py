@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 
 from entrypoints.denoise import main as denoise
 from entrypoints.powerset import main as powerset
+from entrypoints.rank import main as rank
 from lfranker.failures import CommandError
 from lfranker.processes import PARENT_VARIABLE
 from lfranker.tracking import server
@@ -99,6 +100,8 @@ def answering(*answers: tuple[int, bytes]) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(text)
 
+        do_POST = do_GET  # noqa: N815
+
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
@@ -171,6 +174,20 @@ def test_the_right_password_is_let_in_however_it_is_given(monkeypatch: pytest.Mo
         monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", USER)
         monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORD)
         check(port, monkeypatch)
+
+
+def test_a_server_that_fails_after_the_start_ends_a_command_in_one_line(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with door(answering((200, b"{}"), (503, b""))) as port:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:hidden-word@127.0.0.1:{port}")
+        done = CliRunner().invoke(rank, ["--parent", "1"])
+    assert done.exit_code == 1
+    (line,) = done.output.strip().splitlines()
+    assert line.startswith("the tracking server fails, the same command goes on later: API request")
+    assert "503" in line
+    assert "hidden-word" not in line
 
 
 def test_processes_of_a_power_set_and_models_on_this_machine_ask_nothing(
