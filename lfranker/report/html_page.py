@@ -32,7 +32,7 @@ summary h2 { display: inline; margin: 0; font-size: 1.05rem; }
   details::details-content { content-visibility: visible; display: block; height: auto; }
   summary { list-style: none; }
   table { display: table; font-size: 0.55rem; } .standings { font-size: 0.65rem; }
-  td:first-child, td:last-child { overflow-wrap: anywhere; }
+  td:first-child, td:last-child { overflow-wrap: anywhere; } td:first-child { min-width: 9em; }
   figure, tr { break-inside: avoid; } h2, h3, summary { break-after: avoid; }
 }
 """
