@@ -71,7 +71,8 @@ def download_imagenet(where: Published) -> Path:
         # The client's own retries take 24 s to find out that there is no network.
         url = huggingface_hub.hf_hub_url(where.repository, where.file)
         huggingface_hub.get_session().head(url, timeout=PROBE_TIMEOUT)
-        return Path(huggingface_hub.hf_hub_download(where.repository, where.file))
+        # the newest revision: the digest of what came is logged, and determines the trainings
+        return Path(huggingface_hub.hf_hub_download(where.repository, where.file))  # nosec B615
     except Exception as error:  # its HTTP library, and so the error's base, differs by version
         reason = f"{type(error).__name__}: {error}"
         raise ConnectionError(f"{where.repository} could not be downloaded ({reason})") from error

@@ -34,7 +34,8 @@ class Rating:
     def id(self) -> str:
         """ID of the set of sheets."""
         found = SHEET.fullmatch(self.sheet)
-        assert found is not None, "read_ratings lets no other sheet in"
+        if found is None:
+            raise ValueError(f"{self.where}: no sheet is called {self.sheet!r}")
         return found[1]
 
 
