@@ -44,7 +44,7 @@ def folder_bars(white: Mapping[Path, int | None]) -> Mapping[Path, Bars]:
                 gray, colour, _ = read_gray(path, level)
                 kind = metadata.vendor, gray.shape
                 found[path] = _Found(bars_of(gray, colour, None), kind)
-        except (ValueError, OSError):
+        except (ValueError, OSError, MemoryError):
             continue
     files: dict[Kind, list[Path]] = defaultdict(list)
     for path, item in found.items():

@@ -18,7 +18,8 @@ from lfranker.images.image_file import read_image
 
 RNG = np.random.default_rng(0)
 H, W = 24, 40
-RAMP = np.tile(np.linspace(0, 1, W, dtype=np.float32), (H, 1))  # what is written as the specimen
+# what is written as the specimen: no row or column is like another
+RAMP = np.float32(np.linspace(0, 1, W) * np.linspace(0.5, 1, H)[:, None])
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 

@@ -308,6 +308,20 @@ def test_small_pages_and_levels_of_a_pyramid_are_kept(tmp_path, compression):
         np.testing.assert_array_equal(tiff.pages[1].asarray(), array[:16, :24])
 
 
+def test_pixels_that_another_page_shares_are_kept(tmp_path):
+    path, copy, array = tmp_path / "a.tif", tmp_path / "b.tif", noisy((16, 16))
+    with tifffile.TiffWriter(path) as file:
+        file.write(array, photometric="minisblack", metadata=None)
+        file.write(array[:2] + 1, photometric="minisblack", metadata=None)
+    with tifffile.TiffFile(path, mode="r+b") as tiff:
+        inside = tiff.pages[0].dataoffsets[0] + 32
+        tiff.pages[1].tags[273].overwrite(inside)
+    np.testing.assert_array_equal(tifffile.imread(path, key=1), array[2:4])
+    write_copy(path, array // 2, copy, "x")
+    np.testing.assert_array_equal(tifffile.imread(copy, key=0), array // 2)
+    np.testing.assert_array_equal(tifffile.imread(copy, key=1), array[2:4])
+
+
 def test_a_second_note_follows_the_first(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((8, 8), np.uint8))
     checked_copy(tmp_path / "a.tif", tmp_path / "b.tif", "first")
