@@ -4,12 +4,16 @@ What is new is written under a hidden temporary name in the same folder and rena
 that an interrupted program leaves nothing that looks whole. Permissions are those of any new file.
 """
 
+import errno
+import hashlib
 import logging
+import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import tifffile
 
@@ -20,6 +24,14 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 PROPORTIONS = 0.02  # by which those of an image and of its thumbnail may differ
 LONGEST_NAME = 50  # characters of a name that a temporary one keeps: systems allow 255 bytes
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+LOCKED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+GIGABYTE = 1e9
+BLOCK = 2**20  # bytes written or read at a time
+
+
+class StorageError(ValueError):
+    """A disk that is full or cannot be written to."""
 
 
 def full_size_pages(tiff: tifffile.TiffFile) -> list[tifffile.TiffPage]:
@@ -68,8 +80,9 @@ def new_file(path: Path) -> Iterator[Path]:
     """
     draft = _draft_of(path)
     try:
-        yield draft
-        draft.replace(path)
+        with _explained(path):
+            yield draft
+            draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
 
@@ -82,9 +95,11 @@ def new_folder(path: Path) -> Iterator[Path]:
     by then more than an empty folder; it stays as it was.
     """
     draft = _draft_of(path)
-    draft.mkdir()
+    with _explained(path):
+        draft.mkdir()
     try:
-        yield draft
+        with _explained(path):
+            yield draft
         try:
             draft.replace(path)
         except OSError as error:
@@ -99,6 +114,52 @@ def write_text(path: Path, text: str) -> None:
     """Write ``text`` as UTF-8 in place of ``path``."""
     with new_file(path) as draft:
         draft.write_text(text, encoding="utf-8")
+
+
+def reserve(file: BinaryIO, size: int) -> None:
+    """Give an open file ``size`` more bytes of the disk, zeros, from where it stands.
+
+    A sparse file takes them page by page; a process that writes into it by a memory map dies of
+    SIGBUS when the disk is full by then. Raises OSError while nothing is lost.
+    """
+    file.flush()
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(file.fileno(), file.tell(), size)
+            return
+        except OSError as error:
+            if error.errno in FULL:
+                raise
+    for start in range(0, size, BLOCK):
+        file.write(bytes(min(BLOCK, size - start)))
+    file.flush()
+
+
+def require_space(path: Path, size: int) -> None:
+    """Raise StorageError where the disk has no room for ``size`` bytes at ``path``."""
+    free = _free(path)
+    if free < size:
+        raise StorageError(
+            f"disk full at {path}: {size / GIGABYTE:.3g} GB needed, {free / GIGABYTE:.3g} GB "
+            f"free; make room there, and the same command goes on"
+        )
+
+
+def inside(folder: Path, name: str) -> Path:
+    """Return the file called ``name`` in ``folder``. Raises ValueError where it is elsewhere.
+
+    That is: by a path in its name, or by a link.
+    """
+    path = folder / name
+    if path.resolve() != folder.resolve() / name or Path(name).name != name:
+        raise ValueError(f"{path}: leaves its folder; only files in {folder} itself are read")
+    return path
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def looked_for(path: Path) -> str:
@@ -116,6 +177,32 @@ def looked_for(path: Path) -> str:
 
 def _draft_of(path: Path) -> Path:
     """Return a hidden name beside ``path`` that nothing else has, and that is not too long."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"{path.parent}: cannot be made ({error.strerror})") from error
     stem, suffix = path.stem[:LONGEST_NAME], path.suffix[:LONGEST_NAME]
     return path.with_name(f".{stem}-{secrets.token_hex(4)}{suffix}")
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn errors of a disk that is full or locked into a StorageError that names ``path``."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            free = _free(path) / GIGABYTE
+            raise StorageError(
+                f"disk full at {path} ({error.strerror}, {free:.3g} GB free): make room there, "
+                f"and the same command goes on"
+            ) from error
+        if error.errno in LOCKED and Path(str(error.filename)).is_relative_to(path.parent):
+            raise StorageError(f"{path}: cannot be written ({error.strerror})") from error
+        raise
+
+
+def _free(path: Path) -> int:
+    """Bytes that are free where ``path`` is or will be."""
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    return shutil.disk_usage(there).free

@@ -1,13 +1,26 @@
 """What is written is whole or not there, and readable as files normally are."""
 
+import errno
 import os
+import resource
+import shutil
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
-from lfranker.files import new_file, new_folder, write_text
+from lfranker.files import (
+    StorageError,
+    inside,
+    new_file,
+    new_folder,
+    require_space,
+    reserve,
+    write_text,
+)
 
 
 @pytest.fixture
@@ -125,3 +138,73 @@ def test_names_that_are_no_utf8_can_be_written(tmp_path: Path) -> None:
     name = os.fsdecode(b"\xff\xfe.tif")
     write_text(tmp_path / name, "whole")
     assert os.listdir(os.fsencode(tmp_path)) == [b"\xff\xfe.tif"]  # noqa: PTH208
+
+
+@contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """A limit on the size of files, at which writing fails as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_is_named_with_its_place_and_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    with files_up_to(1000), pytest.raises(StorageError, match=f"disk full at {path} .*make room"):
+        write_text(path, "x" * 5000)
+    assert names(tmp_path) == []
+    write_text(path, "x" * 5000)
+
+
+def test_reserved_space_is_there_and_zero(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("wb") as file:
+        file.write(b"head")
+        reserve(file, 3 * 2**20 + 5)
+    stored = (tmp_path / "file").stat()
+    assert stored.st_size == 4 + 3 * 2**20 + 5
+    assert stored.st_blocks * 512 >= stored.st_size, "it is sparse"
+    assert (tmp_path / "file").read_bytes() == b"head" + bytes(3 * 2**20 + 5)
+
+
+def test_space_is_reserved_where_the_system_has_no_call_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "posix_fallocate")
+    test_reserved_space_is_there_and_zero(tmp_path)
+
+
+def test_more_than_the_disk_has_is_refused_with_what_is_needed(tmp_path: Path) -> None:
+    free = shutil.disk_usage(tmp_path).free
+    require_space(tmp_path / "new" / "folder", 1)
+    with pytest.raises(StorageError, match=r"new: 1e\+06 GB needed, [0-9.]+ GB free"):
+        require_space(tmp_path / "new", 10**15)
+    assert free < 10**15
+
+
+def test_a_place_where_no_folder_can_be_made_is_named() -> None:
+    with pytest.raises(StorageError, match="/proc/none: cannot be made"):
+        write_text(Path("/proc/none/file"), "x")
+
+
+def test_a_folder_that_is_read_only_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "set"
+    error = OSError(errno.EROFS, os.strerror(errno.EROFS), str(tmp_path / ".set-1"))
+    monkeypatch.setattr(Path, "mkdir", Mock(side_effect=[None, error]))
+    message = f"{path}: cannot be written \\(Read-only"
+    with pytest.raises(StorageError, match=message), new_folder(path):
+        pass
+
+
+@pytest.mark.parametrize("name", ["../other", "/etc/passwd", "sub/file", ".", "..", "link"])
+def test_no_name_leads_out_of_its_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / "set" / "sub").mkdir(parents=True)
+    (tmp_path / "other").touch()
+    (tmp_path / "set" / "link").symlink_to(tmp_path / "other")
+    with pytest.raises(ValueError, match="leaves its folder"):
+        inside(tmp_path / "set", name)
+    assert inside(tmp_path / "set", "file") == tmp_path / "set" / "file"

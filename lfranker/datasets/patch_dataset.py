@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lfranker.files import inside
 from lfranker.noise.models import Range
 from lfranker.noise.noise_config import FORMER, NoiseConfig
 from lfranker.options import changed, check, determining, option, options
@@ -35,8 +36,8 @@ CUT: Mapping[str, Range] = {
 class DatasetConfig:
     """Settings of a dataset, its noise included."""
 
-    patch: int = option(64, "Side of the square patches, px.", minimum=SMALLEST_PATCH)
-    patches: int = option(2000, "Patches in all, training and validation.", minimum=1)
+    patch: int = option(64, "Side of the square patches, px.", minimum=SMALLEST_PATCH, maximum=4096)
+    patches: int = option(2000, "Patches in all, training and validation.", minimum=1, maximum=1e9)
     validation: float = option(
         0.15,  # of the patches, and about that of the images
         "Share of the images kept for validation.",
@@ -67,6 +68,14 @@ class DatasetConfig:
             raise ValueError(
                 f"patches is {self.patches}; allowed is at least 2, one of them for validation"
             )
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Training and validation pairs; at least one of each that is asked for."""
+        if self.validation == 0:
+            return self.patches, 0
+        held_out = min(max(round(self.patches * self.validation), 1), self.patches - 1)
+        return self.patches - held_out, held_out
 
     def determining(self) -> dict[str, Any]:
         """Return the settings that determine the dataset, by which it is named and described.
@@ -106,6 +115,7 @@ class Dataset:
     train: NDArray[np.intp]  # indices of pairs
     validation: NDArray[np.intp]
     digest: str  # sha256 over the arrays and all parameters
+    remade: str = ""  # why it was made again, where it was
 
     @cached_property
     def config(self) -> DatasetConfig:
@@ -120,8 +130,8 @@ class Dataset:
 
     @property
     def notices(self) -> list[str]:
-        """Images that gave no patches, and why."""
-        return list(self.manifest["notices"])
+        """Images that gave no patches, and why; and that it was damaged, where it was."""
+        return [*([self.remade] if self.remade else []), *self.manifest["notices"]]
 
 
 def digest_of(folder: Path, request: Mapping[str, Any]) -> str:
@@ -134,26 +144,46 @@ def digest_of(folder: Path, request: Mapping[str, Any]) -> str:
     return digest.hexdigest()
 
 
+class DamagedDatasetError(ValueError):
+    """A folder that holds no dataset, or one whose files are not those that were written."""
+
+
 def read_dataset(folder: Path, verify: bool = False) -> Dataset:
-    """Open a dataset; ``verify`` reads all of it to check the digest, otherwise shapes only."""
+    """Open a dataset; ``verify`` reads all of it to check the digest, otherwise shapes only.
+
+    Raises ValueError, DamagedDatasetError where making it anew would help.
+    """
     path = folder / MANIFEST
     try:
-        manifest = json.loads(path.read_text())
+        manifest = json.loads(inside(folder, MANIFEST).read_text())
         counts = manifest["counts"]["training"], manifest["counts"]["validation"]
         patch, schema = manifest["request"]["parameters"]["patch"], manifest["schema"]
         digest, parameters = str(manifest["digest"]), manifest["request"]["parameters"]
-        noisy, clean = (np.load(folder / f"{n}.npy", mmap_mode="r") for n in ("noisy", "clean"))
+        noisy, clean = (
+            np.load(inside(folder, f"{name}.npy"), mmap_mode="r") for name in ("noisy", "clean")
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{folder}: not a dataset that synth made ({error!r})") from error
+        raise DamagedDatasetError(f"{folder}: not a dataset that synth made ({error!r})") from error
     if schema != SCHEMA:
-        raise ValueError(f"{path}: schema {schema}, this version reads {SCHEMA}; make it anew")
-    config_of(parameters)  # raises where it cannot be described
-    expected = (sum(counts), patch, patch)
+        raise DamagedDatasetError(
+            f"{path}: schema {schema}, this version reads {SCHEMA}; make it anew"
+        )
+    try:
+        planned = config_of(parameters).counts
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DamagedDatasetError(f"{folder}: {error}") from error
+    if counts != planned:
+        raise DamagedDatasetError(f"{path}: counts {counts}, its parameters say {planned}")
+    expected = (sum(planned), patch, patch)
     for name, array in (("noisy", noisy), ("clean", clean)):
         if array.shape != expected or array.dtype != np.uint8:
             found = f"{array.dtype} {array.shape}"
-            raise ValueError(f"{folder / name}.npy: {found}, its manifest says uint8 {expected}")
+            raise DamagedDatasetError(
+                f"{folder / name}.npy: {found}, its manifest says uint8 {expected}"
+            )
     if verify and digest_of(folder, manifest["request"]) != digest:
-        raise ValueError(f"{folder}: its files are not those of its manifest's digest {digest}")
+        raise DamagedDatasetError(
+            f"{folder}: damaged, its files are not those of its manifest's digest {digest[:16]}"
+        )
     train, validation = np.split(np.arange(sum(counts), dtype=np.intp), [counts[0]])
     return Dataset(folder, manifest, noisy, clean, train, validation, digest)

@@ -4,8 +4,11 @@ Also the one address for all that concerns datasets; ``patch_dataset`` describes
 """
 
 import json
+import math
+import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,22 +25,25 @@ from lfranker.datasets.clean_images import (
 from lfranker.datasets.patch_dataset import (
     MANIFEST,
     SCHEMA,
+    DamagedDatasetError,
     Dataset,
     DatasetConfig,
     digest_of,
     read_dataset,
 )
 from lfranker.datasets.patch_sampling import Source, by_group, draw_pair, make_source
-from lfranker.files import new_folder
+from lfranker.files import new_folder, require_space, reserve
 from lfranker.images.white_level import FULL
 from lfranker.processes import available_cores
 
 __all__ = [
     "CleanImage",
+    "DamagedDatasetError",
     "Dataset",
     "DatasetConfig",
     "load_clean",
     "read_dataset",
+    "remade",
     "request_of",
     "simulated_clean",
     "split",
@@ -45,6 +51,7 @@ __all__ = [
 ]
 
 CHUNK = 32  # patches of one task
+FILES = frozenset({MANIFEST, "noisy.npy", "clean.npy"})
 
 
 def synthesise(
@@ -54,16 +61,21 @@ def synthesise(
 
     Bit-identical for every number of ``workers`` (threads; default: this process's cores; 0 or 1:
     none): pair k has a generator of its own. ``out`` appears complete or not at all. ValueError
-    where it holds something else, or where no image has a usable patch.
+    where it holds something else or is damaged, or where no image has a usable patch.
     """
     request = request_of(images, config)
     if out.exists() and any(out.iterdir()):
-        present = read_dataset(out)
+        try:
+            present = read_dataset(out, verify=True)
+        except DamagedDatasetError as error:
+            raise DamagedDatasetError(f"{error}; choose another folder") from error
         if present.manifest["request"] != request:
-            raise ValueError(f"{out}: holds a dataset of another request; choose another folder")
+            raise DamagedDatasetError(
+                f"{out}: holds a dataset of another request; choose another folder"
+            )
         return present
     groups, notices = _groups(images, config)
-    counts = _counts(config)
+    counts = config.counts
     manifest = {
         "schema": SCHEMA,
         "request": request,
@@ -79,6 +91,20 @@ def synthesise(
         if read_dataset(out).digest != manifest["digest"]:
             raise
     return read_dataset(out)
+
+
+def remade(
+    images: Sequence[CleanImage], out: Path, config: DatasetConfig, why: ValueError
+) -> Dataset:
+    """Make the dataset in ``out`` in place of the damaged one there, and note ``why``.
+
+    Raises ``why`` where the folder holds anything else, which is then somebody's.
+    """
+    if not out.is_dir() or {path.name for path in out.iterdir()} - FILES:
+        raise why
+    shutil.rmtree(out)
+    made = synthesise(images, out, config)
+    return replace(made, remade=f"the dataset was made again: {why.__cause__ or why}")
 
 
 def request_of(images: Sequence[CleanImage], config: DatasetConfig) -> dict[str, Any]:
@@ -106,14 +132,6 @@ def _groups(
             f"(now {config.validation:g})"
         )
     return groups, notices
-
-
-def _counts(config: DatasetConfig) -> tuple[int, int]:
-    """Training and validation pairs; at least one of each that is asked for."""
-    if config.validation == 0:
-        return config.patches, 0
-    held_out = min(max(round(config.patches * config.validation), 1), config.patches - 1)
-    return config.patches - held_out, held_out
 
 
 def _describe(images: Sequence[CleanImage], config: DatasetConfig) -> list[dict[str, Any]]:
@@ -153,10 +171,8 @@ def _write_pairs(
 ) -> None:
     """Fill both arrays. Threads suffice: numpy draws and computes without the interpreter lock."""
     total, shape = sum(counts), (sum(counts), config.patch, config.patch)
-    noisy, clean = (
-        np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.uint8, shape)
-        for name in ("noisy", "clean")
-    )
+    require_space(folder.parent, 2 * math.prod(shape))
+    noisy, clean = (_reserved(folder / f"{name}.npy", shape) for name in ("noisy", "clean"))
 
     def fill(start: int) -> int:
         stop = min(start + CHUNK, total)
@@ -178,3 +194,12 @@ def _write_pairs(
             pool.shutdown(cancel_futures=True)
     noisy.flush()
     clean.flush()
+
+
+def _reserved(path: Path, shape: tuple[int, int, int]) -> "np.memmap[Any, np.dtype[np.uint8]]":
+    """Return a memory-mapped uint8 array of zeros whose space on the disk is reserved."""
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        reserve(file, math.prod(shape))
+    return np.lib.format.open_memmap(path, "r+")

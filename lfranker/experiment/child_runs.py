@@ -174,10 +174,11 @@ def _job(
 def _task_of(child: Child, keep_checkpoints: bool, cache: Path) -> TrainingTask | ScoringTask:
     inputs, losses = child.inputs, child.task.losses
     if child.todo == "evaluate":
-        return ScoringTask(child.run.run_id, inputs.scans.folder)
+        return ScoringTask(child.run.run_id, inputs.scans.folder, inputs.scans.digest)
+    data = inputs.data_of(child.task.repeat)
     prepared = InputConfig(
         scans=inputs.scans.folder,
-        data=inputs.data_of(child.task.repeat).folder,
+        data=data.folder,
         perceptual=inputs.perceptual_choice,
         init=inputs.init,
         device=inputs.device.type,
@@ -185,7 +186,10 @@ def _task_of(child: Child, keep_checkpoints: bool, cache: Path) -> TrainingTask 
         cache=cache,
     )
     preset = inputs.settings.preset.name
-    return TrainingTask(losses, preset, child.task.config, prepared, keep_checkpoints)
+    return TrainingTask(
+        losses, preset, child.task.config, prepared, keep_checkpoints, data.digest,
+        inputs.scans.digest,
+    )  # fmt: skip
 
 
 def same_package() -> dict[str, str]:

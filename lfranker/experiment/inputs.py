@@ -5,6 +5,7 @@ found there the next time.
 """
 
 import hashlib
+import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,9 +17,11 @@ import torch
 from lfranker.arrays import Image
 from lfranker.datasets.synthesis import (
     CleanImage,
+    DamagedDatasetError,
     Dataset,
     load_clean,
     read_dataset,
+    remade,
     request_of,
     simulated_clean,
     split,
@@ -39,8 +42,15 @@ from lfranker.losses import (
 from lfranker.options import check, option
 from lfranker.perceptual.weights import PerceptualWeights, load_levels, resolve_weights
 from lfranker.report.remarks import site_caveats
+from lfranker.scans.folder_layout import scan_plan
 from lfranker.scans.preparation import ScanSet, prepare_scans, read_scans
-from lfranker.simulation.scans import TARGET_SPEED, simulate_scans, simulated_fields
+from lfranker.scans.scan_set import noting
+from lfranker.simulation.scans import (
+    TARGET_SPEED,
+    damaged_scan,
+    simulate_scans,
+    simulated_fields,
+)
 from lfranker.training.loss_balancing import (
     UNIT,
     Choice,
@@ -125,16 +135,24 @@ def dataset(
 ) -> tuple[Dataset, list[str]]:
     """The dataset in `data`, or one made from `clean` (or simulated) and kept in the cache."""
     if data is not None:
-        return read_dataset(data), []
+        try:
+            return read_dataset(data, verify=True), []
+        except DamagedDatasetError as error:
+            raise ValueError(
+                f"--data: {error}; restore it from a copy, or make it anew with synth"
+            ) from error
     images, notices = clean_images(chosen, clean, white)
     made = dataset_of(images, chosen, cache)
     return made, [*notices, *made.notices]
 
 
 def dataset_of(images: list[CleanImage], chosen: Settings, cache: Path) -> Dataset:
-    """The dataset made from these images, kept in the cache."""
-    name = fingerprint(request_of(images, chosen.dataset))
-    return synthesise(images, cache / "datasets" / name, chosen.dataset)
+    """The dataset made from these images, kept in the cache, and made again where it is damaged."""
+    folder = cache / "datasets" / fingerprint(request_of(images, chosen.dataset))
+    try:
+        return synthesise(images, folder, chosen.dataset)
+    except DamagedDatasetError as error:
+        return remade(images, folder, chosen.dataset, error)
 
 
 def drawn_datasets(
@@ -159,7 +177,7 @@ def scans(
     `seen`: sha256 of the clean images that trainings saw.
     """
     if folder is not None and (folder / PREPARED).exists():
-        return read_scans(folder)
+        return _given_scans(folder)
     if folder is None:
         fields_of_view = _held_out(chosen, clean, seen, white)
         name = fingerprint(
@@ -167,10 +185,39 @@ def scans(
             | {"seed": chosen.dataset.seed}
         )
         folder, target = cache / "simulated" / name, TARGET_SPEED
+        damaged = damaged_scan(folder) if folder.exists() else ""
+        if damaged:
+            shutil.rmtree(folder)
         if not folder.exists():
             simulate_scans(fields_of_view, folder, chosen.dataset.seed)
         white = None  # which is the user's files'
+        if damaged:
+            made = prepare_scans(folder, target, cache / "scans", white)
+            return noting(made, f"scans were simulated again: {damaged} was damaged")
     return prepare_scans(folder, target, cache / "scans", white)
+
+
+def count_fields(chosen: Settings, folder: Path | None) -> int:
+    """Return of how many fields a folder has scans, or are simulated, without preparing them."""
+    if folder is None:
+        return chosen.preset.fields
+    if (folder / PREPARED).exists():
+        return len(read_scans(folder).fields)
+    return max(map(len, scan_plan(folder).files.values()), default=0)
+
+
+def _given_scans(folder: Path) -> ScanSet:
+    """Scans that the user prepared before, every file of them checked."""
+    given = read_scans(folder)
+    if not given.sha256:
+        return noting(given, f"{folder} has no checksums: it is of an earlier version")
+    try:
+        given.verify()
+    except ValueError as error:
+        raise ValueError(
+            f"--scans: {error}: restore it, or give the folder of the scans themselves"
+        ) from error
+    return given
 
 
 def _held_out(

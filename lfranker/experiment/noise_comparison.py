@@ -69,6 +69,7 @@ def _on(
     data = drawn[0] if drawn else preparation.dataset_of(images, chosen, cache)
     weighting = config.loss_weights
     by_term = loss_weights(weighting, losses, base.perceptual, data, chosen.train.seed)
+    weighted = preparation.weights_notices(weighting, by_term, label)
     return replace(
         base,
         settings=chosen,
@@ -76,7 +77,7 @@ def _on(
         drawn=drawn,
         loss_weights=by_term,
         facts={**base.facts, "data": data.digest},
-        notices=preparation.weights_notices(weighting, by_term, label),
+        notices=[*filter(None, [data.remade]), *weighted],
         noise=label,
     )
 

@@ -24,6 +24,8 @@ class TrainingTask:
     train: TrainConfig
     inputs: InputConfig
     keep_checkpoints: bool
+    dataset: str  # digests of what the power set prepared, and nothing else is to be read
+    scan_set: str
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class ScoringTask:
 
     run: str
     scans: Path
+    scan_set: str  # its digest
 
 
 def write_task(task: TrainingTask | ScoringTask, file: Path) -> None:
@@ -45,7 +48,7 @@ def read_task(file: Path) -> TrainingTask | ScoringTask:
     stored: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     kind = stored.pop("task", None)
     if kind == ScoringTask.__name__:
-        return ScoringTask(stored["run"], Path(stored["scans"]))
+        return ScoringTask(stored["run"], Path(stored["scans"]), stored["scan_set"])
     if kind != TrainingTask.__name__:
         raise ValueError(f"{file}: task is {kind!r}; allowed are TrainingTask and ScoringTask")
     given = {name: Path(stored["inputs"][name]) for name in PATHS if stored["inputs"][name]}
@@ -55,4 +58,6 @@ def read_task(file: Path) -> TrainingTask | ScoringTask:
         TrainConfig(**stored["train"]),
         InputConfig(**{**stored["inputs"], **given}),
         stored["keep_checkpoints"],
+        stored["dataset"],
+        stored["scan_set"],
     )

@@ -5,11 +5,12 @@ registered once and read from the disk by everyone after that.
 """
 
 import hashlib
+import io
 import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import astuple
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from lfranker.arrays import Floats
-from lfranker.files import new_folder
+from lfranker.files import new_folder, require_space
 from lfranker.images.folder_bars import folder_bars
 from lfranker.images.image_file import Micrograph, read_image
 from lfranker.images.white_level import white_levels
@@ -31,6 +32,7 @@ from lfranker.scans.scan_set import (
     Pair,
     Record,
     ScanSet,
+    noting,
     pair_files,
     read_scans,
     write_manifest,
@@ -49,6 +51,7 @@ __all__ = ["Pair", "ScanSet", "prepare_scans", "read_scans"]
 
 MOST = 0.9  # of a frame; where the clean scan shows less of it, this is said
 PREPARATION = 5  # raised whenever the stored pairs would differ: older sets are made again
+CLEAN_BYTES, PAIR_BYTES = 4, 4 + 4 + 1  # a pixel, as stored: the clean scan; noisy, clean, mask
 Reader = Callable[[Path], Micrograph]
 SIMULATED = "simulated.json"  # a file in the folder: nothing in it comes from a microscope
 
@@ -76,8 +79,7 @@ def prepare_scans(
     def read(path: Path) -> Micrograph:
         return read_image(path, levels.of(path), bars.get(path))
 
-    digest, warnings, used_levels = _examine(files, target, simulated, read)
-    warnings = (*levels.notices, *warnings)
+    examined = _examine(files, target, simulated, read)
     metadata = read_all(files[target])
     all_fields = {field for scans in plan.files.values() for field in scans}
     stated = stated_sites(metadata, read_site_table(folder, files[target], all_fields))
@@ -85,12 +87,14 @@ def prepare_scans(
         stated = assume_apart(stated)
     sample = samples(metadata)
     groups = [[field, *astuple(site), sample[field]] for field, site in stated.items()]
-    known = json.dumps([digest, groups, plan.table, [str(item) for item in alone]])
+    known = json.dumps([examined.digest, groups, plan.table, [str(item) for item in alone]])
     digest = hashlib.sha256(known.encode()).hexdigest()
     out = cache / digest[:16]
-    if _digest_of(out) == digest:
-        return read_scans(out)
+    present, why = _present(out, digest)
+    if present is not None:
+        return present
     _check_replaceable(out)
+    require_space(cache, examined.size)
     with new_folder(out) as draft:
         sites = join_overlapping(stated, _thumbnails(files[target], read))
         records, refused, partial = _store(files, target, sites, sample, draft, read)
@@ -106,21 +110,28 @@ def prepare_scans(
             simulated=simulated,
             digest=digest,
             plan=plan.table,
-            warnings=(*warnings, *partial),
+            warnings=(*levels.notices, *examined.warnings, *partial),
             excluded=(*alone, *refused),
             records=tuple(records),
-            white=used_levels,
+            white=examined.white,
         )
         write_manifest(scans)
         if out.exists():
             shutil.rmtree(out)
-    return read_scans(out)
+    made = read_scans(out)
+    return noting(made, f"scans were prepared again: {why}") if why else made
 
 
-def _examine(
-    files: Files, target: str, simulated: bool, read: Reader
-) -> tuple[str, tuple[str, ...], tuple[int, ...]]:
-    """Digest of the scans; what was converted in reading them, and which are saturated; white.
+@dataclass(frozen=True)
+class _Examined:
+    digest: str  # of the scans
+    warnings: tuple[str, ...]  # what was converted in reading them, and which are saturated
+    white: tuple[int, ...]  # gray values of full brightness
+    size: int  # bytes of all pairs as they are stored
+
+
+def _examine(files: Files, target: str, simulated: bool, read: Reader) -> _Examined:
+    """Read all scans once.
 
     A saturated scan is scored all the same: what it has lost, it has lost for all entrants.
     """
@@ -128,6 +139,7 @@ def _examine(
     conversions: Counter[str] = Counter()
     saturated: list[str] = []
     white: set[int] = set()
+    size = 0
     for speed, scans in sorted(files.items()):
         for field, path in sorted(scans.items()):
             scan = read(path)
@@ -135,12 +147,13 @@ def _examine(
             image = scan.image
             digest.update(json.dumps([speed, field, image.shape]).encode())
             digest.update(image.tobytes())
+            size += image.size * (CLEAN_BYTES if speed == target else PAIR_BYTES)
             conversions.update(text.removeprefix(f"{path.name}: ") for text in scan.notices)
             if reason := saturation(image):
                 saturated.append(f"{field} at {speed}: {reason}")
     converted = (f"{n} scans: {text}" for text, n in conversions.items())
     told = (*converted, *saturated)
-    return digest.hexdigest(), told, tuple(sorted(white))
+    return _Examined(digest.hexdigest(), told, tuple(sorted(white)), size)
 
 
 def _store(
@@ -188,15 +201,25 @@ def _thumbnails(files: Mapping[str, Path], read: Reader) -> dict[str, Floats]:
 
 
 def _save(path: Path, array: NDArray[np.generic]) -> None:
-    np.save(path, array, allow_pickle=False)
+    stored = io.BytesIO()  # numpy itself does not say that a disk is full
+    np.save(stored, array, allow_pickle=False)
+    path.write_bytes(stored.getbuffer())
 
 
-def _digest_of(prepared: Path) -> str | None:
-    """Read the digest; None where there is no complete set."""
+def _present(prepared: Path, digest: str) -> tuple[ScanSet | None, str]:
+    """The set that is there already, or why it is not taken; "" where none is there."""
+    if not prepared.exists():
+        return None, ""
     try:
-        return read_scans(prepared).digest
-    except ValueError:
-        return None
+        scans = read_scans(prepared)
+        if scans.digest != digest:
+            return None, f"{prepared} holds others"
+        if not scans.sha256:
+            return None, f"{prepared} is of an earlier version, which kept no checksums"
+        scans.verify()
+    except (ValueError, OSError) as error:
+        return None, str(error)
+    return scans, ""
 
 
 def _check_replaceable(out: Path) -> None:

@@ -4,9 +4,10 @@ A folder holds the pairs as float32 arrays that can be memory-mapped, and a mani
 """
 
 import hashlib
+import io
 import json
-from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lfranker.arrays import Image
+from lfranker.files import inside, sha256_of
 from lfranker.scans.registration import Transform
 
 MANIFEST = "scans.json"
+SEAL = "sha256_of_all_else"  # in the manifest
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ class ScanSet:
     excluded: tuple[Exclusion, ...]
     records: tuple[Record, ...]
     white: tuple[int, ...] = ()  # gray values of full brightness; () in sets of before
+    sha256: Mapping[str, str] = field(default_factory=dict)  # of the files; older sets have none
 
     @property
     def id(self) -> ScanSetId:
@@ -112,14 +116,31 @@ class ScanSet:
         return map(self.read, self.records)
 
     def read(self, record: Record) -> Pair:
+        """Read a pair, and check that its files are those that were stored. Raises ValueError."""
         names = (*pair_files(record.files), record.original)
-        noisy, clean, mask, original = (
-            np.load(self.folder / name, allow_pickle=False) for name in names
-        )
+        noisy, clean, mask, original = map(self._load, names)
         return Pair(
             record.field, record.speed, noisy, clean, mask, original, record.transform,
             record.place, record.sample,
         )  # fmt: skip
+
+    def _load(self, name: str) -> NDArray[Any]:
+        path = inside(self.folder, name)
+        try:
+            stored = path.read_bytes()
+        except OSError as error:
+            raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
+        if self.sha256 and hashlib.sha256(stored).hexdigest() != self.sha256.get(name):
+            raise ValueError(damage(path))
+        array: NDArray[Any] = np.load(io.BytesIO(stored), allow_pickle=False)
+        return array
+
+    def verify(self) -> None:
+        """Raise ValueError naming the first file that is not the one that was stored."""
+        for name in files_of(self.records):
+            path = inside(self.folder, name)
+            if self.sha256 and sha256_of(path) != self.sha256.get(name):
+                raise ValueError(damage(path))
 
     def fields_among(self, images: Collection[str]) -> list[str]:
         """Fields whose clean scan has the pixels of one of ``images`` (sha256, as clean images)."""
@@ -127,7 +148,7 @@ class ScanSet:
         return [
             field
             for field, name in clean.items()
-            if hashlib.sha256(np.load(self.folder / name).tobytes()).hexdigest() in images
+            if hashlib.sha256(self._load(name).tobytes()).hexdigest() in images
         ]
 
     def table(self) -> pd.DataFrame:
@@ -165,28 +186,62 @@ def pair_files(name: str) -> tuple[str, str, str]:
     return f"{name}-noisy.npy", f"{name}-clean.npy", f"{name}-mask.npy"
 
 
+def files_of(records: Iterable[Record]) -> list[str]:
+    """Names of the files of all pairs, each once."""
+    names = [name for r in records for name in (*pair_files(r.files), r.original)]
+    return list(dict.fromkeys(names))
+
+
+def damage(path: Path) -> str:
+    """Return the message on a file that is not the one that was stored."""
+    return f"{path}: damaged, it is not the file that was prepared"
+
+
 def write_manifest(scans: ScanSet) -> None:
-    """Write the manifest to the set's folder, which is to be renamed afterwards."""
+    """Write the manifest to the set's folder, which is to be renamed afterwards.
+
+    It has the sha256 of every file, and of its own content.
+    """
+    sha256 = {name: sha256_of(scans.folder / name) for name in files_of(scans.records)}
     manifest = {name: value for name, value in vars(scans).items() if name != "folder"}
     for name in ("records", "excluded"):
         manifest[name] = [asdict(item) for item in manifest[name]]
+    manifest["sha256"] = sha256
+    manifest[SEAL] = _seal(manifest)
     (scans.folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
 
 
+def _seal(manifest: Mapping[str, Any]) -> str:
+    """Return the sha256 of a manifest as JSON keeps it."""
+    text = json.dumps(json.loads(json.dumps(manifest)), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def read_scans(prepared: Path) -> ScanSet:
-    """The scan set that ``prepare_scans`` stored. Raises ValueError where that is not one."""
+    """The scan set that ``prepare_scans`` stored. Raises ValueError where that is not one.
+
+    Its files are there; whether they are those that were stored is checked when they are read, or
+    by `verify`.
+    """
     try:
-        manifest = json.loads((prepared / MANIFEST).read_text(encoding="utf-8"))
+        manifest = json.loads(inside(prepared, MANIFEST).read_text(encoding="utf-8"))
+        seal = manifest.pop(SEAL, None)
+        if seal is not None and seal != _seal(manifest):
+            raise ValueError(damage(prepared / MANIFEST))
         manifest["records"] = [_record(record) for record in manifest["records"]]
         manifest["excluded"] = [Exclusion(**item) for item in manifest["excluded"]]
         scans = ScanSet(folder=prepared, **_with_tuples(manifest))
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{prepared}: not a folder of prepared scans ({error})") from error
-    for record in scans.records:
-        for name in (*pair_files(record.files), record.original):
-            if not (prepared / name).is_file():
-                raise ValueError(f"{prepared}: incomplete, {name} of {MANIFEST} is missing")
+    for name in files_of(scans.records):
+        if not inside(prepared, name).is_file():
+            raise ValueError(f"{prepared}: incomplete, {name} of {MANIFEST} is missing")
     return scans
+
+
+def noting(scans: ScanSet, *notices: str) -> ScanSet:
+    """Return the same set with more that the user should know."""
+    return replace(scans, warnings=(*scans.warnings, *notices))
 
 
 def _record(stored: dict[str, Any]) -> Record:

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.ndimage import affine_transform
 
 from lfranker.arrays import Image
-from lfranker.files import new_folder
+from lfranker.files import new_folder, sha256_of
 from lfranker.images.image_file import write_image
 from lfranker.noise.models import shot_noise
 from lfranker.noise.scan_correlation import correlate_fast_axis
@@ -104,7 +104,30 @@ def simulate_scans(fields: Mapping[str, Image], out: Path, seed: int) -> None:
                 scan = simulate_scan(clean, speed, rng)
                 path = draft / speed.name / f"{name}.png"
                 write_image(path, scan, np.dtype(np.uint8), 255)
-        (draft / MARKER).write_text(json.dumps(_marker(fields, seed), indent=1) + "\n")
+        marker = _marker(fields, seed) | {"sha256": _checksums(draft)}
+        (draft / MARKER).write_text(json.dumps(marker, indent=1) + "\n")
+
+
+def damaged_scan(folder: Path) -> str:
+    """Return which file of simulated scans is not the one that was written; "" where none.
+
+    Scans of earlier versions have no checksums, and count as whole.
+    """
+    try:
+        known = json.loads((folder / MARKER).read_text(encoding="utf-8")).get("sha256")
+    except (OSError, ValueError, AttributeError):
+        return MARKER
+    if known is None:
+        return ""
+    present = _checksums(folder)
+    differing = sorted(name for name, _ in present.items() ^ known.items())
+    return differing[0] if differing else ""
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    """Return the sha256 of each scan, by speed and name."""
+    files = sorted(folder.glob("*/*.png"))
+    return {f"{file.parent.name}/{file.name}": sha256_of(file) for file in files}
 
 
 def _marker(fields: Mapping[str, Image], seed: int) -> dict[str, object]:

@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from lfranker.evaluation.scoring import of_noisy, score, summarise
 from lfranker.images.image_file import read_image, write_image
 from lfranker.scans.preparation import prepare_scans, read_scans
 from lfranker.scans.registration import register, warp
-from lfranker.scans.scan_set import MANIFEST
+from lfranker.scans.scan_set import MANIFEST, SEAL
 
 BYTE = np.dtype(np.uint8)
 SHIFT = {"spd2": (3, -2), "spd3": (1, 4)}  # whole px, by which the noisy scans are cut elsewhere
@@ -124,7 +125,9 @@ def test_a_set_is_reused_while_the_scans_are_the_same(prepared, source, tmp_path
     assert prepare_scans(renamed, "spd8", prepared.folder.parent) == prepared
     assert stamp.stat().st_mtime_ns == before
     (prepared.folder / "0000-0-noisy.npy").unlink()
-    assert prepare_scans(renamed, "spd8", prepared.folder.parent) == prepared
+    again = prepare_scans(renamed, "spd8", prepared.folder.parent)
+    assert replace(again, warnings=()) == prepared
+    assert again.warnings[0].endswith(f"0000-0-noisy.npy of {MANIFEST} is missing")
     assert stamp.stat().st_mtime_ns != before
 
 
@@ -220,6 +223,7 @@ def test_sets_made_before_sites_had_sources_are_read(prepared):
     manifest = json.loads((prepared.folder / MANIFEST).read_text())
     for record in manifest["records"]:
         del record["site_source"]
+    del manifest[SEAL], manifest["sha256"]
     (prepared.folder / MANIFEST).write_text(json.dumps(manifest))
     assert {record.site_source for record in read_scans(prepared.folder).records} == {""}
 
