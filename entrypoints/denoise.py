@@ -3,7 +3,7 @@
 import os
 import sys
 from collections import defaultdict
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -40,12 +40,13 @@ RANKED = [name for name, metric in METRICS.items() if metric.ranked]
               help="What the winner at a scan speed has to be best in.")  # fmt: skip
 @o.model_name_option
 @o.field_option(InputConfig, "white")
+@o.trust_code_option
 @o.yes_no_option("--overwrite", "Replace files that exist.")
 @click.option("--jobs", type=o.Parsed(o.at_least_one, "auto"),
               help="Files denoised at a time.")  # fmt: skip
 def main(
     source: Path, target: Path, model: str | None, criterion: str, model_name: str,
-    white: int | None, overwrite: bool, jobs: int | None,
+    trust_code: bool, white: int | None, overwrite: bool, jobs: int | None,
 ) -> None:  # fmt: skip
     """Denoise SEM images; bit depth, data bar and all tags of a TIFF stay as they are.
 
@@ -64,7 +65,7 @@ def main(
             else choose_model(model_name, criterion, read_metadata(before))
             for before, _ in files
         }
-        load = cache(load_network)
+        load = cache(partial(load_network, trust_code=trust_code))
         networks = {choice.uri: load(choice.uri) for choice in chosen.values()}
     except ValueError as error:
         raise click.UsageError(str(error)) from error

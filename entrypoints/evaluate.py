@@ -22,6 +22,7 @@ from lfranker.tracking.runs import name_given_run
 @click.option("--run", type=o.Parsed(str, "none"), help="Score the model of this training run.")
 @click.option("--model", type=o.Parsed(o.model_address, "none"),
               help="Score this model, e.g. models:/lfranker@champion.")  # fmt: skip
+@o.trust_code_option
 @o.field_option(InputConfig, "scans")
 @o.field_option(InputConfig, "target")
 @o.field_option(InputConfig, "white")
@@ -29,7 +30,7 @@ from lfranker.tracking.runs import name_given_run
 @o.seed_option
 @o.field_option(InputConfig, "cache")
 def main(
-    parent: str | None, run: str | None, model: str | None, scans: Path | None,
+    parent: str | None, run: str | None, model: str | None, trust_code: bool, scans: Path | None,
     target: str | None, white: int | None, preset: str, seed: int, cache: Path,
 ) -> None:  # fmt: skip
     """Score models on scans: PSNR, SSIM and matched keypoints at each scan speed.
@@ -57,7 +58,7 @@ def main(
             elif run is not None:
                 score_training(run, prepared, console)
             elif model is not None:
-                score_model(model, prepared, console)
+                score_model(model, prepared, console, trust_code)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     click.echo(f"scored on {len(prepared)} pairs of scans, digest {prepared.digest[:8]}")

@@ -39,9 +39,14 @@ def score_training(run_id: str, scans: ScanSet, console: Console = QUIET) -> Non
         _score_baselines(power_set, power_set.keys, scans, console)
 
 
-def score_model(uri: str, scans: ScanSet, console: Console = QUIET) -> None:
-    """Score any model in a run of its own, with the filters that it has to beat as children."""
-    network = load_network(uri)
+def score_model(
+    uri: str, scans: ScanSet, console: Console = QUIET, trust_code: bool = False
+) -> None:
+    """Score any model in a run of its own, with the filters that it has to beat as children.
+
+    ``trust_code``: as `load_network` takes it.
+    """
+    network = load_network(uri, trust_code)
     with own_run(f"evaluate {uri}", "evaluate") as run:
         log_scans(run.run_id, scans)
         result = score_run(run.run_id, _denoiser(network), scans, model=model_id_of(uri))

@@ -1,4 +1,8 @@
-"""Networks as MLflow models: logged without pickle, loaded anywhere."""
+"""Networks as MLflow models: logged without pickle, loaded anywhere.
+
+MLflow runs the code that lies in a model's folder, and unpickles what is pickled there. Here a
+network is built by this package's own code, of the numbers and the tensors in the folder alone.
+"""
 
 import json
 import re
@@ -10,20 +14,31 @@ from tempfile import TemporaryDirectory
 
 import mlflow
 import numpy as np
+import torch
+import yaml
+from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature, get_model_info
 from mlflow.types import Schema, TensorSpec
-from safetensors.torch import save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 import lfranker
+from lfranker.denoiser.scunet import SCUNet
+from lfranker.files import inside, sha256_of
 from lfranker.tracking.runs import get_run, set_tags
 from lfranker.tracking.tags import Tag
+from lfranker.training.config import TrainConfig
+from lfranker.training.memory import NUMBER, weight_count
 
 # what the served model imports, and nothing else, travels with a model
 SHIPPED = ("arrays.py", "denoiser/scunet.py", "denoiser/tiling.py", "denoiser/served_model.py")
 REQUIREMENTS = ("mlflow", "torch", "numpy", "einops", "safetensors")
 ARTIFACTS = {"weights": "weights.safetensors", "network": "network.json"}
+ABOUT = "MLmodel"  # the file in which MLflow says what a folder holds
+LOADER = "mlflow.pyfunc.loaders.code_model"  # of models from code, as ours are
+SHA256 = "weights_sha256"  # in the metadata of a model; 0.1.0 did not say
 SIGNATURE = ModelSignature(
     inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, 1, -1, -1))]),
     outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, 1, -1, -1))]),
@@ -48,6 +63,7 @@ def log_network(run_id: str, network: nn.Module, settings: Mapping[str, object])
             params={"losses": losses, "repeat": tags.get(Tag.REPEAT, "0")},
             python_model=str(package / "denoiser" / "served_model.py"),
             artifacts={key: str(folder / file) for key, file in ARTIFACTS.items()},
+            metadata={SHA256: sha256_of(folder / ARTIFACTS["weights"])},
             code_paths=[str(package)],
             signature=SIGNATURE,
             input_example=np.full((1, 1, 16, 16), 0.5, np.float32),
@@ -78,19 +94,121 @@ def _public(number: str) -> str:
     return number.split("+")[0]
 
 
-def load_network(uri: str) -> nn.Module:
-    """The torch module of a logged or registered model.
+class ForeignModelError(ValueError):
+    """A model that is not of lfranker's layout."""
 
-    Raises ValueError saying what to do where there is none.
+
+def load_network(uri: str, trust_code: bool = False) -> nn.Module:
+    """The torch module of a logged or registered model, or of a model's folder.
+
+    Raises ValueError saying what to do where there is none, where its files are damaged, and where
+    it is not of lfranker's own layout: that of others is loaded by running what lies in its folder,
+    which is done for a registered one with ``trust_code`` alone.
     """
     try:
-        module: nn.Module = mlflow.pyfunc.load_model(uri).unwrap_python_model().network
+        if Path(uri).is_dir():
+            return read_network(Path(uri))
+        with TemporaryDirectory() as temporary:
+            return read_network(Path(download_artifacts(uri, dst_path=temporary)))
+    except ForeignModelError as error:
+        if not uri.startswith("models:/"):
+            raise
+        if not trust_code:
+            raise ValueError(
+                f"{uri}: {error}; a registered model whose code you trust is loaded with "
+                f"trust_code=true"
+            ) from error
+        return _run(uri)
     except (MlflowException, OSError) as error:
         raise ValueError(
             f"no model at {uri!r} ({error}): rank a power set first, or name a model as "
             f"models:/NAME@ALIAS, models:/NAME/VERSION or a folder"
         ) from error
-    return module
+
+
+def read_network(folder: Path) -> nn.Module:
+    """Build the network that a model's folder describes; nothing in the folder is run.
+
+    Raises ForeignModelError where it is not of our layout, ValueError naming a file that is
+    damaged.
+    """
+    checksum = _checked_layout(folder)
+    artifacts = folder / "artifacts"
+    network, weights = (inside(artifacts, ARTIFACTS[key]) for key in ("network", "weights"))
+    for path in (network, weights):
+        if not path.is_file():
+            raise ValueError(f"{path}: is missing from the model")
+    if checksum and sha256_of(weights) != checksum:
+        raise ValueError(f"{weights}: damaged, it is not the file that was logged")
+    settings = _settings(network)
+    if NUMBER * weight_count(settings) > weights.stat().st_size:  # before it takes the memory
+        raise ValueError(f"{weights}: too short for the network that {network.name} describes")
+    module = SCUNet(config=settings.blocks, dim=settings.dim, head_dim=settings.head_dim)
+    _check_shapes(weights, module)
+    module.load_state_dict(load_file(weights), strict=True)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return module.to(device).to(memory_format=torch.channels_last).eval()  # as it is served
+
+
+def _checked_layout(folder: Path) -> str:
+    """Return the checksum of the weights, "" where none was kept. Raises ForeignModelError."""
+    about = inside(folder, ABOUT)
+    if not about.is_file():
+        raise ForeignModelError(f"{folder}: not a model, it has no file {ABOUT}")
+    try:
+        stored = yaml.safe_load(about.read_text(encoding="utf-8"))
+        own = stored["flavors"]["python_function"]
+        artifacts = {key: own["artifacts"][key]["path"] for key in ARTIFACTS}
+        loader, checksum = own["loader_module"], (stored.get("metadata") or {}).get(SHA256, "")
+    except (ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        why = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ForeignModelError(f"{about}: not a model that lfranker logged ({why})") from error
+    expected = {key: f"artifacts/{name}" for key, name in ARTIFACTS.items()}
+    if loader != LOADER or "python_model" in own or artifacts != expected:
+        raise ForeignModelError(
+            f"{about}: not a model that lfranker logged, but one of {loader}, whose code would run"
+        )
+    return str(checksum)
+
+
+def _settings(path: Path) -> TrainConfig:
+    """Read the network's shape, within the bounds of the options. Raises ValueError."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        if set(stored) != {"config", "dim", "head_dim"}:
+            raise ValueError(f"it says {', '.join(map(str, stored))}")
+        depth = ",".join(str(int(count)) for count in stored["config"])
+        return TrainConfig(depth=depth, dim=stored["dim"], head_dim=stored["head_dim"])
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: does not describe a network ({error})") from error
+
+
+def _check_shapes(path: Path, network: nn.Module) -> None:
+    """Raise ValueError where the tensors in a file are not those of the network."""
+    expected = {name: list(value.shape) for name, value in network.state_dict().items()}
+    try:
+        with safe_open(path, framework="pt") as stored:
+            found = {name: stored.get_slice(name).get_shape() for name in stored.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path}: damaged, cannot be read as weights ({error})") from error
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            raise ValueError(
+                f"{path}: holds weights of another network: {name} is "
+                f"{found.get(name, 'missing')}, {ARTIFACTS['network']} says "
+                f"{expected.get(name, 'there is none')}"
+            )
+
+
+def _run(uri: str) -> nn.Module:
+    """Load another's model as MLflow does, which runs its code."""
+    try:
+        network = mlflow.pyfunc.load_model(uri).unwrap_python_model().network
+    except (MlflowException, OSError, AttributeError, ImportError) as error:
+        raise ValueError(f"{uri}: gives no network ({type(error).__name__}: {error})") from error
+    if not isinstance(network, nn.Module):
+        raise ValueError(f"{uri}: its network is a {type(network).__name__}, no torch module")
+    return network
 
 
 def model_id_of(uri: str) -> str:

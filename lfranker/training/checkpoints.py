@@ -7,13 +7,14 @@ import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import torch
 
 from lfranker.files import new_file
 
-UNREADABLE = (RuntimeError, EOFError, BadZipFile, pickle.UnpicklingError)
+UNREADABLE = (RuntimeError, EOFError, BadZipFile, pickle.UnpicklingError, OSError)
+NOT_A_STATE = (KeyError, TypeError, ValueError, AttributeError)
 SLOTS = ("checkpoint-0.pt", "checkpoint-1.pt")
 
 
@@ -32,10 +33,20 @@ def newest_checkpoint(folder: Path, notice: Callable[[str], None]) -> dict[str, 
         if not path.exists():
             continue
         try:
-            states.append(torch.load(path, map_location="cpu", weights_only=True))
-        except UNREADABLE as error:
-            notice(f"{path.name} is damaged and not used: {error}")
-    return max(states, key=_progress, default=None)
+            state = _checked(path)
+            states.append((_progress(state), state))
+        except (*UNREADABLE, *NOT_A_STATE) as error:
+            notice(f"{path.name} is damaged and not used: {error}".splitlines()[0])
+    return max(states, key=lambda known: known[0], default=(None, None))[1]
+
+
+def _checked(path: Path) -> dict[str, Any]:
+    """Load a state, after its checksums, which torch writes but does not compare."""
+    with ZipFile(path) as stored:
+        if name := stored.testzip():
+            raise BadZipFile(f"{name} has another checksum than when it was written")
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
 
 
 def _progress(state: dict[str, Any]) -> tuple[int, int]:

@@ -81,7 +81,7 @@ class Darker(nn.Module):
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("entrypoints.denoise.named_model", lambda uri: Choice(uri, uri, "as asked"))
-    monkeypatch.setattr("entrypoints.denoise.load_network", lambda uri: Darker())
+    monkeypatch.setattr("entrypoints.denoise.load_network", lambda uri, **_: Darker())
 
 
 def noise(path: Path, compression: str | None = None) -> np.ndarray:

@@ -258,6 +258,26 @@ def test_resuming_goes_on_to_the_bit(tmp_path: Path, stop: int) -> None:
         assert torch.equal(value, second.ema.state_dict()[name]), name
 
 
+def test_a_checkpoint_with_one_changed_byte_is_named_and_the_other_used(tmp_path: Path) -> None:
+    trainer = make_trainer()
+    for slot in (0, 1):
+        next(trainer.steps())
+        save_checkpoint(trainer.state_dict(), tmp_path, slot)
+    newest = tmp_path / "checkpoint-1.pt"
+    stored = bytearray(newest.read_bytes())
+    stored[len(stored) // 2] ^= 1  # within the numbers, where torch itself notices nothing
+    newest.write_bytes(stored)
+    torch.load(newest, weights_only=True)
+    notices: list[str] = []
+    state = newest_checkpoint(tmp_path, notices.append)
+    assert state is not None
+    assert state["done"] == 1
+    assert "another checksum" in notices[0]
+    torch.save({"answer": 42}, tmp_path / "checkpoint-0.pt")
+    assert newest_checkpoint(tmp_path, notices.append) is None
+    assert "checkpoint-0.pt is damaged" in notices[1]
+
+
 def test_a_damaged_checkpoint_is_named_and_the_other_used(tmp_path: Path) -> None:
     trainer, notices = make_trainer(), list[str]()
     steps = trainer.steps()

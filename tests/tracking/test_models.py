@@ -1,0 +1,210 @@
+"""Models are read by our own code alone; what is damaged or foreign is named in one line."""
+
+import json
+import pickle
+import shutil
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner
+from mlflow import MlflowClient
+from safetensors.torch import load_file, save_file
+from torch import nn
+from tracked import TINY
+
+from entrypoints.denoise import main as denoise
+from lfranker.denoiser.scunet import SCUNet
+from lfranker.images.image_file import write_image
+from lfranker.tracking.models import load_network, log_network
+from lfranker.tracking.runs import own_run
+
+WEIGHTS = Path("artifacts", "weights.safetensors")
+NETWORK = Path("artifacts", "network.json")
+
+
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a model of a small network, as `log_network` leaves it."""
+    folder = tmp_path_factory.mktemp("models")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        torch.manual_seed(3)
+        with own_run("train", "train") as run:
+            model = log_network(run.run_id, SCUNet(**TINY), TINY)
+        found = mlflow.artifacts.download_artifacts(f"models:/{model}")
+        return Path(shutil.copytree(found, folder / "model"))
+
+
+@pytest.fixture
+def model(logged: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(logged, tmp_path / "model"))
+
+
+def change_about(model: Path, **changes: Any) -> None:
+    about = yaml.safe_load((model / "MLmodel").read_text())
+    about["flavors"]["python_function"] |= changes
+    (model / "MLmodel").write_text(yaml.safe_dump(about))
+
+
+class Evil:
+    """Something that, unpickled, writes a file."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.mark,)
+
+
+def give_code(model: Path, mark: Path) -> None:
+    """Put code that leaves a mark into every file of a model that MLflow would run."""
+    for file in model.rglob("*.py"):
+        file.write_text(f"from pathlib import Path\nPath({str(mark)!r}).touch()\n")
+
+
+def test_a_network_is_read_as_it_was_logged_and_its_code_is_not_run(
+    model: Path, tmp_path: Path
+) -> None:
+    give_code(model, tmp_path / "mark")
+    torch.manual_seed(3)
+    expected = SCUNet(**TINY).eval()
+    image = torch.rand(1, 1, 64, 64)
+    with torch.inference_mode():
+        found = load_network(str(model))(image.to(memory_format=torch.channels_last))
+        np.testing.assert_allclose(found, expected(image), atol=1e-6)
+    assert not (tmp_path / "mark").exists()
+
+
+def test_a_pickle_in_a_model_folder_is_never_executed(
+    model: Path, tmp_path: Path, store: Path
+) -> None:
+    mark = tmp_path / "mark"
+    (model / "python_model.pkl").write_bytes(pickle.dumps(Evil(mark)))
+    change_about(model, loader_module="mlflow.pyfunc.model", python_model="python_model.pkl")
+    write_image(tmp_path / "scan.png", np.full((64, 64), 0.5, np.float32), np.dtype(np.uint8), 255)
+    flags = ["--input", str(tmp_path / "scan.png"), "--output", str(tmp_path / "out.png")]
+    for trust in ("false", "true"):  # a folder is nobody's, whatever the user says
+        done = CliRunner().invoke(denoise, [*flags, "--model", str(model), "--trust-code", trust])
+        assert done.exit_code == 2, done.output
+        assert "not a model that lfranker logged" in " ".join(done.output.split())
+    assert not mark.exists()
+    assert not (tmp_path / "out.png").exists()
+
+
+class Foreign(mlflow.pyfunc.PythonModel):  # type: ignore[misc,name-defined]
+    """Another's model, which MLflow pickles."""
+
+    def load_context(self, context: Any) -> None:
+        self.network = nn.Identity()
+
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+        return model_input
+
+
+def test_a_registered_model_of_others_is_run_only_where_the_user_trusts_it(store: Path) -> None:
+    with own_run("train", "train"):
+        info = mlflow.pyfunc.log_model(name="foreign", python_model=Foreign(), pip_requirements=[])
+    mlflow.register_model(info.model_uri, "foreign")
+    with pytest.raises(ValueError, match=r"not a model that lfranker logged.*trust_code=true"):
+        load_network("models:/foreign/1")
+    assert isinstance(load_network("models:/foreign/1", trust_code=True), nn.Identity)
+    assert MlflowClient().get_model_version("foreign", "1").version == 1
+
+
+def flip(path: Path) -> None:
+    stored = bytearray(path.read_bytes())
+    stored[-1] ^= 1
+    path.write_bytes(stored)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def forget_checksum(model: Path) -> None:
+    """Make a model one of 0.1.0, which kept no checksum."""
+    about = yaml.safe_load((model / "MLmodel").read_text())
+    del about["metadata"]
+    (model / "MLmodel").write_text(yaml.safe_dump(about))
+
+
+def test_damaged_weights_are_named(model: Path) -> None:
+    flip(model / WEIGHTS)
+    with pytest.raises(ValueError, match=rf"{model / WEIGHTS}: damaged, it is not the file"):
+        load_network(str(model))
+    forget_checksum(model)
+    assert load_network(str(model)), "0.1.0 kept no checksum"
+    cut(model / WEIGHTS)
+    with pytest.raises(ValueError, match=rf"{model / WEIGHTS}: damaged, cannot be read as"):
+        load_network(str(model))
+    (model / WEIGHTS).unlink()
+    with pytest.raises(ValueError, match=rf"{model / WEIGHTS}: is missing"):
+        load_network(str(model))
+
+
+def test_weights_of_another_shape_are_named_with_the_first_that_differs(model: Path) -> None:
+    forget_checksum(model)
+    stored = load_file(model / WEIGHTS)
+    save_file(stored | {"m_tail.0.weight": torch.zeros(1, 9, 3, 3)}, model / WEIGHTS)
+    message = r"another network: m_tail.0.weight is \[1, 9, 3, 3\], network.json says \[1, 16, 3"
+    with pytest.raises(ValueError, match=message):
+        load_network(str(model))
+    del stored["m_tail.0.weight"]
+    save_file(stored, model / WEIGHTS)
+    with pytest.raises(ValueError, match=r"m_tail.0.weight is missing, network.json says \["):
+        load_network(str(model))
+
+
+@pytest.mark.parametrize(
+    ("stored", "why"),
+    [
+        ("{", "Expecting"),
+        ("[1]", "it says 1"),
+        ('{"config": [1, 1, 1, 1, 1, 1, 1], "dim": 1e12, "head_dim": 8}', "dim is"),
+        ('{"config": [1, 1], "dim": 16, "head_dim": 8}', "depth is '1,1'"),
+        ('{"config": [99999999, 1, 1, 1, 1, 1, 1], "dim": 16, "head_dim": 8}', "depth is"),
+        ('{"config": [1, 1, 1, 1, 1, 1, 1], "dim": 16, "head_dim": 8, "in_nc": 3}', "it says"),
+    ],
+)
+def test_a_network_that_cannot_be_is_refused_before_it_is_built(
+    model: Path, stored: str, why: str
+) -> None:
+    (model / NETWORK).write_text(stored)
+    with pytest.raises(ValueError, match=rf"{model / NETWORK}: does not describe .*{why}"):
+        load_network(str(model))
+
+
+def test_a_network_larger_than_its_file_is_not_built(model: Path) -> None:
+    (model / NETWORK).write_text('{"config": [9, 9, 9, 9, 9, 9, 9], "dim": 1024, "head_dim": 8}')
+    with pytest.raises(ValueError, match=r"weights.safetensors: too short for the network that"):
+        load_network(str(model))
+
+
+@pytest.mark.parametrize("elsewhere", ["a path", "a link"])
+def test_no_file_of_a_model_is_read_from_elsewhere(
+    model: Path, tmp_path: Path, elsewhere: str
+) -> None:
+    (model / WEIGHTS).rename(tmp_path / "secret.safetensors")
+    if elsewhere == "a link":
+        (model / WEIGHTS).symlink_to(tmp_path / "secret.safetensors")
+        message = "leaves its folder"
+    else:
+        weights, network = {"path": "../secret.safetensors"}, {"path": str(NETWORK)}
+        change_about(model, artifacts={"weights": weights, "network": network})
+        message = "not a model that lfranker logged"
+    with pytest.raises(ValueError, match=message):
+        load_network(str(model))
+
+
+def test_a_folder_without_a_model_is_said_to_have_none(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not a model, it has no file MLmodel"):
+        load_network(str(tmp_path))
+    (tmp_path / "MLmodel").write_text(json.dumps(["no", "model"]))
+    with pytest.raises(ValueError, match="not a model that lfranker logged"):
+        load_network(str(tmp_path))
