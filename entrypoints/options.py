@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import Field
 from pathlib import Path
 from types import UnionType
@@ -19,6 +19,8 @@ from lfranker.noise.parsing import parse_noise
 from lfranker.options import Option, default_of, options
 from lfranker.redaction import redacted
 from lfranker.text import as_text, check_name
+from lfranker.tracking.registry import checked_model_name
+from lfranker.tracking.runs import drop_given_run
 from lfranker.tracking.server import check_server, hide_credentials
 from lfranker.training.presets import PRESETS
 from lfranker.training.trainer import TrainConfig
@@ -71,12 +73,16 @@ class Command(click.Command):
                 raise click.UsageError(f"{error.option_name}: {reason}", ctx) from error
             raise
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with _dropping_refused():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             hide_credentials()
             if self.served:
                 check_server()
-            with _without_secrets():
+            with _dropping_refused(), _without_secrets():
                 return super().invoke(ctx)
         except CommandError as error:
             click.echo(redacted(str(error)), err=True)
@@ -89,6 +95,20 @@ class Command(click.Command):
                 err=True,
             )
             ctx.exit(1)
+
+
+@contextmanager
+def _dropping_refused() -> Iterator[None]:
+    """Leave no run behind, of those that `mlflow run` makes, where the command is refused."""
+    try:
+        yield
+    except click.UsageError:
+        if "MLFLOW_RUN_ID" in os.environ:
+            with suppress(CommandError):  # no server: why the command is refused matters more
+                hide_credentials()
+                check_server()
+                drop_given_run()
+        raise
 
 
 class LocalCommand(Command):
@@ -301,5 +321,12 @@ digest_option = click.option(
     help="First digits of the digest of other scans it was scored on. Left out: its own scans.",
 )
 model_name_option = click.option(
-    "--model-name", default="lfranker", help="Name in the Model Registry."
+    "--model-name",
+    type=Parsed(checked_model_name),
+    default="lfranker",
+    help="Name in the Model Registry.",
+)
+trust_code_option = yes_no_option(
+    "--trust-code",
+    "Load a registered model that lfranker did not log, by running the code in its folder.",
 )

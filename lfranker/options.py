@@ -8,8 +8,8 @@ other settings are flat for those who name them: `DatasetConfig.noise.peak` is t
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
-from math import inf
-from numbers import Real
+from math import inf, isfinite
+from numbers import Integral, Real
 from typing import Any, TypeVar
 
 OPTION = "option"  # in a field's metadata
@@ -33,6 +33,7 @@ class Option:
 
     def check(self, name: str, value: Any) -> None:
         """Raise ValueError where a value, or an end of a range, is out of bounds; None never is."""
+        _check_finite(name, value)
         if value is None or not self.allowed or self._allows(value):
             return
         order = ", low first" if isinstance(value, tuple) else ""
@@ -97,9 +98,18 @@ def _check_kind(name: str, value: Any, default: Any, *, read: bool) -> None:
     """
     if _is_range(default) and not _is_range(value):
         raise ValueError(f"{name} is {value!r}; allowed are two numbers, low first: {default}")
-    if not read and _is_number(default) and value is not None and not _is_number(value):
-        kind = "a whole number" if isinstance(default, int) else "a number"
+    whole = isinstance(default, int)
+    known = isinstance(value, Integral) and _is_number(value) if whole else _is_number(value)
+    if not read and _is_number(default) and value is not None and not known:
+        kind = "a whole number" if whole else "a number"
         raise ValueError(f"{name} is {value!r}; allowed is {kind}, such as {default}")
+
+
+def _check_finite(name: str, value: Any) -> None:
+    """Raise ValueError where a number, or an end of a range, is none to compute with."""
+    numbers = value if isinstance(value, tuple) else (value,)
+    if not all(isfinite(number) for number in numbers if isinstance(number, float)):
+        raise ValueError(f"{name} is {value}; allowed is a finite number")
 
 
 def _is_range(value: Any) -> bool:

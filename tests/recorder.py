@@ -29,6 +29,7 @@ from lfranker.datasets.clean_images import CleanImage, load_clean, simulated_cle
 from lfranker.datasets.patch_dataset import Dataset, DatasetConfig, read_dataset
 from lfranker.datasets.synthesis import synthesise
 from lfranker.denoiser.denoise_files import denoise_files
+from lfranker.experiment.inputs import count_fields
 from lfranker.experiment.plan import fingerprint
 from lfranker.experiment.task_files import TrainingTask, read_task
 from lfranker.experiment.time_estimate import scoring_seconds, seconds_per_step
@@ -49,7 +50,7 @@ from lfranker.rating.workflow import make_sheets, take_ratings
 from lfranker.scans.preparation import prepare_scans
 from lfranker.scans.registration import Transform
 from lfranker.scans.scan_set import Record, ScanSet, read_scans
-from lfranker.simulation.scans import simulate_scans, simulated_fields
+from lfranker.simulation.scans import damaged_scan, simulate_scans, simulated_fields
 from lfranker.tracking.models import load_network, model_id_of
 from lfranker.tracking.pages import how_to_open
 from lfranker.tracking.registry import Choice, choose_model, named_model
@@ -58,6 +59,7 @@ from lfranker.tracking.score_logging import log_dataset, score_baselines, score_
 from lfranker.tracking.stale_runs import refuse_if_busy
 from lfranker.tracking.tags import Tag
 from lfranker.tracking.training_run import TrainingRun
+from lfranker.training.memory import refuse_too_large
 from lfranker.training.trainer import Trainer, build_network, load_initial
 
 ROOT = Path(__file__).parents[1]
@@ -227,11 +229,14 @@ def _scans(recorded: Recorder) -> None:
     recorded._monkeypatch.setattr(ScanSet, "fields_among", lambda *_: [])
     recorded.replace(prepare_scans, prepare)
     recorded.replace(read_scans, lambda call: prepared[call.prepared])
+    recorded.replace(count_fields, lambda _: PLACES)
     recorded.replace(simulate_scans, lambda call: call.out.mkdir(parents=True))
+    recorded.replace(damaged_scan, lambda _: "")
     recorded.replace(simulated_fields, lambda _: {"scene": np.zeros((9, 9), np.float32)})
 
 
 def _training(recorded: Recorder) -> None:
+    recorded.replace(refuse_too_large, lambda _: None)  # there is no such GPU
     recorded.replace(resolve_weights, lambda call: resolve_weights(**vars(call)))
     recorded.replace(load_levels, lambda _: SimpleNamespace())
     recorded.replace(try_losses, lambda _: None)

@@ -23,6 +23,7 @@ class Outer:
     decay: float = option(0.5, "Decay.", minimum=0, below=1)
     inner: Inner = field(default_factory=Inner)
     weights: dict[str, float] = option(lambda: {"a": 1.0}, "Weights.")
+    free: float = option(0.0, "Any number.")
     plain: int = 0  # no option
 
     def __post_init__(self) -> None:
@@ -30,14 +31,16 @@ class Outer:
 
 
 def test_settings_within_settings_are_flat_and_named_as_asked() -> None:
-    assert list(options(Outer)) == ["steps", "rate", "decay", "width", "sort", "weights"]
+    assert list(options(Outer)) == [
+        "steps", "rate", "decay", "width", "sort", "weights", "free",
+    ]  # fmt: skip
     assert options(Outer)["sort"][1].help == "Which."
     assert default_of(options(Outer)["weights"][0]) == {"a": 1.0}
     found = changed(Outer(), {"sort": "b", "steps": 7, "unknown": 1, "plain": 5})
     assert found == Outer(steps=7, inner=Inner(kind="b"))
     assert flat(found) == {
         "steps": 7, "rate": None, "decay": 0.5, "width": (1.0, 2.0), "sort": "b",
-        "weights": {"a": 1.0},
+        "weights": {"a": 1.0}, "free": 0.0,
     }  # fmt: skip
     assert only({"sort": "b", "steps": None, "x": 1}, Outer) == {"sort": "b"}
 
@@ -47,7 +50,7 @@ def test_settings_within_settings_are_flat_and_named_as_asked() -> None:
     [
         ({"steps": 0}, "steps is 0; allowed is at least 1"),
         ({"rate": 0.0}, "rate is 0.0; allowed is above 0"),
-        ({"rate": float("nan")}, "rate is nan; allowed is above 0"),
+        ({"rate": float("nan")}, "rate is nan; allowed is a finite number"),
         ({"decay": 1.0}, "decay is 1.0; allowed is 0 up to but without 1"),
         ({"width": (2.0, 1.0)}, r"width is \(2.0, 1.0\); allowed is 0 to 9, low first"),
         ({"width": (2.0, 10.0)}, "allowed is 0 to 9, low first"),
@@ -58,6 +61,10 @@ def test_settings_within_settings_are_flat_and_named_as_asked() -> None:
         ({"width": (1.0,)}, r"allowed are two numbers, low first: \(1.0, 2.0\)"),
         ({"steps": "7"}, "steps is '7'; allowed is a whole number, such as 3"),
         ({"decay": True}, "decay is True; allowed is a number, such as 0.5"),
+        ({"steps": 7.0}, "steps is 7.0; allowed is a whole number, such as 3"),
+        ({"rate": float("inf")}, "rate is inf; allowed is a finite number"),
+        ({"free": float("inf")}, "free is inf; allowed is a finite number"),
+        ({"free": float("nan")}, "free is nan; allowed is a finite number"),
     ],
 )
 def test_what_is_out_of_bounds_is_named_with_what_is_allowed(

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
@@ -11,7 +11,7 @@ from tqdm import tqdm
 from lfranker.experiment.child_runs import Child, Means, adopt, closing
 from lfranker.experiment.console import QUIET, Console
 from lfranker.experiment.follow_ups import check_learning_rate, refine
-from lfranker.experiment.inputs import InputConfig, Inputs
+from lfranker.experiment.inputs import InputConfig, Inputs, count_fields, device
 from lfranker.experiment.noise_comparison import inputs_on_each, keys_of, settings_logged
 from lfranker.experiment.plan import Task, tasks
 from lfranker.experiment.settings import Settings
@@ -38,11 +38,13 @@ from lfranker.report.remarks import remarks
 from lfranker.report.tables import tables, to_markdown
 from lfranker.tracking.pages import how_to_open
 from lfranker.tracking.power_set import load_power_set
-from lfranker.tracking.runs import TrackedRun, log_settings, own_run, set_tags
+from lfranker.tracking.registry import checked_model_name
+from lfranker.tracking.runs import TrackedRun, log_settings, own_run, refusing, set_tags
 from lfranker.tracking.score_logging import log_dataset, log_scans, score_baselines
 from lfranker.tracking.server import check_server, hide_credentials
 from lfranker.tracking.stale_runs import sweep
 from lfranker.tracking.tags import Tag
+from lfranker.training.memory import most_at_once, refuse_too_large
 
 MOST_JOBS = 8  # at once unless told: each process holds torch and a network in memory
 
@@ -58,14 +60,15 @@ class PowerSetConfig:
         parse=parse_losses,
     )
     inputs: InputConfig = field(default_factory=InputConfig)
-    repeats: int = option(1, "Paired repeats of each subset.", minimum=1)
+    repeats: int = option(1, "Paired repeats of each subset.", minimum=1, maximum=1000)
     vary_data: bool = option(
         False, "Train each repeat on another random draw of the training images."
     )
     jobs: int | None = option(
         None,
-        "Trainings at once. Left out: as many as the processors carry, one on a GPU.",
+        "Trainings at once. Left out: as many as processors and memory carry, one on a GPU.",
         minimum=1,
+        maximum=256,
     )
     rule: SubsetRule = field(default_factory=SubsetRule)
     noises: Mapping[str, Settings] = field(default_factory=dict)  # that are compared, by label
@@ -75,7 +78,7 @@ class PowerSetConfig:
         "then?",
     )
     refine: int | None = option(
-        None, "Search among so many weights of the losses that win.", minimum=1
+        None, "Search among so many weights of the losses that win.", minimum=1, maximum=10_000
     )
     take_over: bool = option(False, "Go on with trainings whose process another machine left open.")
     keep_checkpoints: bool = option(False, "Keep checkpoints of finished trainings.")
@@ -86,12 +89,19 @@ class PowerSetConfig:
         minimum=0,
         maximum=10_080,
     )
-    model_name: str = option("lfranker", "Name in the Model Registry.")
+    model_name: str = option("lfranker", "Name in the Model Registry.", parse=checked_model_name)
     ranking: RankConfig = field(default_factory=RankConfig)
 
     def __post_init__(self) -> None:
         check(self)
-        self.rule.subsets(self.chosen_losses)  # what is wrong with it is said before any work
+        checked_model_name(self.model_name)
+        subsets = self.rule.subsets(self.chosen_losses)  # what is wrong with it is said right away
+        if self.refine and all(len(subset) == 1 for subset in subsets):
+            raise ValueError("--refine weighs the losses of a subset: none here has two or more")
+        if self.check_learning_rate:
+            for own in self.on_each.values():
+                for factor in FACTORS:  # out of bounds it would be refused after all trainings
+                    replace(own.train, learning_rate=own.train.learning_rate * factor)
         alone = {
             "data": self.inputs.data,
             "refine": self.refine,
@@ -160,16 +170,18 @@ def run_power_set(
     hide_credentials()
     check_server()
     losses, name = config.chosen_losses, config.settings.preset.name
+    _check_size(config)
     with terminate_as_interrupt(), own_run(f"powerset {name}", "powerset") as run:
         for stale in sweep(run.experiment_id):
             console.note(f"note: run {stale} was left open by a killed process; now KILLED")
-        all_inputs = inputs_on_each(losses, config.on_each, config.inputs, config.draws)
+        with refusing():
+            all_inputs = inputs_on_each(losses, config.on_each, config.inputs, config.draws)
+            if config.refine:
+                _check_refinable(all_inputs[0])
         inputs = all_inputs[0]
         for notice in (notice for own in all_inputs for notice in own.notices):
             console.note(f"note: {notice}")
         plan = tasks(losses, config.repeats, inputs.settings.train, inputs.label, config.rule)
-        if config.refine:
-            _check_refinable(plan, inputs)
         jobs = config.jobs or _jobs(inputs)
         estimate = _estimate(plan, inputs, jobs, _more(config), len(all_inputs))
         console.say(str(estimate))
@@ -182,6 +194,19 @@ def run_power_set(
             inputs, jobs, cost, config.keep_checkpoints, cache, console.note, config.stall_minutes
         )
         return _conduct(run, config, plan, all_inputs, means, console)
+
+
+def _check_size(config: PowerSetConfig) -> None:
+    """Raise ValueError where memory or fields are too few, as far as can be told before any work.
+
+    How many of the fields are independent of each other is known once they are prepared.
+    """
+    where = device(config.inputs.device)
+    for own in config.on_each.values():
+        refuse_too_large(own.train, own.dataset.patch, where, config.jobs or 1)
+    if config.refine and (config.inputs.scans or not config.inputs.clean):
+        fields = range(count_fields(config.settings, config.inputs.scans))
+        split_sites([str(field) for field in fields], config.settings.train.seed)
 
 
 def _conduct(
@@ -278,14 +303,13 @@ def _jobs(inputs: Inputs) -> int:
     """Return as many as the processors carry; one on a GPU, which a training fills."""
     if inputs.device.type == "cuda":
         return 1
-    return max(1, min(MOST_JOBS, available_cores() // inputs.settings.train.threads))
+    memory = most_at_once(inputs.settings.train, inputs.settings.dataset.patch)
+    return max(1, min(MOST_JOBS, memory, available_cores() // inputs.settings.train.threads))
 
 
-def _check_refinable(plan: list[Task], inputs: Inputs) -> None:
+def _check_refinable(inputs: Inputs) -> None:
     """Raise ValueError where a search for weights could not be made, before all the work."""
     split_sites([record.place for record in inputs.scans.records], inputs.settings.train.seed)
-    if all(len(task.losses) == 1 for task in plan):
-        raise ValueError("--refine weighs the losses of a subset: none here has two or more")
 
 
 def _more(config: PowerSetConfig) -> int:

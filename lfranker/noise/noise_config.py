@@ -62,10 +62,16 @@ class NoiseConfig:
     """Mode and parameters; each patch draws its own of those that the mode uses."""
 
     alpha: Range = option(
-        (1.0, 1.0), "Weight of the Poisson noise (Eq. 1); a value or LOW:HIGH.", minimum=0
+        (1.0, 1.0),
+        "Weight of the Poisson noise (Eq. 1); a value or LOW:HIGH.",
+        minimum=0,
+        maximum=1000,
     )
     beta: Range = option(
-        (1.0, 1.0), "Weight of the speckle noise (Eq. 1); a value or LOW:HIGH.", minimum=0
+        (1.0, 1.0),
+        "Weight of the speckle noise (Eq. 1); a value or LOW:HIGH.",
+        minimum=0,
+        maximum=1000,
     )
     peak: Range = option(
         (20.0, 200.0),  # drawn log-uniformly
@@ -74,7 +80,7 @@ class NoiseConfig:
         maximum=1e6,
     )
     speckle_variance: Range = option(
-        (0.01, 0.01), "Variance of the speckle; a value or LOW:HIGH.", minimum=0
+        (0.01, 0.01), "Variance of the speckle; a value or LOW:HIGH.", minimum=0, maximum=1000
     )
     correlation: Range = option(
         (0.0, 0.0),

@@ -24,8 +24,24 @@ from lfranker.tracking.server import is_unknown
 from lfranker.tracking.tags import Tag, used_tag
 from lfranker.training.presets import PRESETS
 
+NOT_IN_NAMES = re.compile(r"""[/:@'"`%#?<>\\\x00-\x1f]""")
+LONGEST_NAME = 250  # characters
 # Why an alias stays with the version that holds it, empty where it does not.
 Refusal = Callable[["Winner", Criterion, "Version"], str]
+
+
+def checked_model_name(name: str) -> str:
+    """Return the name of a registered model. Raises ValueError where it cannot be one.
+
+    MLflow refuses some of these late; others would end an address or a text in a filter.
+    """
+    if not name.strip() or name != name.strip() or len(name) > LONGEST_NAME:
+        raise ValueError(
+            f"model_name is {name!r}; allowed are 1 to {LONGEST_NAME} characters, spaces within"
+        )
+    if found := NOT_IN_NAMES.search(name):
+        raise ValueError(f"model_name is {name!r}; {found[0]!r} is not allowed in it")
+    return name
 
 
 @dataclass(frozen=True)
@@ -66,7 +82,7 @@ def register(
     ``promote``, and none is taken from another version where there is a ``refusal``.
     """
     client = MlflowClient()
-    _ensure(client, model)
+    _ensure(client, checked_model_name(model))
     version = _existing(client, model, winner.run_id)
     if simulated and version is not None and _parsed(version).ranked_on_real_scans:
         return _parsed(version), [

@@ -74,12 +74,48 @@ def get_run(run_id: str) -> Run:
         raise ValueError(f"there is no run {run_id!r}: {error.message}") from error
 
 
+class RefusedError(ValueError):
+    """What was asked for cannot be done, and nothing was."""
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Let a ValueError in this block, in which nothing is made yet, leave no run behind."""
+    try:
+        yield
+    except ValueError as error:
+        raise RefusedError(str(error)) from error
+
+
+def drop_given_run() -> None:
+    """Delete the run that `mlflow run` made for this process, where nothing was done in it.
+
+    MLflow would mark it FAILED, among the user's results.
+    """
+    run_id = os.environ.get("MLFLOW_RUN_ID")
+    try:
+        tags = get_run(run_id).data.tags if run_id else {}
+        if run_id and tags.get("mlflow.source.type") == "PROJECT" and is_open(find_run(run_id)):
+            _drop(run_id)
+    except (ValueError, MlflowException):
+        return  # what is wrong is said already; a store that does not answer is not what it is
+
+
+def _drop(run_id: str) -> None:
+    """End a run and delete it, unless it holds results."""
+    MlflowClient().set_terminated(run_id, "KILLED")
+    run = MlflowClient().get_run(run_id)
+    if not run.data.metrics and Tag.POWERSET not in run.data.tags:
+        MlflowClient().delete_run(run_id)
+
+
 @contextmanager
 def own_run(name: str, role: str) -> Iterator[TrackedRun]:
     """The run that was made for this process (by `mlflow run` or a parent), or a new one.
 
-    It ends FINISHED, KILLED on an interrupt, or FAILED with the reason as a tag. Where psutil is
-    installed, MLflow logs the load of the machine meanwhile.
+    It ends FINISHED, KILLED on an interrupt, or FAILED with the reason as a tag; where what is
+    asked for was refused it is deleted. Where psutil is installed, MLflow logs the load of the
+    machine meanwhile.
     """
     hide_credentials()
     name = address_shown(name)
@@ -96,6 +132,10 @@ def own_run(name: str, role: str) -> Iterator[TrackedRun]:
         yield tracked(run)
     except KeyboardInterrupt:
         mlflow.end_run("KILLED")
+        raise
+    except RefusedError:
+        mlflow.end_run("KILLED")
+        _drop(run.info.run_id)
         raise
     except BaseException as error:
         set_tags(run.info.run_id, {Tag.REASON: redacted(f"{type(error).__name__}: {error}")[:5000]})

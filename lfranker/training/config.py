@@ -8,6 +8,7 @@ from lfranker.options import check, determining, option
 SHORTER = (4, 2)  # a branch has so many times fewer steps than its training
 DECAY = 0.2  # share of the steps, the last, in which the learning rate falls to zero
 STAGES = 7  # of the network: three down, the body, three up
+MOST_BLOCKS = 64  # of a stage; the published network has 4
 
 
 def parse_depth(text: str) -> int | str:
@@ -25,11 +26,13 @@ def parse_depth(text: str) -> int | str:
 class TrainConfig:
     """Settings of one training, its network included."""
 
-    steps: int = option(2000, "Optimiser steps of each training.", minimum=1)
-    batch: int = option(8, "Patches a step.", minimum=1)
-    learning_rate: float = option(1e-3, "AdamW's learning rate between warm-up and decay.", above=0)
-    weight_decay: float = option(1e-4, "AdamW's decoupled weight decay.", minimum=0)
-    warmup: int = option(100, "Steps of linear warm-up.", minimum=0)
+    steps: int = option(2000, "Optimiser steps of each training.", minimum=1, maximum=1e9)
+    batch: int = option(8, "Patches a step.", minimum=1, maximum=65536)
+    learning_rate: float = option(
+        1e-3, "AdamW's learning rate between warm-up and decay.", above=0, maximum=10
+    )
+    weight_decay: float = option(1e-4, "AdamW's decoupled weight decay.", minimum=0, maximum=10)
+    warmup: int = option(100, "Steps of linear warm-up.", minimum=0, maximum=1e9)
     clip_factor: float = option(
         3.0, "Clip gradients above this multiple of the run's own median norm.", above=0
     )
@@ -41,9 +44,11 @@ class TrainConfig:
         "Blocks per stage, or of all seven: 0,1,1,1,1,1,0; the published SCUNet has 4 each.",
         parse=parse_depth,
     )
-    dim: int = option(32, "Channels of the first stage; the published SCUNet has 64.", minimum=1)
+    dim: int = option(
+        32, "Channels of the first stage; the published SCUNet has 64.", minimum=2, maximum=1024
+    )
     head_dim: int = option(
-        16, "Channels per attention head; dim / 2 must be a multiple of it.", minimum=1
+        16, "Channels per attention head; dim / 2 must be a multiple of it.", minimum=1, maximum=512
     )
     perceptual_layers: int = option(
         5,
@@ -55,6 +60,7 @@ class TrainConfig:
         1,  # they change float sums, so they are fixed
         "Threads of each training process (part of what determines the weights).",
         minimum=1,
+        maximum=256,
     )
     seed: int = option(0, "Base of every random draw.", minimum=0)
     repeat: int = option(0, "Which of the paired repeats, the same for all subsets.", minimum=0)
@@ -75,6 +81,13 @@ class TrainConfig:
         check(self)
         if max(self.blocks) < 1:
             raise ValueError(f"depth is {self.depth}; at least one stage needs a block")
+        if max(self.blocks) > MOST_BLOCKS:
+            raise ValueError(f"depth is {self.depth}; allowed are {MOST_BLOCKS} blocks per stage")
+        if self.dim % (2 * self.head_dim):
+            raise ValueError(
+                f"dim is {self.dim}, head_dim is {self.head_dim}; dim / 2 must be a multiple of "
+                f"head_dim"
+            )
 
     @property
     def blocks(self) -> tuple[int, ...]:

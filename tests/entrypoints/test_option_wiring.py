@@ -209,7 +209,7 @@ OWN = {  # a power set with options of nearly all kinds
     "scans": case(
         "scans",
         (at("prepare_scans", "folder.name"), "scans"),
-        (calls("read_scans", "train"), 4),  # those that are prepared
+        (calls("read_scans", "train"), 8),  # those that are prepared, twice each
         (calls("prepare_scans", "train"), 0),
     ),
     "target": case("spd8", (at("prepare_scans", "target"), "spd8")),
@@ -454,7 +454,10 @@ LINES: Mapping[str, Line] = {
     ),
     "evaluate a model": Line(
         "evaluate",
-        {"model": case("models:/other/3", (at("load_network", "uri"), "models:/other/3"))},
+        {
+            "model": case("models:/other/3", (at("load_network", "uri"), "models:/other/3")),
+            "trust_code": case("true", (at("load_network", "trust_code"), True)),
+        },
     ),
     "rank": Line(
         "rank",
@@ -531,7 +534,10 @@ LINES: Mapping[str, Line] = {
     ),
     "denoise with a model": Line(
         "denoise",
-        {"model": case("models:/other@best", (at("load_network", "uri"), "models:/other@best"))},
+        {
+            "model": case("models:/other@best", (at("load_network", "uri"), "models:/other@best")),
+            "trust_code": case("true", (at("load_network", "trust_code"), True)),
+        },
         "--input taken --output elsewhere",
     ),
 }

@@ -42,7 +42,7 @@ def test_a_misspelt_option_is_refused_with_the_nearest_name(flag: str) -> None:
 
 def test_values_out_of_bounds_are_refused_with_what_is_allowed() -> None:
     said = refused(powerset, "--steps", "0")
-    assert "Invalid value for '--steps': steps is 0; allowed is at least 1" in said
+    assert "Invalid value for '--steps': steps is 0; allowed is 1 to 1e+09" in said
     assert "allowed is 0.001 to 1e+06, low first" in refused(synth, "--peak", "0:10")
     assert "device is tpu; allowed are auto, cpu, cuda" in refused(powerset, "--device", "tpu")
 

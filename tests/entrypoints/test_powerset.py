@@ -64,6 +64,22 @@ def test_more_than_a_day_is_asked_about_at_a_terminal(
         (["--scans", "nowhere"], "no such file or folder: nowhere"),
         (["--peak", "high"], "high"),
         (["--steps", "0"], "steps is 0"),
+        (["--model-name", "a/b"], "model_name is 'a/b'; '/' is not allowed in it"),
+        (["--model-name", "a'b"], "is not allowed in it"),
+        (["--model-name", "a:b"], "model_name is 'a:b'; ':' is not allowed in it"),
+        (["--model-name", ""], "model_name is ''; allowed are 1 to 250 characters"),
+        (["--threads", "100000"], "threads is 100000; allowed is 1 to 256"),
+        (["--batch", "1000000000"], "batch is 1000000000; allowed is 1 to 65536"),
+        (["--patch", "1000000"], "patch is 1000000; allowed is 8 to 4096"),
+        (["--learning-rate", "inf"], "learning_rate is inf; allowed is a finite"),
+        (["--learning-rate", "9", "--check-learning-rate"], "learning_rate is 18.0; allowed"),
+        (["--max-noise", "inf"], "max_noise is inf; allowed is a finite number"),
+        (["--dim", "24"], "dim is 24, head_dim is 8; dim / 2 must be a multiple of head_dim"),
+        (["--head-dim", "5"], "dim is 16, head_dim is 5"),
+        (["--depth", "999"], "depth is 999; allowed are 64 blocks per stage"),
+        (["--batch", "65536", "--patch", "1024"], "a training needs about"),
+        (["--refine", "3", "--max-size", "1"], "--refine weighs the losses of a subset"),
+        (["--refine", "3"], "refine: scans of 2 places are too few"),
     ],
 )
 def test_bad_plans_are_refused_before_data_are_made(
@@ -73,6 +89,48 @@ def test_bad_plans_are_refused_before_data_are_made(
     done = CliRunner().invoke(main, ["--preset", "smoke", *options])
     assert done.exit_code == 2
     assert message in " ".join(done.output.split())
+    assert not MlflowClient().search_runs(["0"]), "a refused command leaves no run"
+
+
+def given_run(**tags: str) -> str:
+    """A run as `mlflow run` makes it for a command."""
+    made = {"mlflow.source.type": "PROJECT", "mlflow.project.entryPoint": "powerset"}
+    return str(MlflowClient().create_run("0", tags=made | tags).info.run_id)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--steps", "0"],  # refused in reading the command line
+        ["--model-name", "a/b"],
+        ["--batch", "65536", "--patch", "1024"],  # before the run is taken
+        ["--losses", "mae,dists"],  # when its inputs are prepared
+    ],
+)
+def test_a_refused_command_leaves_no_run_of_those_that_mlflow_made(
+    store: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(store / "hub"))
+    monkeypatch.setenv("TORCH_HOME", str(store / "torch"))
+    run_id = given_run()
+    monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
+    done = CliRunner().invoke(main, ["--preset", "smoke", *options])
+    assert done.exit_code == 2, done.output
+    run = MlflowClient().get_run(run_id)
+    assert (run.info.lifecycle_stage, run.info.status) == ("deleted", "KILLED")
+
+
+def test_a_run_that_is_not_of_mlflow_run_or_has_ended_is_not_dropped(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign, ended = given_run(**{"mlflow.source.type": "NOTEBOOK"}), given_run()
+    MlflowClient().set_terminated(ended, "FINISHED")
+    for run_id in (foreign, ended, "not-there"):
+        monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
+        assert CliRunner().invoke(main, ["--steps", "0"]).exit_code == 2
+    for run_id, status in ((foreign, "RUNNING"), (ended, "FINISHED")):
+        run = MlflowClient().get_run(run_id)
+        assert (run.info.lifecycle_stage, run.info.status) == ("active", status)
 
 
 def test_losses_without_their_weights_are_refused_before_data_are_made(

@@ -1,0 +1,90 @@
+"""The memory of a training: as much as is really kept, and refused where there is less."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from lfranker.denoiser.scunet import SCUNet
+from lfranker.training import memory
+from lfranker.training.config import TrainConfig
+from lfranker.training.memory import (
+    kept_bytes,
+    most_at_once,
+    refuse_too_large,
+    training_bytes,
+    weight_count,
+)
+from lfranker.training.trainer import build_network
+
+CPU = torch.device("cpu")
+
+
+def really_kept(network: SCUNet, batch: Tensor) -> int:
+    """Bytes of the storages that autograd keeps, each once."""
+    sizes, alive = dict[int, int](), list[Tensor]()
+    own = {id(parameter) for parameter in network.parameters()}
+
+    def keep(tensor: Tensor) -> Tensor:
+        if id(tensor) not in own:
+            sizes[tensor.untyped_storage()._cdata] = tensor.untyped_storage().nbytes()
+            alive.append(tensor)  # or another storage may get its address
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        network(batch)
+    return sum(sizes.values())
+
+
+@pytest.mark.parametrize(
+    ("config", "patch"),
+    [
+        (TrainConfig(batch=2, depth="1,0,2,0,1,3,1", dim=16, head_dim=8), 48),
+        (TrainConfig(batch=1, depth=1, dim=48, head_dim=24), 100),
+    ],
+)
+def test_what_is_kept_and_the_weights_are_estimated(config: TrainConfig, patch: int) -> None:
+    network = build_network(config)
+    batch = torch.rand(config.batch, 1, patch, patch)
+    assert kept_bytes(config, patch) == pytest.approx(really_kept(network, batch), rel=0.1)
+    named = network.named_parameters()
+    weights = [value.numel() for name, value in named if value.ndim > 1 and "relative" not in name]
+    assert weight_count(config) == sum(weights)
+
+
+def test_the_perceptual_loss_takes_memory_of_its_own() -> None:
+    config = TrainConfig(batch=8)
+    more = training_bytes(config, 64) - training_bytes(config, 64, perceptual=False)
+    assert more == memory.PERCEPTUAL * 8 * 64**2
+
+
+def test_a_training_larger_than_the_machine_is_refused_with_what_to_lower(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(memory, "machine_bytes", lambda: 16e9)
+    refuse_too_large(TrainConfig(), 64, CPU, jobs=8)
+    message = r"a training needs about \d{2,} GB .* has 16 GB: .* batch \(now 4000\), patch \(now 6"
+    with pytest.raises(ValueError, match=message):
+        refuse_too_large(TrainConfig(batch=4000), 64, CPU, jobs=1)
+    with pytest.raises(ValueError, match=r"200 trainings at once need .*: ask for less of jobs"):
+        refuse_too_large(TrainConfig(), 64, CPU, jobs=200)
+
+
+def test_as_many_trainings_run_at_once_as_memory_carries(monkeypatch: pytest.MonkeyPatch) -> None:
+    needed = training_bytes(TrainConfig(), 64)
+    monkeypatch.setattr(memory, "machine_bytes", lambda: 3.5 * needed)
+    assert most_at_once(TrainConfig(), 64) == 3
+    monkeypatch.setattr(memory, "machine_bytes", lambda: None)
+    assert most_at_once(TrainConfig(), 64) == memory.MOST
+    refuse_too_large(TrainConfig(batch=60000), 4096, CPU, jobs=1)
+
+
+def test_a_limit_of_the_group_of_processes_counts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    file = tmp_path_factory.mktemp("group") / "memory.max"
+    monkeypatch.setattr(memory, "GROUP_LIMITS", (file,))
+    whole = memory.machine_bytes()
+    file.write_text("max\n")
+    assert memory.machine_bytes() == whole
+    file.write_text("123456\n")
+    assert memory.machine_bytes() == 123456
