@@ -36,8 +36,7 @@ def check_name(path: Path) -> None:
     try:
         str(path).encode()
     except UnicodeEncodeError:
-        shown = str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        raise ValueError(f"{shown}: the name is not UTF-8, rename it") from None
+        raise ValueError(f"{printable(str(path))}: the name is not UTF-8, rename it") from None
 
 
 def listed(names: Iterable[str], room: int = 200) -> str:
@@ -50,3 +49,8 @@ def listed(names: Iterable[str], room: int = 200) -> str:
         shown.append(name)
     more = len(left) - len(shown)
     return ", ".join(shown) + (f" and {more:,} more" if more else "")
+
+
+def printable(name: str) -> str:
+    """Return the name of a file as text that can be written and printed: it need not be UTF-8."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -19,7 +19,7 @@ from lfranker.images.decoding import Decoded, decode, unsupported
 from lfranker.images.palettes import Palette
 from lfranker.images.stated_bits import MAX_SAMPLE_VALUE
 from lfranker.microscopes.reading import read_metadata
-from lfranker.text import check_name
+from lfranker.text import check_name, printable
 
 SUFFIXES = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp"})
 EIGHT_BIT_ONLY = frozenset({".jpg", ".jpeg", ".bmp"})
@@ -86,7 +86,7 @@ def read_image(path: Path, white: int | None = None, bars: Bars | None = None) -
         )
     if bars.notice:
         notices.append(bars.notice)
-    named = tuple(f"{path.name}: {notice}" for notice in notices)
+    named = tuple(f"{printable(path.name)}: {notice}" for notice in notices)
     return Micrograph(pixels, decoded.samples.dtype, decoded.maximum, content, named)
 
 

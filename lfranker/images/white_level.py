@@ -13,6 +13,7 @@ import numpy as np
 
 from lfranker.images.decoding import decode, is_wide
 from lfranker.images.stated_bits import Levels
+from lfranker.text import printable
 
 FULL = 65535
 USUAL = 4095  # of 12 bits, the most frequent in microscopes
@@ -71,7 +72,9 @@ def _wide(path: Path) -> Levels | None:
 def _of_silent(files: Mapping[Path, Levels]) -> tuple[int, list[str]]:
     """Return full brightness of files that do not say it, by the brightest of all; and notices."""
     top = max((file.brightest for file in files.values()), default=FULL)
-    count = f"{len(files)} files" if len(files) > 1 else next((p.name for p in files), "")
+    count = (
+        f"{len(files)} files" if len(files) > 1 else next((printable(p.name) for p in files), "")
+    )
     if top in (2**10 - 1, 2**14 - 1):  # clipped there
         return top, [
             f"{count} of 16 bits: the largest value is {top}, so they are read as "
@@ -89,7 +92,9 @@ def _of_silent(files: Mapping[Path, Levels]) -> tuple[int, list[str]]:
 
 def _low_range(low: Sequence[str], files: Mapping[Path, Levels], top: int) -> str:
     most = max(file.brightest for path, file in files.items() if path.name in low)
-    named = ", ".join(low[:SHOWN]) + f" and {len(low) - SHOWN} more" * (len(low) > SHOWN)
+    named = ", ".join(map(printable, low[:SHOWN])) + f" and {len(low) - SHOWN} more" * (
+        len(low) > SHOWN
+    )
     bits = 12 if most <= USUAL else 14
     others = "" if top == most else ", though others of these files use more"
     uses = "uses" if len(low) == 1 else "use"

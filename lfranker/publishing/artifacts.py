@@ -49,8 +49,7 @@ def evidence_tables(findings: Findings) -> dict[str, pd.DataFrame]:
 
 def _named(findings: Findings) -> Iterator[tuple[str, pd.DataFrame | None]]:
     for sample, ranking in findings.samples.items():
-        name = "".join(c if c.isalnum() or c in "-_ " else "-" for c in sample)
-        yield f"samples/{name}", tables(ranking)["leaderboard"].rename_axis("losses")
+        yield f"samples/{sample}", tables(ranking)["leaderboard"].rename_axis("losses")
     measured = {metric: own for metric, own in findings.evidence.items() if metric != VISUAL}
     for metric, own in measured.items():
         yield from _comparisons(metric, own)

@@ -22,6 +22,7 @@ from lfranker.tracking.models import load_network
 from lfranker.tracking.power_set import PowerSet
 from lfranker.tracking.runs import NOT_FETCHED, download, list_files_below, log_image
 from lfranker.tracking.scores import scores
+from lfranker.tracking.tags import name_of
 
 TOP = 3  # models in a strip
 SHOWN = 3  # strips on the page of the ranking
@@ -61,7 +62,8 @@ def logged_pictures(run_id: str, scans: ScanSetId) -> dict[str, bytes]:
     ]
     shown = files[:: -(-len(files) // SHOWN)] if files else []
     return {
-        file.removeprefix(f"{folder}/").removesuffix(".png"): _jpeg(run_id, file) for file in shown
+        name_of(file.removeprefix(f"{folder}/").removesuffix(".png")): _jpeg(run_id, file)
+        for file in shown
     }
 
 
@@ -70,7 +72,7 @@ def logged_glance(run_id: str, scans: ScanSetId) -> tuple[str, bytes] | None:
     files = list_files_below(run_id, _glances(scans))
     if not files:
         return None
-    name = files[0].removeprefix(f"{_glances(scans)}/").removesuffix(".png")
+    name = name_of(files[0].removeprefix(f"{_glances(scans)}/").removesuffix(".png"))
     field, _, speed = name.rpartition("-")
     caption = (
         f"Field {field} at {speed}, the fastest scans, on one gray scale. Insets: the framed "

@@ -49,7 +49,8 @@ def note(
         *(_questioned(section.question, section.sentences) for section in sections[2:]),
         _questioned("What else should be kept in mind?", [*later, *notices]),
     ]
-    return _fit([part.rstrip() for part in parts if part])
+    # names of files and runs are no markup
+    return _fit([part.rstrip().replace("<", "&lt;") for part in parts if part])
 
 
 def _leaderboard(ranking: Ranking, simulated: bool, links: Mapping[str, str]) -> str:

@@ -12,10 +12,12 @@ from lfranker.images.image_file import image_files
 from lfranker.microscopes.scan_speed import by_speed, known_order
 from lfranker.scans.flat_folder import ScanPlan, group_scans, order_by_exposure
 from lfranker.scans.scan_set import Exclusion
+from lfranker.text import printable
 
 Files = dict[str, dict[str, Path]]  # speed, fast to slow -> field -> file
 
 NAME = re.compile(r"[\w.\-: ]+")  # of a speed: scores are logged as psnr/NAME
+LONGEST_SPEED = 100  # characters
 
 
 def scan_plan(folder: Path) -> ScanPlan:
@@ -45,14 +47,20 @@ def _by_folder(folder: Path) -> Files:
             if field in fields:
                 raise ValueError(f"{path} and {fields[field].name}: two scans of one field")
             fields[field] = path
-        if fields and not NAME.fullmatch(speed):
-            raise ValueError(
-                f"{folder / speed}: a scan speed cannot be called {speed!r}; allowed are letters, "
-                "digits, space and _ - . : (scores are kept by this name)"
-            )
         if fields:
+            check_speed(speed, folder / speed)
             files[speed] = fields
     return files
+
+
+def check_speed(speed: str, folder: Path) -> None:
+    """Raise ValueError where a folder cannot be called so as a scan speed."""
+    if not NAME.fullmatch(speed) or len(speed) > LONGEST_SPEED:
+        raise ValueError(
+            f"{printable(str(folder))}: a scan speed cannot be called {printable(speed)!r}; "
+            f"allowed are letters, digits, space and _ - . :, {LONGEST_SPEED} of them at most "
+            f"(scores are kept by this name)"
+        )
 
 
 def choose_target(files: Files, target: str | None) -> str:

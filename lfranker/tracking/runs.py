@@ -28,7 +28,7 @@ from lfranker.processes import alive
 from lfranker.redaction import address_shown, redacted
 from lfranker.tracking.experiments import make_store, name_experiment_of, own_experiment
 from lfranker.tracking.server import hide_credentials, is_unknown
-from lfranker.tracking.tags import Tag, used_tag
+from lfranker.tracking.tags import Tag, artifact_name, used_tag
 
 LONGEST_NOTE = 8000  # MLflow cuts tags here
 Tags = Mapping[str, str] | Mapping[Tag, str]
@@ -319,10 +319,10 @@ def _same(text: str, value: Any) -> bool:
 
 
 def log_texts(run_id: str, texts: Mapping[str, str]) -> None:
-    """Log texts under their artifact names, all or none."""
+    """Log texts under `artifact_name` of their names, all or none."""
     with TemporaryDirectory() as name:
         for path, text in texts.items():
-            file = Path(name) / path
+            file = Path(name) / artifact_name(path)
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(address_shown(text))
         MlflowClient().log_artifacts(run_id, name)
@@ -343,8 +343,8 @@ def try_log_file(run_id: str, file: Path, folder: str) -> str:
 
 
 def log_image(run_id: str, picture: PIL.Image.Image | np.ndarray[Any, Any], file: str) -> None:
-    """Log a picture under its artifact name, without what MLflow cannot fetch again."""
-    MlflowClient().log_image(run_id, picture, artifact_file=NOT_FETCHED.sub("-", file))
+    """Log a picture under `artifact_name` of its name."""
+    MlflowClient().log_image(run_id, picture, artifact_file=artifact_name(file))
 
 
 def list_files(run_id: str, folder: str) -> list[str]:

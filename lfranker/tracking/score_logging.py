@@ -201,6 +201,7 @@ def log_scan_dataset(run_id: str, scans: ScanSet) -> None:
 
 
 PICTURED_FIELDS = 2  # fields of which every speed is kept as a picture
+LONGEST_KEY = 80  # characters of a field; MLflow puts more into the file's name
 GRID = "the scans denoised/"  # of the image grid: MLflow sorts its sections, and scores come first
 NO_STEP = 0  # the grid shows one step at a time, and filters have none
 
@@ -235,5 +236,6 @@ def image_key(pair: Pair, number: int) -> str:
     in others.
     """
     allowed = re.sub(r"[^A-Za-z0-9_\-./ ]|\.\.", "-", pair.field)
+    allowed = allowed[:LONGEST_KEY]
     name = allowed if allowed == pair.field else f"{allowed} no. {number + 1}"
     return f"{GRID}{name} at {pair.speed}"

@@ -6,6 +6,8 @@ psnr, repeatability and ssim; then scores on other scans; then the curves of tra
 not ranked but only reported.
 """
 
+import hashlib
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 
@@ -121,3 +123,44 @@ def scores_in(metrics: Mapping[str, float], other: str = "") -> dict[str, float]
         unranked = {k.removeprefix(UNRANKED): v for k, v in own.items() if k.startswith(UNRANKED)}
         found |= {name: unranked[name] for name in scored(unranked)}
     return found
+
+
+LONGEST_PART = 120  # characters of a file's name; file systems take 255
+PLAIN = re.compile(r"[A-Za-z0-9_\-. ]")
+ENDS = re.compile(r"^[. ]|[. ]$")  # `..` among them
+ESCAPED = re.compile(r"(?:=[0-9A-F]{2})+")
+CUT = "=="  # before the digest of a name that was too long
+
+
+def artifact_name(name: str) -> str:
+    """Return a name of an artifact for a user's name, which `/` parts: another one for each name.
+
+    Every server and file system takes it: what is no plain letter or sign becomes its bytes, `=23`
+    for `#`. What is too long is cut, and ends in a digest.
+    """
+    return "/".join(map(_part, name.split("/")))
+
+
+def name_of(artifact: str) -> str:
+    """Return the user's name of an artifact; with an ellipsis where it was cut."""
+    whole = re.sub(f"{CUT}[0-9a-f]{{16}}", "\N{HORIZONTAL ELLIPSIS}", artifact)
+    return ESCAPED.sub(
+        lambda found: bytes.fromhex(found[0].replace("=", "")).decode("utf-8", "replace"), whole
+    )
+
+
+def _part(name: str) -> str:
+    escaped = "".join(c if PLAIN.fullmatch(c) else _bytes(c) for c in name)
+    escaped = ENDS.sub(lambda found: _bytes(found[0]), escaped)
+    if len(escaped) <= LONGEST_PART:
+        return escaped
+    stem, dot, suffix = escaped.rpartition(".")
+    if len(suffix) > 5:
+        stem, dot, suffix = escaped, "", ""
+    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    kept = re.sub("=[0-9A-F]?$", "", stem[:80])
+    return f"{kept}{CUT}{digest}{dot}{suffix}"
+
+
+def _bytes(character: str) -> str:
+    return "".join(f"={byte:02X}" for byte in character.encode("utf-8", "surrogateescape"))

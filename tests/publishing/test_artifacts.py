@@ -61,7 +61,7 @@ def test_each_table_has_its_file(rows: pd.DataFrame) -> None:
     )
     metrics = ("attribution", "intervals", "beats")
     assert list(evidence_tables(found)) == [
-        "samples/gold - tin",
+        "samples/gold / tin",
         *(f"{table}-psnr" for table in metrics),
         *(f"{table}-ssim" for table in metrics),
         "combined-psnr", "combined-ssim", "champion-shares", "regret", "lengths",

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from mlflow import MlflowClient
+from odd_names import NAMES
 from tracked import SCANS, make_parent
 
 from lfranker.publishing.pictures import logged_pictures
@@ -35,9 +36,15 @@ def test_strips_of_sample_groups_are_on_the_page(store: Path) -> None:
     assert found == groups
 
 
-def test_strips_of_fields_with_a_number_sign_are_on_the_page(store: Path) -> None:
-    """MLflow takes what follows the sign for a place within the page, and fetches nothing."""
-    assert captions(["sample #3/why?-30us"]) == ["sample -3/why--30us"]
+def test_strips_of_fields_of_any_name_are_on_the_page_under_it(store: Path) -> None:
+    """MLflow cuts names at # and ?, and takes neither .. nor what a file system refuses."""
+    for name in NAMES:
+        (found,) = captions([f"{name}-30us"])
+        if len(name) > 100:
+            assert found.startswith(name[:10])
+            assert found.endswith("…")
+        else:
+            assert found == f"{name}-30us"
 
 
 def test_a_strip_of_an_earlier_version_that_cannot_be_fetched_is_left_out(store: Path) -> None:

@@ -155,6 +155,12 @@ def test_csv_reads_back_with_every_digit():
             ]
 
 
+def test_names_in_a_note_are_no_markup() -> None:
+    text = note(with_baselines(), caveats=["field a<script>alert(1)</script> at 2 < 3 is dark"])
+    assert "<" not in text
+    assert "> field a&lt;script>alert(1)&lt;/script> at 2 &lt; 3 is dark" in text
+
+
 def test_the_note_answers_first_and_then_says_what_to_mind():
     caveats = ["The demo preset shows the machinery; its ranking is not evidence."]
     text = note(with_baselines(), caveats=caveats)

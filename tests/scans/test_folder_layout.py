@@ -4,6 +4,7 @@ from mlflow.utils.validation import _validate_metric_name
 
 from lfranker.images.image_file import write_image
 from lfranker.microscopes.scan_speed import by_speed
+from lfranker.noise.measurement import single_files
 from lfranker.scans.folder_layout import choose_target, match_fields, scan_plan
 
 
@@ -47,10 +48,12 @@ def test_two_files_of_one_field_and_lone_speeds_are_errors(tmp_path):
         scan_plan(folder(tmp_path, ["spd3/a.png", "spd3/a.tif"]))
 
 
-@pytest.mark.parametrize("name", ["0,5us", "100ns (fast)", "a#1"])
+@pytest.mark.parametrize("name", ["0,5us", "100ns (fast)", "a#1", "50%", "n" * 101])
 def test_speeds_that_scores_cannot_be_kept_by_are_refused_before_any_work(tmp_path, name):
     with pytest.raises(ValueError, match=r"letters, digits"):
         scan_plan(folder(tmp_path, [f"{name}/a.png", "spd8/a.png"]))
+    with pytest.raises(ValueError, match=r"letters, digits"):
+        single_files(tmp_path)
 
 
 def test_speeds_that_mlflow_takes_are_taken(tmp_path):

@@ -1,7 +1,9 @@
 """Names of scores in MLflow: their order in its charts, and those of earlier versions."""
 
+import re
 from pathlib import Path
 
+import pytest
 from prepared import make_scans
 from tracked import SCANS, make_child, make_parent
 
@@ -11,7 +13,7 @@ from lfranker.evaluation.metrics import METRICS
 from lfranker.evaluation.scoring import of_noisy
 from lfranker.tracking.power_set import find_training
 from lfranker.tracking.score_logging import score_run
-from lfranker.tracking.tags import metric_name, scores_in
+from lfranker.tracking.tags import artifact_name, metric_name, name_of, scores_in
 from lfranker.training.curves import SHARE
 
 
@@ -57,3 +59,49 @@ def test_a_score_of_today_counts_before_one_of_an_earlier_version() -> None:
     assert scores_in(both) == {"frc": 0.3}
     elsewhere = {"fedcba98.frc": 0.1, "tested on fedcba98/unranked/frc": 0.3, "psnr": 20.0}
     assert scores_in(elsewhere, "fedcba9876543210") == {"frc": 0.3}
+
+
+NAMES = [
+    "field_004-100ns",
+    "a b/c.d",
+    "sample #3",
+    "50%",
+    "why?",
+    "..",
+    "../up",
+    "a/../b",
+    ".hidden",
+    "end.",
+    "a=23",
+    "a#",
+    "a==0123456789abcdef",
+    "<script>",
+    '"it\'s"',
+    "Gefüge µm",
+    "\udcff\udcfe",
+    "\\",
+    "a:b",
+]
+SAFE = re.compile(r"[A-Za-z0-9_=\-. ]{1,255}")
+
+
+@pytest.mark.parametrize("name", [*NAMES, "n" * 250, "é" * 125, "x" * 250 + ".png"])
+def test_any_name_is_a_safe_artifact(name: str) -> None:
+    found = artifact_name(name)
+    for part in found.split("/"):
+        assert SAFE.fullmatch(part)
+        assert part.strip(". ") == part
+    if len(name) < 100:
+        shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        assert name_of(found) == shown
+    if name.endswith(".png"):
+        assert found.endswith(".png")
+
+
+def test_plain_names_stay_and_no_two_names_meet() -> None:
+    assert artifact_name("pictures/0123/my field_1.2-100ns.png") == (
+        "pictures/0123/my field_1.2-100ns.png"
+    )
+    long = ["n" * 250, "n" * 249 + "m", "n" * 200, "é" * 125, "é" * 124 + "è"]
+    every = [*NAMES, *long, "a=2323", "sample =233"]
+    assert len({artifact_name(name).lower() for name in every}) == len(every)
