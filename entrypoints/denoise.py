@@ -107,7 +107,11 @@ def _files(source: Path, target: Path) -> list[tuple[Path, Path]]:
             raise click.UsageError(f"--output {target}: allowed suffixes: {sorted(SUFFIXES)}")
         return [(source, target)]
     inside = target.resolve()
-    files = [file for file in image_files(source) if not file.resolve().is_relative_to(inside)]
+    files = [
+        file
+        for file in image_files(source, any_name=True)
+        if not file.resolve().is_relative_to(inside)
+    ]
     if not files:
         raise click.UsageError(f"--input {source}: no images in it; read are {sorted(SUFFIXES)}")
     return [(file, target / file.relative_to(source)) for file in files]

@@ -46,10 +46,10 @@ class Micrograph:
         return np.ascontiguousarray(self.pixels[self.content])
 
 
-def image_files(folder: Path) -> list[Path]:
+def image_files(folder: Path, any_name: bool = False) -> list[Path]:
     """List the image files below ``folder`` by relative path, without hidden ones.
 
-    Raises ValueError naming a file whose name is not UTF-8.
+    Raises ValueError naming a file whose name is not UTF-8, unless ``any_name``.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder}: not a folder of images")
@@ -60,7 +60,7 @@ def image_files(folder: Path) -> list[Path]:
         and path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
-    for path in found:
+    for path in () if any_name else found:
         check_name(path)
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 

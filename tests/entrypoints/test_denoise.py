@@ -139,5 +139,8 @@ def test_names_of_any_kind_are_said_without_a_traceback(tmp_path: Path, name: by
     ):
         words = ["--input", str(source), "--output", str(target), "--model", "m"]
         result = CliRunner().invoke(main, words)
-        assert result.exit_code == 0, result.output
+        assert isinstance(result.exception, SystemExit | None)  # no traceback
+        if result.exit_code == 2:  # a path given that is not UTF-8
+            assert "not UTF-8, rename it" in result.output
+            continue
         assert result.output.splitlines()[-1].startswith("1 of 1 images denoised into ")
