@@ -6,6 +6,7 @@ that an interrupted program leaves nothing that looks whole. Permissions are tho
 
 import errno
 import hashlib
+import itertools
 import logging
 import os
 import secrets
@@ -22,6 +23,7 @@ import tifffile
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
+MOST_PAGES = 100  # that are looked at: a pyramid has some ten, and a stack shows by then
 PROPORTIONS = 0.02  # by which those of an image and of its thumbnail may differ
 LONGEST_NAME = 50  # characters of a name that a temporary one keeps: systems allow 255 bytes
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -41,8 +43,7 @@ def full_size_pages(tiff: tifffile.TiffFile) -> list[tifffile.TiffPage]:
     larger and of the same proportions: then the first is a thumbnail without its mark. Pages of
     other sizes are no part of it.
     """
-    pages = [page for page in tiff.pages if isinstance(page, tifffile.TiffPage)]
-    pages = [page for page in pages if not _is_marked(page)]
+    pages = [page for page in _whole_pages(tiff) if not _is_marked(page)]
     if not pages:
         return []
     image = max((page for page in pages if _same_proportions(pages[0], page)), key=_pixels)
@@ -53,6 +54,14 @@ def full_size_pages(tiff: tifffile.TiffFile) -> list[tifffile.TiffPage]:
 def full_size_page(tiff: tifffile.TiffFile) -> tifffile.TiffPage | None:
     """Return the page that is the image; None where there is none."""
     return next(iter(full_size_pages(tiff)), None)
+
+
+def _whole_pages(tiff: tifffile.TiffFile) -> Iterator[tifffile.TiffPage]:
+    """Yield the pages up to one without a size: in a damaged file their chain leads anywhere."""
+    for page in itertools.islice(tiff.pages, MOST_PAGES):
+        if not isinstance(page, tifffile.TiffPage) or _pixels(page) == 0:
+            return
+        yield page
 
 
 def _is_marked(page: tifffile.TiffPage) -> bool:

@@ -16,6 +16,7 @@ from lfranker.images.data_bar import Bars
 from lfranker.images.folder_bars import folder_bars
 from lfranker.images.image_copy import copy_with
 from lfranker.images.image_file import Micrograph, read_image
+from lfranker.microscopes.sidecars import copy_sidecars
 
 LARGE = 2**26  # px: outputs above 256 MiB go through a file
 
@@ -71,7 +72,7 @@ def _write(work: Work, scan: Micrograph, denoised: Image) -> tuple[str, ...]:
     if not all(np.isfinite(line).all() for line in denoised):
         raise ValueError(f"{work.before}: the model's output is not finite; nothing was written")
     lost = copy_with(work.before, scan, denoised, work.after, work.provenance)
-    return (*scan.notices, *lost)
+    return (*scan.notices, *lost, *copy_sidecars(work.before, work.after))
 
 
 def denoise_files(work: Sequence[Work], jobs: int) -> Iterator[Done]:

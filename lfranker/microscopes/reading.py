@@ -2,7 +2,8 @@
 
 import dataclasses
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import tifffile
@@ -14,7 +15,9 @@ from lfranker.microscopes.packed_text import decoded
 from lfranker.microscopes.picture_headers import picture_size, picture_texts
 from lfranker.microscopes.sidecars import sidecars
 
-__all__ = ["ScanMetadata", "read_metadata"]
+__all__ = ["ScanMetadata", "read_metadata", "shared_notices"]
+
+NOWHERE = (0.0, 0.0)  # m: what microscopes write whose stage has no motor, or was not read
 
 # The first tag that says anything counts. Atlas drives microscopes that write tags of their own,
 # too, so it is first.
@@ -58,8 +61,21 @@ def read_metadata(path: Path) -> ScanMetadata:
     best = next((record for record in records if _says_something(record)), None)
     best = best or _unknown_form(records)
     width = size[0] * best.pixel_size if size and best.pixel_size else None
+    stage = None if best.stage == NOWHERE else best.stage
     named = tuple(f"{path.name}: {notice}" for notice in best.notices)
-    return dataclasses.replace(best, field_width=width, notices=named)
+    return dataclasses.replace(best, field_width=width, stage=stage, notices=named)
+
+
+def shared_notices(records: Mapping[Path, ScanMetadata]) -> list[str]:
+    """Return the notices of several files, each once: of one file with its name, else a count."""
+    files: dict[str, list[str]] = defaultdict(list)
+    for path, record in records.items():
+        for notice in record.notices:
+            files[notice.removeprefix(f"{path.name}: ")].append(path.name)
+    return [
+        f"{names[0] if len(names) == 1 else f'{len(names)} files'}: {notice}"
+        for notice, names in files.items()
+    ]
 
 
 def _says_something(record: ScanMetadata) -> bool:

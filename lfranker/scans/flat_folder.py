@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from lfranker.microscopes.reading import ScanMetadata, read_metadata
+from lfranker.microscopes.reading import ScanMetadata, read_metadata, shared_notices
 from lfranker.microscopes.scan_speed import (
     SPEED,
     TIME,
@@ -101,7 +101,7 @@ def _with_speeds(paths: list[Path]) -> list[Scan]:
             return [Scan(*of) for of in zip(paths, speeds, keys, records, strict=True)]
     best = min(told, key=lambda names: names.count(None))
     silent = [n for n, name in enumerate(best) if name is None]
-    missing = listed(notice for n in silent for notice in records[n].notices)
+    missing = listed(shared_notices({paths[n]: records[n] for n in silent}))
     raise ValueError(
         f"the speed of {len(silent)} of {len(paths)} scans is unknown, neither exposure nor scan "
         f"speed is in the file or its name: {', '.join(paths[n].name for n in silent[:10])}"

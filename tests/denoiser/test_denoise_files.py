@@ -216,3 +216,35 @@ def test_vendor_tiffs_keep_every_tag_byte_for_byte(tmp_path):
 def _raw(tiff, tag):
     tiff.filehandle.seek(tag.valueoffset)
     return tiff.filehandle.read(tag.valuebytecount)
+
+
+@pytest.mark.parametrize(
+    ("before", "beside", "after", "copied"),
+    [
+        ("a.tif", "a.txt", "out/a.tif", "out/a.txt"),
+        ("a.tif", "a.TXT", "out/b.tif", "out/b.TXT"),
+        ("a.png", "a-png.hdr", "out/b.jpg", "out/b-jpg.hdr"),
+        ("a.png", "a.png.xml", "out/a.png", "out/a.png.xml"),
+    ],
+)
+def test_text_files_of_a_scan_are_copied_beside_the_output(tmp_path, before, beside, after, copied):
+    content = "[SemImageFile]\r\nScanSpeed=Slow3\r\n".encode("utf-16")
+    Pillow.fromarray(gray()).save(tmp_path / before)
+    (tmp_path / beside).write_bytes(content)
+    (tmp_path / "ab.txt").write_bytes(b"of another image")
+    first = denoise_file(work(tmp_path / before, tmp_path / after))
+    assert not any("copied" in notice for notice in first)
+    assert (tmp_path / copied).read_bytes() == content
+    assert len(list((tmp_path / "out").iterdir())) == 2
+    assert denoise_file(work(tmp_path / before, tmp_path / after)) == first, "copied already"
+
+
+def test_a_text_file_of_the_user_is_not_written_over(tmp_path):
+    Pillow.fromarray(gray()).save(tmp_path / "a.png")
+    (tmp_path / "a.txt").write_text("of the microscope")
+    (tmp_path / "out").mkdir()
+    mine = tmp_path / "out/a.txt"
+    mine.write_text("notes of mine")
+    (notice,) = denoise_file(work(tmp_path / "a.png", tmp_path / "out/a.png"))
+    assert notice == f"a.png: its a.txt is not copied, {mine} is there already"
+    assert mine.read_text() == "notes of mine"

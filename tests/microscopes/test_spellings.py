@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from PIL import Image as Pillow
 
-from lfranker.microscopes.reading import ScanMetadata, read_metadata
+from lfranker.microscopes.reading import ScanMetadata, read_metadata, shared_notices
 
 WIDTH, HEIGHT = 64, 48
 
@@ -325,6 +325,31 @@ def test_a_form_that_is_not_known_is_one_notice(tmp_path: Path, code: int, vendo
     for data in (b"\1\2\3 something new", b"<Root><Other>1</Other></Root>", b"[New]\nA=1\n"):
         found = of_tag(tmp_path, code, data)
         assert found.notices == (f"a.tif: its metadata ({vendor}) are of a form that is not known",)
+
+
+def test_what_several_files_lack_is_said_once(tmp_path: Path) -> None:
+    paths = [picture(tmp_path / f"{n}.tif", b"something new", 34682) for n in range(13)]
+    paths.append(picture(tmp_path / "z.tif", ZEISS.format(64, 48), 34118))
+    unknown, missing = shared_notices({path: read_metadata(path) for path in paths})
+    assert unknown == "13 files: its metadata (Thermo Fisher) are of a form that is not known"
+    assert missing == "z.tif: ap_line_time is missing"
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (34682, FEI.replace("StageX=0.001", "StageX=0").replace("StageY=0.002", "StageY=0.0")),
+        (50431, TESCAN.replace("-15e-3", "0.0").replace("9e-3", "0")),
+        (None, JEOL.replace("5.5 0.8", "0.000 0.000") + "$CM_SCAN_SPEED 5\n"),
+        (None, HITACHI.replace("=5000", "=0").replace("=9000", "=0")),
+        (None, HITACHI.replace("=5000", "=17500000").replace("=9000", "=17500000")),
+    ],
+)
+def test_a_stage_that_was_not_read_is_at_no_position(
+    tmp_path: Path, code: int | None, text: str
+) -> None:
+    found = read_metadata(picture(tmp_path / "a.tif", text, code))
+    assert (found.vendor is not None, found.stage) == (True, None)
 
 
 def test_entities_are_refused(tmp_path: Path) -> None:
