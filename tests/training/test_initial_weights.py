@@ -99,4 +99,4 @@ def test_a_dry_run_checks_them_before_anything_is_made(tmp_path: Path, store: Pa
     done = CliRunner().invoke(main, [*words, str(tmp_path / "weights.pth")])
     assert done.exit_code == 2
     assert "m_head.0.weight is (16, 1, 3, 3), and (32, 1, 3, 3) is asked for" in done.output
-    assert not (store / "kept").exists()
+    assert not (store / "kept" / "datasets").exists()
