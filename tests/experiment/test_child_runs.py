@@ -203,6 +203,29 @@ def test_a_log_that_cannot_be_kept_does_not_hide_how_a_training_ended(
     assert "FAILED: RuntimeError: first; its log could not be kept: [Errno 28] No space" in line
 
 
+def test_a_stopped_training_is_named_ended_and_tried_again_in_the_same_run(
+    store: Path, tmp_path: Path
+) -> None:
+    child, said = adopted(make_parent("mae")), list[str]()
+    mark = tmp_path / "mark"
+    code = f"import os, pathlib, signal; p = pathlib.Path({str(mark)!r}); there = p.exists();"
+    code += "p.touch(); there or os.kill(os.getpid(), signal.SIGSTOP)"
+    jobs = [python_job(child, code, tmp_path)]
+    assert child_runs.run_all([child], jobs, 1, {}, said.append, stall_minutes=0.1) == {}
+    assert status(child.run) == "FINISHED"
+    stalls = [line for line in said if "mae (repeat 0): no progress for" in line]
+    assert stalls[0].endswith(" minutes, it is ended after 0.1")
+    assert [line for line in said if line.endswith(" minutes, ended")] != []
+
+
+def test_a_training_that_stalls_twice_has_failed(store: Path, tmp_path: Path) -> None:
+    child = adopted(make_parent("mae"))
+    jobs = [python_job(child, "import time; time.sleep(600)", tmp_path)]
+    reasons = child_runs.run_all([child], jobs, 1, {}, lambda _: None, stall_minutes=0.03)
+    assert reasons == {child.run.run_id: "no progress for 0.03 minutes, twice"}
+    assert status(child.run) == "FAILED"
+
+
 def test_a_folder_that_is_deleted_while_it_is_read_ends_all_trainings_in_one_line(
     store: Path, tmp_path: Path
 ) -> None:
