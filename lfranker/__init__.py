@@ -14,7 +14,8 @@ losses         terms and objectives | datasets: stored noisy and clean patches
 evaluation     scores of a field, and baselines | simulation: scenes and scans without a microscope
 noise          noise models, and noise measured on scans
 denoiser       the network and what denoises with it | scans: the user's fields, registered
-images         image files: read, written, copied with all tags
+image_copies   image files copied with other pixels, all else as it was
+images         image files read and written, bars and levels found
 microscopes    what vendors' files say of a scan, one module a vendor
 statistics, perceptual, processes, files, text, arrays, options: they know nothing of the rest
 """

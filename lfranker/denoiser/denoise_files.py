@@ -12,9 +12,9 @@ from torch import nn
 
 from lfranker.arrays import Image
 from lfranker.denoiser.tiling import denoise
+from lfranker.image_copies.image_copy import copy_with
 from lfranker.images.data_bar import Bars
 from lfranker.images.folder_bars import folder_bars
-from lfranker.images.image_copy import copy_with
 from lfranker.images.image_file import Micrograph, read_image
 from lfranker.microscopes.sidecars import copy_sidecars
 

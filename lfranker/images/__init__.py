@@ -1,1 +1,1 @@
-"""Image files: read, written and copied with all that belongs to them."""
+"""Image files read and written: pixels, white level, data bars."""

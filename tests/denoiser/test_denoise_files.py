@@ -10,8 +10,8 @@ from torch import nn
 
 from lfranker.denoiser.denoise_files import Work, denoise_file, denoise_files
 from lfranker.denoiser.tiling import denoise
+from lfranker.image_copies.tiff_copy import PROVENANCE
 from lfranker.images.image_file import read_image
-from lfranker.images.tiff_copy import PROVENANCE
 
 DATA = os.environ.get("LFRANKER_SEM_DATA")
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from lfranker.arrays import Image
 from lfranker.files import TIFF_SUFFIXES, new_file
+from lfranker.image_copies.tiff_copy import stored_pixels, write_copy
 from lfranker.images.containers import BMP, JPEG, PNG, WRITERS, png_with
 from lfranker.images.decoding import TIFF_HEADS, decode
 from lfranker.images.image_file import (
@@ -16,7 +17,6 @@ from lfranker.images.image_file import (
     with_specimen,
     write_image,
 )
-from lfranker.images.tiff_copy import stored_pixels, write_copy
 
 SUFFIXES_OF = {PNG: {".png"}, JPEG: {".jpg", ".jpeg"}, BMP: {".bmp"}}
 LONGEST_HEAD = 8  # bytes that tell a format

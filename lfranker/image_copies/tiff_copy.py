@@ -22,12 +22,12 @@ from tifffile import PHOTOMETRIC
 
 from lfranker.arrays import Image
 from lfranker.files import full_size_page, new_file
+from lfranker.image_copies.tiff_directory import Entry, append_entries, append_value, read_entries
+from lfranker.image_copies.tiff_encoding import compression_for, encoded, is_exact, predictor_for
+from lfranker.image_copies.tiff_space import free_spans, overlapping_tags, pixel_spans, place
 from lfranker.images.decoding import decode, inverted
 from lfranker.images.image_file import Micrograph, came_back, with_specimen
-from lfranker.images.tiff_directory import Entry, append_entries, append_value, read_entries
-from lfranker.images.tiff_encoding import compression_for, encoded, is_exact, predictor_for
 from lfranker.images.tiff_pixels import reason_to_refuse, stored_samples
-from lfranker.images.tiff_space import free_spans, overlapping_tags, pixel_spans, place
 
 # How the pixels were made; in the range for private use, 65000 to 65535 (Adobe, TIFF 6.0), and
 # no vendor's in the list of exiftool.

@@ -10,9 +10,9 @@ import tifffile
 from imagecodecs import lzw_encode
 from PIL import Image as Pillow
 
+from lfranker.image_copies.tiff_copy import PROVENANCE, stored_pixels, write_copy
+from lfranker.image_copies.tiff_encoding import BYTES
 from lfranker.images.image_file import ColoursLost, read_image
-from lfranker.images.tiff_copy import PROVENANCE, stored_pixels, write_copy
-from lfranker.images.tiff_encoding import BYTES
 from lfranker.microscopes.reading import read_metadata
 
 SEM = os.environ.get("LFRANKER_SEM_DATA")

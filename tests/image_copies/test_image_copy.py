@@ -12,8 +12,8 @@ import tifffile
 from PIL import Image as Pillow
 from PIL import ImageCms, PngImagePlugin
 
+from lfranker.image_copies.image_copy import copy_with
 from lfranker.images.decoding import decode
-from lfranker.images.image_copy import copy_with
 from lfranker.images.image_file import read_image
 
 RNG = np.random.default_rng(0)
@@ -290,7 +290,7 @@ def test_errors_of_every_kind_name_the_file_and_leave_nothing(
         def fail(*_: object, error: type[Exception] = error, **__: object) -> None:
             raise error("two\nlines")
 
-        monkeypatch.setattr("lfranker.images.tiff_copy.encoded", fail)
+        monkeypatch.setattr("lfranker.image_copies.tiff_copy.encoded", fail)
         monkeypatch.setattr("lfranker.images.containers._chunk", fail)
         monkeypatch.setattr("lfranker.images.containers._has_usual_masks", fail)
         monkeypatch.setattr("lfranker.images.containers.struct.unpack_from", fail)

@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 import tifffile
 
-from lfranker.images.tiff_directory import end_of
+from lfranker.image_copies.tiff_directory import end_of
 
 Span = tuple[int, int]  # first byte, and the byte after the last one
 
