@@ -92,6 +92,7 @@ def rank_power_set(
     said = [*sections(ranking, findings), ratings_section(rated)]
     gate = Gate(power_set, pairs, which, config.promote, rescore)
     versions, notices = register_winners(board, ranking, model, gate)
+    notices = [*power_set.unreadable, *notices]
     captioned = _captioned(ranking, samples)
     markdown = "\n\n".join(
         to_markdown(table, caption, simulated=which.simulated)

@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 
 from lfranker.evaluation.criteria import CHAMPION_METRICS
 from lfranker.redaction import address_shown
-from lfranker.tracking.power_set import PowerSet
+from lfranker.tracking.power_set import PowerSet, quoted
 from lfranker.tracking.runs import TrackedRun, find_run
 from lfranker.tracking.score_logging import GRID, NO_STEP, keys_of
 from lfranker.tracking.tags import VIEW, Tag
@@ -68,7 +68,7 @@ def view_page(power_set: PowerSet, mode: str) -> str:
 
 def view_of(power_set: PowerSet, pictures: Sequence[str]) -> dict[str, object]:
     """Return the state of MLflow's page that shows the runs, and the pictures with these keys."""
-    own = f"tags.`{Tag.POWERSET}` = '{power_set.key}'"
+    own = f"tags.`{Tag.POWERSET}` = {quoted(power_set.key)}"
     if power_set.noises:  # whose trainings have keys of their own, and there is no OR
         own = f"tags.`{Tag.PARENT}` = '{power_set.run_id}'"
     return {

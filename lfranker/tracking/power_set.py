@@ -4,9 +4,10 @@ MLflow's runs do not leave `tracking/`: what the other rooms know of a power set
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, TypeVar
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -41,6 +42,11 @@ FIRST_VERSIONS = {
     "frc": 1,
     "high_frequency_ratio": 1,
 }
+Read = TypeVar("Read")
+
+
+class UnreadableRunError(ValueError):
+    """A run, of somebody else's or of another version, with a tag that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +146,7 @@ class PowerSet(TrackedRun):
     learning_rates: Mapping[float, str]  # factor -> key of the check at other learning rates
     search_id: str  # run of the newest search for weights, "" where there is none
     members: Sequence[Training | Baseline]  # newest first
+    unreadable: tuple[str, ...] = ()  # runs that are left out, and why
 
     @property
     def keys(self) -> list[str]:
@@ -157,7 +164,8 @@ class PowerSet(TrackedRun):
 
     @property
     def seed(self) -> int:
-        return int(self.settings.get("seed", 0))
+        text = self.settings.get("seed", "")
+        return int(text) if text.isdigit() else 0
 
     @property
     def steps(self) -> int:
@@ -202,28 +210,57 @@ def load_power_set(run_id: str | None = None) -> PowerSet:
     parent = _newest() if run_id is None else get_run(run_id)
     tags = parent.data.tags
     key = tags.get(Tag.POWERSET, parent.info.run_id)
-    noises: dict[str, str] = json.loads(tags.get(Tag.NOISES, "{}"))
+    noises = _read(parent, Tag.NOISES, _parse_words, "{}")
     labels = {own: label for label, own in noises.items()}
-    members = list(members_with([key, *labels], parent.info.experiment_id, labels))
+    unreadable = list[str]()
+    members = list(members_with([key, *labels], parent.info.experiment_id, labels, unreadable))
     if Tag.POWERSET not in tags and not members:
         raise ValueError(
             f"run {run_id!r} is not a power set: neither does it have the tag {Tag.POWERSET}, "
             f"nor has another run this tag with its ID"
         )
-    rule, losses = tags.get(Tag.SUBSETS), tags.get(Tag.LOSS_SET, "")
+    losses = tags.get(Tag.LOSS_SET, "")
     return PowerSet(
         **vars(tracked(parent)),
         key=key,
         loss_set=tuple(losses.split(",")) if losses else (),
-        rule=ALL if rule is None else from_text(rule),
-        repeats=int(tags.get(Tag.REPEATS, 0)),
+        rule=_read(parent, Tag.SUBSETS, from_text, ALL.to_text()),
+        repeats=_read(parent, Tag.REPEATS, int, "0"),
         noises=noises,
         scan_sets=tuple(_scan_sets(tags)),
         settings=settings_of(parent),
-        learning_rates=parse_factors(tags.get(Tag.LEARNING_RATES, "")),
+        learning_rates=_read(parent, Tag.LEARNING_RATES, parse_factors, ""),
         search_id=tags.get(Tag.SEARCH, ""),
         members=members,
+        unreadable=tuple(unreadable),
     )
+
+
+def _read(run: Run, tag: str, parse: Callable[[str], Read], default: str) -> Read:
+    """Return what a tag says, the default where it is not there. Raises UnreadableRunError."""
+    text = run.data.tags.get(tag, default)
+    try:
+        return parse(text)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UnreadableRunError(
+            f"run {run.info.run_id} ({run.info.run_name}) has the tag {tag} = {text[:60]!r}, which "
+            f"cannot be read"
+        ) from error
+
+
+def _parse_words(text: str) -> dict[str, str]:
+    return {str(name): str(value) for name, value in _parse_json(text).items()}
+
+
+def _parse_versions(text: str) -> dict[str, int]:
+    return {str(name): int(value) for name, value in _parse_json(text).items()}
+
+
+def _parse_json(text: str) -> dict[str, Any]:
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError(f"{text!r}: allowed is an object of JSON")
+    return found
 
 
 def settings_of(run: Run) -> dict[str, str]:
@@ -281,17 +318,33 @@ def search(text: str, experiments: Sequence[str] = ()) -> Iterator[Run]:
 
 
 def members_with(
-    keys: Iterable[str], experiment_id: str, labels: Mapping[str, str] | None = None
+    keys: Iterable[str],
+    experiment_id: str,
+    labels: Mapping[str, str] | None = None,
+    unreadable: list[str] | None = None,
 ) -> Iterator[Training | Baseline]:
     """Yield the trainings and baselines with one of the keys, newest first for each key.
 
-    `labels`: key -> label of the noise, where several are compared.
+    `labels`: key -> label of the noise, where several are compared. Runs with a tag that cannot be
+    read are left out; what is wrong with them is added to `unreadable`.
     """
     for key in keys:
-        for run in search(f"tags.`{Tag.POWERSET}` = '{key}'", [experiment_id]):
+        for run in search(f"tags.`{Tag.POWERSET}` = {quoted(key)}", [experiment_id]):
             tags = set(run.data.tags)
             if {Tag.LOSSES, Tag.BASELINE} & tags and Tag.SUPERSEDED not in tags:
-                yield parse_member(run, (labels or {}).get(key, ""))
+                try:
+                    yield parse_member(run, (labels or {}).get(key, ""))
+                except UnreadableRunError as error:
+                    if unreadable is not None:
+                        unreadable.append(f"{error}: it is left out")
+
+
+def quoted(text: str) -> str:
+    """Return a text as it stands in a filter. Raises ValueError where it has both quotes."""
+    mark = next((mark for mark in ("'", '"') if mark not in text), None)
+    if mark is None:
+        raise ValueError(f"{text!r} cannot be searched for: it has quotes of both kinds")
+    return f"{mark}{text}{mark}"
 
 
 def choose_trainings(
@@ -325,8 +378,8 @@ def parse_member(run: Run, noise: str = "") -> Training | Baseline:
     tags, info = run.data.tags, run.info
     outcomes = {k.removeprefix(OUTCOME_ON): v for k, v in tags.items() if k.startswith(OUTCOME_ON)}
     versions = {
-        tag.removeprefix(METRICS_ON): json.loads(text)
-        for tag, text in tags.items()
+        tag.removeprefix(METRICS_ON): _read(run, tag, _parse_versions, "{}")
+        for tag in tags
         if tag.startswith(METRICS_ON)
     }
     common = ScoredRun(
@@ -348,11 +401,11 @@ def parse_member(run: Run, noise: str = "") -> Training | Baseline:
         **vars(common),
         losses=tags.get(Tag.LOSSES, ""),
         noise=noise,
-        repeat=int(tags.get(Tag.REPEAT, 0)),
+        repeat=_read(run, Tag.REPEAT, int, "0"),
         model=tags.get(Tag.MODEL, ""),
         perceptual=tags.get(Tag.PERCEPTUAL, ""),
-        safeguards=int(tags.get(Tag.SAFEGUARDS, 1)),
-        shorter=parse_shorter(tags.get(Tag.SHORTER, "")),
+        safeguards=_read(run, Tag.SAFEGUARDS, int, "1"),
+        shorter=_read(run, Tag.SHORTER, parse_shorter, ""),
         won=tags.get(WON, ""),
         milliseconds=info.end_time - info.start_time if ended else 0,
     )
