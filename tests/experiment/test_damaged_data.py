@@ -1,6 +1,7 @@
 """Stored data that were changed: made again in the cache, refused where the user gave them."""
 
 import json
+import resource
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,7 @@ from prepared import make_scans
 
 from entrypoints.evaluate import main as evaluate
 from entrypoints.train import main as train
+from lfranker.datasets import synthesis
 from lfranker.datasets.synthesis import Dataset, synthesise
 from lfranker.experiment import inputs as preparation
 from lfranker.experiment.inputs import InputConfig
@@ -246,3 +248,30 @@ def test_a_child_trains_and_scores_on_nothing_but_what_its_power_set_prepared(
     write_task(score if what == "scans to score on" else task, store / "task.json")
     with pytest.raises(ValueError, match="replaced since the power set began"):
         run_task(store / "task.json")
+
+
+@pytest.mark.parametrize("limit", [0, 20_000])
+def test_a_full_disk_is_said_before_patches_are_drawn_and_there_the_same_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    """A limit of the size of files is what a process sees of a full disk."""
+    images, out = preparation.clean_images(CHOSEN, None)[0], tmp_path / "set"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with monkeypatch.context() as patch:
+        patch.setattr(synthesis, "draw_pair", lambda *_: pytest.fail("a patch was drawn"))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+        try:
+            with pytest.raises(ValueError, match=f"disk full at {out}.*the same command goes on"):
+                synthesise(images, out, CHOSEN.dataset)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
+    assert len(synthesise(images, out, CHOSEN.dataset).noisy) == 24
+
+
+def test_a_dataset_larger_than_the_disk_is_refused_with_what_it_needs(tmp_path: Path) -> None:
+    images = preparation.clean_images(CHOSEN, None)[0]
+    large = replace(CHOSEN.dataset, patches=10**9, patch=64)
+    with pytest.raises(ValueError, match=r"disk full at .*: 8.19e\+03 GB needed, .* GB free"):
+        synthesise(images, tmp_path / "set", large)
+    assert list(tmp_path.iterdir()) == []
