@@ -1,0 +1,147 @@
+"""Faults of docs/reliability.md that take a real power set, and a real server."""
+
+import base64
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from guarded_server import PASSWORD, QUOTED, USER, door, guard, mlflow_server
+from project import ROOT
+
+from lfranker.images.image_file import write_image
+from lfranker.simulation.scans import simulated_fields
+from lfranker.tracking.power_set import load_power_set
+
+pytestmark = pytest.mark.slow
+TINY = ["--preset", "smoke", "--losses", "mae,mse", "--steps", "8", "--patches", "24"]
+LONGEST = 500  # seconds, on a machine that is busy otherwise
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
+    """The door of a real server, and the folder of its store."""
+    folder = tmp_path_factory.mktemp("server")
+    with mlflow_server(folder) as behind, door(guard(behind)) as front:
+        yield front, folder
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Scans of one small field at two speeds, so that no filter is tuned, which takes minutes."""
+    folder = tmp_path_factory.mktemp("given") / "scans"
+    (clean,) = simulated_fields(1, 128, 0).values()
+    noise = np.random.default_rng(0).normal(0, 0.05, clean.shape).astype(np.float32)
+    for speed, image in {"spd2": clean + noise, "spd8": clean}.items():
+        (folder / speed).mkdir(parents=True)
+        levels = np.clip(image, 0, 1)
+        write_image(folder / speed / "field.png", levels, np.dtype(np.uint8), 255)
+    return folder
+
+
+def environment(**variables: str) -> dict[str, str]:
+    own = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
+    return {**own, **variables}
+
+
+@contextmanager
+def started(
+    cache: Path, scans: Path, known: Mapping[str, str], *words: str
+) -> Iterator[subprocess.Popen[str]]:
+    """A power set that runs within the block, and no longer."""
+    command = [sys.executable, "-m", "entrypoints.powerset", *TINY]
+    process = subprocess.Popen(
+        [*command, "--scans", str(scans), "--cache", str(cache), *words],
+        cwd=ROOT, env=dict(known), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, list[str]]:
+    """Wait for the end; exit code and lines."""
+    said, _ = process.communicate(timeout=LONGEST)
+    return process.returncode, said.strip().splitlines()
+
+
+def trainings(process: subprocess.Popen[str], count: int) -> list[int]:
+    """Wait for so many processes that train, and return their numbers."""
+    deadline = time.monotonic() + LONGEST
+    while time.monotonic() < deadline and process.poll() is None:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        found = [int(pid) for pid in children if "worker" in command_line(int(pid))]
+        if len(found) == count:
+            return found
+        time.sleep(0.1)
+    process.kill()
+    return pytest.fail(f"no training began: {process.communicate()[0]}")
+
+
+def command_line(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+
+
+def test_a_killed_training_is_an_error_in_words_and_no_password_is_kept_anywhere(
+    port: tuple[int, Path], scans: Path, tmp_path: Path
+) -> None:
+    front, folder = port
+    uri = f"http://{USER}:{QUOTED}@127.0.0.1:{front}"
+    known = environment(MLFLOW_TRACKING_URI=uri, MLFLOW_EXPERIMENT_NAME="password")
+    words = ["--max-size", "1", "--jobs", "2"]
+    with started(tmp_path / "cache", scans, known, *words) as process:
+        first, _ = children = trainings(process, 2)
+        lines = [command_line(pid) for pid in (process.pid, *children)]
+        os.kill(first, signal.SIGKILL)
+        said, _ = process.communicate(timeout=LONGEST)
+    assert process.returncode == 1, said
+    assert re.search(r"1 of 2 subsets was not trained to the end .*: (mae|mse)\.", said)
+    assert "models:/lfranker@champion is version 1" in said, "the other one is ranked"
+    assert re.match(
+        r"1 of 2 trainings failed: (mae|mse) \(repeat 0\): most likely out of memory \(killed by",
+        said.strip().splitlines()[-1],
+    )
+
+    secrets = [PASSWORD, QUOTED, base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()]
+    kept = {
+        str(file): file.read_bytes()
+        for place in (folder, tmp_path)
+        for file in place.rglob("*")
+        if file.is_file()
+    }
+    assert any("/logs/" in name for name in kept)
+    texts = {**kept, "printed": said.encode(), "commands": " ".join(lines).encode()}
+    for name, text in texts.items():
+        for secret in secrets:
+            assert secret.encode() not in text, name
+
+
+def test_a_deleted_cache_ends_clearly_and_the_same_command_goes_on(
+    store: Path, scans: Path
+) -> None:
+    words = ["--max-size", "1", "--jobs", "1", "--exclude", "mse"]
+    known = environment(MLFLOW_TRACKING_URI=os.environ["MLFLOW_TRACKING_URI"])
+    with started(store / "cache", scans, known, *words) as process:
+        trainings(process, 1)
+        shutil.rmtree(store / "cache" / "scans")
+        code, lines = finish(process)
+    assert code == 1, lines
+    assert re.match(r".*/cache/scans/\w+ was deleted while .*: the same command", lines[-1]), lines
+    (run,) = load_power_set().trainings.values()
+    assert run.status == "KILLED"
+
+    with started(store / "cache", scans, known, *words) as process:
+        code, lines = finish(process)
+    assert code == 0, lines
+    (again,) = load_power_set().trainings.values()
+    assert (again.run_id, again.status) == (run.run_id, "FINISHED")
