@@ -93,7 +93,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterat
         yield Whole(load_power_set(parent), cache, init, first, second)
 
 
-def one_after_another(jobs: Sequence[Job], at_once: int, on_poll: object = None) -> Iterator:
+def one_after_another(
+    jobs: Sequence[Job], at_once: int, on_poll: object = None, stall: object = None
+) -> Iterator:
     """Do in this process what each job's process would do, which has no run open yet."""
     for job in jobs:
         with pytest.MonkeyPatch.context() as patch:
