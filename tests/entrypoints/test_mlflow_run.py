@@ -37,6 +37,9 @@ def test_a_misspelt_parameter_is_refused_with_the_nearest_name(own: Project) -> 
     assert done.returncode != 0
     assert "No such option" in done.stderr
     assert "'--learning-rate'" in done.stderr
+    experiment = own.client.get_experiment_by_name("test")
+    assert experiment is not None
+    assert not own.client.search_runs([experiment.experiment_id]), "no run is left of it"
 
 
 def test_a_path_is_the_callers_where_mlflow_can_tell_and_else_the_message_says(
