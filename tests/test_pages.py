@@ -92,5 +92,5 @@ def test_every_room_is_in_the_architecture_and_is_one() -> None:
     table = ARCHITECTURE.read_text().partition("## Conventions")[0]
     rooms = {path.parent.name for path in (ROOT / "lfranker").glob("*/__init__.py")}
     files = {path.name for path in (ROOT / "lfranker").glob("*.py")} - {"__init__.py"}
-    assert set(re.findall(r"`([a-z]+)/`", table)) == {*rooms, "entrypoints", "lfranker"}
+    assert set(re.findall(r"`([a-z_]+)/`", table)) == {*rooms, "entrypoints", "lfranker"}
     assert files <= set(re.findall(r"`(?:lfranker/)?([a-z]+\.py)`", table))

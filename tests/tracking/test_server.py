@@ -201,7 +201,7 @@ def test_processes_of_a_power_set_and_models_on_this_machine_ask_nothing(
         denoise, ["--input", "a.png", "--output", "b.png", "--model", "model"]
     )
     assert "no answer" not in done.output
-    assert "no model at 'model'" in " ".join(done.output.split())
+    assert "model: not a model, it has no file MLmodel" in " ".join(done.output.split())
     monkeypatch.setenv(PARENT_VARIABLE, str(os.getppid()))
     check(nobody, monkeypatch)
 
