@@ -51,12 +51,12 @@ from lfranker.scans.preparation import prepare_scans
 from lfranker.scans.registration import Transform
 from lfranker.scans.scan_set import Record, ScanSet, read_scans
 from lfranker.simulation.scans import damaged_scan, simulate_scans, simulated_fields
+from lfranker.tracking.claims import refuse_if_busy
 from lfranker.tracking.models import load_network, model_id_of
 from lfranker.tracking.pages import how_to_open
 from lfranker.tracking.registry import Choice, choose_model, named_model
 from lfranker.tracking.runs import set_tags, title_of
 from lfranker.tracking.score_logging import log_dataset, score_baselines, score_run
-from lfranker.tracking.stale_runs import refuse_if_busy
 from lfranker.tracking.tags import Tag
 from lfranker.tracking.training_run import TrainingRun
 from lfranker.training.memory import refuse_too_large

@@ -13,12 +13,20 @@ import lfranker
 from lfranker.experiment.inputs import InputConfig, Inputs
 from lfranker.experiment.plan import Task, training_fingerprint
 from lfranker.experiment.task_files import ScoringTask, TrainingTask, write_task
-from lfranker.failures import CommandError, FailedTrainingsError, reason_of
 from lfranker.noise.noise_config import mode_of
-from lfranker.processes import STALLED, Job, Stall, last_words, run_jobs
+from lfranker.processes import (
+    STALLED,
+    CommandError,
+    FailedTrainingsError,
+    Job,
+    Stall,
+    last_words,
+    reason_of,
+    run_jobs,
+)
 from lfranker.ranking.entrants import Entrant
 from lfranker.redaction import redact_file, redacted
-from lfranker.tracking.claims import claimed
+from lfranker.tracking.claims import claimed, refuse_if_busy
 from lfranker.tracking.power_set import Training, find_training, trainings_with
 from lfranker.tracking.runs import (
     OPEN,
@@ -33,7 +41,6 @@ from lfranker.tracking.runs import (
     try_log_file,
 )
 from lfranker.tracking.server import QUIET
-from lfranker.tracking.stale_runs import refuse_if_busy
 from lfranker.tracking.tags import Tag
 from lfranker.tracking.training_run import PROGRESS_VARIABLE
 from lfranker.training.numerics import SAFEGUARDS

@@ -17,18 +17,18 @@ from lfranker.ranking.entrants import is_combined
 from lfranker.ranking.leaderboard import Ranking
 from lfranker.ranking.learning_rate_check import FACTORS, subsets_to_check
 from lfranker.ranking.weight_search import Weights, best, propose
-from lfranker.tracking.learning_rate_check import note_keys
-from lfranker.tracking.power_set import load_power_set
-from lfranker.tracking.runs import TrackedRun
-from lfranker.tracking.scores import field_scores
-from lfranker.tracking.weight_search import (
+from lfranker.tracking.follow_ups import (
     Plan,
     Search,
+    note_keys,
     read_plan,
     search_run,
     searched,
     write_plan,
 )
+from lfranker.tracking.power_set import load_power_set
+from lfranker.tracking.runs import TrackedRun
+from lfranker.tracking.scores import field_scores
 from lfranker.training.loss_balancing import described
 
 

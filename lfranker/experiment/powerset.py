@@ -36,13 +36,13 @@ from lfranker.ranking.weight_search import split_sites
 from lfranker.redaction import redacted
 from lfranker.report.remarks import remarks
 from lfranker.report.tables import tables, to_markdown
+from lfranker.tracking.claims import sweep
 from lfranker.tracking.pages import how_to_open
 from lfranker.tracking.power_set import load_power_set
 from lfranker.tracking.registry import checked_model_name
 from lfranker.tracking.runs import TrackedRun, log_settings, own_run, refusing, set_tags
 from lfranker.tracking.score_logging import log_dataset, log_scans, score_baselines
 from lfranker.tracking.server import check_server, hide_credentials
-from lfranker.tracking.stale_runs import sweep
 from lfranker.tracking.tags import Tag
 from lfranker.training.memory import most_at_once, refuse_too_large
 

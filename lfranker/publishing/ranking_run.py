@@ -24,7 +24,7 @@ from lfranker.report.remarks import better_filters, caveats, remarks, shortcomin
 from lfranker.report.sections import sections
 from lfranker.report.tables import tables, to_markdown
 from lfranker.scans.scan_set import ScanSetId
-from lfranker.tracking.learning_rate_check import checked
+from lfranker.tracking.follow_ups import checked, refined
 from lfranker.tracking.power_set import PowerSet, load_power_set
 from lfranker.tracking.runs import log_texts
 from lfranker.tracking.scores import (
@@ -35,7 +35,6 @@ from lfranker.tracking.scores import (
     read_scan_table,
     scores,
 )
-from lfranker.tracking.weight_search import refined
 
 CAPTIONS = {
     "leaderboard": "Leaderboard: mean rank over PSNR, SSIM and repeatability at every scan speed",

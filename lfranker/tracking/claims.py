@@ -5,11 +5,13 @@ server has no locks. There a claim is a tag of the experiment that is free, is w
 later still names who wrote it (Fischer's algorithm): whoever reads and writes within that while
 sees that it was overwritten. A claim that does not change for a minute was left by a process that
 is gone.
+
+Runs that a killed process left open are ended, and those that another still works on are refused.
 """
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -17,7 +19,10 @@ from urllib.parse import unquote, urlsplit
 import mlflow
 from mlflow import MlflowClient
 
-from lfranker.failures import CommandError
+from lfranker.processes import CommandError
+from lfranker.tracking.power_set import Training, search
+from lfranker.tracking.runs import OPEN, abandoned, end_run
+from lfranker.tracking.tags import Tag
 
 try:
     import fcntl
@@ -124,3 +129,28 @@ def _give_up_after(begun: float, what: str) -> None:
             f"another command has been taking up the same trainings for {LONGEST / 60:g} minutes "
             f"({what}): end it, or wait for it"
         )
+
+
+def sweep(experiment: str) -> list[str]:
+    """End what killed processes of this machine left open in an experiment; the runs' names."""
+    swept = []
+    for status in OPEN:
+        for run in search(f"attributes.status = '{status}'", [experiment]):
+            # only runs of lfranker's own: others in the experiment have no owner tag
+            tags = run.data.tags
+            if Tag.ROLE in tags and abandoned(run.info.status, tags.get(Tag.OWNER, "")):
+                end_run(run.info.run_id, "KILLED", "its process ended without a word")
+                swept.append(str(run.info.run_name))
+    return swept
+
+
+def refuse_if_busy(runs: Iterable[Training]) -> None:
+    """Raise ValueError naming the first run that is open and not known to be abandoned."""
+    for run in runs:
+        if run.status in OPEN and not run.abandoned:
+            raise ValueError(
+                f"{run.title} (run {run.run_id}) is being trained by process "
+                f"{run.owner}: wait for it or end that process. If you "
+                f"know that it is gone (another machine, a container that is no more): "
+                f"--take-over true"
+            )

@@ -19,8 +19,7 @@ from lfranker.experiment import child_runs
 from lfranker.experiment.child_runs import Child, Means, Tally, adopt, same_package
 from lfranker.experiment.inputs import Inputs
 from lfranker.experiment.plan import tasks
-from lfranker.failures import CommandError, FailedTrainingsError
-from lfranker.processes import Job
+from lfranker.processes import CommandError, FailedTrainingsError, Job
 from lfranker.tracking.runs import TrackedRun, set_tags, tracked
 from lfranker.tracking.tags import Tag
 from lfranker.training.numerics import SAFEGUARDS

@@ -21,11 +21,11 @@ from lfranker.publishing.ranking_run import rank_power_set
 from lfranker.ranking.leaderboard import rank
 from lfranker.ranking.weight_search import split_sites
 from lfranker.scans.scan_set import ScanSetId
+from lfranker.tracking.follow_ups import read_plan, searched
 from lfranker.tracking.power_set import search
 from lfranker.tracking.runs import find_run, get_run, set_tags, tracked
 from lfranker.tracking.scores import field_scores
 from lfranker.tracking.tags import Tag
-from lfranker.tracking.weight_search import read_plan, searched
 from lfranker.training.trainer import TrainConfig
 
 PLAN = tasks(["mae", "ssim"], 2, TrainConfig())

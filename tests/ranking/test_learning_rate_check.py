@@ -15,7 +15,7 @@ from lfranker.ranking.learning_rate_check import (
     subsets_to_check,
 )
 from lfranker.report.decisions import learning_rate_sentence
-from lfranker.tracking.learning_rate_check import note_keys
+from lfranker.tracking.follow_ups import note_keys
 from lfranker.tracking.power_set import load_power_set
 from lfranker.tracking.runs import get_run, log_metrics, set_tags
 from lfranker.tracking.tags import scan_set

@@ -9,6 +9,7 @@ import pytest
 from mlflow import MlflowClient
 from tracked import make_parent
 
+from lfranker.tracking.claims import refuse_if_busy, sweep
 from lfranker.tracking.power_set import find_training, settings_of
 from lfranker.tracking.runs import (
     create_child,
@@ -19,7 +20,6 @@ from lfranker.tracking.runs import (
     take_up,
     tracked,
 )
-from lfranker.tracking.stale_runs import refuse_if_busy, sweep
 from lfranker.tracking.tags import USED, Tag
 
 
