@@ -1,12 +1,13 @@
 """PNG, JPEG and BMP files with other pixels: whatever else is in them stays, byte for byte.
 
-Texts, resolution, orientation, colour profiles and parts that only a vendor knows are copied as
-they are, since no library writes all that it can read. Each function takes a file's bytes and
-samples of the kind that it holds, (h, w) or (h, w, channels), or the indices of its palette, and
-returns the new file's bytes.
+Texts, resolution, orientation, colour profiles, parts that only a vendor knows and what stands
+behind the image are copied as they are, since no library writes all that it can read. Each function
+takes a file's bytes and samples of the kind that it holds, (h, w) or (h, w, channels), or the
+indices of its palette, and returns the new file's bytes.
 """
 
 import io
+import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -26,6 +27,9 @@ OF_PALETTE = {b"PLTE", b"tRNS", b"bKGD", b"hIST", b"sBIT"}  # in units of sample
 OF_COLOUR = {b"iCCP", b"cHRM"}  # which a gray image has no use for
 COLOUR_TYPE, INDEXED = 9, 3  # place in a PNG's header, and its value for a palette
 APP0, APP2, APP14, APP15, COMMENT, START_OF_SCAN = 0xE0, 0xE2, 0xEE, 0xEF, 0xFE, 0xDA
+PICTURES_BEHIND = b"MPF\0"  # what begins a list of them
+MARKER = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)  # in the data of a scan, zeros follow 255
+END_OF_IMAGE, WITHOUT_LENGTH = 0xD9, {1, *range(0xD0, 0xD9)}  # markers of a JPEG
 RED_GREEN_BLUE = (0xFF0000, 0x00FF00, 0x0000FF)  # masks of a BMP of 32 bits
 
 
@@ -52,7 +56,16 @@ def png_with(data: bytes, samples: Samples, as_gray: bool = False) -> bytes:
         *(chunk for chunk in old[first:] if chunk[0] not in dropped),
         (b"IEND", b""),
     ]
-    return PNG + b"".join(_chunk(kind, content) for kind, content in chunks)
+    behind = data[_end_of_png(old) :]
+    return PNG + b"".join(_chunk(kind, content) for kind, content in chunks) + behind
+
+
+def without_transparency(data: bytes) -> bytes:
+    """Return a PNG without its transparent colour, which decoders make a channel of."""
+    chunks = list(_chunks(data))
+    if all(kind != b"tRNS" for kind, _ in chunks):
+        return data
+    return PNG + b"".join(_chunk(*chunk) for chunk in chunks if chunk[0] != b"tRNS")
 
 
 def jpeg_with(data: bytes, samples: Samples) -> bytes:
@@ -70,7 +83,9 @@ def jpeg_with(data: bytes, samples: Samples) -> bytes:
     jfif = [segment for segment in written if segment[1] == APP0]
     others = [segment for segment in written if segment[1] != APP0]
     head = sum(map(len, _segments(new)))
-    return b"\xff\xd8" + b"".join([*jfif, *kept, *others]) + new[2 + head :]
+    has_more = any(_lists_pictures(segment) for segment in _segments(data))
+    behind = b"" if has_more else data[_end_of_jpeg(data) :]
+    return b"\xff\xd8" + b"".join([*jfif, *kept, *others]) + new[2 + head :] + behind
 
 
 def bmp_with(data: bytes, samples: Samples) -> bytes:
@@ -110,12 +125,16 @@ def _has_usual_masks(data: bytes, compression: int) -> bool:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield kind and content of the chunks of a PNG."""
-    at = len(PNG)
-    while at + 8 <= len(data):
-        (size,) = struct.unpack_from(">I", data, at)
-        yield data[at + 4 : at + 8], data[at + 8 : at + 8 + size]
+    """Yield kind and content of the chunks of a PNG, up to the one that ends it."""
+    at, kind = len(PNG), b""
+    while at + 8 <= len(data) and kind != b"IEND":
+        size, kind = struct.unpack_from(">I4s", data, at)
+        yield kind, data[at + 8 : at + 8 + size]
         at += 12 + size
+
+
+def _end_of_png(chunks: list[tuple[bytes, bytes]]) -> int:
+    return len(PNG) + sum(12 + len(content) for _, content in chunks)
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:
@@ -136,10 +155,26 @@ def _segments(data: bytes) -> Iterator[bytes]:
 
 def _stays(segment: bytes) -> bool:
     """Return whether a segment says nothing of how pixels are coded, nor of pictures behind."""
-    marker, content = segment[1], segment[4:]
-    if marker == APP2 and content.startswith(b"MPF\0"):
+    marker = segment[1]
+    if _lists_pictures(segment):
         return False
     return marker == COMMENT or (APP0 <= marker <= APP15 and marker != APP14)
+
+
+def _lists_pictures(segment: bytes) -> bool:
+    return segment[1] == APP2 and segment[4:].startswith(PICTURES_BEHIND)
+
+
+def _end_of_jpeg(data: bytes) -> int:
+    """Return where the image ends: some write their text behind it."""
+    at = 2
+    while found := MARKER.search(data, at):
+        marker, at = found[1][0], found.end()
+        if marker == END_OF_IMAGE:
+            return at
+        if marker not in WITHOUT_LENGTH:
+            at += int.from_bytes(data[at : at + 2])
+    return len(data)
 
 
 WRITERS: dict[bytes, Callable[[bytes, Samples], bytes]] = {

@@ -19,7 +19,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from lfranker.files import full_size_page
-from lfranker.images.containers import BMP, JPEG, PNG
+from lfranker.images.containers import BMP, JPEG, PNG, without_transparency
 from lfranker.images.memory import shortage
 from lfranker.images.palettes import Palette
 from lfranker.images.stated_bits import Levels, levels_of, png_bits, tiff_bits
@@ -115,7 +115,7 @@ def _decode_pillow(path: Path, data: bytes, white: int | None, plugin: type[Imag
             raise unsupported(path, f"image of mode {mode}")
         wide = _png_depth(data) == 16
         _check_room(path, *file.size, (2 if wide else 1) * len(file.getbands()))
-        samples = imagecodecs.png_decode(data) if wide else np.asarray(file)
+        samples = imagecodecs.png_decode(without_transparency(data)) if wide else np.asarray(file)
         palette = _pillow_palette(file, samples) if mode == "P" else None
     samples = palette.looked_up() if palette else samples
     return Decoded(samples, _levels(path, samples, png_bits(data), white), palette, None)

@@ -23,6 +23,20 @@ RAMP = np.float32(np.linspace(0, 1, W) * np.linspace(0.5, 1, H)[:, None])
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
+END_OF = {".png": b"\0\0\0\0IEND\xaeB`\x82", ".jpg": b"\xff\xd9"}
+
+
+def png_of(path: Path, parts: list[tuple[bytes, bytes]]) -> Path:
+    """Write a PNG of these kinds and contents of chunks."""
+    data = b"".join(
+        struct.pack(">I", len(content)) + kind + content
+        + struct.pack(">I", zlib.crc32(kind + content))
+        for kind, content in parts
+    )  # fmt: skip
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + data)
+    return path
+
+
 def chunks(path: Path) -> list[tuple[bytes, bytes]]:
     """Kind and content of a PNG's chunks, each with its sum checked (PNG, section 5.3)."""
     data, at, found = path.read_bytes(), 8, []
@@ -98,6 +112,39 @@ def test_sixteen_bits_of_a_png_stay(tmp_path: Path, channels: int) -> None:
     assert (got[..., : min(3, got.shape[2])] == levels(np.uint16)[..., None]).all()
     if channels in (2, 4):
         np.testing.assert_array_equal(got[..., 3], array[..., -1])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_transparent_colour_of_sixteen_bits_is_no_channel(tmp_path: Path, channels: int) -> None:
+    array = noise(*((channels,) if channels > 1 else ()), dtype=np.uint16)
+    (tmp_path / "b.png").write_bytes(imagecodecs.png_encode(array))
+    header, *others = chunks(tmp_path / "b.png")
+    path = png_of(tmp_path / "a.png", [header, (b"tRNS", b"\0\3" * channels), *others])
+    before, after = chunks(path), chunks(copied(path))
+    assert after[:2] == before[:2]
+    assert decode(tmp_path / "copy.png").samples.shape == array.shape
+
+
+@pytest.mark.parametrize("behind", [b"!", b"<FeiImage></FeiImage>" * 9])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp"])
+def test_what_stands_behind_the_image_stays(tmp_path: Path, suffix: str, behind: bytes) -> None:
+    path = tmp_path / f"a{suffix}"
+    Pillow.fromarray(np.rint(RAMP * 200).astype(np.uint8)).save(path)
+    path.write_bytes(path.read_bytes() + behind)
+    copy = copied(path)
+    assert copy.read_bytes().endswith(END_OF.get(suffix, b"") + behind)
+    assert np.abs(decode(copy).samples.astype(int) - levels()).max() <= 4
+
+
+def test_of_pictures_behind_a_jpeg_none_stays(tmp_path: Path) -> None:
+    """They would show the specimen as it was."""
+    images = [Pillow.fromarray(noise() // 8 + 100) for _ in range(2)]
+    images[0].save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=images[1:])
+    first = (tmp_path / "a.jpg").read_bytes()
+    with Pillow.open(copied(tmp_path / "a.jpg")) as after:
+        assert after.format == "JPEG"
+    assert first.count(b"\xff\xd8\xff") == 2
+    assert (tmp_path / "copy.jpg").read_bytes().count(b"\xff\xd8\xff") == 1
 
 
 def palette_image(indices: np.ndarray) -> Pillow.Image:
