@@ -57,10 +57,9 @@ def bars_of(
     rows = slice(top, gray.shape[0] - bottom)
     drawn = None if colour is None else _drawn(colour[rows])
     most = int(gray.shape[0] * TALLEST_BAR)
-    return Bars(
-        top + _overlay(gray[rows][::-1], None if drawn is None else drawn[::-1], most - top),
-        bottom + _overlay(gray[rows], drawn, most - bottom),
-    )
+    over_top = _overlay(gray[rows][::-1], None if drawn is None else drawn[::-1], most - top)
+    over_bottom = _overlay(gray[rows], drawn, most - bottom)
+    return Bars(_whole(gray[::-1], top, over_top), _whole(gray, bottom, over_bottom))
 
 
 def bar_from_picture(gray: NDArray[np.float32]) -> int:
@@ -81,6 +80,8 @@ def bar_from_picture(gray: NDArray[np.float32]) -> int:
         if plain[row] < NARROWEST:
             continue
         left, right = _longest_run(near[row])
+        if right - left < len(near[row]) and plain[row - 1] < NARROWEST:  # the specimen's last row
+            left, right = _longest_run(near[row] | _marks(part[row], value[row]))
         if right - left < NARROWEST * gray.shape[1]:
             continue
         above = near[row - 1, left:right].mean() >= ONE_VALUE
@@ -98,9 +99,28 @@ def bar_from_picture(gray: NDArray[np.float32]) -> int:
     return 0
 
 
+def _whole(gray: NDArray[np.float32], bar: int, overlay: int) -> int:
+    """Return the height of a bar and the text over it, with the rows above of their background.
+
+    In a JPEG no row of a bar beside the specimen has one value: only its text is found at first.
+    """
+    top = gray.shape[0] - bar - overlay
+    if not overlay or not has_background(gray[top:]):
+        return bar + overlay
+    return gray.shape[0] - _with_ticks(gray, top, gray.shape[0])
+
+
 def has_background(block: NDArray[np.float32]) -> bool:
     """Return whether one value, or what JPEG makes of it, covers most of a block, as in a bar."""
     return bool((np.abs(block - _background(block)) <= RINGING / 2).mean() >= NARROWEST)
+
+
+def _marks(row: NDArray[np.float32], background: float) -> NDArray[np.bool_]:
+    """Return where a row has marks of a scale: few pixels of one value unlike its background."""
+    far = np.abs(row - background) >= CONTRAST
+    if not 0 < far.mean() < TICK:
+        return np.zeros_like(far)
+    return np.asarray(far & (np.abs(row - np.median(row[far])) <= TOLERANCE))
 
 
 def _longest_run(near: NDArray[np.bool_]) -> tuple[int, int]:
@@ -176,6 +196,8 @@ def _with_ticks(gray: NDArray[np.float32], top: int, end: int) -> int:
     far = np.abs(rows - background) >= CONTRAST
     like = (np.abs(rows - background) <= RINGING).mean(axis=1)
     inside = (like >= 0.5) & (like + far.mean(axis=1) >= TWO_LEVELS)
+    plain = (np.abs(rows - np.median(rows, axis=1)[:, None]) <= RINGING).mean(axis=1)
+    inside |= (far.mean(axis=1) >= ONE_VALUE) & (plain >= ONE_VALUE)  # lines across
     start = len(rows) - (int(np.argmin(inside[::-1])) if not inside.all() else len(rows))
     if 0 < start < len(rows) and like[start - 1] < SPECIMEN:
         return first + start

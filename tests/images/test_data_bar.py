@@ -56,6 +56,31 @@ def test_marks_of_a_scale_are_a_part_of_the_bar(paper, ink, longer):
     assert bar_from_picture(np.vstack([SPECIMEN, dark, drawn])) == 40
 
 
+def test_few_marks_may_hang_from_a_bar_of_which_no_row_is_plain_beside_the_specimen():
+    """Marks of one pixel in the right half cover 1.25 % of a row: the rest is one long run."""
+    drawn = bar(40, 0, 1)
+    drawn[0] = 0
+    drawn[:8, 310:360:10] = 1
+    image = np.vstack([SPECIMEN, drawn])
+    assert bar_from_picture(image) == 40
+    assert bars_of(image, None, None) == Bars(0, 40)
+
+
+@pytest.mark.parametrize("line", [True, False])
+@pytest.mark.parametrize(("paper", "ink"), [(0, 1), (1, 0)])
+@pytest.mark.parametrize("quality", [80, 90, 95])
+def test_a_jpeg_has_the_whole_of_its_bar(quality, paper, ink, line):
+    """Blocks of 8 x 8 px hold the specimen and the first rows of the bar, which are wavy then."""
+    drawn = bar(44, paper, ink)
+    drawn[0] = ink if line else paper
+    image = np.rint(255 * np.vstack([SPECIMEN, drawn])).astype(np.uint8)
+    coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    for turned in (1, -1):
+        seen = np.float32(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE)[::turned]) / 255
+        found = bars_of(seen, None, None)
+        assert sorted((found.top, found.bottom)) == [0, 44], turned
+
+
 @pytest.mark.parametrize("below", [1, 6, 20])
 def test_a_bar_need_not_reach_the_bottom(below):
     image = np.vstack([SPECIMEN, bar(40, 0, 1), SPECIMEN[:below]])
