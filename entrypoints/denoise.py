@@ -106,18 +106,24 @@ def _files(source: Path, target: Path) -> list[tuple[Path, Path]]:
         if target.suffix.lower() not in SUFFIXES:
             raise click.UsageError(f"--output {target}: allowed suffixes: {sorted(SUFFIXES)}")
         return [(source, target)]
-    inside = target.resolve()
-    files = [
-        file
-        for file in image_files(source, any_name=True)
-        if not file.resolve().is_relative_to(inside)
-    ]
+    files, inside = image_files(source, any_name=True), target.resolve()
+    if inside == source.resolve():
+        raise click.UsageError(f"--output {target}: is the folder of the scans, which stay there")
+    if inside.is_relative_to(source.resolve()):  # what was denoised before is no scan
+        files = [file for file in files if not file.resolve().is_relative_to(inside)]
     if not files:
         raise click.UsageError(f"--input {source}: no images in it; read are {sorted(SUFFIXES)}")
     return [(file, target / file.relative_to(source)) for file in files]
 
 
 def _check_free(files: list[tuple[Path, Path]], overwrite: bool) -> None:
+    """Raise UsageError where files cannot be written, before any work is done for them."""
+    for folder in dict.fromkeys(after.absolute().parent for _, after in files):
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        if not there.is_dir():
+            raise click.UsageError(f"--output {folder}: {there} is no folder")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise click.UsageError(f"--output {folder}: {there} cannot be written to")
     existing = [(before, after) for before, after in files if after.exists()]
     scans = {before.resolve() for before, _ in files}
     for _, after in existing:

@@ -93,7 +93,8 @@ def new_file(path: Path) -> Iterator[Path]:
             yield draft
             draft.replace(path)
     finally:
-        draft.unlink(missing_ok=True)
+        if draft.exists():  # else a read-only disk would refuse what there is no need for
+            draft.unlink()
 
 
 @contextmanager

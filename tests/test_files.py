@@ -189,6 +189,21 @@ def test_a_place_where_no_folder_can_be_made_is_named() -> None:
         write_text(Path("/proc/none/file"), "x")
 
 
+def test_a_file_on_a_read_only_disk_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a disk refuses to remove what is not there, too."""
+
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    monkeypatch.setattr(Path, "write_text", refuse)
+    path = tmp_path / "a.txt"
+    with pytest.raises(StorageError, match=f"{path}: cannot be written \\(Read-only"):
+        write_text(path, "new")
+
+
 def test_a_folder_that_is_read_only_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from lfranker.arrays import Image
-from lfranker.files import TIFF_SUFFIXES, new_file
+from lfranker.files import TIFF_SUFFIXES, StorageError, new_file
 from lfranker.image_copies.tiff_copy import stored_pixels, write_copy
 from lfranker.images.containers import BMP, JPEG, PNG, WRITERS, png_with
 from lfranker.images.decoding import TIFF_HEADS, decode
@@ -34,7 +34,7 @@ def copy_with(
     """
     try:
         return _copied(source, scan, image, destination, provenance)
-    except OSError:
+    except (OSError, StorageError):
         raise
     except Exception as error:  # each codec raises errors of its own kind
         words = " ".join(str(error).split()) or type(error).__name__

@@ -36,6 +36,27 @@ def test_outputs_inside_of_the_input_are_no_inputs_of_the_next_time(tmp_path: Pa
     assert _files(source, source / "denoised") == [(source / "a.tif", source / "denoised/a.tif")]
 
 
+def test_the_output_may_be_the_folder_above_but_not_that_of_the_scans(tmp_path: Path) -> None:
+    source = touched(tmp_path / "in", "a.tif")
+    assert _files(source, tmp_path) == [(source / "a.tif", tmp_path / "a.tif")]
+    with pytest.raises(click.UsageError, match="is the folder of the scans"):
+        _files(source, tmp_path / "in/../in")
+
+
+def test_where_nothing_can_be_written_is_said_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = touched(tmp_path, "a.tif") / "a.tif"
+    with pytest.raises(click.UsageError, match=r"a\.tif is no folder"):
+        _check_free([(file, file / "sub/b.tif")], overwrite=False)
+    (tmp_path / "locked").mkdir()
+    may = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path.name != "locked" and may(path, mode))
+    with pytest.raises(click.UsageError, match="locked cannot be written to"):
+        _check_free([(file, tmp_path / "locked/sub/b.tif")], overwrite=False)
+    _check_free([(file, tmp_path / "new/sub/b.tif")], overwrite=False)
+
+
 def test_no_scan_is_written_over_even_if_told(tmp_path: Path) -> None:
     source = touched(tmp_path / "in", "a.tif", "b.tif")
     itself = [(source / "a.tif", source / "a.tif")]

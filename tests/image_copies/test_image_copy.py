@@ -373,3 +373,12 @@ def test_a_next_page_beyond_the_end_is_none(tmp_path: Path) -> None:
     with tifffile.TiffFile(copy) as tiff:
         assert len(tiff.pages) == 1
     np.testing.assert_array_equal(decode(copy).samples, levels())
+
+
+def test_a_place_that_cannot_be_written_is_said_in_a_word(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Pillow.fromarray(noise()).save(path)
+    scan = read_image(path)
+    (tmp_path / "b").touch()
+    with pytest.raises(ValueError, match=r"^\S+b: cannot be made \(File exists\)$"):
+        copy_with(path, scan, RAMP, tmp_path / "b/copy.png", "by a test")
