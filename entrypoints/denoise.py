@@ -19,6 +19,7 @@ from lfranker.images.image_file import SUFFIXES, image_files
 from lfranker.images.white_level import white_levels
 from lfranker.microscopes.reading import read_metadata
 from lfranker.processes import available_cores
+from lfranker.text import printable
 from lfranker.tracking.models import load_network
 from lfranker.tracking.registry import Choice, choose_model, named_model
 from lfranker.tracking.runs import name_given_run
@@ -71,8 +72,7 @@ def main(
         raise click.UsageError(str(error)) from error
     _tell(chosen)
     models = dict.fromkeys(choice.uri for choice in chosen.values())
-    shown = click.format_filename(source.name)  # which need not be UTF-8
-    name_given_run(f"denoise {shown} with {', '.join(models)}", "denoise")
+    name_given_run(f"denoise {printable(source.name)} with {', '.join(models)}", "denoise")
     levels = white_levels([before for before, _ in files], white)
     for notice in levels.notices:
         click.echo(f"note: {notice}", err=True)
@@ -81,9 +81,7 @@ def main(
         for before, after in files
     ]
     failed = _denoise(work, jobs or _jobs(len(work)))
-    into = (
-        f"{len(work) - failed} of {len(work)} images denoised into {click.format_filename(target)}"
-    )
+    into = f"{len(work) - failed} of {len(work)} images denoised into {printable(str(target))}"
     click.echo(f"{into}; {failed} failed" if failed else into)
     if failed:
         sys.exit(1)
@@ -143,7 +141,7 @@ def _tell(chosen: dict[Path, Choice]) -> None:
         names[choice].append(path.name)
     for choice, files in names.items():
         whose = files[0] if len(files) == 1 else f"{len(files)} files"
-        click.echo(f"{whose}: {choice.model}, {choice.reason}", err=True)
+        click.echo(f"{printable(whose)}: {choice.model}, {choice.reason}", err=True)
         if choice.caution:
             click.echo(f"note: {choice.uri} is {choice.caution}", err=True)
 
@@ -172,10 +170,10 @@ def _denoise(work: list[Work], jobs: int) -> int:
 
 def _report(done: Done) -> int:
     for notice in done.notices:
-        click.echo(f"note: {notice}", err=True)
+        click.echo(f"note: {printable(notice)}", err=True)
     if done.error is None:
         return 0
-    click.echo(f"skipped: {done.error}", err=True)
+    click.echo(f"skipped: {printable(str(done.error))}", err=True)
     return 1
 
 

@@ -52,5 +52,9 @@ def listed(names: Iterable[str], room: int = 200) -> str:
 
 
 def printable(name: str) -> str:
-    """Return the name of a file as text that can be written and printed: it need not be UTF-8."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """Return the name of a file as one line of text: it need not be UTF-8.
+
+    Control characters are escaped, which would begin a line of their own or colour a terminal.
+    """
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -165,3 +165,16 @@ def test_names_of_any_kind_are_said_without_a_traceback(tmp_path: Path, name: by
             assert "not UTF-8, rename it" in result.output
             continue
         assert result.output.splitlines()[-1].startswith("1 of 1 images denoised into ")
+
+
+@pytest.mark.usefixtures("model")
+def test_no_name_of_a_file_begins_a_line_or_colours_the_terminal(tmp_path: Path) -> None:
+    source = tmp_path / "in\x1b[31m"
+    source.mkdir()
+    noise(source / "a\nskipped: b.tif")
+    (source / "c\n1 of 1 images.tif").touch()
+    words = ["--input", str(source), "--output", str(tmp_path / "out\n"), "--model", "m"]
+    lines = CliRunner().invoke(main, words).output.splitlines()
+    assert lines[0] == "2 files: m, as asked"
+    assert lines[1].startswith(f"skipped: {tmp_path}/in\\x1b[31m/c\\n1 of 1 images.tif: empty file")
+    assert lines[2:] == [f"1 of 2 images denoised into {tmp_path}/out\\n; 1 failed"]
