@@ -15,7 +15,6 @@ import pytest
 from project import Project
 
 from entrypoints.denoise import main as denoise_entry
-from entrypoints.rank import main as rank
 from lfranker.denoiser.tiling import denoise
 from lfranker.images.image_file import read_image, write_image
 from lfranker.simulation.scans import simulate_scans, simulated_fields
@@ -165,8 +164,8 @@ def test_new_scans_are_scored_beside_the_old_ones_and_ranked(
     assert len(whole) == 2
     branches = [path.replace(".csv", f"-at-{steps}.csv") for path in whole for steps in (1, 2)]
     assert sorted(whole + branches) == [table.path for table in tables]
-    ranked = project.call(rank, scans=digest)
-    assert ranked.exit_code == 0, ranked.output
+    ranked = project.run("rank", scans=digest)
+    assert ranked.returncode == 0, ranked.stderr
     assert "workflowType=machine_learning" in ranked.stdout.strip().splitlines()[-1]
     assert names_of(project, "rank") == [f"rank {project.parent().info.run_name}"]
     parent = project.parent().info.run_id
