@@ -44,7 +44,7 @@ def started(project: Project, steps: int) -> subprocess.Popen[str]:
 
 def command(project: Project, steps: int) -> list[str]:
     options = {"preset": "smoke", "cache": project.folder / "cache", "steps": steps, "jobs": 2}
-    options |= {"checkpoint-seconds": 1}
+    options |= {"checkpoint-seconds": 1, "depth": "0,0,0,1,0,0,0", "batch": 1}
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     return [sys.executable, "-m", "entrypoints.powerset", *words]
 

@@ -60,12 +60,12 @@ def test_the_plan_is_a_table_for_people(tmp_path):
 
 def test_names_are_not_believed_where_the_stage_was_elsewhere(tmp_path):
     paths = [
-        scan(tmp_path / "a_100ns.tif", 1e-7, (0, 0)),
-        scan(tmp_path / "a_30us.tif", 3e-5, (0, 50e-9)),  # 0.52 of the width of the field
+        scan(tmp_path / "a_100ns.tif", 1e-7, (1e-6, 0)),
+        scan(tmp_path / "a_30us.tif", 3e-5, (1e-6, 50e-9)),  # 0.52 of the width of the field
     ]
     with pytest.raises(ValueError, match=r"stage was elsewhere.*a_100ns\.tif.*a_30us\.tif"):
         group_scans(paths)
-    scan(paths[1], 3e-5, (0, 45e-9))  # 0.47
+    scan(paths[1], 3e-5, (1e-6, 45e-9))  # 0.47
     assert len(group_scans(paths).files["30us"]) == 1
 
 
@@ -74,7 +74,7 @@ def test_numbers_at_the_end_are_left_out_where_that_is_clear(tmp_path):
     files = {"a 001": speeds[0], "a 002": speeds[1], "b(7)": speeds[1], "b(8)": speeds[0]}
     plan = group_scans([scan(tmp_path / f"{name}.tif", dwell) for name, dwell in files.items()])
     assert names(plan)["100ns"] == {"a 002": "a 001.tif", "b(7)": "b(8).tif"}
-    far = [scan(tmp_path / "a 001.tif", 1e-7, (0, 0)), scan(tmp_path / "a 002.tif", 3e-5, (1, 0))]
+    far = [scan(tmp_path / "a 001.tif", 1e-7, (1, 0)), scan(tmp_path / "a 002.tif", 3e-5, (2, 0))]
     with pytest.raises(
         ValueError, match=r"no two scans.*a 001\.tif \(100ns\), a 002\.tif \(30us\)"
     ):
@@ -154,7 +154,7 @@ def test_unknown_and_equal_speeds_are_errors(tmp_path):
     ]
     with pytest.raises(
         ValueError,
-        match=r"2 of 3 scans is unknown.*b\.tif, c100ns\.tif \(b\.tif: Scan\.Dwelltime is empty,",
+        match=r"2 of 3 scans is unknown.*b\.tif, c100ns\.tif \(2 files: Scan\.Dwelltime is empty,",
     ):
         group_scans(paths)
     with pytest.raises(ValueError, match=r"\['100ns'\]; two are needed"):
