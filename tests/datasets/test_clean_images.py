@@ -142,6 +142,7 @@ def test_two_images_of_one_name_are_refused():
         split(images(a=1) * 2, 0.5, 0)
 
 
+@pytest.mark.slow
 @real
 def test_all_real_clean_images_load():
     loaded, notices = load_clean(Path(SEM or "") / "clean", max_noise=0.05)

@@ -48,6 +48,7 @@ def test_two_names_of_one_noise_are_refused(store: Path, monkeypatch: pytest.Mon
     assert "the noises a and b are the same" in " ".join(done.output.split())
 
 
+@pytest.mark.slow
 def test_a_plan_counts_the_noises_and_makes_a_dataset_for_each(store: Path) -> None:
     options = ["--preset", "smoke", "--patches", "24", "--device", "cpu", "--dry-run", "true"]
     options += ["--noises", "eq1,poisson-gaussian", "--noise-components", "poisson,lines"]

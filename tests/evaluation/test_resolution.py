@@ -48,6 +48,7 @@ def test_frc_of_unrelated_images_is_next_to_nothing():
     assert frc(first.astype(np.float32), second.astype(np.float32), FULL) < 0.05
 
 
+@pytest.mark.slow
 def test_frc_threshold_is_a_correlation_of_one_seventh():
     """Common part c and own parts 1: the correlation is c^2 / (c^2 + 1), at every frequency.
 

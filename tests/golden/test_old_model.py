@@ -52,6 +52,7 @@ for name in ("inference", "scunet"):
 """
 
 
+@pytest.mark.slow
 def test_an_old_model_denoises_by_its_own_code_in_a_fresh_process(
     old_model: Path, tmp_path: Path
 ) -> None:

@@ -333,6 +333,7 @@ def test_data_bars_of_other_instruments(name, shape):
     assert read_image(Path(SEM or "") / "vendor" / f"{name}.tif").image.shape == shape
 
 
+@pytest.mark.slow
 @real
 def test_no_image_without_a_bar_loses_anything():
     files = image_files(Path(SEM or "") / "clean")

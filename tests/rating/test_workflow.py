@@ -104,6 +104,7 @@ def test_what_cannot_be_asked_for_is_refused(store: Path) -> None:
     assert "nowhere" in command("--ratings", "nowhere", exit_code=2)
 
 
+@pytest.mark.slow
 def test_panels_rated_by_what_they_show_give_each_subset_its_own_rating(store: Path) -> None:
     scans = make_scans(store / "cache")
     parent, runs = make_power_set()
@@ -192,6 +193,7 @@ def test_ratings_that_do_not_belong_here_are_refused_and_nothing_is_kept(store: 
     assert "<code>rate -P contact_sheet=FOLDER</code>" in Path(html).read_text()
 
 
+@pytest.mark.slow
 def test_ratings_on_other_scans_have_other_names(store: Path) -> None:
     other = "fedcba9876543210"
     scans = make_scans(store / "cache", other)

@@ -130,6 +130,7 @@ def test_branches_have_a_quarter_and_a_half_of_the_steps(
     assert replace(config, shorter=False).total_steps == steps
 
 
+@pytest.mark.slow
 def test_a_branch_is_the_shorter_training_to_the_bit_and_leaves_the_longer_as_it_was() -> None:
     """With a warm-up longer than the quarter's constant rate, and all of it clipped."""
     losses = ("mae", "ssim")
@@ -190,6 +191,7 @@ def test_clipping_is_indifferent_to_the_scale_of_the_loss() -> None:
     assert not any(small[:10])
 
 
+@pytest.mark.slow
 def test_a_network_that_blows_up_goes_back_to_its_average_without_momentum() -> None:
     factors = iter([*[1.0] * 104, 1000.0, *[1.0] * 5])
 
@@ -217,6 +219,7 @@ def test_a_network_that_blows_up_goes_back_to_its_average_without_momentum() -> 
     assert resumed.restored == 1
 
 
+@pytest.mark.slow
 def test_a_gradient_that_is_only_large_is_clipped_and_used() -> None:
     factors = iter([*[1.0] * 104, 8.0, *[1.0] * 5])
     objective = Objective({"mae": lambda x, y: next(factors) * (x - y).abs().mean()})
