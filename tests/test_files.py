@@ -159,7 +159,13 @@ def test_a_full_disk_is_named_with_its_place_and_leaves_nothing(tmp_path: Path) 
     write_text(path, "x" * 5000)
 
 
-def test_reserved_space_is_there_and_zero(tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_call", [True, False])
+def test_reserved_space_is_there_and_zero(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_call: bool
+) -> None:
+    """Also where the system has no call for it."""
+    if not has_call:
+        monkeypatch.delattr(os, "posix_fallocate")
     with (tmp_path / "file").open("wb") as file:
         file.write(b"head")
         reserve(file, 3 * 2**20 + 5)
@@ -167,13 +173,6 @@ def test_reserved_space_is_there_and_zero(tmp_path: Path) -> None:
     assert stored.st_size == 4 + 3 * 2**20 + 5
     assert stored.st_blocks * 512 >= stored.st_size, "it is sparse"
     assert (tmp_path / "file").read_bytes() == b"head" + bytes(3 * 2**20 + 5)
-
-
-def test_space_is_reserved_where_the_system_has_no_call_for_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delattr(os, "posix_fallocate")
-    test_reserved_space_is_there_and_zero(tmp_path)
 
 
 def test_more_than_the_disk_has_is_refused_with_what_is_needed(tmp_path: Path) -> None:

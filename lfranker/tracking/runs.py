@@ -75,7 +75,7 @@ def get_run(run_id: str) -> Run:
 
 
 class RefusedError(ValueError):
-    """What was asked for cannot be done, and nothing was."""
+    """A refusal: the command cannot be done, and nothing was done."""
 
 
 @contextmanager

@@ -48,7 +48,7 @@ CHANGES = {"steps": STEPS, "log_every": LOG_EVERY, "patches": 24, "patch": 48, "
 
 @dataclass(frozen=True)
 class Whole:
-    """What the commands left behind."""
+    """The power set, its files and its two scan sets, as the commands left them."""
 
     power_set: PowerSet
     cache: Path

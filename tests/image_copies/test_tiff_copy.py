@@ -141,7 +141,7 @@ KINDS = {
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("kind", KINDS)
 def test_compression_layout_and_size_are_those_of_the_input(tmp_path, kind, dtype):
-    """What is read back by OpenCV (libtiff), and by tifffile where OpenCV cannot."""
+    """Copies are read back by OpenCV (libtiff), and by tifffile where OpenCV cannot."""
     source, copy, read = tmp_path / "a.tif", tmp_path / "b.tif", 0
     shape, options = KINDS[kind]
     array = noisy(shape, dtype)
