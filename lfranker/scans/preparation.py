@@ -23,6 +23,7 @@ from lfranker.images.folder_bars import folder_bars
 from lfranker.images.image_file import Micrograph, read_image
 from lfranker.images.white_level import white_levels
 from lfranker.scans.field_matching import thumbnail
+from lfranker.scans.flat_folder import ScanPlan
 from lfranker.scans.folder_layout import Files, choose_target, match_fields, scan_plan
 from lfranker.scans.registration import register, warp
 from lfranker.scans.scan_quality import defocus, saturation
@@ -80,12 +81,7 @@ def prepare_scans(
         return read_image(path, levels.of(path), bars.get(path))
 
     examined = _examine(files, target, simulated, read)
-    metadata = read_all(files[target])
-    all_fields = {field for scans in plan.files.values() for field in scans}
-    stated = stated_sites(metadata, read_site_table(folder, files[target], all_fields))
-    if simulated:
-        stated = assume_apart(stated)
-    sample = samples(metadata)
+    stated, sample = _grouped(folder, plan, files[target], simulated)
     groups = [[field, *astuple(site), sample[field]] for field, site in stated.items()]
     known = json.dumps([examined.digest, groups, plan.table, [str(item) for item in alone]])
     digest = hashlib.sha256(known.encode()).hexdigest()
@@ -120,6 +116,16 @@ def prepare_scans(
             shutil.rmtree(out)
     made = read_scans(out)
     return noting(made, f"scans were prepared again: {why}") if why else made
+
+
+def _grouped(
+    folder: Path, plan: ScanPlan, clean: Mapping[str, Path], simulated: bool
+) -> tuple[Sites, dict[str, str]]:
+    """Return the sites that are stated, and the samples, of the fields with a ``clean`` scan."""
+    metadata = read_all(clean)
+    all_fields = {field for scans in plan.files.values() for field in scans}
+    stated = stated_sites(metadata, read_site_table(folder, clean, all_fields))
+    return assume_apart(stated) if simulated else stated, samples(metadata)
 
 
 @dataclass(frozen=True)
