@@ -64,9 +64,10 @@ def _agreement(along: AlongTraining) -> str:
 def _later(along: AlongTraining) -> str:
     steps = FURTHER * along.lengths[-1]
     shares = (f"{name} in {percent(share)}" for name, share in along.later.items())
+    drawn = "sites and repeats" if along.repeats > 1 else "sites"
     return (
         f"If the power laws through these lengths hold, the best mean rank after {steps:,} steps "
-        f"is that of {listed(shares, 200)} of the re-samplings of sites and repeats. This is an "
+        f"is that of {listed(shares, 200)} of the re-samplings of {drawn}. This is an "
         f"extrapolation to {FURTHER} times the steps, not a measurement."
     )
 

@@ -7,6 +7,10 @@ with a covariance (2, 2) between the conditions, which is that of the measured m
 the noise. Its uncertainty is that of a covariance of so many models (an inverse Wishart
 distribution). In simulations of 7 and 15 models, 6 and 12 sites, 1 to 3 repeats and a spread from a
 fifth to ten times the noise, the 95 % interval covers 93 to 99 %.
+
+Where the noise is as large as what is measured, no covariance is left, the model takes the true
+means for a straight line, and is too sure of its slope. So the interval is never without the tau
+that was measured, which only widens it.
 """
 
 import numpy as np
@@ -47,7 +51,8 @@ def tau_interval(scores: Floats, weights: Floats, seed: int) -> Interval:
     left = _with_eigenvalues_of(true - kept @ true, least * SMALLEST)
     drawn = kept @ centred + np.linalg.cholesky(left) @ rng.standard_normal((DRAWS, 2, models))
     low, high = np.quantile(kendall_tau_of(drawn[:, 0], drawn[:, 1]), [0.025, 0.975])
-    return Interval(float(low), float(high))
+    measured = float(kendall_tau_of(means[0], means[1]))
+    return Interval(min(float(low), measured), max(float(high), measured))
 
 
 def _with_eigenvalues_of(matrices: Floats, least: float) -> Floats:

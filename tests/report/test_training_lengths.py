@@ -74,6 +74,11 @@ def test_sentences_name_champions_agreement_and_what_is_extrapolated():
     assert "after 1,000 and 2,000 steps is -0.05 (-0.30 to 0.20) in PSNR" in agreement
     assert "after 8,000 steps is that of mae in 80 %, ssim in 20 %" in later
     assert "not a measurement" in later
+    assert (
+        "of the re-samplings of sites and repeats."
+        in length_sentences(replace(along(), repeats=2))[2]
+    )
+    assert "of the re-samplings of sites." in length_sentences(replace(along(), repeats=1))[2]
     unshrunk = replace(along(), later=pd.Series(dtype=float), forecasts={})
     assert length_sentences(unshrunk)[2:] == [
         "What longer training brings cannot be extrapolated: in PSNR the last doubling of the "
