@@ -22,9 +22,12 @@ from torch import Tensor, nn
 WINDOW = 8  # px
 MULTIPLE = 8 * WINDOW  # three halvings must leave whole windows
 DEPTHS = 7  # three levels down, the body, three levels up
+STRIP = 2**19  # values of a strip: what a block makes of them stays in a processor's cache
+GPU_STRIP = 2**27  # 512 MiB
+LARGEST = 3.5  # maps of full resolution that inference holds at most (counted at dim 64)
 
 
-@lru_cache(maxsize=12)  # three image sizes at four levels
+@lru_cache(maxsize=24)  # three sizes, of images or strips, at four levels, and as many others
 def seam_mask(down: int, across: int, device: torch.device) -> Tensor:
     """True where two tokens of a shifted window are not neighbours in the image.
 
@@ -111,6 +114,8 @@ class ConvTransBlock(nn.Module):
     def __init__(self, channels: int, head_dim: int, shifted: bool) -> None:
         super().__init__()
         half = channels // 2
+        self.shifted = shifted
+        self.reach = WINDOW if shifted else 2  # rows beyond its own that an output depends on
         self.trans_block = TransformerBlock(half, head_dim, shifted)
         self.conv1_1 = nn.Conv2d(channels, channels, 1)
         self.conv1_2 = nn.Conv2d(channels, channels, 1)
@@ -120,12 +125,54 @@ class ConvTransBlock(nn.Module):
             nn.Conv2d(half, half, 3, padding=1, bias=False),
         )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, above: int = 0, below: int = 0) -> Tensor:
+        """(b, c, h, w) to (b, c, h - above - below, w).
+
+        The first rows ``above`` and the last ``below`` are context alone: where they are
+        ``reach`` rows of a larger image, the others come out as they do there.
+        """
+        own = slice(above, x.shape[2] - below)
         conv, trans = self.conv1_1(x).chunk(2, dim=1)
         conv = conv + self.conv_block(conv)
+        if not self.shifted:  # no window looks at the context
+            trans = trans[:, :, own]
         trans = self.trans_block(rearrange(trans, "b c h w -> b h w c"))
         trans = rearrange(trans, "b h w c -> b c h w")
-        return x + self.conv1_2(torch.cat((conv, trans), dim=1))
+        if self.shifted:
+            trans = trans[:, :, own]
+        return x[:, :, own] + self.conv1_2(torch.cat((conv[:, :, own], trans), dim=1))
+
+
+def run_stage(stage: nn.Sequential, x: Tensor) -> Tensor:
+    """Return ``stage(x)``; in inference mode, a large image goes through blocks in strips."""
+    limit = STRIP if x.device.type == "cpu" else GPU_STRIP
+    if not torch.is_inference_mode_enabled() or len(x) > 1:
+        return cast(Tensor, stage(x))
+    own = False  # x, which the stage was given, is still wanted
+    for layer in stage:
+        rows = max(limit // x[:, :, 0].numel() // WINDOW, 1) * WINDOW
+        if isinstance(layer, ConvTransBlock) and rows < x.shape[2]:
+            x = in_strips(layer, x, rows, x if own else torch.empty_like(x))
+        else:
+            x = layer(x)
+        own = True
+    return x
+
+
+def in_strips(block: ConvTransBlock, x: Tensor, rows: int, out: Tensor) -> Tensor:
+    """Write ``block(x)`` into ``out``, which may be x, strips of ``rows`` rows at a time.
+
+    Exact: each strip has as many rows of context as the block looks at.
+    """
+    height, above = x.shape[2], x[:, :, :0]
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        end = min(bottom + block.reach, height)
+        strip = torch.cat((above, x[:, :, top:end]), dim=2) if top else x[:, :, :end]
+        kept = x[:, :, bottom - block.reach : bottom].clone()  # before out, if it is x, loses them
+        out[:, :, top:bottom] = block(strip, above.shape[2], end - bottom)
+        above = kept
+    return out
 
 
 class SCUNet(nn.Module):
@@ -165,6 +212,7 @@ class SCUNet(nn.Module):
             double = nn.ConvTranspose2d(2 * channels, channels, 2, stride=2, bias=False)
             return nn.Sequential(double, *blocks(count, channels))
 
+        self.pixel_bytes = int(4 * LARGEST * dim)  # that inference takes for each pixel of an image
         self.m_head = nn.Sequential(nn.Conv2d(in_nc, dim, 3, padding=1, bias=False))
         self.m_down1 = down(config[0], dim)
         self.m_down2 = down(config[1], 2 * dim)
@@ -179,10 +227,15 @@ class SCUNet(nn.Module):
         h, w = image.shape[-2:]
         padding = (0, -w % MULTIPLE, 0, -h % MULTIPLE)
         x1 = self.m_head(F.pad(image, padding, mode="replicate"))
-        x2 = self.m_down1(x1)
-        x3 = self.m_down2(x2)
-        x4 = self.m_down3(x3)
-        x = self.m_up3(self.m_body(x4) + x4)
-        x = self.m_up2(x + x3)
-        x = self.m_up1(x + x2)
-        return cast(Tensor, self.m_tail(x + x1)[..., :h, :w])
+        x2 = run_stage(self.m_down1, x1)
+        x3 = run_stage(self.m_down2, x2)
+        x4 = run_stage(self.m_down3, x3)
+        x = run_stage(self.m_body, x4)
+        # In place, and each skip is let go: at full resolution they are most of the memory.
+        x = run_stage(self.m_up3, x.add_(x4))
+        del x4
+        x = run_stage(self.m_up2, x.add_(x3))
+        del x3
+        x = run_stage(self.m_up1, x.add_(x2))
+        del x2
+        return cast(Tensor, self.m_tail(x.add_(x1))[..., :h, :w])

@@ -1,6 +1,8 @@
 """Denoise images of any size with a network. Shipped with every logged model: torch and numpy only.
 
-An image is float32 (h, w) in [0, 1].
+An image is float32 (h, w) in [0, 1]. What a network says that it needs (`pixel_bytes`, as SCUNet
+does) is compared with the memory that is free: an image is taken whole where it fits, which costs
+least, and otherwise in the largest tiles that fit.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,32 +14,38 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lfranker.arrays import Image
+from lfranker.images.memory import free_memory
 
 Span = tuple[slice, Image]  # of one axis: where a tile lies, and its weight at each pixel
 
 PHASE = 64  # px; SCUNet's windows repeat with it, so a tile that starts elsewhere sees others
+TILE = 512  # px; of a network that does not say what it needs, or where nobody knows what is free
+SHARE = 0.2  # of the free memory, for one image; up to four files are denoised at a time
+MOST = 2**32  # bytes for one image: what is free may be shared with others
 
 
 def denoise(
     network: nn.Module,
     image: Image,
     *,
-    tile: int = 512,
+    tile: int | None = None,
     margin: int = 64,
     out: Image | None = None,
     on_tile: Callable[[int, int], None] | None = None,
 ) -> Image:
     """``network``'s output for ``image``, clipped to [0, 1]; NaN stays NaN.
 
-    Whole where the image has at most ``tile`` x ``tile`` px; otherwise in tiles of at most that
-    size that start on multiples of 64. Next to a neighbour, a tile's outer ``margin`` px serve as
-    context only, and the ``margin`` px after them fade: a network that looks no further than
-    ``margin`` px gives what it gives for the whole image. Runs on the network's device.
+    Whole where the image has at most ``tile`` x ``tile`` px, by default as many as fit into memory;
+    otherwise in tiles of at most that size that start on multiples of 64. Next to a neighbour, a
+    tile's outer ``margin`` px serve as context only, and the ``margin`` px after them fade: a
+    network that looks no further than ``margin`` px gives what it gives for the whole image. Runs
+    on the network's device.
 
     Input and ``out`` (float32, of the image's shape; the result is written there and returned)
     may be memory-mapped: beside a tile, only a band of its height is held. ``on_tile`` is told
     the tiles done and their number.
     """
+    tile = largest_tile(network, margin) if tile is None else tile
     if tile < 3 * margin + PHASE or margin < 0:
         raise ValueError(
             f"tile={tile}, margin={margin}: a tile needs at least 3 margins + {PHASE} px"
@@ -55,6 +63,17 @@ def denoise(
         else:
             _in_bands(network, image, output, tile, margin, tell)
     return output
+
+
+def largest_tile(network: nn.Module, margin: int = 64) -> int:
+    """Return the side in px, a multiple of 64, of the largest tile that fits into memory."""
+    needed = getattr(network, "pixel_bytes", None)
+    device = next(network.parameters(), torch.zeros(())).device
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
+    if needed is None or free is None or device.type not in ("cpu", "cuda"):
+        return TILE
+    side = int((min(SHARE * free, MOST) / needed) ** 0.5) // PHASE * PHASE
+    return max(side, -(-3 * margin // PHASE) * PHASE + PHASE)
 
 
 def _in_bands(

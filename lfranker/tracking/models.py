@@ -33,7 +33,10 @@ from lfranker.training.config import TrainConfig
 from lfranker.training.memory import NUMBER, weight_count
 
 # what the served model imports, and nothing else, travels with a model
-SHIPPED = ("arrays.py", "denoiser/scunet.py", "denoiser/tiling.py", "denoiser/served_model.py")
+SHIPPED = (
+    "arrays.py", "images/memory.py",
+    "denoiser/scunet.py", "denoiser/tiling.py", "denoiser/served_model.py",
+)  # fmt: skip
 REQUIREMENTS = ("mlflow", "torch", "numpy", "einops", "safetensors")
 ARTIFACTS = {"weights": "weights.safetensors", "network": "network.json"}
 ABOUT = "MLmodel"  # the file in which MLflow says what a folder holds

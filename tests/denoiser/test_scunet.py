@@ -131,6 +131,34 @@ def test_any_size_is_padded_right_and_below_by_replication(small: SCUNet, h: int
     torch.testing.assert_close(found, padded[..., :h, :w], rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("values", [1, 5000, 16_000])  # strips of 8 rows and more
+def test_in_strips_a_large_image_gets_what_it_gets_whole(
+    monkeypatch: pytest.MonkeyPatch, values: int
+) -> None:
+    torch.manual_seed(0)
+    network = SCUNet(config=[2, 1, 0, 3, 0, 1, 2], dim=8, head_dim=4).double().eval()
+    network.load_state_dict(
+        {k: v + 0.05 * torch.randn_like(v) for k, v in network.state_dict().items()}
+    )
+    image = torch.rand(1, 1, 300, 130, dtype=torch.float64)
+    with torch.no_grad():
+        whole = network(image)
+    strips = []
+    exact = scunet.in_strips
+    monkeypatch.setattr(scunet, "STRIP", values)
+    monkeypatch.setattr(scunet, "in_strips", lambda *args: strips.append(args[2]) or exact(*args))
+    kept = image.clone()
+    with torch.inference_mode():
+        assert (network(image) - whole).abs().max() < 1e-12 * whole.std()
+    assert len(strips) >= 4
+    assert min(strips) == max(8, values // (8 * 192) // 8 * 8)
+    assert torch.equal(image, kept)
+    strips.clear()
+    with torch.no_grad():
+        assert torch.equal(network(image), whole)
+    assert not strips, "in training nothing may be written over"
+
+
 def test_images_of_a_batch_do_not_mix(small: SCUNet) -> None:
     batch = torch.rand(3, 1, 64, 72)
     with torch.no_grad():

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from lfranker.denoiser.scunet import SCUNet
-from lfranker.denoiser.tiling import _spans, denoise
+from lfranker.denoiser.tiling import _spans, denoise, largest_tile
 
 
 class Recorder(nn.Module):
@@ -45,6 +45,21 @@ def picture(height, width, seed=0):
 def whole(network, image):
     with torch.inference_mode():
         return network(torch.from_numpy(image)[None, None])[0, 0].clamp(0, 1).numpy()
+
+
+@pytest.mark.parametrize(
+    ("free", "side"),
+    [(None, 512), (5 * 1000 * 640**2, 640), (5 * 1000 * 640**2 - 5000, 576), (1, 256),
+     (10**13, 2048)],
+)  # fmt: skip
+def test_tiles_are_as_large_as_a_share_of_the_free_memory(monkeypatch, free, side):
+    network = Recorder()
+    monkeypatch.setattr("lfranker.denoiser.tiling.free_memory", lambda: free)
+    assert largest_tile(network) == 512  # it does not say what it needs
+    network.pixel_bytes = 1000
+    assert largest_tile(network) == side
+    denoise(network, picture(300, 700))
+    assert (len(network.sizes) == 1) == (side >= 512)
 
 
 def test_an_image_that_fits_one_tile_goes_whole():
@@ -170,5 +185,6 @@ def test_it_needs_torch_numpy_and_the_names_of_arrays_alone():
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    shipped = ["lfranker", "lfranker.arrays", "lfranker.denoiser", "lfranker.denoiser.tiling"]
+    names = ["arrays", "denoiser", "denoiser.tiling", "images", "images.memory"]
+    shipped = ["lfranker", *(f"lfranker.{name}" for name in names)]
     assert done.stdout.split() == shipped
