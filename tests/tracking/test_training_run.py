@@ -1,18 +1,25 @@
-"""What a training leaves in its run."""
+"""What a training leaves in its run, and how it goes on from there."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from math import inf
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
+import pytest
+import torch
 from mlflow import MlflowClient
 from tracked import make_child, make_parent
+from trained import TINY, make_trainer
 
+from lfranker.tracking.models import load_network
 from lfranker.tracking.runs import tracked
 from lfranker.tracking.tags import Tag
 from lfranker.tracking.training_run import TrainingRun
+from lfranker.training import trainer as trainer_module
 from lfranker.training.numerics import SAFEGUARDS
-from lfranker.training.trainer import DivergedError, Step, TrainConfig, Trainer
+from lfranker.training.trainer import MEDIAN_WINDOW, DivergedError, Step, TrainConfig, Trainer
 
 
 def diverging() -> Iterator[Step]:
@@ -29,3 +36,67 @@ def test_a_training_that_diverges_says_with_which_safeguards(store: Path) -> Non
     tags = MlflowClient().get_run(run.info.run_id).data.tags
     assert tags[Tag.OUTCOME] == "diverged"
     assert tags[Tag.SAFEGUARDS] == str(SAFEGUARDS)
+
+
+CLIPPING = replace(
+    TINY, batch=1, depth="0,0,0,1,0,0,0", clip_factor=1.1, learning_rate=1e-3, log_every=1000,
+    shorter=False,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("window", "early", "stops", "steps"),
+    [
+        (40, 20, (30, 55), 70),  # the second is where more norms were seen than are kept
+        pytest.param(MEDIAN_WINDOW, 100, (130, 255), 280, marks=pytest.mark.slow),
+    ],
+)
+def test_the_newer_of_two_checkpoints_goes_on_to_the_bit_with_clipping_in_play(
+    store: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    window: int,
+    early: int,
+    stops: tuple[int, int],
+    steps: int,
+) -> None:
+    monkeypatch.setattr(trainer_module, "MEDIAN_WINDOW", window)
+    config = replace(CLIPPING, steps=steps)
+    whole = make_trainer(config)
+    straight = list(whole.steps())
+    assert 0.05 < whole.clipped / whole.done < 0.95
+    assert any(step.clipped for step in straight[stops[1] :])
+
+    run = make_child(make_parent("mae"), "mae", {}, outcome="")
+    notices: list[str] = []
+
+    def training(stop: int) -> tuple[TrainingRun, Callable[[int], None]]:
+        """A process that is asked to stop at a step, and leaves a checkpoint at an early one."""
+        trainer = make_trainer(config)
+        own = TrainingRun(tracked(run), trainer, notices.append, lambda: trainer.done == stop)
+
+        def on_step(step: int) -> None:
+            if step == early:
+                own.saved = -inf
+
+        return own, on_step
+
+    for stop in stops:
+        stopped, on_step = training(stop)
+        with pytest.raises(KeyboardInterrupt):
+            stopped.train(on_step)
+        assert len(MlflowClient().list_artifacts(run.info.run_id, "checkpoints")) == 2
+    last, on_step = training(0)
+    assert last.train(on_step) == "ok"
+    # the newest lay in the second of the two files, then in the first
+    assert notices == [f"resuming after step {stop}" for stop in stops]
+
+    assert list(last.trainer.norms) == list(whole.norms)
+    assert (last.trainer.done, last.trainer.clipped) == (whole.done, whole.clipped)
+    found = MlflowClient().get_run(run.info.run_id).data
+    assert found.metrics["clipped_share"] == whole.clipped / steps
+    logged = load_network(f"models:/{found.tags[Tag.MODEL]}").state_dict()
+    raw = last.trainer.network.state_dict()
+    assert all(torch.equal(raw[k], v) for k, v in whole.network.state_dict().items())
+    averaged = whole.ema.state_dict()
+    assert all(torch.equal(logged[k], v) for k, v in averaged.items())
+    assert not all(torch.equal(averaged[k], v) for k, v in raw.items())
