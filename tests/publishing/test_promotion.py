@@ -1,5 +1,7 @@
 """Aliases are taken from versions of other power sets only for a reason."""
 
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +15,12 @@ from tracked import SCANS, give_model, make_child
 from lfranker.evaluation.metrics import METRICS
 from lfranker.publishing.ranking_run import Report, rank_power_set
 from lfranker.ranking.config import RankConfig
+from lfranker.scans.scan_set import ScanSetId
+from lfranker.tracking.power_set import find_training
 from lfranker.tracking.registry import Version
-from lfranker.tracking.runs import own_run, set_tags
-from lfranker.tracking.tags import Tag, metrics_on, scan_set
+from lfranker.tracking.runs import log_metrics, log_texts, own_run, set_tags
+from lfranker.tracking.scores import score_file
+from lfranker.tracking.tags import Tag, metrics_on, outcome_on, scan_set
 
 
 def power_set(key: str) -> Run:
@@ -121,3 +126,118 @@ def test_one_that_cannot_be_scored_stays_and_the_reason_is_told(store: Path) -> 
     report = rank_one("new", 21.0, rescore=rescore)
     assert champion() == "1"
     assert any("RuntimeError: not a network" in notice for notice in report.notices)
+
+
+FIRST, SECOND = ScanSetId(SCANS, simulated=False), ScanSetId("fedcba9876543210", simulated=False)
+SIMULATED = ScanSetId("5" * 16, simulated=True)
+SITES, FIELDS, SPEEDS = range(6), range(2), ("100ns", "1us")
+LUCK = 0.06  # dB: four standard errors of a difference over 24 pairs
+Levels = Mapping[ScanSetId, Sequence[float]]  # PSNR of each repeat
+
+
+def log_scores(run: Run, scans: ScanSetId, level: float, luck: np.random.Generator) -> None:
+    """Scores of two fields at each of six sites, at two speeds, none like another."""
+    rows = [
+        {"field": f"{site}-{field}", "place": f"site {site}", "sample": "", "speed": speed,
+         "psnr": level + site + 0.3 * field + 4 * number + 0.05 * luck.normal(),
+         "ssim": 0.5 + level / 100 + site / 500 + 0.05 * number + 0.0005 * luck.normal()}
+        for site in SITES for field in FIELDS for number, speed in enumerate(SPEEDS)
+    ]  # fmt: skip
+    table, run_id = pd.DataFrame(rows), run.info.run_id
+    log_texts(run_id, {score_file(scans): table.to_csv(index=False)})
+    means = {
+        f"{metric}/{speed}": value
+        for metric in ("psnr", "ssim")
+        for speed, value in table.groupby("speed")[metric].mean().items()
+    }
+    prefix = find_training(run_id).prefix(scans.digest)
+    log_metrics(run_id, {prefix + name: float(value) for name, value in means.items()})
+    set_tags(run_id, {outcome_on(scans.digest): "ok"})
+
+
+def trained(key: str, levels: Levels) -> str:
+    """A power set of two repeats and two subsets, of which `mae` is 3 dB better than `mse`."""
+    with own_run(f"powerset {key}", "powerset") as parent:
+        kinds = {scan_set(s.digest): "simulated" if s.simulated else "real" for s in levels}
+        first = next(iter(levels)).digest
+        tags = {Tag.POWERSET: key, Tag.LOSS_SET: "mae,mse", Tag.REPEATS: "2", Tag.SCANS: first}
+        set_tags(parent.run_id, {**{str(tag): value for tag, value in tags.items()}, **kinds})
+    luck = np.random.default_rng(sum(key.encode()))
+    for losses, less in {"mae": 0.0, "mse": 3.0}.items():
+        for repeat in range(2):
+            made = {"powerset": key, "scoring": first, "repeat": str(repeat)}
+            run = make_child(MlflowClient().get_run(parent.run_id), losses, {}, **made)
+            for scans, values in levels.items():
+                log_scores(run, scans, values[repeat] - less, luck)
+            if (losses, repeat) == ("mae", 0):
+                give_model(run)
+    return parent.run_id
+
+
+def rank_on(parent: str, scans: ScanSetId) -> tuple[str, list[str]]:
+    """Rank on one of the scan sets; the version of the champion and why aliases stayed."""
+    report = rank_power_set(parent, "m", scans.digest[:8])
+    stays = [text for text in report.notices if "alias champion stays with version" in text]
+    return champion(), stays
+
+
+def psnr_difference(notice: str) -> float:
+    """Return the middle of the interval that is told."""
+    found = re.search(r"psnr (\S+) to ([^,;\s]+)", notice)
+    assert found is not None, notice
+    return (float(found[1]) + float(found[2])) / 2
+
+
+def test_the_gate_reads_the_scans_that_are_ranked_on_and_no_others(store: Path) -> None:
+    """The new one is 2 dB better on the first scans, and 3 dB worse on the second."""
+    old = trained("old", {FIRST: (20, 20), SECOND: (24, 24)})
+    new = trained("new", {FIRST: (22, 22), SECOND: (21, 21)})
+    assert rank_on(old, FIRST) == ("1", [])
+    version, (notice,) = rank_on(new, SECOND)
+    assert version == "1"
+    assert psnr_difference(notice) == pytest.approx(-3, abs=LUCK)
+    assert rank_on(new, FIRST) == ("2", [])
+    assert rank_on(old, SECOND) == ("1", []), "3 dB better there"
+
+
+@pytest.mark.parametrize(
+    ("levels", "holder", "difference"), [((21, 12), "2", None), ((19.5, 35), "1", -0.5)]
+)
+def test_the_gate_reads_the_repeat_whose_model_would_take_the_alias(
+    store: Path, levels: tuple[float, float], holder: str, difference: float | None
+) -> None:
+    """The other repeats, of the new one and of the holder, say the opposite."""
+    old = trained("old", {FIRST: (20, 27)})
+    new = trained("new", {FIRST: levels})
+    rank_on(old, FIRST)
+    version, stays = rank_on(new, FIRST)
+    assert version == holder
+    assert len(stays) == (difference is not None)
+    if difference is not None:
+        assert psnr_difference(stays[0]) == pytest.approx(difference, abs=LUCK)
+
+
+def test_one_that_was_ranked_on_simulated_scans_gives_way_on_real_ones_only(store: Path) -> None:
+    """The holder is better on both scan sets."""
+    old = trained("old", {SIMULATED: (20, 20), FIRST: (30, 30)})
+    new = trained("new", {FIRST: (22, 22), SIMULATED: (19, 19)})
+    assert rank_on(old, SIMULATED) == ("1", [])
+    version, (notice,) = rank_on(new, SIMULATED)
+    assert version == "1"
+    assert psnr_difference(notice) == pytest.approx(-1, abs=LUCK)
+    assert rank_on(new, FIRST) == ("2", [])
+    version, (notice,) = rank_on(old, SIMULATED)
+    assert version == "2"
+    assert "it was ranked on real scans, and this ranking is on simulated ones" in notice
+    assert rank_on(old, FIRST) == ("1", [])
+
+
+def test_a_holder_without_scores_on_the_scans_that_are_ranked_on_is_scored_there(
+    store: Path,
+) -> None:
+    old = trained("old", {SECOND: (20, 20)})
+    new = trained("new", {FIRST: (22, 22), SECOND: (15, 15)})
+    rank_on(old, SECOND)
+    version, (notice,) = rank_on(new, FIRST)
+    assert version == "1"
+    assert "was not scored on these scans" in notice
