@@ -90,10 +90,13 @@ def _copy_container(
             write_image(destination, _whole(scan, image), scan.dtype, scan.maximum)
         return (f"{source.name}: its colours are lost ({error})",)
     with new_file(destination) as draft:
-        draft.write_bytes(WRITERS[start](data, samples))
-        again = decode(draft)
-        got = again.samples if again.palette is None else again.palette.indices
-        if not came_back(got, samples, exact=start != JPEG):
+        for write in WRITERS[start]:
+            draft.write_bytes(write(data, samples))
+            again = decode(draft)
+            got = again.samples if again.palette is None else again.palette.indices
+            if came_back(got, samples, exact=start != JPEG):
+                break
+        else:
             raise ValueError(f"{destination}: what was written is not what is read back")
     return ()
 

@@ -10,7 +10,8 @@ import io
 import re
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import imagecodecs
 import numpy as np
@@ -68,13 +69,22 @@ def without_transparency(data: bytes) -> bytes:
     return PNG + b"".join(_chunk(*chunk) for chunk in chunks if chunk[0] != b"tRNS")
 
 
-def jpeg_with(data: bytes, samples: Samples) -> bytes:
-    """Return a JPEG like ``data``, of quality 95 and with its subsampling of colours."""
+def jpeg_with(data: bytes, samples: Samples, finer: bool = False) -> bytes:
+    """Return a JPEG like ``data``, with its quantisation and its subsampling of colours.
+
+    ``finer``: of quality 95, whatever that of ``data`` is.
+    """
     buffer = io.BytesIO()
     with JpegImageFile(io.BytesIO(data)) as file:
         sampling, progressive = get_sampling(file), "progressive" in file.info
+        quality, tables = (JPEG_QUALITY, None) if finer else (-1, file.quantization)
     Pillow.fromarray(samples).save(
-        buffer, "JPEG", quality=JPEG_QUALITY, subsampling=sampling, progressive=progressive
+        buffer,
+        "JPEG",
+        quality=quality,
+        qtables=tables,
+        subsampling=sampling,
+        progressive=progressive,
     )
     kept = [segment for segment in _segments(data) if _stays(segment)]
     has_jfif = any(segment[1] == APP0 for segment in kept)
@@ -177,8 +187,9 @@ def _end_of_jpeg(data: bytes) -> int:
     return len(data)
 
 
-WRITERS: dict[bytes, Callable[[bytes, Samples], bytes]] = {
-    PNG: png_with,
-    JPEG: jpeg_with,
-    BMP: bmp_with,
+# by the start of a file; one after another, until what was written is what is read back
+WRITERS: dict[bytes, Sequence[Callable[[bytes, Samples], bytes]]] = {
+    PNG: [png_with],
+    JPEG: [jpeg_with, partial(jpeg_with, finer=True)],
+    BMP: [bmp_with],
 }

@@ -129,7 +129,7 @@ def _of_last_channel(decoded: Decoded) -> str:
     """Say that what is beside the image is not read: alpha, or samples of no stated meaning."""
     kinds = decoded.page.extrasamples if decoded.page is not None else ()
     unnamed = tifffile.EXTRASAMPLE.UNSPECIFIED in kinds
-    return "extra channel of no stated meaning dropped" if unnamed else "alpha channel dropped"
+    return "extra channel of no stated meaning not read" if unnamed else "alpha channel not read"
 
 
 def with_specimen(

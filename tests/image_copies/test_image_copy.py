@@ -258,6 +258,27 @@ def test_jpegs_keep_orientation_texts_resolution_and_profile(
     assert difference.max() <= 4
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("quality", [50, 75, 98])
+def test_jpegs_are_as_coarse_as_their_source(tmp_path: Path, mode: str, quality: int) -> None:
+    gray = Pillow.fromarray(np.rint(RAMP * 200).astype(np.uint8))
+    gray.convert(mode).save(tmp_path / "a.jpg", quality=quality)
+    copy = copied(tmp_path / "a.jpg")
+    with Pillow.open(copy) as after, Pillow.open(tmp_path / "a.jpg") as before:
+        assert after.quantization == before.quantization
+        assert after.mode == mode
+    assert copy.stat().st_size < 1.2 * (tmp_path / "a.jpg").stat().st_size
+
+
+def test_a_jpeg_too_coarse_for_the_new_pixels_is_written_finer(tmp_path: Path) -> None:
+    path, copy = tmp_path / "a.jpg", tmp_path / "b.jpg"
+    Pillow.fromarray(np.rint(RAMP * 200).astype(np.uint8)).save(path, quality=5)
+    image = RNG.random((H, W), np.float32)
+    assert copy_with(path, read_image(path), image, copy, "by a test") == ()
+    with Pillow.open(copy) as after:
+        assert np.abs(np.asarray(after) / np.float32(255) - image).mean() < 0.01
+
+
 def test_a_jpeg_of_adobe_in_plain_rgb_comes_out_right(tmp_path: Path) -> None:
     data = imagecodecs.jpeg8_encode(noise(3) // 8 + 100, 95, colorspace="rgb", outcolorspace="rgb")
     assert any(segment[1] == 0xEE for segment in segments(bytes(data)))
@@ -319,7 +340,7 @@ def test_what_does_not_come_back_is_not_written(
         scan = read_image(path)
         with monkeypatch.context() as patch:
             for start in (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM"):
-                patch.setitem(copy_with.__globals__["WRITERS"], start, lambda data, _: data)
+                patch.setitem(copy_with.__globals__["WRITERS"], start, [lambda data, _: data])
             with pytest.raises(ValueError, match="is not what is read back"):
                 copy_with(path, scan, RAMP, copy, "x")
         assert not copy.exists()

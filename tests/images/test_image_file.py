@@ -99,7 +99,7 @@ def test_colour_becomes_bt601_luma_with_a_notice(tmp_path, mode):
     read = read_image(tmp_path / "a.png")
     np.testing.assert_allclose(read.pixels, [[0.299, 0.587, 0.114, 77 / 255]], atol=1e-7)
     assert any("a.png: RGB converted to gray" in notice for notice in read.notices)
-    assert ("a.png: alpha channel dropped" in read.notices) == (mode == "RGBA")
+    assert ("a.png: alpha channel not read" in read.notices) == (mode == "RGBA")
 
 
 def test_equal_channels_are_kept_exactly(tmp_path):
