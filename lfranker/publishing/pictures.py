@@ -1,6 +1,7 @@
 """Pictures of the best models beside each other, logged with their power set."""
 
 import io
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,7 +27,7 @@ from lfranker.tracking.tags import name_of
 
 TOP = 3  # models in a strip
 SHOWN = 3  # strips on the page of the ranking
-KEYPOINTS = "keypoints"  # folder of the pictures of matched keypoints
+FORMER_KEYPOINTS = "keypoints"  # folder among the strips, of matched keypoints in earlier versions
 MOST_PAIRS = 40  # about as many pairs are pictured, of fields evenly chosen: a second or two each
 
 
@@ -55,10 +56,11 @@ def log_pictures(power_set: PowerSet, scans: ScanSet) -> int:
 def logged_pictures(run_id: str, scans: ScanSetId) -> dict[str, bytes]:
     """A few of the strips that were logged with a power set, as JPEG by caption."""
     folder = f"pictures/{scans.short}"
+    found = list_files_below(run_id, folder)  # that of a sample group lies in a folder of its own
     files = [
-        file  # that of a sample group lies in a folder of its own
-        for file in list_files_below(run_id, folder)
-        if not file.startswith(f"{folder}/{KEYPOINTS}/") and not NOT_FETCHED.search(file)
+        file
+        for file in found
+        if not NOT_FETCHED.search(file) and not _shows_keypoints(file, folder, found)
     ]
     shown = files[:: -(-len(files) // SHOWN)] if files else []
     return {
@@ -79,6 +81,19 @@ def logged_glance(run_id: str, scans: ScanSetId) -> tuple[str, bytes] | None:
         f"detail, {INSET_ZOOM} times as large, not interpolated."
     )
     return caption, _jpeg(run_id, files[0])
+
+
+def _shows_keypoints(file: str, folder: str, strips: Collection[str]) -> bool:
+    """Return whether a picture is one of keypoints, beside its strip, as earlier versions had it.
+
+    A group of fields may be called so too.
+    """
+    former = f"{folder}/{FORMER_KEYPOINTS}/"
+    return file.startswith(former) and f"{folder}/{file.removeprefix(former)}" in strips
+
+
+def _keypoints(scans: ScanSetId) -> str:
+    return f"pictures/{scans.short}-keypoints"
 
 
 def _glances(scans: ScanSetId) -> str:
@@ -140,4 +155,4 @@ def _log(
     name, output = next(iter(outputs.items()))
     found = shared(output, pair.original, pair.transform, pair.mask)
     drawn = match_figure(name, output, pair.original, found)
-    log_image(run_id, drawn, f"{folder}/{KEYPOINTS}/{file}")
+    log_image(run_id, drawn, f"{_keypoints(scans)}/{file}")

@@ -41,7 +41,7 @@ def test_all_subsets_are_trained_scored_ranked_and_registered(project: Project) 
     assert parent.data.tags[Tag.CHAMPION] in SUBSETS
     assert "demonstrates the machinery" in parent.data.tags["mlflow.note.content"]
     digest = parent.data.tags[Tag.SCANS][:8]
-    for folder in (f"pictures/{digest}", f"pictures/{digest}/keypoints"):
+    for folder in (f"pictures/{digest}", f"pictures/{digest}-keypoints"):
         found = project.client.list_artifacts(parent.info.run_id, folder)
         assert sum(item.path.endswith(".png") for item in found) >= 3, "one for each speed"
     champion = project.client.get_model_version_by_alias("lfranker", "champion")

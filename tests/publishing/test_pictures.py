@@ -36,6 +36,11 @@ def test_strips_of_sample_groups_are_on_the_page(store: Path) -> None:
     assert found == groups
 
 
+def test_a_sample_group_may_be_called_keypoints(store: Path) -> None:
+    groups = ["keypoints/a-30us", "keypoints/b-30us"]
+    assert captions(groups) == groups
+
+
 def test_strips_of_fields_of_any_name_are_on_the_page_under_it(store: Path) -> None:
     """MLflow cuts names at # and ?, and takes neither .. nor what a file system refuses."""
     for name in NAMES:
