@@ -8,7 +8,6 @@ from math import dist
 
 from lfranker.microscopes.metadata import (
     LENGTHS,
-    PLAIN,
     Fields,
     ScanMetadata,
     Size,
@@ -53,7 +52,7 @@ def _pixel_size(fields: Fields, scan: Size | None, size: Size | None) -> float |
         stated = fields.positive("PixelSize", units=LENGTHS, default="nm")
     if size is None:
         return stated
-    magnification = fields.positive("Magnification", units=PLAIN) if has_magnification else None
+    magnification = fields.magnification("Magnification") if has_magnification else None
     width = MAGNIFIED / magnification if magnification else None
     if stated and width and any(_equal(stated * columns, width) for columns in DISPLAYS):
         stated = None

@@ -100,7 +100,7 @@ def _pixel_size(fields: Fields, scan: Size | None, size: Size) -> float | None:
     stated = _length(fields, "first CM_PIXEL_SIZE", "nm")
     if width or stated:
         return fields.pixel_size(size, stated=None if width else stated, width=width, scan=scan)
-    magnification = fields.positive("CM_MAG", units=PLAIN) if fields.has("CM_MAG") else None
+    magnification = fields.magnification("CM_MAG") if fields.has("CM_MAG") else None
     has_bar = fields.has("SM_MICRON_BAR") or magnification is None
     bar = fields.positive("SM_MICRON_BAR", units=PLAIN) if has_bar else None
     marker = fields.positive("SM_MICRON_MARKER", units=LENGTHS) if has_bar else None

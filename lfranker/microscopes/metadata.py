@@ -33,6 +33,8 @@ TIMES = {
     "hours": 3600.0,
 }
 PLAIN = {"": 1.0}  # numbers without a unit
+MAGNIFICATIONS = {**PLAIN, "x": 1.0, "k": 1e3, "kx": 1e3}
+GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:[ ,']\d{3})+(?![\d,])", re.ASCII)  # of a whole number
 MOST_PASSES = 1_000_000  # a larger number is no count of lines or frames: the file was damaged
 QUANTITY = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s*([a-z ]*)\.?", re.ASCII)
 DECIMAL_COMMA = re.compile(r"([-+]?\d+),(\d{1,2}|\d{4,})(?=\D|$)", re.ASCII)  # 1,234 may be either
@@ -95,9 +97,24 @@ class Fields:
 
     def positive(self, *names: str, units: Mapping[str, float], default: str = "") -> float | None:
         """Return a number as ``number`` does, and None where it is not above 0."""
-        value = self.number(*names, units=units, default=default)
+        return self._above_zero(names[0], self.number(*names, units=units, default=default))
+
+    def magnification(self, name: str) -> float | None:
+        """Return a magnification, written as "1000", "1,000 x", "x1000" or "1.5kx"; above 0.
+
+        None has three decimals: a comma in front of three digits groups them.
+        """
+        text = self.text(name)
+        if text is None:
+            return None
+        text = text.replace("\N{MULTIPLICATION SIGN}", "x")
+        plain = GROUPED.sub(lambda found: re.sub(r"\D", "", found[0]), text).lstrip("xX ")
+        value = self._converted(name, plain, MAGNIFICATIONS, "")
+        return self._above_zero(name, value)
+
+    def _above_zero(self, name: str, value: float | None) -> float | None:
         if value is not None and value <= 0:
-            self.notices.append(f"{names[0]} = {value:g} is not above 0")
+            self.notices.append(f"{name} = {value:g} is not above 0")
             return None
         return value
 

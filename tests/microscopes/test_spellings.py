@@ -61,6 +61,7 @@ def test_jeol_means_the_same_with_one_dollar_and_with_two(
     [
         # 128 mm at magnification 1, or 120 mm where the scale bar says so
         ("$CM_MAG 1000", 2000e-9),
+        ("$CM_MAG 1,000", 2000e-9),
         ("$CM_MAG 1000\n$$SM_MICRON_BAR 25\n$$SM_MICRON_MARKER 50um", 2000e-9),
         ("$CM_MAG 1000\n$$SM_MICRON_BAR 27\n$$SM_MICRON_MARKER 50um", 1875e-9),
         # a bar that was measured on the display, 1280 px wide: 100 nm pixels there
@@ -114,6 +115,13 @@ HITACHI = "[SemImageFile]\nScanSpeed=Slow3\nStagePositionX=5000\nStagePositionY=
         ("PixelSize=24,8\n", 24.8e-9),
         ("PixelSize=12.4\nDataSize=128x96\n", 24.8e-9),  # stored at twice the width
         ("Magnification=1000\nDataSize=64x48\n", 127e-6 / WIDTH),  # S-4700: no PixelSize
+        ("Magnification=1,000 x\nDataSize=64x48\n", 127e-6 / WIDTH),
+        ("Magnification=x100,000\nDataSize=64x48\n", 1.27e-6 / WIDTH),
+        ("Magnification=1 000 000\nDataSize=64x48\n", 0.127e-6 / WIDTH),
+        ("Magnification=1.5kx\nDataSize=64x48\n", 127e-6 / 1.5 / WIDTH),
+        ("Magnification=1,5 k\nDataSize=64x48\n", 127e-6 / 1.5 / WIDTH),
+        ("Magnification=1,00,000\nDataSize=64x48\n", None),
+        ("Magnification=0 x\nDataSize=64x48\n", None),
         ("Magnification=600\nPixelSize=165.3646\nDataSize=64x48\n", 127e-3 / 600 / WIDTH),  # 1280
         ("Magnification=600\nPixelSize=100\nDataSize=64x48\n", 100e-9),  # of another photo
         ("PixelSize=24.8\nDataSize=128x48\n", None),  # cropped: 64 columns of 128
