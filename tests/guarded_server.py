@@ -9,11 +9,13 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 
 USER, PASSWORD = "somebody", "ein/Geheim wort"
 QUOTED = "ein%2FGeheim%20wort"
@@ -35,14 +37,19 @@ def door(answer: type[BaseHTTPRequestHandler], port: int = 0) -> Iterator[int]:
         server.server_close()
 
 
-def guard(behind: int) -> type[BaseHTTPRequestHandler]:
-    """A door that lets those with the password through to another port."""
+Refusal = tuple[int, list[tuple[str, str]], bytes]  # status, headers, text
 
-    class Guard(BaseHTTPRequestHandler):
+
+def passing(
+    behind: int, refuse: Callable[[Message], Refusal | None]
+) -> type[BaseHTTPRequestHandler]:
+    """A door that lets requests through to another port, but for those that are refused."""
+
+    class Passing(BaseHTTPRequestHandler):
         def handle_any(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            if self.headers.get("Authorization") != LOGIN:
-                self._answer(401, [("WWW-Authenticate", "Basic")], b"who are you?")
+            if (refusal := refuse(self.headers)) is not None:
+                self._answer(*refusal)
                 return
             passed = {k: v for k, v in self.headers.items() if k.lower() not in NOT_PASSED_ON}
             server = http.client.HTTPConnection("127.0.0.1", behind, timeout=60)
@@ -65,7 +72,35 @@ def guard(behind: int) -> type[BaseHTTPRequestHandler]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    return Guard
+    return Passing
+
+
+def guard(behind: int) -> type[BaseHTTPRequestHandler]:
+    """A door that lets those with the password through to another port."""
+
+    def stranger(headers: Message) -> Refusal | None:
+        known = headers.get("Authorization") == LOGIN
+        return None if known else (401, [("WWW-Authenticate", "Basic")], b"who are you?")
+
+    return passing(behind, stranger)
+
+
+@dataclass
+class Failures:
+    """Answers of 500 to every second request, so many of them; for `passing`."""
+
+    count: int
+    given: int = 0
+    requests: int = 0
+    lock: Lock = field(default_factory=Lock)
+
+    def __call__(self, _: Message) -> Refusal | None:
+        with self.lock:
+            self.requests += 1
+            if self.given == self.count or self.requests % 2 == 0:
+                return None
+            self.given += 1
+            return 500, [], b"out of order"
 
 
 def free_port() -> int:

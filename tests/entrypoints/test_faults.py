@@ -14,7 +14,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from guarded_server import PASSWORD, QUOTED, USER, door, guard, mlflow_server
+from guarded_server import (
+    PASSWORD,
+    QUOTED,
+    USER,
+    Failures,
+    door,
+    free_port,
+    guard,
+    mlflow_server,
+    passing,
+)
+from mlflow import MlflowClient
 from project import ROOT
 
 from lfranker.images.image_file import write_image
@@ -27,11 +38,11 @@ LONGEST = 500  # seconds, on a machine that is busy otherwise
 
 
 @pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
-    """The door of a real server, and the folder of its store."""
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
+    """The port of a real server, and the folder of its store."""
     folder = tmp_path_factory.mktemp("server")
-    with mlflow_server(folder) as behind, door(guard(behind)) as front:
-        yield front, folder
+    with mlflow_server(folder) as port:
+        yield port, folder
 
 
 @pytest.fixture(scope="module")
@@ -93,17 +104,18 @@ def command_line(pid: int) -> str:
 
 
 def test_a_killed_training_is_an_error_in_words_and_no_password_is_kept_anywhere(
-    port: tuple[int, Path], scans: Path, tmp_path: Path
+    server: tuple[int, Path], scans: Path, tmp_path: Path
 ) -> None:
-    front, folder = port
-    uri = f"http://{USER}:{QUOTED}@127.0.0.1:{front}"
-    known = environment(MLFLOW_TRACKING_URI=uri, MLFLOW_EXPERIMENT_NAME="password")
+    behind, folder = server
     words = ["--max-size", "1", "--jobs", "2"]
-    with started(tmp_path / "cache", scans, known, *words) as process:
-        first, _ = children = trainings(process, 2)
-        lines = [command_line(pid) for pid in (process.pid, *children)]
-        os.kill(first, signal.SIGKILL)
-        said, _ = process.communicate(timeout=LONGEST)
+    with door(guard(behind)) as front:
+        uri = f"http://{USER}:{QUOTED}@127.0.0.1:{front}"
+        known = environment(MLFLOW_TRACKING_URI=uri, MLFLOW_EXPERIMENT_NAME="password")
+        with started(tmp_path / "cache", scans, known, *words) as process:
+            first, _ = children = trainings(process, 2)
+            lines = [command_line(pid) for pid in (process.pid, *children)]
+            os.kill(first, signal.SIGKILL)
+            said, _ = process.communicate(timeout=LONGEST)
     assert process.returncode == 1, said
     assert re.search(r"1 of 2 subsets was not trained to the end .*: (mae|mse)\.", said)
     assert "models:/lfranker@champion is version 1" in said, "the other one is ranked"
@@ -145,3 +157,64 @@ def test_a_deleted_cache_ends_clearly_and_the_same_command_goes_on(
     assert code == 0, lines
     (again,) = load_power_set().trainings.values()
     assert (again.run_id, again.status) == (run.run_id, "FINISHED")
+
+
+AWAY = 30  # seconds
+ANSWERS = 136  # of 500
+
+
+def check_nothing_lost(port: int, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two trainings have ended well, with each point of their curves once, and are ranked."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", name)
+    client = MlflowClient()
+    experiment = client.get_experiment_by_name(name)
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    trained = {run.data.tags.get("lfranker.losses"): run for run in runs} | {None: None}
+    assert set(trained) == {None, "mae", "mse"}
+    assert sum("lfranker.losses" in run.data.tags for run in runs) == 2
+    for loss in ("mae", "mse"):
+        run_id = trained[loss].info.run_id
+        steps = [point.step for point in client.get_metric_history(run_id, "train/loss")]
+        assert steps == [2, 4, 6, 8]
+        assert [file.path for file in client.list_artifacts(run_id, "scores")]
+        assert "lfranker.model" in trained[loss].data.tags
+    power_sets = [run for run in runs if run.data.tags["lfranker.role"] == "powerset"]
+    (parent,) = power_sets
+    assert "ranking/ranking.json" in {
+        file.path for file in client.list_artifacts(parent.info.run_id, "ranking")
+    }
+
+
+def test_a_server_that_is_away_for_a_while_is_waited_for(
+    server: tuple[int, Path], scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (behind, _), front = server, free_port()
+    uri = f"http://127.0.0.1:{front}"
+    known = environment(MLFLOW_TRACKING_URI=uri, MLFLOW_EXPERIMENT_NAME="away")
+    with started(tmp_path / "cache", scans, known, "--max-size", "1", "--jobs", "2") as process:
+        with door(passing(behind, lambda _: None), front):
+            trainings(process, 2)
+        time.sleep(AWAY)
+        assert process.poll() is None
+        with door(passing(behind, lambda _: None), front):
+            code, lines = finish(process)
+    assert code == 0, lines
+    check_nothing_lost(behind, "away", monkeypatch)
+
+
+def test_answers_of_500_cost_nothing(
+    server: tuple[int, Path], scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (behind, _), failures = server, Failures(ANSWERS)
+    with door(passing(behind, failures)) as front:
+        uri = f"http://127.0.0.1:{front}"
+        known = environment(MLFLOW_TRACKING_URI=uri, MLFLOW_EXPERIMENT_NAME="failures")
+        words = ["--max-size", "1", "--jobs", "2"]
+        with started(tmp_path / "cache", scans, known, *words) as process:
+            code, lines = finish(process)
+    assert code == 0, lines
+    assert failures.given == ANSWERS
+    check_nothing_lost(behind, "failures", monkeypatch)
