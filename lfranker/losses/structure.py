@@ -11,16 +11,34 @@ SIDE = 11  # px, of the Gaussian window (Wang 2004)
 SIGMA = 1.5  # px (Wang 2004)
 C1, C2 = 0.01**2, 0.03**2  # (K1, K2 times the data range, 1)^2 (Wang 2004)
 MS_FLOOR = 0.1  # of the mean structure of a scale, which has no fractional power below 0
+BANDED = 256  # px, the longest side filtered by products with matrices
 NCC_EPS = 1e-8  # of full scale squared, a variance far below that of any noise
 
 
 def local_mean(maps: Tensor) -> Tensor:
-    """Gaussian-weighted mean about each pixel whose whole window is inside: sides shrink by 10."""
+    """Gaussian-weighted mean about each pixel whose whole window is inside: sides shrink by 10.
+
+    On a processor two products with banded matrices, up to 4 times as fast as convolutions of one
+    channel; not of long sides, where most of the matrices is zeros.
+    """
     x = torch.arange(SIDE, dtype=maps.dtype, device=maps.device) - SIDE // 2
     kernel = torch.exp(-0.5 * (x / SIGMA) ** 2)
     kernel = kernel / kernel.sum()
+    if maps.device.type == "cpu" and max(maps.shape[-2:]) <= BANDED:
+        count, channels = maps.shape[:2]
+        rows, columns = (_band(kernel, length) for length in maps.shape[-2:])
+        across = maps.flatten(0, 1) @ columns.t()
+        return torch.bmm(rows.expand(len(across), -1, -1), across).unflatten(0, (count, channels))
     maps = F.conv2d(maps, rearrange(kernel, "y -> 1 1 y 1"))
     return F.conv2d(maps, rearrange(kernel, "x -> 1 1 1 x"))
+
+
+def _band(kernel: Tensor, length: int) -> Tensor:
+    """The matrix that filters ``length`` values: (length - 10, length)."""
+    band = kernel.new_zeros(length - SIDE + 1, length)
+    # Along each row the kernel begins one further: rows of length + 1 begin where it does.
+    band.flatten().as_strided((len(band), SIDE), (length + 1, 1)).copy_(kernel)
+    return band
 
 
 def ssim(output: Tensor, target: Tensor) -> Tensor:
@@ -85,13 +103,14 @@ def _similarity(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """SSIM's luminance, and its contrast times structure, wherever a window is inside."""
     count = len(output)
     squares = output.square() + target.square()  # the variances enter as their sum only
-    maps = torch.cat((output, target, squares, output * target))
-    mean_o, mean_t, mean_squares, mean_product = local_mean(maps).split(count)
-    means = mean_o.square() + mean_t.square()
-    product = mean_o * mean_t
-    luminance = (2 * product + C1) / (means + C1)
-    structure = (2 * (mean_product - product) + C2) / (mean_squares - means + C2)
-    return luminance, structure
+    maps = torch.cat((output, squares, output * target))
+    mean_o, mean_squares, mean_product = local_mean(maps).split(count)
+    mean_t = local_mean(target)  # without a gradient of its own, unlike the others
+    means = mean_o.square() + mean_t.square() + C1
+    product = 2 * mean_o * mean_t + C1
+    # C1 was added to both, and stands for nothing in the differences
+    structure = (2 * mean_product - product + (C1 + C2)) / (mean_squares - means + (C1 + C2))
+    return product / means, structure
 
 
 def require_side(loss: str, image: Tensor, smallest: int) -> None:

@@ -12,9 +12,14 @@ import torch.nn.functional as F
 from einops import einsum
 from torch import Tensor, nn
 
+from lfranker.perceptual import winograd
+
 LAYERS = {"conv1_2": 0.1, "conv2_2": 0.1, "conv3_4": 1.0, "conv4_4": 1.0, "conv5_4": 1.0}
 BLOCKS = {layer.partition("_")[0]: weight for layer, weight in LAYERS.items()}
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, red green blue, in [0, 1]
+
+
+MANY = 256  # channels from which Winograd's convolution is the faster one on a processor
 
 
 class Convolution(NamedTuple):
@@ -99,7 +104,8 @@ class VGGFeatures(Features):
     ``weights`` holds ``features.N.weight`` and ``.bias`` for each of
     ``convolutions_for(layers, network)``, as for RGB. Sides must be at least
     ``smallest`` px. The tensors are buffers kept out of the state_dict: no optimiser trains them
-    and no checkpoint repeats them.
+    and no checkpoint repeats them. On a processor, weights of many channels are kept once more,
+    as Winograd's convolution takes them.
     """
 
     def __init__(
@@ -114,11 +120,13 @@ class VGGFeatures(Features):
         self.layers = tuple(name for name in last_layers(network) if name in layers)
         self.weights = tuple(BLOCKS[name.partition("_")[0]] for name in self.layers)
         self.smallest = 2 ** sum(conv.pooled for conv in self.plan)
+        self._transformed: dict[tuple[str, torch.dtype], Tensor] = {}
         for conv in self.plan:
             weight, bias = weights[f"{conv.key}.weight"], weights[f"{conv.key}.bias"]
             if conv.name == "conv1_1":
                 weight = fold_gray(weight)
-            self.register_buffer(f"{conv.name}_weight", weight.detach(), persistent=False)
+            weight = weight.detach().contiguous(memory_format=torch.channels_last)
+            self.register_buffer(f"{conv.name}_weight", weight, persistent=False)
             self.register_buffer(f"{conv.name}_bias", bias.detach(), persistent=False)
 
     def forward(self, image: Tensor) -> list[Tensor]:
@@ -129,17 +137,26 @@ class VGGFeatures(Features):
             )
         features = []
         x = torch.cat((image, torch.ones_like(image)), dim=1)
+        x = x.contiguous(memory_format=torch.channels_last)
         for index, conv in enumerate(self.plan):
             if index:
                 # In place only where the value before the ReLU is not itself a feature.
                 x = F.relu(x, inplace=self.plan[index - 1].name not in self.layers)
             if conv.pooled:
                 x = self.pool(x)
-            weight = self.get_buffer(f"{conv.name}_weight")
-            x = F.conv2d(x, weight, self.get_buffer(f"{conv.name}_bias"), padding=1)
+            x = self._convolve(conv, x)
             if conv.name in self.layers:
                 features.append(x)
         return features
+
+    def _convolve(self, conv: Convolution, x: Tensor) -> Tensor:
+        weight, bias = (self.get_buffer(f"{conv.name}_{part}") for part in ("weight", "bias"))
+        if x.device.type != "cpu" or conv.channels_out < MANY:
+            return F.conv2d(x, weight, bias, padding=1)
+        key = (conv.name, weight.dtype)
+        if key not in self._transformed:
+            self._transformed[key] = winograd.transformed(weight)
+        return winograd.convolve(x, self._transformed[key], bias)
 
 
 class PerceptualLoss(nn.Module):
