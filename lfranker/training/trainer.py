@@ -96,7 +96,10 @@ class Trainer:
             device,
         )
         self.optimizer = torch.optim.AdamW(
-            network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+            network.parameters(),
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=True,  # on one thread a half to a quarter of the time of one operation at a time
         )
         self.done = 0
         self.clipped = 0
