@@ -20,7 +20,7 @@ from lfranker.images.white_level import white_levels
 from lfranker.microscopes.reading import read_metadata
 from lfranker.processes import available_cores
 from lfranker.text import printable
-from lfranker.tracking.models import load_network
+from lfranker.tracking.models import load_network, load_onnx
 from lfranker.tracking.registry import Choice, choose_model, named_model
 from lfranker.tracking.runs import name_given_run
 from lfranker.tracking.server import check_server
@@ -42,12 +42,15 @@ RANKED = [name for name, metric in METRICS.items() if metric.ranked]
 @o.model_name_option
 @o.field_option(InputConfig, "white")
 @o.trust_code_option
+@click.option("--engine", default="auto", type=click.Choice(["auto", "torch", "onnx"]),
+              help="What computes. onnx: ONNX Runtime, with the model's network.onnx; auto: torch, "
+              "which is as fast.")  # fmt: skip
 @o.yes_no_option("--overwrite", "Replace files that exist.")
 @click.option("--jobs", type=o.Parsed(o.at_least_one, "auto"),
               help="Files denoised at a time.")  # fmt: skip
 def main(
     source: Path, target: Path, model: str | None, criterion: str, model_name: str,
-    trust_code: bool, white: int | None, overwrite: bool, jobs: int | None,
+    trust_code: bool, white: int | None, engine: str, overwrite: bool, jobs: int | None,
 ) -> None:  # fmt: skip
     """Denoise SEM images; bit depth, data bar and all tags of a TIFF stay as they are.
 
@@ -66,7 +69,10 @@ def main(
             else choose_model(model_name, criterion, read_metadata(before))
             for before, _ in files
         }
-        load = cache(partial(load_network, trust_code=trust_code))
+        at_once = jobs or _jobs(len(files))
+        threads = max(1, available_cores() // at_once)
+        read = partial(load_network, trust_code=trust_code)
+        load = cache(partial(load_onnx, threads=threads) if engine == "onnx" else read)
         networks = {choice.uri: load(choice.uri) for choice in chosen.values()}
     except ValueError as error:
         raise click.UsageError(str(error)) from error
@@ -80,7 +86,7 @@ def main(
         Work(before, after, networks[chosen[before].uri], _said(chosen[before]), levels.of(before))
         for before, after in files
     ]
-    failed = _denoise(work, jobs or _jobs(len(work)))
+    failed = _denoise(work, at_once)
     into = f"{len(work) - failed} of {len(work)} images denoised into {printable(str(target))}"
     click.echo(f"{into}; {failed} failed" if failed else into)
     if failed:

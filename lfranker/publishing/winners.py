@@ -6,13 +6,20 @@ from typing import Any
 
 import pandas as pd
 
+from lfranker.denoiser.onnx_network import has_package
 from lfranker.evaluation.criteria import CHAMPION, Criterion, scored
 from lfranker.publishing.promotion import Gate
 from lfranker.ranking.entrants import counted
 from lfranker.ranking.leaderboard import Ranking
 from lfranker.report.tables import tables, to_markdown
+from lfranker.tracking.models import add_onnx
 from lfranker.tracking.pages import page_of
 from lfranker.tracking.registry import Winner, register
+
+NO_ONNX = (
+    "winners have no network.onnx: the package onnx is not installed (`pip install "
+    "'lfranker[onnx]'`, then rank again)"
+)
 
 
 def won_by(ranking: Ranking) -> dict[str, list[Criterion]]:
@@ -52,8 +59,21 @@ def register_winners(
             model, winner, gate.scans.simulated, gate.promote != "never", gate.refusal
         )
         notices += said
+        lacking = _export(winner)
+        notices += [notice for notice in lacking if notice not in notices]
         versions |= dict.fromkeys(version.aliases, version.number)
     return versions, notices
+
+
+def _export(winner: Winner) -> list[str]:
+    """Log the winner in ONNX too; return what the user should know where that was not possible."""
+    if not has_package("onnx"):
+        return [NO_ONNX]
+    try:
+        add_onnx(winner.model_id)
+    except Exception as error:  # a winner is one without it, whatever the exporter says
+        return [f"{winner.name} has no network.onnx: {type(error).__name__}: {error}"]
+    return []
 
 
 def _finite_scores(row: Mapping[Hashable, Any]) -> dict[str, float]:

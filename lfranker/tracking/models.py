@@ -16,6 +16,7 @@ import mlflow
 import numpy as np
 import torch
 import yaml
+from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature, get_model_info
@@ -25,6 +26,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import lfranker
+from lfranker.denoiser.onnx_network import OnnxNetwork, has_package, write_onnx
 from lfranker.denoiser.scunet import SCUNet
 from lfranker.files import inside, sha256_of
 from lfranker.tracking.runs import get_run, set_tags
@@ -39,6 +41,7 @@ SHIPPED = (
 )  # fmt: skip
 REQUIREMENTS = ("mlflow", "torch", "numpy", "einops", "safetensors")
 ARTIFACTS = {"weights": "weights.safetensors", "network": "network.json"}
+ONNX = "network.onnx"  # beside them, of models that won something
 ABOUT = "MLmodel"  # the file in which MLflow says what a folder holds
 LOADER = "mlflow.pyfunc.loaders.code_model"  # of models from code, as ours are
 SHA256 = "weights_sha256"  # in the metadata of a model; 0.1.0 did not say
@@ -95,6 +98,54 @@ def _stage_package(package: Path) -> Path:
 def _public(number: str) -> str:
     """A version without its local part ("2.14.1+cpu"), which indexes do not know."""
     return number.split("+")[0]
+
+
+def add_onnx(model_id: str) -> None:
+    """Log the network of a logged model in ONNX beside its weights, unless that is done.
+
+    Raises ValueError where the model cannot be read. Needs the package onnx.
+    """
+    client = MlflowClient()
+    stored = client.list_logged_model_artifacts(model_id, "artifacts")
+    if any(Path(file.path).name == ONNX for file in stored):
+        return
+    network = load_network(f"models:/{model_id}")
+    with TemporaryDirectory() as temporary:
+        path = Path(temporary) / ONNX
+        write_onnx(network, path)
+        client.log_model_artifact(model_id, str(path), "artifacts")
+
+
+def load_onnx(uri: str, threads: int) -> OnnxNetwork:
+    """Load the ONNX network of a logged or registered model, or of a model's folder.
+
+    Raises ValueError saying what to do where there is none, or ONNX Runtime is not installed.
+    """
+    if not has_package("onnxruntime"):
+        raise ValueError(
+            "engine=onnx needs the package onnxruntime: `pip install 'lfranker[onnx]'`, or take "
+            "engine=torch"
+        )
+    try:
+        if Path(uri).is_dir():
+            return _read_onnx(Path(uri), threads)
+        with TemporaryDirectory() as temporary:
+            return _read_onnx(Path(download_artifacts(uri, dst_path=temporary)), threads)
+    except (MlflowException, OSError) as error:
+        raise ValueError(f"no model at {uri!r} ({error})") from error
+
+
+def _read_onnx(folder: Path, threads: int) -> OnnxNetwork:
+    path = inside(folder / "artifacts", ONNX)
+    if not path.is_file():
+        raise ValueError(
+            f"{path}: is missing from the model; ranking its power set again (`mlflow run . -e "
+            f"rank`) adds it to winners where the package onnx is installed; or take engine=torch"
+        )
+    try:
+        return OnnxNetwork(path.read_bytes(), threads)
+    except ValueError as error:
+        raise ValueError(f"{path}: damaged, {error}") from error
 
 
 class ForeignModelError(ValueError):

@@ -19,8 +19,8 @@ from tracked import TINY
 
 from entrypoints.denoise import main as denoise
 from lfranker.denoiser.scunet import SCUNet
-from lfranker.images.image_file import write_image
-from lfranker.tracking.models import load_network, log_network
+from lfranker.images.image_file import read_image, write_image
+from lfranker.tracking.models import add_onnx, load_network, load_onnx, log_network
 from lfranker.tracking.runs import own_run
 
 WEIGHTS = Path("artifacts", "weights.safetensors")
@@ -208,3 +208,38 @@ def test_a_folder_without_a_model_is_said_to_have_none(tmp_path: Path) -> None:
     (tmp_path / "MLmodel").write_text(json.dumps(["no", "model"]))
     with pytest.raises(ValueError, match="not a model that lfranker logged"):
         load_network(str(tmp_path))
+
+
+def test_the_onnx_network_lies_beside_the_weights_and_is_added_once(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnx", reason="needs the extra onnx")
+    pytest.importorskip("onnxruntime", reason="needs the extra onnx")
+    torch.manual_seed(3)
+    with own_run("train", "train") as run:
+        logged = log_network(run.run_id, SCUNet(**TINY), TINY)
+    with pytest.raises(ValueError, match=r"network.onnx: is missing .*engine=torch"):
+        load_onnx(f"models:/{logged}", threads=1)
+    add_onnx(logged)
+    mlflow.register_model(f"models:/{logged}", "winner")
+    image = torch.rand(1, 1, 70, 64)
+    with torch.inference_mode():
+        expected = load_network("models:/winner/1")(image)
+        found = load_onnx("models:/winner/1", threads=1)(image)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+    monkeypatch.setattr("lfranker.tracking.models.write_onnx", None)  # would be called
+    add_onnx(logged)
+    write_image(tmp_path / "a.png", np.full((64, 64), 0.5, np.float32), np.dtype(np.uint8), 255)
+    flags = ["--input", str(tmp_path / "a.png"), "--model", "models:/winner/1"]
+    outputs = []
+    for engine in ("torch", "onnx"):
+        target = str(tmp_path / f"{engine}.png")
+        done = CliRunner().invoke(denoise, [*flags, "--output", target, "--engine", engine])
+        assert done.exit_code == 0, done.output
+        outputs.append(read_image(Path(target)).pixels)
+    np.testing.assert_allclose(outputs[1], outputs[0], rtol=0, atol=1 / 255)
+    monkeypatch.setattr("lfranker.tracking.models.has_package", lambda name: False)
+    target = str(tmp_path / "none.png")
+    done = CliRunner().invoke(denoise, [*flags, "--output", target, "--engine", "onnx"])
+    assert done.exit_code == 2
+    assert "pip install 'lfranker[onnx]'" in " ".join(done.output.split())
