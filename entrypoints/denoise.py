@@ -43,8 +43,8 @@ RANKED = [name for name, metric in METRICS.items() if metric.ranked]
 @o.field_option(InputConfig, "white")
 @o.trust_code_option
 @click.option("--engine", default="auto", type=click.Choice(["auto", "torch", "onnx"]),
-              help="What computes. onnx: ONNX Runtime, with the model's network.onnx; auto: torch, "
-              "which is as fast.")  # fmt: skip
+              help="What computes. onnx: ONNX Runtime, with the model's network.onnx; "
+              "auto: torch.")  # fmt: skip
 @o.yes_no_option("--overwrite", "Replace files that exist.")
 @click.option("--jobs", type=o.Parsed(o.at_least_one, "auto"),
               help="Files denoised at a time.")  # fmt: skip
