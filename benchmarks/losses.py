@@ -27,7 +27,7 @@ from lfranker.losses import LOSSES
 from lfranker.losses.documentation import page
 from lfranker.losses.registry import Loss
 from lfranker.perceptual.weights import load_features, resolve_weights
-from lfranker.processes import available_cores
+from lfranker.processes.jobs import available_cores
 from tests.fitted import fitted
 from tests.loss_references import REFERENCES, batch
 

@@ -16,7 +16,7 @@ from time import perf_counter
 from skimage.util import random_noise
 
 from lfranker.datasets.synthesis import DatasetConfig, simulated_clean, synthesise
-from lfranker.processes import available_cores
+from lfranker.processes.jobs import available_cores
 
 ROUNDS = 3
 

@@ -18,7 +18,7 @@ from lfranker.experiment.inputs import InputConfig
 from lfranker.images.image_file import SUFFIXES, image_files
 from lfranker.images.white_level import white_levels
 from lfranker.microscopes.reading import read_metadata
-from lfranker.processes import available_cores
+from lfranker.processes.jobs import available_cores
 from lfranker.text import printable
 from lfranker.tracking.models import load_network, load_onnx
 from lfranker.tracking.registry import Choice, choose_model, named_model

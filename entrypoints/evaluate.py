@@ -12,7 +12,7 @@ from lfranker.experiment.inputs import InputConfig
 from lfranker.experiment.inputs import scans as prepare
 from lfranker.experiment.scoring import score_model, score_power_set, score_training
 from lfranker.experiment.settings import preset_settings
-from lfranker.processes import terminate_as_interrupt
+from lfranker.processes.signals import terminate_as_interrupt
 from lfranker.tracking.runs import name_given_run
 
 

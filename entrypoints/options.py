@@ -16,7 +16,7 @@ from lfranker.files import looked_for
 from lfranker.noise.models import Range, parse_range
 from lfranker.noise.parsing import parse_noise
 from lfranker.options import Option, default_of, options
-from lfranker.processes import CommandError
+from lfranker.processes.failures import CommandError
 from lfranker.redaction import redacted
 from lfranker.text import as_text, check_name
 from lfranker.tracking.registry import checked_model_name

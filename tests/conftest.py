@@ -10,10 +10,12 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 from project import Project
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
-from lfranker.processes import available_cores
+from lfranker.processes.jobs import available_cores
 
 GOLDEN = Path(__file__).parent / "golden"
 # files whose tests look at one power set: another worker would have to make it again
@@ -43,6 +45,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+@event.listens_for(Engine, "connect")
+def _fast(connection: object, record: object) -> None:
+    """Write no store through to the disk: it need not outlive a loss of power."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous = OFF")
 
 
 @pytest.fixture(scope="session")

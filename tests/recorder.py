@@ -40,7 +40,7 @@ from lfranker.noise.parsing import fei_profile
 from lfranker.noise.profile import write_profile
 from lfranker.options import flat
 from lfranker.perceptual.weights import load_levels, resolve_weights
-from lfranker.processes import Job, run_jobs
+from lfranker.processes.jobs import Job, run_jobs
 from lfranker.publishing.pictures import log_pictures
 from lfranker.publishing.promotion import score_version
 from lfranker.publishing.ranking_run import Report, rank_power_set

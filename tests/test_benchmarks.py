@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import recipe
-from lfranker.processes import Job
+from lfranker.processes.jobs import Job
 from lfranker.tracking.runs import TrackedRun
 
 NAMES = sorted(

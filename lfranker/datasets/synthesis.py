@@ -34,7 +34,7 @@ from lfranker.datasets.patch_dataset import (
 from lfranker.datasets.patch_sampling import Source, by_group, draw_pair, make_source
 from lfranker.files import new_folder, require_space, reserve
 from lfranker.images.white_level import FULL
-from lfranker.processes import available_cores
+from lfranker.processes.jobs import available_cores
 
 __all__ = [
     "CleanImage",

@@ -14,16 +14,8 @@ from lfranker.experiment.inputs import InputConfig, Inputs
 from lfranker.experiment.plan import Task, training_fingerprint
 from lfranker.experiment.task_files import ScoringTask, TrainingTask, write_task
 from lfranker.noise.noise_config import mode_of
-from lfranker.processes import (
-    STALLED,
-    CommandError,
-    FailedTrainingsError,
-    Job,
-    Stall,
-    last_words,
-    reason_of,
-    run_jobs,
-)
+from lfranker.processes.failures import CommandError, FailedTrainingsError, reason_of
+from lfranker.processes.jobs import STALLED, Job, Stall, last_words, run_jobs
 from lfranker.ranking.entrants import Entrant
 from lfranker.redaction import redact_file, redacted
 from lfranker.tracking.claims import claimed, refuse_if_busy
@@ -175,7 +167,8 @@ def _job(
     log, progress = cache / "logs" / f"{run_id}.txt", _progress_file(cache, run_id)
     command = [sys.executable, "-m", *words]
     told = {**limits, **same_package(), PROGRESS_VARIABLE: str(progress), **environment}
-    return Job(run_id, command, log, told, progress)
+    copied = WORKER if words[0] == WORKER else ""
+    return Job(run_id, command, log, told, progress, copied)
 
 
 def _task_of(child: Child, keep_checkpoints: bool, cache: Path) -> TrainingTask | ScoringTask:

@@ -26,7 +26,8 @@ from lfranker.experiment.time_estimate import (
 from lfranker.losses import parse_losses, subset_name
 from lfranker.losses.subsets import SubsetRule
 from lfranker.options import check, option
-from lfranker.processes import available_cores, terminate_as_interrupt
+from lfranker.processes.jobs import available_cores
+from lfranker.processes.signals import terminate_as_interrupt
 from lfranker.publishing.pictures import log_pictures
 from lfranker.publishing.promotion import Rescore, score_version
 from lfranker.publishing.ranking_run import CAPTIONS, Report, rank_power_set

@@ -8,7 +8,7 @@ from torch import nn
 from lfranker.denoiser.tiling import denoise
 from lfranker.evaluation.scoring import Denoiser, of_noisy
 from lfranker.experiment.console import QUIET, Console
-from lfranker.processes import launched
+from lfranker.processes.jobs import launched
 from lfranker.publishing.pictures import log_pictures
 from lfranker.scans.preparation import ScanSet
 from lfranker.tracking.models import load_network, model_id_of

@@ -15,7 +15,8 @@ from lfranker.experiment.inputs import InputConfig, Inputs, device, inputs
 from lfranker.experiment.settings import Settings
 from lfranker.losses import parse_subset, subset_name
 from lfranker.options import flat, option
-from lfranker.processes import orphaned, stop_between_steps
+from lfranker.processes.jobs import orphaned
+from lfranker.processes.signals import stop_between_steps
 from lfranker.scans.preparation import Pair
 from lfranker.tracking.runs import TrackedRun, log_settings, own_run, set_tags
 from lfranker.tracking.score_logging import log_dataset, log_scans

@@ -4,6 +4,7 @@ python -m lfranker.experiment.worker TASK.json
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,11 +14,16 @@ from lfranker.experiment.scoring import score_training
 from lfranker.experiment.settings import Settings
 from lfranker.experiment.single_training import TrainingConfig, run_training
 from lfranker.experiment.task_files import ScoringTask, read_task
-from lfranker.processes import terminate_as_interrupt
+from lfranker.processes.signals import terminate_as_interrupt
 from lfranker.scans.preparation import ScanSet, read_scans
 from lfranker.training.presets import PRESETS
 
 Prepared = TypeVar("Prepared", Dataset, ScanSet)
+
+
+def main(words: Sequence[str]) -> None:
+    """Do what the file says that is named by the one word."""
+    run_task(Path(words[0]))
 
 
 def run_task(file: Path) -> None:
@@ -51,4 +57,4 @@ def _write(text: str) -> None:
 
 
 if __name__ == "__main__":
-    run_task(Path(sys.argv[1]))
+    main(sys.argv[1:])

@@ -138,7 +138,7 @@ def pareto_plot(
             arrowprops={"arrowstyle": "-", "linewidth": 0.4},
         )  # fmt: skip
     axes.set(xlabel=labels[0], ylabel=labels[1])
-    axes.legend(fontsize=8)
+    figure.legend(loc="outside upper center", ncols=3, fontsize=8)
     axes.grid(alpha=0.3)
     return _svg(figure)
 
@@ -199,7 +199,7 @@ def noise_level_plot(fit: Fit, made: Fit | None, label: str) -> str:
     if made is not None:
         axes.plot(made.signal, made.variance, "^", color=BASELINE, label="noise made from the fit")
     axes.set(xlabel="brightness, of full scale", ylabel="variance of the noise", title=label)
-    axes.legend(fontsize=8)
+    figure.legend(loc="outside upper center", ncols=3, fontsize=8)
     axes.grid(alpha=0.3)
     return _svg(figure)
 

@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 import mlflow
 from mlflow import MlflowClient
 
-from lfranker.processes import CommandError
+from lfranker.processes.failures import CommandError
 from lfranker.tracking.power_set import Training, search
 from lfranker.tracking.runs import OPEN, abandoned, end_run
 from lfranker.tracking.tags import Tag

@@ -24,7 +24,7 @@ from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.utils.time import get_current_time_millis
 
-from lfranker.processes import alive
+from lfranker.processes.jobs import alive
 from lfranker.redaction import address_shown, redacted
 from lfranker.tracking.experiments import make_store, name_experiment_of, own_experiment
 from lfranker.tracking.server import hide_credentials, is_unknown

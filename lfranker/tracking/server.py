@@ -14,7 +14,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
-from lfranker.processes import CommandError, launched
+from lfranker.processes.failures import CommandError
+from lfranker.processes.jobs import launched
 from lfranker.redaction import address_shown, redacted
 
 TRACKING, REGISTRY = "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"

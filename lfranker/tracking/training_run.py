@@ -24,7 +24,7 @@ from lfranker.evaluation.criteria import CHAMPION_METRICS
 from lfranker.evaluation.scoring import Denoiser, score, summarise
 from lfranker.files import write_text
 from lfranker.images.image_strips import strip
-from lfranker.processes import orphaned
+from lfranker.processes.jobs import orphaned
 from lfranker.scans.preparation import ScanSet
 from lfranker.tracking.models import log_network, save_weights
 from lfranker.tracking.power_set import parse_member, parse_shorter, settings_of

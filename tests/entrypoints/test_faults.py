@@ -90,13 +90,24 @@ def trainings(process: subprocess.Popen[str], count: int) -> list[int]:
     """Wait for so many processes that train, and return their numbers."""
     deadline = time.monotonic() + LONGEST
     while time.monotonic() < deadline and process.poll() is None:
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        found = [int(pid) for pid in children if "worker" in command_line(int(pid))]
+        started = children(process.pid)
+        copied = [pid for one in started if is_template(one) for pid in children(one)]
+        alone = [pid for pid in started if "worker" in command_line(pid) and not is_template(pid)]
+        found = copied + alone
         if len(found) == count:
             return found
         time.sleep(0.1)
     process.kill()
     return pytest.fail(f"no training began: {process.communicate()[0]}")
+
+
+def children(pid: int) -> list[int]:
+    return [int(pid) for pid in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_template(pid: int) -> bool:
+    """Return whether trainings are copies of this process."""
+    return "processes.template" in command_line(pid)
 
 
 def command_line(pid: int) -> str:
@@ -112,8 +123,9 @@ def test_a_killed_training_is_an_error_in_words_and_no_password_is_kept_anywhere
         uri = f"http://{USER}:{QUOTED}@127.0.0.1:{front}"
         known = environment(MLFLOW_TRACKING_URI=uri, MLFLOW_EXPERIMENT_NAME="password")
         with started(tmp_path / "cache", scans, known, *words) as process:
-            first, _ = children = trainings(process, 2)
-            lines = [command_line(pid) for pid in (process.pid, *children)]
+            first, _ = trained = trainings(process, 2)
+            pids = (process.pid, *children(process.pid), *trained)
+            lines = [command_line(pid) for pid in pids]
             os.kill(first, signal.SIGKILL)
             said, _ = process.communicate(timeout=LONGEST)
     assert process.returncode == 1, said

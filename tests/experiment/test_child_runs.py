@@ -19,7 +19,8 @@ from lfranker.experiment import child_runs
 from lfranker.experiment.child_runs import Child, Means, Tally, adopt, same_package
 from lfranker.experiment.inputs import Inputs
 from lfranker.experiment.plan import tasks
-from lfranker.processes import CommandError, FailedTrainingsError, Job
+from lfranker.processes.failures import CommandError, FailedTrainingsError
+from lfranker.processes.jobs import Job
 from lfranker.tracking.runs import TrackedRun, set_tags, tracked
 from lfranker.tracking.tags import Tag
 from lfranker.training.numerics import SAFEGUARDS

@@ -9,7 +9,7 @@ from recorder import Recorder, record_all
 from tracked import make_child, make_parent
 
 from lfranker.experiment import child_runs
-from lfranker.processes import Job
+from lfranker.processes.jobs import Job
 from lfranker.publishing.ranking_run import rank_power_set
 from lfranker.report.remarks import remarks
 from lfranker.tracking.power_set import load_power_set

@@ -30,7 +30,7 @@ from lfranker.experiment.settings import preset_settings
 from lfranker.experiment.time_estimate import scoring_seconds, seconds_per_step
 from lfranker.experiment.worker import run_task
 from lfranker.losses import build_objective
-from lfranker.processes import Job, run_jobs
+from lfranker.processes.jobs import Job, run_jobs
 from lfranker.scans.scan_set import ScanSet, read_scans
 from lfranker.simulation.scans import simulate_scans, simulated_fields
 from lfranker.tracking.models import load_network

@@ -17,7 +17,7 @@ from lfranker import processes
 from lfranker.experiment.child_runs import Child, adopt, run_all
 from lfranker.experiment.inputs import Inputs
 from lfranker.experiment.plan import tasks
-from lfranker.processes import Job
+from lfranker.processes.jobs import Job
 from lfranker.tracking.runs import tracked
 from lfranker.training.trainer import TrainConfig
 

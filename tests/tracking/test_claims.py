@@ -10,7 +10,7 @@ import pytest
 from mlflow import MlflowClient
 from tracked import make_parent, power_set_of
 
-from lfranker.processes import CommandError
+from lfranker.processes.failures import CommandError
 from lfranker.tracking import claims
 from lfranker.tracking.claims import CLAIM, claimed
 from lfranker.tracking.tags import Tag

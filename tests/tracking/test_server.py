@@ -14,7 +14,8 @@ from mlflow import MlflowClient
 from entrypoints.denoise import main as denoise
 from entrypoints.powerset import main as powerset
 from entrypoints.rank import main as rank
-from lfranker.processes import PARENT_VARIABLE, CommandError
+from lfranker.processes.failures import CommandError
+from lfranker.processes.jobs import PARENT_VARIABLE
 from lfranker.tracking import server
 from lfranker.tracking.runs import own_run
 from lfranker.tracking.server import check_server, hide_credentials

@@ -1,30 +1,23 @@
-"""Run commands as processes of this machine, a few at a time, and say why they failed.
+"""Run commands as processes of this machine, a few at a time.
 
 Whatever ends the caller's loop (an error, Ctrl-C, a closed generator) ends the processes too.
 A process that outlives a killed parent notices through `orphaned`.
 """
 
 import os
-import re
-import signal
 import subprocess
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
+from typing import Protocol
 
-from lfranker.text import listed
+from lfranker.processes.template import KNOWS, PARENT_VARIABLE, Request, Template
 
-PARENT_VARIABLE = "LFRANKER_PARENT_PID"
+# what a process reads before it can be told anything
+AT_START = ("PYTHONPATH", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 GRACE = 20.0  # seconds between asking a process to end and killing it
-PATIENCE = 2 * GRACE  # seconds in which another signal cannot tear the work of ending
-# Ctrl-C, `kill`, and a terminal that was closed (Windows knows no SIGHUP)
-END_SIGNALS = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-)
 POLL = 0.5  # seconds
 SUSPENDED = 60.0  # seconds between two polls: it was this process that got no further
 STALLED = 1000  # in place of an exit code: ended because it got no further, twice
@@ -39,6 +32,26 @@ class Job:
     log: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     progress: Path | None = None  # a file that it changes whenever it gets further
+    module: str = ""  # the command is `python -m MODULE WORDS`, and its `main(words)` does the same
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return tuple(self.command[self.command.index(self.module) + 1 :])
+
+
+class Process(Protocol):
+    """What is asked of a running job: a `subprocess.Popen`, or a copy of a template."""
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float) -> int: ...
+
+    def terminate(self) -> None: ...
+
+    def kill(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -57,7 +70,7 @@ class _Running:
     """A process, and when it last got further."""
 
     job: Job
-    process: subprocess.Popen[bytes]
+    process: Process
     stamps: tuple[int, ...] = ()  # times of its files' last changes
     since: float = 0.0
     told: bool = False
@@ -97,16 +110,16 @@ def run_jobs(
     """
     waiting, again = list(jobs), set[str]()
     running: dict[str, _Running] = {}
-    polled = time.monotonic()
+    polled, starter = time.monotonic(), _Starter(copies=len(jobs) > 1)
     try:
         while waiting or running:
             while waiting and len(running) < at_once:
                 job = waiting.pop(0)
-                running[job.name] = _Running(job, _start(job))
+                running[job.name] = _Running(job, starter.start(job))
             ended = [one for one in running.values() if one.process.poll() is not None]
             for one in ended:
                 del running[one.job.name]
-                yield one.job, one.process.returncode
+                yield one.job, int(one.process.returncode or 0)
             polled = _excuse(running.values(), polled)
             for one in _stalled(running.values(), stall):
                 del running[one.job.name]
@@ -122,6 +135,7 @@ def run_jobs(
                 time.sleep(POLL)
     finally:
         _end([one.process for one in running.values()])
+        starter.close()
 
 
 def _excuse(running: Iterable[_Running], polled: float) -> float:
@@ -145,8 +159,35 @@ def _stalled(running: Iterable[_Running], stall: Stall | None) -> list[_Running]
     return [one for one, seconds in quiet.values() if seconds > stall.seconds]
 
 
+class _Starter:
+    """Starts jobs: as copies of a process that has imported their module, or as processes."""
+
+    def __init__(self, copies: bool) -> None:
+        self.copies = copies and KNOWS
+        self.templates: dict[tuple[str, ...], Template] = {}
+
+    def start(self, job: Job) -> Process:
+        job.log.parent.mkdir(parents=True, exist_ok=True)
+        if self.copies and job.module:
+            request = Request(job.words, str(job.log.absolute()), job.environment)
+            if copy := self._template(job).start(request):
+                return copy
+        return _start(job)
+
+    def _template(self, job: Job) -> Template:
+        at_start = {name: job.environment.get(name, "") for name in AT_START}
+        key = (job.module, *at_start.values())
+        if key not in self.templates:
+            known = {name: value for name, value in at_start.items() if value}
+            self.templates[key] = Template(job.module, known)
+        return self.templates[key]
+
+    def close(self) -> None:
+        for template in self.templates.values():
+            template.close()
+
+
 def _start(job: Job) -> subprocess.Popen[bytes]:
-    job.log.parent.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, **job.environment, PARENT_VARIABLE: str(os.getpid())}
     with job.log.open("wb") as log:
         # a session of its own: the terminal's Ctrl-C reaches the parent alone, which then ends
@@ -161,7 +202,7 @@ def _start(job: Job) -> subprocess.Popen[bytes]:
         )
 
 
-def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+def _end(processes: Sequence[Process]) -> None:
     for process in processes:
         process.terminate()
     deadline = time.monotonic() + GRACE
@@ -172,7 +213,7 @@ def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
             _kill(process)
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
+def _kill(process: Process) -> None:
     """Kill a process, also a stopped one; what waits for a lost disk ends once that is back."""
     process.kill()
     with suppress(subprocess.TimeoutExpired):
@@ -187,53 +228,6 @@ def launched() -> bool:
 def orphaned() -> bool:
     """Return whether this process was started by `run_jobs` and its parent is gone."""
     return launched() and os.getppid() != int(os.environ[PARENT_VARIABLE])
-
-
-@contextmanager
-def terminate_as_interrupt(patience: float = PATIENCE) -> Iterator[None]:
-    """A signal to end raises KeyboardInterrupt inside the block: one path cleans up for all.
-
-    More signals within `patience` seconds do nothing, so that they cannot tear the cleanup: Ctrl-C
-    under `mlflow run` arrives twice, from the terminal and from MLflow.
-    """
-    came: list[float] = []
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        if came and time.monotonic() - came[-1] < patience:
-            return
-        came.append(time.monotonic())
-        raise KeyboardInterrupt(f"signal {number}")
-
-    with _handling(interrupt):
-        yield
-
-
-@contextmanager
-def stop_between_steps(patience: float = PATIENCE) -> Iterator[Callable[[], bool]]:
-    """Make a signal to end, inside the block, only let the yielded function say True.
-
-    Work that must not be torn apart asks it between steps. A signal that comes more than
-    `patience` seconds after the first interrupts.
-    """
-    came: list[float] = []
-
-    def remember(number: int, frame: FrameType | None) -> None:
-        came.append(time.monotonic())
-        if came[-1] - came[0] > patience:
-            raise KeyboardInterrupt(f"signal {number}")
-
-    with _handling(remember):
-        yield lambda: bool(came)
-
-
-@contextmanager
-def _handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    previous = {number: signal.signal(number, handler) for number in END_SIGNALS}
-    try:
-        yield
-    finally:
-        for number, before in previous.items():
-            signal.signal(number, before)
 
 
 def last_words(log: Path, lines: int = 1) -> str:
@@ -251,77 +245,3 @@ def alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-LONGEST = 300  # characters of a reason
-TRACEBACK = "Traceback (most recent call last):"
-BY_SIGNAL = {
-    signal.SIGKILL: "most likely out of memory (killed by the system, signal 9): fewer jobs at "
-    "once or a smaller batch need less",
-    signal.SIGSEGV: "segmentation fault (signal 11)",
-    signal.SIGBUS: "bus error (signal 7): a file that it reads was cut off, or the disk is full",
-}
-DISK_FULL = ("No space left on device", "disk is full", "Disk quota exceeded")
-OUT_OF_MEMORY = ("MemoryError", "allocate memory", "out of memory")
-MODULE = re.compile(r"^(?:\w+\.)+(?=\w+(?::|$))")  # of an exception: "torch.cuda."
-
-
-class CommandError(RuntimeError):
-    """A command could not do all that it was asked to do; the message is for the user."""
-
-
-class FailedTrainingsError(CommandError):
-    """Some trainings of a power set failed; what could be done without them is done.
-
-    ``failures``: title of the training -> reason. ``total``: how many trainings there are.
-    """
-
-    def __init__(self, failures: Mapping[str, str], total: int) -> None:
-        self.failures, self.total = dict(failures), total
-        by_reason = defaultdict[str, list[str]](list)
-        for title, reason in failures.items():
-            by_reason[reason].append(title)
-        reasons = "; ".join(f"{listed(names)}: {why}" for why, names in by_reason.items())
-        super().__init__(f"{len(failures)} of {total} trainings failed: {reasons}")
-
-
-def reason_of(code: int, log: Path) -> str:
-    """Return why a process ended with an exit code other than 0, in one line.
-
-    A negative code is a signal, as in `subprocess`. The reason is else the last error in the log.
-    """
-    error = last_error(log.read_text(errors="replace")) if log.exists() else ""
-    if code < 0:
-        return _cut(_by_signal(-code, error))
-    if not error:
-        where = "without a word" if log.exists() else f"and its log, {log}, is gone"
-        return f"it ended with exit code {code} {where}"
-    if any(words in error for words in DISK_FULL):
-        return _cut(f"disk full: {error}")
-    if any(words in error for words in OUT_OF_MEMORY):
-        return _cut(f"out of memory: {error}")
-    return _cut(error)
-
-
-def last_error(text: str) -> str:
-    """Return the last error that a process wrote in one line; its last line where there is none."""
-    lines = [line.rpartition("\r")[2].rstrip() for line in text.strip().splitlines()]
-    begins = [at for at, line in enumerate(lines) if line.strip() == TRACEBACK]
-    if begins:
-        after = (line for line in lines[begins[-1] + 1 :] if line and not line[0].isspace())
-        if error := next(after, ""):
-            return MODULE.sub("", error)
-    return lines[-1] if lines else ""
-
-
-def _by_signal(number: int, error: str) -> str:
-    try:
-        name = signal.Signals(number).name
-    except ValueError:
-        name = "unknown"
-    why = BY_SIGNAL.get(number, f"ended by signal {number} ({name})")  # type: ignore[call-overload]
-    return f"{why}; {error}" if error and number not in BY_SIGNAL else why
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."

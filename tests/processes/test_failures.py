@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lfranker.processes import FailedTrainingsError, last_error, reason_of
+from lfranker.processes.failures import FailedTrainingsError, last_error, reason_of
 
 
 def ended(code: str, log: Path) -> str:

@@ -9,18 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from lfranker import processes
-from lfranker.processes import (
-    END_SIGNALS,
-    STALLED,
-    Job,
-    Stall,
-    alive,
-    last_words,
-    run_jobs,
-    stop_between_steps,
-    terminate_as_interrupt,
-)
+from lfranker.processes import jobs as processes
+from lfranker.processes.jobs import STALLED, Job, Stall, alive, last_words, run_jobs
+from lfranker.processes.signals import END_SIGNALS, stop_between_steps, terminate_as_interrupt
 
 
 def python(name: str, code: str, folder: Path) -> Job:
@@ -107,7 +98,7 @@ def test_time_in_which_the_parent_itself_was_stopped_does_not_count(
 ORPHAN = """
 import os, sys, time
 sys.path.insert(0, {root!r})
-from lfranker.processes import orphaned
+from lfranker.processes.jobs import orphaned
 print(orphaned(), flush=True)
 while not orphaned():
     time.sleep(.05)
@@ -116,13 +107,13 @@ print("orphan", flush=True)
 PARENT = """
 import pathlib, sys
 sys.path.insert(0, {root!r})
-from lfranker.processes import Job, run_jobs
+from lfranker.processes.jobs import Job, run_jobs
 list(run_jobs([Job("o", [sys.executable, "-c", {code!r}], pathlib.Path({log!r}))], 1))
 """
 
 
 def test_a_process_notices_that_its_parent_was_killed(tmp_path: Path) -> None:
-    root, log = str(Path(__file__).parents[1]), tmp_path / "log.txt"
+    root, log = str(Path(__file__).parents[2]), tmp_path / "log.txt"
     code = PARENT.format(root=root, code=ORPHAN.format(root=root), log=str(log))
     parent = subprocess.Popen([sys.executable, "-c", code])
     wait_for(log, "False")
