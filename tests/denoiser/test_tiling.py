@@ -175,6 +175,7 @@ def test_impossible_requests_name_the_values():
         denoise(Recorder(), picture(8, 8)[None])
 
 
+@pytest.mark.slow
 def test_it_needs_torch_numpy_and_the_names_of_arrays_alone():
     """It is shipped with every model, without the rest of the package."""
     script = (

@@ -15,6 +15,9 @@ from lfranker.perceptual.vgg import VGG19
 from lfranker.perceptual.weights import random_state
 from tests.fitted import fitted
 
+# the networks of these take most of the time of this file
+DEEP = ("perceptual", "lpips", "dists")
+NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name in DEEP)) for name in LOSSES]
 SIDE = 32  # px: more than any loss's smallest, and even at two halvings
 
 
@@ -88,7 +91,7 @@ def test_those_that_do_not_always_fall_towards_the_target_are_not_trained_alone(
         assert spec.alone == (DECREASING not in spec.breaks or spec.needs_weights), name
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", NAMES)
 def test_minimum_is_reached_at_the_target(losses: dict[str, Loss], name: str) -> None:
     spec, target = LOSSES[name], images(*shape_for(name))[1]
     constant = torch.full_like(target, 0.3)
@@ -100,7 +103,7 @@ def test_minimum_is_reached_at_the_target(losses: dict[str, Loss], name: str) ->
     assert holds == (MINIMUM not in spec.breaks), reached
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", NAMES)
 def test_falls_all_the_way_to_the_target(losses: dict[str, Loss], name: str) -> None:
     target = images(*shape_for(name), seed=4)[1]
     rising = []
@@ -116,7 +119,7 @@ def test_falls_all_the_way_to_the_target(losses: dict[str, Loss], name: str) -> 
     assert bool(rising) == (DECREASING in LOSSES[name].breaks), rising
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", NAMES)
 def test_finite_for_constant_patches_and_outside_the_range(
     single: dict[str, Loss], name: str
 ) -> None:
@@ -138,7 +141,7 @@ def test_finite_for_constant_patches_and_outside_the_range(
         assert finite or FINITE in LOSSES[name].breaks, (output, wanted)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", NAMES)
 def test_float32_is_enough(losses: dict[str, Loss], single: dict[str, Loss], name: str) -> None:
     for other in OTHERS.values():
         target = images(*shape_for(name))[1]
@@ -150,7 +153,7 @@ def test_float32_is_enough(losses: dict[str, Loss], single: dict[str, Loss], nam
         assert found.item() == pytest.approx(wanted, rel=1e-4, abs=1e-4 * 0.1)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", NAMES)
 def test_gradient_is_the_derivative(losses: dict[str, Loss], name: str) -> None:
     spec = LOSSES[name]
     side = max(spec.smallest_patch, 5)
@@ -174,7 +177,7 @@ CHANGES: dict[str, Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", NAMES)
 def test_exactly_the_declared_invariances_hold(
     losses: dict[str, Loss], name: str, change: str
 ) -> None:
@@ -186,7 +189,7 @@ def test_exactly_the_declared_invariances_hold(
     assert holds == (change in LOSSES[name].invariances), (before, after)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", NAMES)
 def test_smallest_patch_is_taken_and_smaller_ones_are_refused(
     losses: dict[str, Loss], name: str
 ) -> None:
@@ -197,7 +200,7 @@ def test_smallest_patch_is_taken_and_smaller_ones_are_refused(
             losses[name](*images(1, 1, side, side - 1))
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_batch_is_worth_the_mean_of_its_images(losses: dict[str, Loss], name: str) -> None:
     output, target = images(2, *shape_for(name)[1:])
     each = [losses[name](output[i : i + 1], target[i : i + 1]).item() for i in range(2)]

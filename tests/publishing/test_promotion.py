@@ -54,7 +54,9 @@ def champion() -> str:
     return str(MlflowClient().get_model_version_by_alias("m", "champion").version)
 
 
-@pytest.mark.parametrize(("psnr", "holder"), [(21.0, "2"), (20.0, "1"), (19.0, "1")])
+@pytest.mark.parametrize(
+    ("psnr", "holder"), [(21.0, "2"), (20.0, "1"), pytest.param(19.0, "1", marks=pytest.mark.slow)]
+)
 def test_only_a_better_one_takes_the_alias(store: Path, psnr: float, holder: str) -> None:
     rank_one("old", 20.0)
     report = rank_one("new", psnr)

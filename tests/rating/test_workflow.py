@@ -171,6 +171,7 @@ def check_another_rater(
     assert "people&#x27;s eyes" not in page
 
 
+@pytest.mark.slow
 def test_ratings_that_do_not_belong_here_are_refused_and_nothing_is_kept(store: Path) -> None:
     make_scans(store / "cache")
     parent, runs = make_power_set()

@@ -49,6 +49,7 @@ def multiplied(network: nn.Module) -> Denoiser:
     return denoise
 
 
+@pytest.mark.slow
 def test_branches_are_made_once_also_where_one_is_stopped(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

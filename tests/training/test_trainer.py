@@ -172,6 +172,7 @@ def test_ema_follows_its_formula() -> None:
         torch.testing.assert_close(trainer.ema.state_dict()[name], expected)
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss() -> None:
     config = replace(TINY, steps=40, learning_rate=3e-3, warmup=5)
     losses = [step.loss for step in make_trainer(config).steps()]
