@@ -12,7 +12,7 @@ from lfranker.tracking.runs import TrackedRun
 
 NAMES = sorted(
     path.stem for path in (Path(__file__).parents[1] / "benchmarks").glob("*.py")
-    if path.stem != "__init__"
+    if "def main(" in path.read_text()
 )  # fmt: skip
 
 

@@ -13,10 +13,10 @@ from typing import NamedTuple, cast
 import pytest
 from tracked import make_parent
 
-from lfranker import processes
 from lfranker.experiment.child_runs import Child, adopt, run_all
 from lfranker.experiment.inputs import Inputs
 from lfranker.experiment.plan import tasks
+from lfranker.processes import jobs as processes
 from lfranker.processes.jobs import Job
 from lfranker.tracking.runs import tracked
 from lfranker.training.trainer import TrainConfig
