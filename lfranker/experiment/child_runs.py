@@ -49,6 +49,13 @@ class Child:
     run: TrackedRun
     todo: str
     inputs: Inputs
+    until: int = 0  # it pauses once the branch of so many steps is scored; 0: it does not
+
+    @property
+    def steps(self) -> int:
+        """Steps that are made once it has paused or ended, those of branches included."""
+        config = self.task.config
+        return config.steps_until(self.until) if self.until else config.total_steps
 
     @property
     def title(self) -> str:
@@ -188,7 +195,7 @@ def _task_of(child: Child, keep_checkpoints: bool, cache: Path) -> TrainingTask 
     preset = inputs.settings.preset.name
     return TrainingTask(
         losses, preset, child.task.config, prepared, keep_checkpoints, data.digest,
-        inputs.scans.digest,
+        inputs.scans.digest, child.until,
     )  # fmt: skip
 
 
@@ -282,7 +289,7 @@ def run_all(
     """
     reasons: dict[str, str] = {}
     by_id = {child.run.run_id: child for child in children}
-    work = {i: cost.get(c.task.name, 1.0) * c.task.config.total_steps for i, c in by_id.items()}
+    work = {i: cost.get(c.task.name, 1.0) * c.steps for i, c in by_id.items()}
     total = sum(work[job.name] for job in jobs)
     logs = {job.name: job.log for job in jobs}
     for log in logs.values():
@@ -351,6 +358,8 @@ def _end(child: Child, job: Job, failure: str) -> str:
         end_run(run_id, "FAILED", f"{failure}\n\n{last_words(job.log, 15)}")
         return f"{child.title} FAILED: {failure}"
     run = find_training(run_id)
+    if child.until and run.outcome != "diverged":
+        return f"{child.title}: scored as a training of {child.until} steps"
     if run.status in OPEN:
         end_run(run_id, "FINISHED")
     psnr, ssim = (run.metrics.get(name, float("nan")) for name in ("psnr", "ssim"))

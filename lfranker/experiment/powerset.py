@@ -15,6 +15,7 @@ from lfranker.experiment.inputs import InputConfig, Inputs, count_fields, device
 from lfranker.experiment.noise_comparison import inputs_on_each, keys_of, settings_logged
 from lfranker.experiment.plan import Task, tasks
 from lfranker.experiment.settings import Settings
+from lfranker.experiment.staged_search import run_staged
 from lfranker.experiment.time_estimate import (
     STARTING,
     TimeEstimate,
@@ -65,6 +66,12 @@ class PowerSetConfig:
     vary_data: bool = option(
         False, "Train each repeat on another random draw of the training images."
     )
+    search: str = option(
+        "exhaustive",
+        "exhaustive: train every subset to the end. staged: at a quarter and at half of the steps, "
+        "stop those that cannot come up to the best in any criterion, as far as their curves tell.",
+        choices=("exhaustive", "staged"),
+    )
     jobs: int | None = option(
         None,
         "Trainings at once. Left out: as many as processors and memory carry, one on a GPU.",
@@ -112,6 +119,11 @@ class PowerSetConfig:
             if self.noises and value:
                 raise ValueError(one_noise(name))
 
+        if self.search == "staged" and not all(own.train.branches for own in self.on_each.values()):
+            raise ValueError(
+                "--search staged judges trainings by shorter ones: it needs --shorter true, and "
+                "--steps of 4 or more"
+            )
         self._check_draws()
 
     def _check_draws(self) -> None:
@@ -225,7 +237,10 @@ def _conduct(
     kept = sum(not child.todo for child in children)
     if kept:
         console.say(f"{kept} of {len(children)} trainings are finished already and kept")
-    means.run(children)
+    if config.search == "staged":
+        run_staged(run.run_id, children, means, config.ranking.equivalence)
+    else:
+        means.run(children)
     try:
         result = _after_training(run, config, plan, all_inputs, means, console)
     except Exception as error:

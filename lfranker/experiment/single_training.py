@@ -25,6 +25,7 @@ from lfranker.tracking.training_run import (
     TrainingRun,
     report_alive,
     report_progress,
+    score_branch,
     score_with_branches,
 )
 from lfranker.training.memory import refuse_too_large
@@ -41,12 +42,14 @@ class TrainingConfig:
     )
     inputs: InputConfig = field(default_factory=InputConfig)
     keep_checkpoints: bool = option(False, "Keep checkpoints of finished trainings.")
+    until: int = 0  # pause once the branch of so many steps is scored; 0: train to the end
 
 
 def run_training(config: TrainingConfig, console: Console = QUIET) -> str:
-    """Train and score; say what came of it, and return it: "ok", "collapsed" or "diverged".
+    """Train and score; say what came of it, and return it.
 
-    Raises ValueError naming an option, before the run begins.
+    That is "ok", "collapsed", "diverged", or "paused" where the config says `until`. Raises
+    ValueError naming an option, before the run begins.
     """
     settings = config.settings
     refuse_too_large(settings.train, settings.dataset.patch, device(config.inputs.device), 1)
@@ -79,7 +82,9 @@ def _train(
     if "perceptual" in subset:
         set_tags(run.run_id, {Tag.PERCEPTUAL: prepared.facts["perceptual"]})
     log_dataset(prepared.data, "training")
-    training = TrainingRun(run, trainer, console.note, asked_to_stop, config.keep_checkpoints)
+    training = TrainingRun(
+        run, trainer, console.note, asked_to_stop, config.keep_checkpoints, config.until
+    )
     with tqdm(total=train.total_steps, desc=name, unit="step", disable=None) as bar:
 
         def on_step(done: int) -> None:
@@ -87,7 +92,7 @@ def _train(
             report_progress(done)
 
         outcome = training.train(on_step)
-    if outcome != "ok":
+    if outcome == "diverged":
         return outcome
     log_scans(run.run_id, prepared.scans)
 
@@ -99,4 +104,7 @@ def _train(
 
         return of_pair
 
+    if outcome == "paused":
+        score_branch(run.run_id, config.until, trainer.ema, prepared.scans, denoiser)
+        return outcome
     return score_with_branches(run.run_id, trainer.ema, prepared.scans, denoiser)

@@ -26,6 +26,7 @@ class TrainingTask:
     keep_checkpoints: bool
     dataset: str  # digests of what the power set prepared, and nothing else is to be read
     scan_set: str
+    until: int = 0  # pause once the branch of so many steps is scored; 0: train to the end
 
 
 @dataclass(frozen=True)
@@ -60,4 +61,5 @@ def read_task(file: Path) -> TrainingTask | ScoringTask:
         stored["keep_checkpoints"],
         stored["dataset"],
         stored["scan_set"],
+        stored["until"],
     )

@@ -39,7 +39,9 @@ def run_task(file: Path) -> None:
     _the_same(read_scans(task.inputs.scans), task.scan_set)
     dataset = _the_same(read_dataset(task.inputs.data), task.dataset)
     chosen = Settings(PRESETS[task.preset], task.train, dataset.config)
-    run_training(TrainingConfig(chosen, task.losses, task.inputs, task.keep_checkpoints), console)
+    run_training(
+        TrainingConfig(chosen, task.losses, task.inputs, task.keep_checkpoints, task.until), console
+    )
 
 
 def _the_same(prepared: Prepared, digest: str) -> Prepared:

@@ -167,6 +167,8 @@ def add_findings(
         unmeasured=len(shares) - len(known),
         learning_rate=checked(power_set, scans, equivalence),
         too_short=bool(shortcomings(power_set.settings)),
+        stops=power_set.stops,
+        saved=power_set.saved,
         search=outcome,
         search_trials=trials,
     )

@@ -71,7 +71,7 @@ class AlongTraining:
 
 
 @dataclass(frozen=True)
-class _Array:
+class ScoresByLength:
     """Scores (lengths, criteria, entrants, sites, repeats); `fields`: how many a site has."""
 
     scores: Floats
@@ -79,6 +79,18 @@ class _Array:
     metrics: tuple[str, ...]  # of each criterion, which is a metric at one scan speed
     names: tuple[str, ...]
     fields: Floats
+
+    def over_speeds(self) -> dict[str, Floats]:
+        """Return the means over the scan speeds, (lengths, entrants, sites, repeats), by metric."""
+        of = np.array(self.metrics)
+        return {
+            metric: self.scores[:, of == metric].mean(axis=1)
+            for metric in dict.fromkeys(self.metrics)
+        }
+
+    def over_sites(self, scores: Floats) -> Floats:
+        """Return means (...) of scores (..., sites, repeats), a site counting by its fields."""
+        return np.asarray(scores.mean(axis=-1) @ (self.fields / self.fields.sum()))
 
 
 def along_training(
@@ -93,10 +105,10 @@ def along_training(
     for them; ``equivalence``: differences that do not matter, by metric. None for fewer than 2
     lengths, 2 entrants or LEAST_SITES sites that all lengths have.
     """
-    array = _array(by_length, order)
+    array = line_up(by_length, order)
     if array is None:
         return None
-    means = array.scores.mean(axis=-1) @ (array.fields / array.fields.sum())
+    means = array.over_sites(array.scores)
     ranks = _mean_ranks(means)
     champions = [int(np.argmin(own)) for own in ranks]
     draws = resampled_means(array.scores, array.fields, RESAMPLES, seed)
@@ -119,8 +131,11 @@ def along_training(
     )
 
 
-def _array(by_length: Mapping[int, PairScores], order: Sequence[str]) -> _Array | None:
-    """Line up what all lengths have: entrants, sites and repeats without a gap."""
+def line_up(by_length: Mapping[int, PairScores], order: Sequence[str]) -> ScoresByLength | None:
+    """Line up what all lengths have: entrants, sites and repeats without a gap.
+
+    None for fewer than 2 lengths, 2 entrants or LEAST_SITES sites.
+    """
     tables = {
         steps: own.table[~own.table["baseline"].astype(bool)]
         for steps, own in sorted(by_length.items())
@@ -149,7 +164,7 @@ def _array(by_length: Mapping[int, PairScores], order: Sequence[str]) -> _Array 
     values = wide.reorder_levels([1, 0, 2, 3, 4], axis=1)[columns].loc[names].to_numpy(np.float64)
     shape = (len(names), len(tables), len(metrics) * len(speeds), len(sites), len(repeats))
     counts = long[long["steps"] == max(tables)].groupby("place")["field"].nunique()
-    return _Array(
+    return ScoresByLength(
         values.reshape(shape).transpose(1, 2, 0, 3, 4),
         tuple(tables),
         tuple(metric for metric in metrics for _ in speeds),
@@ -163,7 +178,7 @@ def _mean_ranks(means: Floats) -> Floats:
     return np.asarray(rankdata(-means, axis=-1).mean(axis=-2))
 
 
-def _by_metric(array: _Array, means: Floats) -> dict[str, Floats]:
+def _by_metric(array: ScoresByLength, means: Floats) -> dict[str, Floats]:
     """Means over the scan speeds, (..., entrants), of means (..., criteria, entrants)."""
     of = np.array(array.metrics)
     return {
@@ -172,7 +187,7 @@ def _by_metric(array: _Array, means: Floats) -> dict[str, Floats]:
 
 
 def _verdict(
-    array: _Array, half: int, end: int, equivalence: Mapping[str, float], seed: int
+    array: ScoresByLength, half: int, end: int, equivalence: Mapping[str, float], seed: int
 ) -> Verdict:
     """Compare the champion of half of the steps with that of all, by their scores after all.
 
@@ -198,13 +213,11 @@ def _verdict(
     return Verdict.CHANGING if worse and not better else Verdict.UNDECIDED
 
 
-def _tau(array: _Array, seed: int) -> pd.DataFrame:
+def _tau(array: ScoresByLength, seed: int) -> pd.DataFrame:
     """Agreement of each shorter length with the whole, in every metric."""
     rows: dict[tuple[int, str], dict[str, float]] = {}
-    of = np.array(array.metrics)
-    for metric in dict.fromkeys(of.tolist()):
-        scores = array.scores[:, of == metric].mean(axis=1)  # (lengths, entrants, sites, repeats)
-        means = scores.mean(axis=-1) @ (array.fields / array.fields.sum())
+    for metric, scores in array.over_speeds().items():
+        means = array.over_sites(scores)
         for at, steps in enumerate(array.lengths[:-1]):
             ends = tau_interval(scores[[at, -1]], array.fields, seed)
             value = float(kendall_tau_of(means[at], means[-1]))
@@ -213,7 +226,7 @@ def _tau(array: _Array, seed: int) -> pd.DataFrame:
 
 
 def _forecasts(
-    array: _Array, means: Floats, draws: Floats
+    array: ScoresByLength, means: Floats, draws: Floats
 ) -> tuple[dict[str, pd.DataFrame], pd.Series]:
     """Follow the power laws to FURTHER times the steps, in every resample."""
     nothing = pd.Series(dtype=np.float64)

@@ -14,6 +14,7 @@ from lfranker.evaluation.criteria import CHAMPION_METRICS, NOISY
 from lfranker.losses.names import LOSS_ORDER
 from lfranker.microscopes.scan_speed import speed_key
 from lfranker.ranking.along_training import AlongTraining
+from lfranker.ranking.early_stopping import Stop
 from lfranker.ranking.entrants import Entrant, PairScores, losses_of
 from lfranker.ranking.evidence import Evidence
 from lfranker.ranking.leaderboard import Ranking
@@ -93,6 +94,8 @@ class Findings:
     learning_rate: RateCheck | None = None  # trainings at other learning rates
     raters: pd.DataFrame | None = None
     rater_agreement: pd.DataFrame | None = None
+    stops: Mapping[str, Stop] = field(default_factory=dict)  # entrants that were stopped early
+    saved: float = 0.0  # share of the steps that this saved
     search: Outcome | None = None
     search_trials: pd.DataFrame | None = None
 

@@ -17,6 +17,10 @@ from lfranker.training.presets import PRESETS
 OUTCOMES = {  # of one entrant and of several
     "failed": ("was not trained to the end", "were not trained to the end"),
     "incomplete": ("lacks a repeat", "lack repeats"),
+    "stopped": (
+        "was stopped early by the staged search",
+        "were stopped early by the staged search",
+    ),
     "diverged": ("diverged", "diverged"),
     "collapsed": ("collapsed to a nearly constant output", "collapsed to a nearly constant output"),
 }

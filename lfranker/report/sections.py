@@ -1,6 +1,7 @@
 """The sections of a ranking's page: each a question, answered by sentences, plots and tables."""
 
 from collections.abc import Iterator
+from math import nan
 
 import pandas as pd
 
@@ -17,6 +18,7 @@ from lfranker.report.decisions import (
 from lfranker.report.findings import Findings
 from lfranker.report.html_page import Grid, Section
 from lfranker.report.noise import noise_section
+from lfranker.report.numbers import number
 from lfranker.report.plots import (
     attribution_plot,
     heat_map,
@@ -36,7 +38,7 @@ from lfranker.report.sentences import (
     share_sentence,
 )
 from lfranker.report.tables import MOST_ROWS, title_of
-from lfranker.report.training_lengths import length_sentences, length_table
+from lfranker.report.training_lengths import length_sentences, length_table, stop_sentences
 from lfranker.statistics.concordance import pareto_front
 
 FEW_REPEATS = 2  # too few to see that one subset's trainings scatter more
@@ -47,6 +49,7 @@ def sections(ranking: Ranking, findings: Findings) -> list[Section]:
     return [
         how_sure(ranking, findings),
         longer_training(findings),
+        stopped_early(findings),
         which_are_best(findings),
         what_losses_add(findings),
         shares_section(findings),
@@ -84,6 +87,20 @@ def longer_training(findings: Findings) -> Section:
         for metric in along.scores
     }
     return Section(question, length_sentences(along), plots, grids=grids)
+
+
+def stopped_early(findings: Findings) -> Section:
+    question, stops = "Which trainings were stopped early?", findings.stops
+    if not stops:
+        return Section(question)
+    metrics = list(dict.fromkeys(metric for stop in stops.values() for metric in stop.behind))
+    behind = [f"{title_of(metric)}: behind by at least" for metric in metrics]
+    rows = [
+        [name, f"{stop.after:,}", *(number(stop.behind.get(metric, nan)) for metric in metrics)]
+        for name, stop in stops.items()
+    ]
+    grid = Grid(["Losses", "after a training of so many steps", *behind], rows)
+    return Section(question, stop_sentences(findings), grids={"What was stopped, and when": grid})
 
 
 def _length_grid(along: AlongTraining, metric: str) -> Grid:

@@ -4,6 +4,7 @@ import pandas as pd
 
 from lfranker.evaluation.metrics import METRICS
 from lfranker.ranking.along_training import FURTHER, AlongTraining, Verdict
+from lfranker.report.findings import Findings
 from lfranker.report.numbers import percent
 from lfranker.report.tables import in_words
 from lfranker.text import listed
@@ -46,6 +47,23 @@ def length_sentences(along: AlongTraining) -> list[str]:
     elif len(along.lengths) > 2:
         said.append(_no_forecast(along))
     return said
+
+
+def stop_sentences(findings: Findings) -> list[str]:
+    """Say what a staged search stopped, by which rule, and what that spared."""
+    count, subsets = len(findings.stops), findings.subsets
+    was = "was" if count == 1 else "were"
+    return [
+        f"The search was staged: {count:,} of {subsets:,} subsets {was} stopped before the "
+        f"training was over, which spared {percent(findings.saved)} of the steps of an exhaustive "
+        f"search.",
+        "A subset was stopped where in every criterion it would stay behind the best by more than "
+        "the difference that does not matter, even if each doubling of the steps to come brought "
+        "it as much as the last one did and the best gained nothing (95 % confidence for each "
+        "subset); or where its output was nearly constant.",
+        "What was stopped has no rank and no place among the equivalent ones; what each loss adds "
+        "cannot be said of pairs in which it would stand.",
+    ]
 
 
 def _agreement(along: AlongTraining) -> str:

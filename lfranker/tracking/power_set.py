@@ -15,6 +15,7 @@ from mlflow.entities import Run
 from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.losses.names import LOSS_ORDER
 from lfranker.losses.subsets import ALL, SubsetRule, from_text
+from lfranker.ranking.early_stopping import Stop
 from lfranker.ranking.entrants import Entrant, placed
 from lfranker.scans.scan_set import ScanSetId
 from lfranker.tracking.runs import TrackedRun, abandoned, get_run, tracked
@@ -28,6 +29,7 @@ from lfranker.tracking.tags import (
     front,
     scores_in,
 )
+from lfranker.training.config import TrainConfig
 
 PAGE = 1000
 # What made the scores of runs that do not say: the metrics of version 0.1.0.
@@ -67,9 +69,12 @@ class ScoredRun(TrackedRun):
     versions: Mapping[str, Mapping[str, int]]  # as outcomes -> metric -> version that scored it
     first_scans: str  # digest; "" where it does not say
     metrics: Mapping[str, float]
+    stopped: str  # why it was stopped early, as `experiment.staged_search` wrote it; "" if not
 
     def outcome_on(self, digest: str) -> str:
         """Return what came of it, judged by its outputs on the scan set with this digest."""
+        if self.stopped:
+            return "stopped"
         if self.status != "FINISHED":
             return "failed"
         if self.outcome == "diverged":
@@ -114,6 +119,7 @@ class Training(ScoredRun):
     perceptual: str  # digest of the perceptual network's weights, "none", or "" where unknown
     safeguards: int  # that it diverged with, see `training.numerics`; those of 0.1.0 did not say
     shorter: tuple[int, ...]  # steps of its branches whose weights are kept, fewest first
+    collapsed_at: int  # steps of the last branch whose output was nearly constant; 0: none
     won: str  # the criteria, as they were marked by the last ranking
     milliseconds: int  # from start to end; 0 where either is not known
 
@@ -185,6 +191,25 @@ class PowerSet(TrackedRun):
             return []
         subsets = self.rule.subsets(self.loss_set)
         return [str(Entrant(losses, noise)) for losses in subsets for noise in self.noises or [""]]
+
+    @property
+    def stops(self) -> Mapping[str, Stop]:
+        """Why entrants were stopped early, by their names."""
+        return {
+            name: Stop(**json.loads(run.stopped))
+            for (name, _), run in self.trainings.items()
+            if run.stopped
+        }
+
+    @property
+    def saved(self) -> float:
+        """Share of the optimiser steps that stopping early saved, 0 to 1."""
+        if not self.steps or not self.stops:
+            return 0.0
+        whole = TrainConfig(steps=self.steps)
+        made = {name: whole.steps_until(stop.after) for name, stop in self.stops.items()}
+        spared = sum(whole.total_steps - steps for steps in made.values())
+        return spared / (whole.total_steps * len(self.expected or made))
 
     @property
     def repeats_seen(self) -> int:
@@ -393,6 +418,7 @@ def parse_member(run: Run, noise: str = "") -> Training | Baseline:
         versions=versions,
         first_scans=tags.get(Tag.SCORING, ""),
         metrics=dict(run.data.metrics),
+        stopped=tags.get(Tag.STOPPED, ""),
     )
     if Tag.LOSSES not in tags and Tag.BASELINE in tags:
         return Baseline(**vars(common), name=tags[Tag.BASELINE])
@@ -406,6 +432,7 @@ def parse_member(run: Run, noise: str = "") -> Training | Baseline:
         perceptual=tags.get(Tag.PERCEPTUAL, ""),
         safeguards=_read(run, Tag.SAFEGUARDS, int, "1"),
         shorter=_read(run, Tag.SHORTER, parse_shorter, ""),
+        collapsed_at=_read(run, Tag.COLLAPSED, int, "0"),
         won=tags.get(WON, ""),
         milliseconds=info.end_time - info.start_time if ended else 0,
     )

@@ -201,7 +201,7 @@ def take_up(run: TrackedRun, parent: TrackedRun) -> None:
     """Make an ended or abandoned run a child of `parent` again, without its old reason."""
     set_tags(run.run_id, {Tag.PARENT: parent.run_id, Tag.OWNER: owner()})
     known = MlflowClient().get_run(run.run_id).data.tags
-    for tag in {Tag.REASON, Tag.NOTE} & set(known):
+    for tag in {Tag.REASON, Tag.NOTE, Tag.STOPPED} & set(known):
         MlflowClient().delete_tag(run.run_id, tag)
 
 

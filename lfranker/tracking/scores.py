@@ -17,7 +17,7 @@ from lfranker.training.curves import MEAN_SHARE
 
 FORMER_MEAN_SHARE = "mean_share/"  # of earlier versions
 COSTS = ("seconds_per_step", "seconds_per_megapixel")
-WORST_FIRST = ("failed", "incomplete", "diverged", "collapsed", "ok")
+WORST_FIRST = ("failed", "incomplete", "stopped", "diverged", "collapsed", "ok")
 
 
 def scores(power_set: PowerSet, digest: str) -> pd.DataFrame:
@@ -122,6 +122,22 @@ def field_scores_at(power_set: PowerSet, scans: ScanSetId) -> dict[int, PairScor
         if len(pairs.table) == len(whole.table) - len(baselines):
             found[steps] = PairScores(pd.concat([pairs.table, baselines], ignore_index=True))
     return {**found, power_set.steps: whole}
+
+
+def branch_scores(power_set: PowerSet, scans: ScanSetId) -> dict[int, PairScores]:
+    """Scores of the branches of all trainings that were not stopped, by the steps of a branch.
+
+    The trainings need not be over. What lacks a branch, or its scores, is missing in it.
+    """
+    wanted = set(power_set.expected)
+    going: list[Scored] = [
+        (name, repeat, run, False)
+        for (name, repeat), run in power_set.trainings.items()
+        if name in wanted and repeat < power_set.repeats_seen and not run.stopped
+    ]
+    lengths = {steps for *_, run, _ in going if isinstance(run, Training) for steps in run.shorter}
+    found = {steps: _read(going, score_file(scans, steps)) for steps in sorted(lengths)}
+    return {steps: pairs for steps, pairs in found.items() if not pairs.empty}
 
 
 Scored = tuple[str, int, ScoredRun, bool]  # name, repeat, its run, and whether it is a baseline

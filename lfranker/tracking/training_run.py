@@ -7,7 +7,7 @@ training planned for so many steps would have come to.
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ from torch import nn
 
 from lfranker.denoiser.tiling import denoise
 from lfranker.evaluation.criteria import CHAMPION_METRICS
-from lfranker.evaluation.scoring import Denoiser, score, summarise
+from lfranker.evaluation.scoring import Denoiser, outcome, score, summarise
 from lfranker.files import write_text
 from lfranker.images.image_strips import strip
 from lfranker.processes.jobs import orphaned
@@ -64,6 +64,7 @@ class TrainingRun:
     notice: Notice
     asked_to_stop: Callable[[], bool]
     keep_checkpoints: bool = False
+    until: int = 0  # pause once the branch of so many steps is trained; 0: train to the end
     slot: int = 0
     branch: Trainer | None = None  # that is under way
     begun: dict[str, Any] = field(default_factory=dict)  # state of a branch that was under way
@@ -82,7 +83,7 @@ class TrainingRun:
             self.notice(f"resuming after step {self.trainer.done}")
 
     def train(self, on_step: Callable[[int], None]) -> str:
-        """Train to the end and log the model; returns "ok" or "diverged".
+        """Train to the end and log the model; returns "ok", "diverged" or "paused".
 
         When asked to stop it does so between two steps, leaves a checkpoint of the last one and
         raises KeyboardInterrupt.
@@ -99,6 +100,8 @@ class TrainingRun:
             set_tags(self._id, tags)
             self.notice(f"diverged: {error}")
             return "diverged"
+        if self._pauses:
+            return "paused"
         self._finish()
         return "ok"
 
@@ -109,6 +112,8 @@ class TrainingRun:
     def _loop(self, on_step: Callable[[int], None]) -> None:
         trainer, config = self.trainer, self.trainer.config
         self._train_branches(on_step)
+        if self._pauses:
+            return
         logged = MlflowClient().get_metric_history(self._id, "train/loss")
         last_logged = max((metric.step for metric in logged), default=0)
         curves = Curves()
@@ -121,6 +126,13 @@ class TrainingRun:
                     log_metrics(self._id, point, step.index)
             self._between_steps(on_step)
             self._train_branches(on_step)
+            if self._pauses:
+                self._checkpoint()
+                return
+
+    @property
+    def _pauses(self) -> bool:
+        return self.until > 0 and self.trainer.done >= leaves_at(self.until)
 
     def _between_steps(self, on_step: Callable[[int], None]) -> None:
         """Say how far it is, keep a checkpoint where it is time, and stop where asked to."""
@@ -239,14 +251,13 @@ def keep_branch(run_id: str, steps: int, network: nn.Module) -> None:
     set_tags(run_id, {Tag.SHORTER: ",".join(map(str, kept))})
 
 
-def branch_networks(run_id: str, like: nn.Module) -> Iterator[tuple[int, nn.Module]]:
-    """Yield steps and network of each branch that is kept; `like` is a network of its shape."""
-    for steps in kept_branches(run_id):
-        network = deepcopy(like)
-        with TemporaryDirectory() as folder:
-            path = download(run_id, f"{FOLDER}/{_name(steps)}", Path(folder))
-            network.load_state_dict(read_weights(path))
-        yield steps, network
+def branch_network(run_id: str, steps: int, like: nn.Module) -> nn.Module:
+    """Return the network of a branch that is kept; `like` is a network of its shape."""
+    network = deepcopy(like)
+    with TemporaryDirectory() as folder:
+        path = download(run_id, f"{FOLDER}/{_name(steps)}", Path(folder))
+        network.load_state_dict(read_weights(path))
+    return network
 
 
 def score_with_branches(
@@ -256,16 +267,34 @@ def score_with_branches(
 
     The branches come first: a training that has scores has those of its branches.
     """
-    for steps, branch in branch_networks(run_id, network):
-        table = score(denoiser(branch), scans)
-        log_texts(run_id, {score_file(scans.id, steps): table.to_csv(index=False)})
-        _log_by_steps(run_id, scans, summarise(table), steps)
+    for steps in kept_branches(run_id):
+        score_branch(run_id, steps, network, scans, denoiser)
     result = score_run(run_id, denoiser(network), scans)
     if kept_branches(run_id):
         run = get_run(run_id)
         means, steps = parse_member(run).scores(scans.digest), int(settings_of(run)["steps"])
         _log_by_steps(run_id, scans, means, steps)
     return result
+
+
+def score_branch(
+    run_id: str,
+    steps: int,
+    like: nn.Module,
+    scans: ScanSet,
+    denoiser: Callable[[nn.Module], Denoiser],
+) -> None:
+    """Score the branch of so many steps; `like` is a network of its shape.
+
+    Nothing is done where the branch diverged: it is not kept.
+    """
+    if steps not in kept_branches(run_id):
+        return
+    table = score(denoiser(branch_network(run_id, steps, like)), scans)
+    log_texts(run_id, {score_file(scans.id, steps): table.to_csv(index=False)})
+    _log_by_steps(run_id, scans, summarise(table), steps)
+    if outcome(table) == "collapsed":
+        set_tags(run_id, {Tag.COLLAPSED: str(steps)})
 
 
 def _log_by_steps(run_id: str, scans: ScanSet, means: Mapping[str, float], steps: int) -> None:

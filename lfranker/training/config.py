@@ -107,6 +107,11 @@ class TrainConfig:
         """Steps that are made, those of the branches included."""
         return self.steps + sum(map(decay_steps, self.branches))
 
+    def steps_until(self, length: int) -> int:
+        """Return the steps that are made once the branch of this length is trained."""
+        before = [steps for steps in self.branches if steps <= length]
+        return leaves_at(length) + sum(map(decay_steps, before))
+
     def logs(self, step: int) -> bool:
         """Return whether the curves have a point at this step, which counts from 1."""
         return step % self.log_every == 0 or step == self.steps

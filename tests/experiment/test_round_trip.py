@@ -4,7 +4,7 @@ Every number is computed again here, from the weights and from the pixels.
 """
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import chdir
 from dataclasses import dataclass, replace
 from functools import cache
@@ -15,10 +15,9 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
+from in_process import one_after_another
 from mlflow import MlflowClient
 from mlflow.artifacts import load_text
-from mlflow.tracking import fluent
-from mlflow.utils.thread_utils import ThreadLocalVariable
 from recorder import COMMANDS, everywhere
 from safetensors.torch import save_file
 from skimage.metrics import peak_signal_noise_ratio
@@ -28,9 +27,8 @@ from lfranker.denoiser.tiling import denoise
 from lfranker.evaluation.baselines import families
 from lfranker.experiment.settings import preset_settings
 from lfranker.experiment.time_estimate import scoring_seconds, seconds_per_step
-from lfranker.experiment.worker import run_task
 from lfranker.losses import build_objective
-from lfranker.processes.jobs import Job, run_jobs
+from lfranker.processes.jobs import run_jobs
 from lfranker.scans.scan_set import ScanSet, read_scans
 from lfranker.simulation.scans import simulate_scans, simulated_fields
 from lfranker.tracking.models import load_network
@@ -91,19 +89,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterat
         second, first = sorted(sets, key=lambda scans: len(scans.fields))
         run("rank", {"parent": parent, "scans": second.digest[:8], "promote": "never"})
         yield Whole(load_power_set(parent), cache, init, first, second)
-
-
-def one_after_another(
-    jobs: Sequence[Job], at_once: int, on_poll: object = None, stall: object = None
-) -> Iterator:
-    """Do in this process what each job's process would do, which has no run open yet."""
-    for job in jobs:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(fluent, "_active_run_stack", ThreadLocalVariable(list))
-            for variable, value in job.environment.items():
-                patch.setenv(variable, value)
-            run_task(Path(job.command[3]))
-        yield job, 0
 
 
 def run(command: str, options: Mapping[str, object]) -> str:

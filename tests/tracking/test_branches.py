@@ -23,7 +23,7 @@ from lfranker.tracking.scores import field_scores_at, scores
 from lfranker.tracking.tags import Tag
 from lfranker.tracking.training_run import (
     TrainingRun,
-    branch_networks,
+    branch_network,
     keep_branch,
     score_with_branches,
 )
@@ -71,7 +71,7 @@ def test_branches_are_made_once_also_where_one_is_stopped(
     assert made == list(range(1, CONFIG.total_steps + 1)), "no step is redone or left out"
     assert find_training(run.run_id).shorter == (5, 10)
     assert [item.path for item in first] == ["branches/steps-5.safetensors"]
-    kept = dict(branch_networks(run.run_id, whole.trainer.ema))
+    kept = {n: branch_network(run.run_id, n, whole.trainer.ema) for n in (5, 10)}
     for steps, network in {**kept, 20: whole.trainer.ema}.items():
         alone = make_trainer(replace(CONFIG, steps=steps, shorter=False))
         for _ in alone.steps():

@@ -1,0 +1,82 @@
+"""A power set in stages: what cannot come up to the best any more is not trained to the end.
+
+All trainings pause when their branch of a quarter of the steps is scored, and again at half. These
+branches are what trainings planned for so many steps would have come to, so that each stage is a
+fair ranking; the trainings go on from their checkpoints, and to the bit as if they had not paused.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+
+from lfranker.experiment.child_runs import Child, Means
+from lfranker.ranking.early_stopping import Stop, to_stop
+from lfranker.tracking.power_set import PowerSet, load_power_set
+from lfranker.tracking.runs import end_run, schedule, set_tags
+from lfranker.tracking.scores import branch_scores
+from lfranker.tracking.tags import Tag
+
+
+def run_staged(
+    parent: str, children: Sequence[Child], means: Means, equivalence: Mapping[str, float]
+) -> None:
+    """Do what is left to do for them, but for those that are stopped at the end of a stage.
+
+    ``parent``: ID of the power set's run; ``equivalence``: differences that do not matter.
+    """
+    branches = means.inputs.settings.train.branches
+    for at, length in enumerate(branches, start=1):
+        means.say(f"stage {at} of {len(branches) + 1}: trainings of {length:,} steps")
+        going = [child for child in children if child.todo == "train"]
+        scored = _scored(load_power_set(parent), means, length)
+        means.run([_next(c, length) for c in going if c.run.run_id not in scored])
+        stopped = _decide(parent, going, means, length, equivalence)
+        children = [child for child in children if child.run.run_id not in stopped]
+    means.run([_next(child, 0) if child.todo == "train" else child for child in children])
+
+
+def _next(child: Child, until: int) -> Child:
+    """Return a child that waits for its next stage."""
+    schedule(child.run)
+    return replace(child, until=until)
+
+
+def _scored(power_set: PowerSet, means: Means, length: int) -> set[str]:
+    """Return the IDs of the runs whose branch of this length is scored, or never will be."""
+    pairs = branch_scores(power_set, means.inputs.scans.id).get(length)
+    done = {run.run_id for run in power_set.trainings.values() if run.outcome == "diverged"}
+    if pairs is None:
+        return done
+    names = set(zip(pairs.table["name"], pairs.table["repeat"], strict=True))
+    return done | {run.run_id for key, run in power_set.trainings.items() if key in names}
+
+
+def _decide(
+    parent: str, going: Sequence[Child], means: Means, length: int, equivalence: Mapping[str, float]
+) -> set[str]:
+    """End the runs of the entrants that need not go on, all their repeats; return their IDs."""
+    power_set = load_power_set(parent)
+    pairs = branch_scores(power_set, means.inputs.scans.id)
+    lengths = [steps for steps in means.inputs.settings.train.branches if steps <= length]
+    known = {steps: pairs[steps] for steps in lengths if steps in pairs}
+    stops = to_stop(
+        known, power_set.steps, equivalence, power_set.seed, power_set.order
+    ) | _collapsed(power_set, length)
+    open_ones = {child.run.run_id for child in going}
+    ended = set[str]()
+    for (name, _), run in power_set.trainings.items():
+        if name in stops and run.run_id in open_ones:
+            set_tags(run.run_id, {Tag.STOPPED: json.dumps(asdict(stops[name]))})
+            end_run(run.run_id, "KILLED", f"stopped after {length:,} steps by the staged search")
+            ended.add(run.run_id)
+            means.say(f"{run.title}: stopped, it cannot come up to the best as far as can be told")
+    return ended
+
+
+def _collapsed(power_set: PowerSet, length: int) -> dict[str, Stop]:
+    """Return the entrants of which a branch of this length gave a nearly constant output."""
+    return {
+        name: Stop(length, {}, {})
+        for (name, _), run in power_set.trainings.items()
+        if run.collapsed_at == length
+    }

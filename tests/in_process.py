@@ -1,0 +1,24 @@
+"""The processes of a power set, done in this process one after another."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import fluent
+from mlflow.utils.thread_utils import ThreadLocalVariable
+
+from lfranker.experiment.worker import run_task
+from lfranker.processes.jobs import Job
+
+
+def one_after_another(
+    jobs: Sequence[Job], at_once: int, on_poll: object = None, stall: object = None
+) -> Iterator:
+    """Do in this process what each job's process would do, which has no run open yet."""
+    for job in jobs:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(fluent, "_active_run_stack", ThreadLocalVariable(list))
+            for variable, value in job.environment.items():
+                patch.setenv(variable, value)
+            run_task(Path(job.command[3]))
+        yield job, 0
