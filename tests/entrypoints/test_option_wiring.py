@@ -363,6 +363,11 @@ LINES: Mapping[str, Line] = {
         },
         "--losses mae --preset smoke --device cpu --yes",
     ),
+    "powerset in stages": Line(
+        "powerset",
+        {"search": case("staged", (calls("run_jobs"), 3))},
+        "--losses mae --preset smoke --device cpu --yes",
+    ),
     "powerset on several noises": Line(
         "powerset",
         {
