@@ -31,9 +31,8 @@ from lfranker.datasets.synthesis import synthesise
 from lfranker.denoiser.denoise_files import denoise_files
 from lfranker.experiment.inputs import count_fields
 from lfranker.experiment.plan import fingerprint
-from lfranker.experiment.task_files import TrainingTask, read_task
 from lfranker.experiment.time_estimate import scoring_seconds, seconds_per_step
-from lfranker.experiment.worker import run_task
+from lfranker.experiment.worker import TrainingTask, read_task, run_task
 from lfranker.losses import build_objective, try_losses
 from lfranker.noise.measurement import exposures_of, fit_pairs, fit_singles
 from lfranker.noise.parsing import fei_profile
@@ -52,7 +51,7 @@ from lfranker.scans.registration import Transform
 from lfranker.scans.scan_set import Record, ScanSet, read_scans
 from lfranker.simulation.scans import damaged_scan, simulate_scans, simulated_fields
 from lfranker.tracking.claims import refuse_if_busy
-from lfranker.tracking.models import load_network, model_id_of
+from lfranker.tracking.models import load_network, load_onnx, model_id_of
 from lfranker.tracking.pages import how_to_open
 from lfranker.tracking.registry import Choice, choose_model, named_model
 from lfranker.tracking.runs import set_tags, title_of
@@ -284,6 +283,7 @@ def _ranking(recorded: Recorder) -> None:
     recorded.replace(score_baselines, lambda _: iter(()))
     recorded.replace(log_pictures, lambda _: None)
     recorded.replace(load_network, lambda _: Network())
+    recorded.replace(load_onnx, lambda _: Network())
     recorded.replace(model_id_of, lambda _: "m-1")
     recorded.replace(make_sheets, lambda _: Key("", {}, ()))
     recorded.replace(take_ratings, lambda _: [])

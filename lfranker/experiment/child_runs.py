@@ -12,7 +12,7 @@ from tqdm import tqdm
 import lfranker
 from lfranker.experiment.inputs import InputConfig, Inputs
 from lfranker.experiment.plan import Task, training_fingerprint
-from lfranker.experiment.task_files import ScoringTask, TrainingTask, write_task
+from lfranker.experiment.worker import ScoringTask, TrainingTask, write_task
 from lfranker.noise.noise_config import mode_of
 from lfranker.processes.failures import CommandError, FailedTrainingsError, reason_of
 from lfranker.processes.jobs import STALLED, Job, Stall, last_words, run_jobs

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
 from lfranker.experiment.child_runs import Child, Means
-from lfranker.ranking.early_stopping import Stop, to_stop
+from lfranker.ranking.along_training import Stop, to_stop
 from lfranker.tracking.power_set import PowerSet, load_power_set
 from lfranker.tracking.runs import end_run, schedule, set_tags
 from lfranker.tracking.scores import branch_scores

@@ -13,8 +13,7 @@ from lfranker.arrays import Floats
 from lfranker.evaluation.criteria import CHAMPION_METRICS, NOISY
 from lfranker.losses.names import LOSS_ORDER
 from lfranker.microscopes.scan_speed import speed_key
-from lfranker.ranking.along_training import AlongTraining
-from lfranker.ranking.early_stopping import Stop
+from lfranker.ranking.along_training import AlongTraining, Stop
 from lfranker.ranking.entrants import Entrant, PairScores, losses_of
 from lfranker.ranking.evidence import Evidence
 from lfranker.ranking.leaderboard import Ranking

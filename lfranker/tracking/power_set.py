@@ -15,7 +15,7 @@ from mlflow.entities import Run
 from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.losses.names import LOSS_ORDER
 from lfranker.losses.subsets import ALL, SubsetRule, from_text
-from lfranker.ranking.early_stopping import Stop
+from lfranker.ranking.along_training import Stop
 from lfranker.ranking.entrants import Entrant, placed
 from lfranker.scans.scan_set import ScanSetId
 from lfranker.tracking.runs import TrackedRun, abandoned, get_run, tracked

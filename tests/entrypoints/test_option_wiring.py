@@ -545,6 +545,11 @@ LINES: Mapping[str, Line] = {
         },
         "--input taken --output elsewhere",
     ),
+    "denoise by ONNX Runtime": Line(
+        "denoise",
+        {"engine": case("onnx", (calls("load_onnx"), 1), (calls("load_network"), 0))},
+        "--input taken --output elsewhere",
+    ),
 }
 
 

@@ -19,8 +19,7 @@ from lfranker.datasets.synthesis import Dataset, synthesise
 from lfranker.experiment import inputs as preparation
 from lfranker.experiment.inputs import InputConfig
 from lfranker.experiment.settings import Settings, preset_settings
-from lfranker.experiment.task_files import ScoringTask, TrainingTask, write_task
-from lfranker.experiment.worker import run_task
+from lfranker.experiment.worker import ScoringTask, TrainingTask, run_task, write_task
 from lfranker.scans.preparation import ScanSet, read_scans
 from lfranker.scans.scan_set import MANIFEST, SEAL
 

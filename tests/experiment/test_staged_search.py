@@ -14,7 +14,7 @@ from lfranker.evaluation.baselines import families
 from lfranker.experiment import staged_search
 from lfranker.experiment.time_estimate import scoring_seconds, seconds_per_step
 from lfranker.processes.jobs import run_jobs
-from lfranker.ranking.early_stopping import Stop
+from lfranker.ranking.along_training import Stop
 from lfranker.ranking.entrants import PairScores
 from lfranker.simulation.scans import simulate_scans, simulated_fields
 from lfranker.tracking.models import load_network

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pair_scores import MARGINS, NAMES, noise, pairs
 
-from lfranker.ranking.early_stopping import LEVEL, Stop, to_stop
+from lfranker.ranking.along_training import LEVEL, Stop, to_stop
 from lfranker.ranking.entrants import PairScores
 
 THREE = ("mae", "mse", "ssim")
