@@ -531,7 +531,7 @@ LINES: Mapping[str, Line] = {
             "criterion": case("ssim", (at("choose_model", "criterion"), "ssim")),
             "model_name": case("other", (at("choose_model", "name"), "other")),
             "white": case(
-                "4095", (of_all("denoise_files", lambda call: call.work[0].white), {4095})
+                "5000", (of_all("denoise_files", lambda call: call.work[0].white), {5000})
             ),
             "overwrite": case("true", (succeeded, True)),
             "jobs": case("3", (at("denoise_files", "jobs"), 3)),

@@ -1,13 +1,23 @@
 """Pictures of a power set as its page finds them again."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
+import pytest
 from mlflow import MlflowClient
+from numpy.typing import NDArray
 from odd_names import NAMES
-from tracked import SCANS, make_parent
+from prepared import make_scans
+from torch import nn
+from tracked import SCANS, make_child, make_parent, power_set_of
 
-from lfranker.publishing.pictures import logged_pictures
+from lfranker.arrays import Image
+from lfranker.evaluation.keypoints import Shared
+from lfranker.publishing import pictures
+from lfranker.publishing.pictures import log_pictures, logged_glance, logged_pictures
+from lfranker.scans.registration import Transform
 from lfranker.scans.scan_set import ScanSetId
 from lfranker.tracking.runs import log_image
 
@@ -57,3 +67,39 @@ def test_a_strip_of_an_earlier_version_that_cannot_be_fetched_is_left_out(store:
     for name in ("a-30us", "b #3-30us"):
         MlflowClient().log_image(run_id, image, artifact_file=f"pictures/{ID.short}/{name}.png")
     assert list(logged_pictures(run_id, ID)) == ["a-30us"]
+
+
+def test_the_champion_is_pictured_first_and_the_glance_is_at_the_fastest_scan(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Best in PSNR is another one; keypoints are matched with the clean scan as it was taken."""
+    parent, made = make_parent("mae,mse"), make_scans(store)
+    scores = {"mae": (30.0, 0.5, 0.1), "mse": (29.0, 0.9, 0.3)}
+    for name, own in scores.items():
+        metrics = dict(zip(("psnr", "ssim", "repeatability"), own, strict=True))
+        make_child(parent, name, metrics, model=name)
+    taken = np.random.default_rng(1).random((48, 48), dtype=np.float32)
+    for field in made.fields:
+        np.save(made.folder / f"{field}.npy", taken)
+    scans = replace(made, records=tuple(reversed(made.records)))
+    glances, sought = list[list[str]](), list[Image]()
+
+    def glance(panels: dict[str, Image]) -> PIL.Image.Image:
+        glances.append(list(panels))
+        return PIL.Image.new("RGB", (8, 8))
+
+    def shared(output: Image, clean: Image, moved: Transform, mask: NDArray[np.bool_]) -> Shared:
+        sought.append(clean)
+        nothing = np.zeros((0, 2))
+        return Shared(nothing, nothing, np.zeros((0, 2), np.intp), np.zeros(0, np.bool_))
+
+    monkeypatch.setattr(pictures, "load_network", lambda _: nn.Identity())
+    monkeypatch.setattr(pictures, "glance", glance)
+    monkeypatch.setattr(pictures, "shared", shared)
+    assert log_pictures(power_set_of(parent), scans) == len(made.records)
+    (panels,) = glances
+    assert panels == ["noisy", "mse (champion)", "clean"]
+    caption, _ = logged_glance(parent.info.run_id, scans.id) or ("", b"")
+    assert caption.startswith("Field g at spd2, the fastest scans")
+    assert all(np.array_equal(clean, taken) for clean in sought)
+    assert len(sought) == len(made.records)

@@ -44,6 +44,15 @@ def test_sheets_are_spread_over_speeds_and_places():
     assert len({(r.field, r.speed) for r in choose(RECORDS, 99, np.random.default_rng(0))}) == 27
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_each_speed_is_shown_before_other_places_are(seed: int) -> None:
+    """Only one of three places was scanned at three speeds."""
+    at = [("a", "spd2"), ("a", "spd3"), ("a", "spd5"), ("b", "spd2"), ("c", "spd2")]
+    records = [Record(place, speed, Transform(), "", "", place) for place, speed in at]
+    chosen = choose(records, 3, np.random.default_rng(seed))
+    assert {record.speed for record in chosen} == {"spd2", "spd3", "spd5"}
+
+
 def test_every_sheet_shows_all_in_an_order_of_its_own_and_a_repeated_one_under_other_letters():
     config = SheetConfig(sheets=9, repeated=2)
     sheets = plan_sheets(RECORDS, NAMES, config, seed=3)

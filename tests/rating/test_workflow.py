@@ -12,7 +12,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from numpy.typing import NDArray
 from prepared import SPEEDS, make_scans
-from tracked import give_model, make_child, make_parent
+from torch import nn
+from tracked import SCANS, give_model, make_child, make_parent, power_set_of
 
 from entrypoints.rate import main
 from lfranker.denoiser.tiling import denoise
@@ -20,11 +21,12 @@ from lfranker.evaluation.baselines import BASELINES
 from lfranker.evaluation.criteria import Criterion
 from lfranker.images.image_strips import GAP, TITLE, strip
 from lfranker.publishing.ranking_run import rank_power_set
-from lfranker.rating.sheets import SheetConfig
-from lfranker.rating.workflow import make_sheets, take_ratings
+from lfranker.rating import workflow
+from lfranker.rating.sheets import Key, Sheet, SheetConfig, Shown, plan_sheets
+from lfranker.rating.workflow import FOLDER, KEY, make_sheets, ratings_of, take_ratings
 from lfranker.scans.scan_set import ScanSet
 from lfranker.tracking.models import load_network
-from lfranker.tracking.runs import get_run, set_tags
+from lfranker.tracking.runs import get_run, log_settings, log_texts, set_tags
 from lfranker.tracking.tags import Tag, front, scan_set
 
 GRADES = {"mae": {"spd2": 3, "spd5": 5}, "mse": {"spd2": 2, "spd5": 2}}
@@ -192,6 +194,40 @@ def test_ratings_that_do_not_belong_here_are_refused_and_nothing_is_kept(store: 
     assert "visual" not in report.ranking.leaderboard
     html = MlflowClient().download_artifacts(parent.info.run_id, "ranking/ranking.html")
     assert "<code>rate -P contact_sheet=FOLDER</code>" in Path(html).read_text()
+
+
+def test_sheets_are_drawn_by_the_seed_of_the_power_set(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workflow, "load_network", lambda _: nn.Identity())
+    scans, parent = make_scans(store / "cache"), make_parent("mae,mse")
+    log_settings(parent.info.run_id, {"seed": 7})
+    for name in ("mae", "mse"):
+        make_child(parent, name, {"psnr": 20.0}, model="m")
+    key = make_sheets(None, None, store / "cache", store / "sheets", CONFIG)
+    assert key.sheets == plan_sheets(scans.records, list(key.shown), CONFIG, seed=7)
+    assert key.sheets != plan_sheets(scans.records, list(key.shown), CONFIG, seed=0)
+
+
+def test_ratings_count_on_their_own_scans_and_for_the_networks_that_are_asked_for(
+    store: Path,
+) -> None:
+    """Two sheets without pictures; on other scans mae is the worse one."""
+    parent, other = make_parent("mae,mse"), "fedcba9876543210"
+    set_tags(parent.info.run_id, {scan_set(other): "real"})
+    runs = {name: make_child(parent, name, {"psnr": 20.0}) for name in ("mae", "mse")}
+    shown = {name: Shown(run.info.run_id, False) for name, run in runs.items()}
+    for digest, grades in ((SCANS, (5, 1)), (other, (2, 4))):
+        key = Key(digest, shown, (Sheet("f", "spd2", "f", False, ("mae", "mse")),))
+        log_texts(parent.info.run_id, {f"{FOLDER}/{key.id}/{KEY}": key.to_json()})
+        table = pd.DataFrame({"sheet": next(iter(key.named())), "panel": ["A", "B"]})
+        file = save(table.assign(rating=grades), store / f"{digest}.csv", "anna")
+        take_ratings(None, digest[:4], file)
+    assert metrics_of(runs["mae"])["visual"] == 5
+    assert metrics_of(runs["mae"])[f"{front(other)}visual"] == 2
+    power_set, newer = power_set_of(parent), [runs["mse"].info.run_id]
+    assert set(ratings_of(power_set, power_set.scan_set())["name"]) == {"mae", "mse"}
+    assert set(ratings_of(power_set, power_set.scan_set(), newer)["name"]) == {"mse"}
 
 
 @pytest.mark.slow

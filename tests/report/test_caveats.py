@@ -28,6 +28,8 @@ def test_what_the_user_changed_is_judged_not_the_presets_name() -> None:
     (brief,) = caveats(words("small", steps=100), LOSSES)
     assert "saw 800 patches" in brief
     assert "wide" not in brief
+    (few,) = caveats(words("small", batch=1), LOSSES)
+    assert "saw 8,000 patches" in few
     (narrow,) = caveats(words("paper", dim=16), LOSSES)
     assert "16 channels" in narrow
     assert "patches" not in narrow

@@ -1,6 +1,9 @@
 from pathlib import Path
 
+import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from tracked import make_child, make_parent
 
 from lfranker.tracking.runs import read_texts, tracked
@@ -24,3 +27,16 @@ def test_runs_whose_artifacts_lie_elsewhere_are_read_too(store: Path, tmp_path: 
     for run, text in ((here, "one"), (there, "two")):
         client.log_text(run.info.run_id, text, "a.txt")
     assert list(read_texts([(tracked(run), "a.txt") for run in (here, there)])) == ["one", "two"]
+
+
+def test_a_store_that_fails_is_not_taken_for_one_without_the_file(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tracked(make_child(make_parent(), "mae", {}))
+
+    def fail(*_: object) -> None:
+        raise MlflowException("the store is away")
+
+    monkeypatch.setattr(LocalArtifactRepository, "_download_file", fail)
+    with pytest.raises(MlflowException, match="the store is away"):
+        list(read_texts([(run, "a.txt")]))

@@ -85,6 +85,9 @@ def test_repeats_are_told_apart(store: Path) -> None:
     rows = field_scores(power_set_of(parent), REAL).table
     repeats = rows.groupby("repeat")["psnr"].apply(list).to_dict()
     assert repeats == {0: [20, 30], 1: [22, 30]}
+    set_tags(parent.info.run_id, {Tag.REPEATS: "1"})
+    (asked,) = field_scores(power_set_of(parent), REAL).table["repeat"].unique()
+    assert asked == 0, "the other one is of another command"
 
 
 def log_branches(parent: Run, lengths: dict[str, list[int]]) -> None:

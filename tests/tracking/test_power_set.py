@@ -184,9 +184,17 @@ def test_losses_that_are_not_ours_are_ranked_by_their_tags_and_metrics(store: Pa
     assert ranking.missing == ()
 
 
-def test_the_note_links_to_the_report_and_to_the_ranked_runs(store: Path) -> None:
+def test_of_two_trainings_alike_the_one_that_finished_counts(store: Path) -> None:
     parent = make_parent("mae")
-    run_id = make_child(parent, "mae", {"psnr": 20.0, "ssim": 0.5}).info.run_id
+    kept, newer = (make_child(parent, "mae", {"psnr": psnr}) for psnr in (20.0, 30.0))
+    MlflowClient().set_terminated(newer.info.run_id, "FAILED")
+    assert power_set_of(parent).trainings["mae", 0].run_id == kept.info.run_id
+
+
+def test_the_note_links_to_the_report_and_to_the_ranked_runs(store: Path) -> None:
+    parent, scores = make_parent("mae"), {"psnr": 20.0, "ssim": 0.5}
+    run_id = make_child(parent, "mae", scores).info.run_id
+    make_child(parent, "mae", scores, repeat="1")
     rank_power_set(parent.info.run_id, "lfranker")
     note = get_run(parent.info.run_id).data.tags[Tag.NOTE]
     answer, own = note.splitlines()[0], f"#/experiments/{parent.info.experiment_id}/runs"

@@ -8,6 +8,7 @@ from mlflow.exceptions import MlflowException
 from tracked import give_model, make_child, make_parent
 
 from lfranker.publishing.ranking_run import rank_power_set
+from lfranker.ranking.config import RankConfig
 from lfranker.tracking.registry import _ensure, _holder
 from lfranker.tracking.runs import own_run, set_tags
 from lfranker.tracking.tags import Tag, scan_set
@@ -16,7 +17,7 @@ from lfranker.tracking.tags import Tag, scan_set
 def test_winners_are_registered_once_with_aliases_and_tags(store: Path) -> None:
     parent = make_parent("mae,mse")
     winner = make_child(parent, "mae", {"psnr/100ns": 22.0, "ssim/100ns": 0.5})
-    make_child(parent, "mse", {"psnr/100ns": 21.0, "ssim/100ns": 0.4})
+    make_child(parent, "mse", {"psnr/100ns": 21.0, "ssim/100ns": 0.4, "keypoints/100ns": 9.0})
     give_model(winner)
     for _ in range(2):
         report = rank_power_set(parent.info.run_id, "denoiser")
@@ -28,6 +29,7 @@ def test_winners_are_registered_once_with_aliases_and_tags(store: Path) -> None:
     }  # fmt: skip
     version = client.get_model_version_by_alias("denoiser", "best-psnr-100ns")
     assert version.tags["psnr.100ns"] == "22"
+    assert "keypoints.100ns" not in version.tags, "it has none"
     assert version.tags[Tag.SIMULATED] == "false"
     assert "mae" in version.description
     own = f"#/experiments/{parent.info.experiment_id}/runs/{parent.info.run_id}"
@@ -35,7 +37,8 @@ def test_winners_are_registered_once_with_aliases_and_tags(store: Path) -> None:
     assert client.get_run(winner.info.run_id).data.tags["winner"].startswith("champion")
 
 
-def test_simulated_scans_never_take_an_alias_from_real_ones(store: Path) -> None:
+@pytest.mark.parametrize("promote", ["auto", "always"])
+def test_simulated_scans_never_take_an_alias_from_real_ones(store: Path, promote: str) -> None:
     real = make_parent("mae")
     first = make_child(real, "mae", {"psnr": 22.0, "ssim": 0.5})
     give_model(first)
@@ -50,7 +53,8 @@ def test_simulated_scans_never_take_an_alias_from_real_ones(store: Path) -> None
         simulated, "mse", {"psnr": 30.0, "ssim": 0.9}, powerset="other", scoring="sim"
     )
     give_model(second)
-    report = rank_power_set(None, "lfranker")  # the newest is the simulated one
+    config = RankConfig(promote=promote)
+    report = rank_power_set(None, "lfranker", config=config)  # the newest is the simulated one
     assert report.ranking.champion == "mse"
     champion = MlflowClient().get_model_version_by_alias("lfranker", "champion")
     assert champion.run_id == first.info.run_id

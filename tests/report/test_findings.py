@@ -1,0 +1,29 @@
+"""Numbers that stand beside a ranking's scores."""
+
+import numpy as np
+import pandas as pd
+
+from lfranker.ranking.entrants import PairScores
+from lfranker.ranking.leaderboard import rank
+from lfranker.ranking.leads import BETWEEN
+from lfranker.report.findings import find
+
+WORTH = {"mae": 28.0, "mse": 29.0, "mae+mse": 30.0, "noisy": 24.0}
+
+
+def test_the_noisiest_speed_is_that_of_the_noisiest_scans_whatever_it_is_called() -> None:
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame(
+        [
+            (name, 0, name == "noisy", f"f{at}", speed, f"f{at}", "", psnr + less + rng.normal())
+            for name, psnr in WORTH.items()
+            for speed, less in (("spd2", 0.0), ("spd5", -5.0))
+            for at in range(4)
+        ],
+        columns=["name", "repeat", "baseline", "field", "speed", "place", "sample", "psnr"],
+    )
+    pairs, names = PairScores(rows), [name for name in WORTH if name != "noisy"]
+    found = find(pairs, rank(pairs.means()), {}, {"psnr": 0.1}, names, seed=0)
+    combined = found.of("psnr").combined
+    assert combined is not None
+    assert list(combined.table.index) == ["spd5", "spd2", BETWEEN]
