@@ -128,3 +128,15 @@ def test_noise_raises_the_count_more_than_the_repeatability():
     assert shared(rough, clean, Transform(), FULL).repeatability < (
         0.8 * shared(smooth, clean, Transform(), FULL).repeatability
     )
+
+
+def test_keypoints_of_the_clean_scan_count_where_the_noisy_one_shows_their_place() -> None:
+    """The left half of the noisy grid is covered, which lies 40 px further right in the clean."""
+    covered = np.zeros(SHAPE, bool)
+    covered[:, :96] = True
+    found = shared(blobs(1), blobs(), Transform(shift=(0.0, 40.0)), covered)
+    places = detect(blobs()).points[:, 1]
+    inside = places[(places >= 39.5) & (places <= 135.5)]  # to the nearest px
+    assert len(found.original) == pytest.approx(len(inside), abs=1)
+    assert 39 < found.original[:, 1].min() < 60
+    assert 110 < found.original[:, 1].max() < 136

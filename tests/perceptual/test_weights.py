@@ -10,11 +10,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lfranker.perceptual import weights as weights_module
-from lfranker.perceptual.vgg import VGG16, VGG19, convolutions_for
+from lfranker.perceptual.vgg import VGG16, VGG19, VGGFeatures, convolutions_for
 from lfranker.perceptual.weight_files import find_imagenet
 from lfranker.perceptual.weights import (
     PerceptualWeights,
     load_features,
+    load_levels,
     random_state,
     resolve_weights,
 )
@@ -231,3 +232,11 @@ def test_vgg16_is_asked_for_by_name_and_told_from_vgg19(tmp_path: Path) -> None:
         load_features(PerceptualWeights("file", path, ""))
     with pytest.raises(ValueError, match=r"`vgg11:random`: .* another network than vgg19 of vgg19"):
         resolve_weights("vgg11:random", random_allowed=True, download=False)
+
+
+def test_as_many_levels_are_loaded_as_are_asked_for() -> None:
+    random = resolve_weights("random", random_allowed=True, download=False)
+    features = load_levels(random, 2)
+    assert isinstance(features, VGGFeatures)
+    assert features.layers == ("conv1_2", "conv2_2")
+    assert len(features(torch.zeros(1, 1, 16, 16))) == 2

@@ -12,6 +12,7 @@ from lfranker.ranking.along_training import (
     extrapolated,
 )
 from lfranker.ranking.leaderboard import rank
+from lfranker.statistics.intervals import Chance, difference_interval, mean_squares
 
 LENGTHS = (500, 1000, 2000)
 
@@ -87,6 +88,27 @@ def test_verdict_is_undecided_where_noise_hides_the_difference():
     result = found({1000: 28 + half + noise(rng), 2000: 30 + end + noise(rng, seed=0.2)})
     assert result.champions == ("mse", "mae")
     assert result.verdict == Verdict.UNDECIDED
+
+
+def test_a_change_must_be_significant_among_all_entrants_and_metrics():
+    """By 95 % alone the first of two leads would be a change, too."""
+    end = 30 + noise(np.random.default_rng(4))
+    end[2:] -= 5
+    squares = mean_squares(end)
+    alone, among_all = (
+        difference_interval(0, 1, squares, Chance(squares, 0), 1 - level)
+        for level in (0.05, 0.05 / 6 / 2)
+    )
+    for at, verdict in ((0.5, Verdict.UNDECIDED), (1.5, Verdict.CHANGING)):
+        widths = (alone.high - alone.low) / 2, (among_all.high - among_all.low) / 2
+        ahead = widths[0] + at * (widths[1] - widths[0])
+        own = end.copy()
+        own[1] += squares.mean[0] - squares.mean[1] - ahead
+        half = own.copy()
+        half[1] += 3
+        result = found({1000: half, 2000: own})
+        assert result.champions == ("mse", "mae")
+        assert result.verdict == verdict
 
 
 def test_power_laws_of_one_exponent_are_followed_exactly():

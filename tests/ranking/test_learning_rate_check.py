@@ -11,6 +11,7 @@ from lfranker.ranking.learning_rate_check import (
     HOLDS,
     UNKNOWN,
     RateCheck,
+    _trial,
     check_winner,
     subsets_to_check,
 )
@@ -116,6 +117,38 @@ def test_one_that_is_ahead_at_every_rate_does_not_make_it_depend():
     found = check_winner(boards, dict.fromkeys(boards, fields(repeats=3, **alike)), MARGINS, 0)
     assert found is not None
     assert (found.winner, found.verdict) == ("mae", UNKNOWN)
+
+
+def test_one_that_is_better_at_a_rate_must_be_so_among_all_subsets_and_rates():
+    """By 95 % alone the first of two leads of mse over mae would make the winner depend on it."""
+    names, rates = ["mae", "mse", "ssim", "mae+mse", "mae+ssim"], [0.5, 1.0, 2.0]
+    sizes = [names, rates, range(3), [f"p{at}" for at in range(12)]]
+    index = pd.MultiIndex.from_product(sizes, names=["name", "factor", "repeat", "place"])
+    rng = np.random.default_rng(0)
+    scores = rng.normal(0, 0.3, (5, 3, 3, 1)) + rng.normal(0, 0.3, (5, 3, 3, 12))
+    rows = pd.DataFrame({"psnr": 25 + scores.ravel()}, index).reset_index().assign(speed="s")
+    rows.loc[rows["name"].eq("mae"), "psnr"] += 5
+    trial = _trial(rows, "psnr", 0)
+    assert trial is not None
+    lead = trial.lead("mse", "mae", 0.5)
+    assert lead is not None
+    alone, among_all = (trial.interval(lead, 1 - level) for level in (0.05, 0.05 / 8))
+    widths = (alone.high - alone.low) / 2, (among_all.high - among_all.low) / 2
+    for at, verdict in ((0.5, UNKNOWN), (1.5, DEPENDS)):
+        ahead = widths[0] + at * (widths[1] - widths[0])
+        moved = rows["psnr"] + (ahead - trial.squares.value(lead)) * (
+            rows["name"].eq("mse") & rows["factor"].eq(0.5)
+        )
+        tables = dict(iter(rows.assign(psnr=moved).groupby("factor")))
+        boards = {f: own.groupby("name")[["psnr"]].mean() for f, own in tables.items()}
+        found = check_winner(
+            {f: own.assign(outcome="ok") for f, own in boards.items()},
+            {f: own.drop(columns="factor") for f, own in tables.items()},
+            MARGINS,
+            seed=0,
+        )
+        assert found is not None
+        assert (found.winner, found.winners[0.5], found.verdict) == ("mae", "mse", verdict)
 
 
 def test_what_diverged_at_a_rate_is_last_there_and_what_failed_is_left_out():

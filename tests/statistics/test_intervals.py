@@ -123,6 +123,22 @@ def test_equal_models_are_rarely_separated(deviations):
     assert separated <= (20 if alike else 36) + 3 * 4.4
 
 
+def test_two_models_are_separated_where_they_are_among_all_pairs():
+    """By 95 % alone the first of two leads would do, too."""
+    rng = np.random.default_rng(3)
+    scores = simulated(rng, 3, 0.3, 0.3, 0.3, means=(0.0, 0.0, -9.0, -19.0, -29.0))
+    squares = mean_squares(scores)
+    chance = Chance(squares, seed=0)
+    alone, among_all = (
+        chance.half_width(squares.of_difference(0, 1), 1 - level) for level in (0.05, 0.05 / 10)
+    )
+    for at, best in ((0.5, [(1, 2), (1, 2)]), (1.5, [(1, 1), (2, 2)])):
+        moved = scores.copy()
+        moved[1] += squares.mean[0] - squares.mean[1] - alone - at * (among_all - alone)
+        ranks = rank_intervals(mean_squares(moved), chance)
+        assert ranks == [*best, (3, 3), (4, 4), (5, 5)]
+
+
 def test_models_that_are_far_apart_are_separated():
     rng = np.random.default_rng(3)
     far = mean_squares(simulated(rng, 3, 0.1, 0.1, 0.1, means=(0.0, 5.0, 10.0)))

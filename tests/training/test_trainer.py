@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from trained import CPU, TINY, make_data, make_trainer
 
 from lfranker.denoiser.scunet import ConvTransBlock
@@ -162,6 +162,18 @@ def test_one_step_can_be_timed_and_no_validation_patches_give_no_validation() ->
     assert validate(build_network(TINY), data, CPU) == {}
 
 
+def test_outputs_are_clipped_before_they_are_validated() -> None:
+    class Contrast(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return 4 * x - 1.5
+
+    data = make_data()
+    noisy, clean = (patches[data.validation] / 255 for patches in (data.noisy, data.clean))
+    errors = ((np.clip(4 * noisy - 1.5, 0, 1) - clean) ** 2).mean(axis=(1, 2))
+    psnr = float(np.mean(-10 * np.log10(errors)))
+    assert validate(Contrast(), data, CPU)["val/psnr"] == pytest.approx(psnr, abs=1e-4)
+
+
 def test_ema_follows_its_formula() -> None:
     trainer = make_trainer()
     name = "m_tail.0.weight"
@@ -260,6 +272,17 @@ def test_resuming_goes_on_to_the_bit(tmp_path: Path, stop: int) -> None:
     assert losses == straight
     for name, value in whole.ema.state_dict().items():
         assert torch.equal(value, second.ema.state_dict()[name]), name
+
+
+def test_a_resumed_training_clips_by_the_norms_of_before() -> None:
+    config, stop = replace(TINY, steps=13, clip_factor=0.5, depth="0,0,0,1,0,0,0"), 11
+    straight = [(step.loss, step.clipped) for step in make_trainer(config).steps()]
+    first, second = make_trainer(config), make_trainer(config)
+    begun = [step for _, step in zip(range(stop), first.steps(), strict=False)]
+    second.load_state_dict(first.state_dict())
+    resumed = [(step.loss, step.clipped) for step in (*begun, *second.steps())]
+    assert resumed == straight
+    assert any(clipped for _, clipped in straight[stop:])
 
 
 def test_a_checkpoint_with_one_changed_byte_is_named_and_the_other_used(tmp_path: Path) -> None:
