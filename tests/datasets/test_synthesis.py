@@ -55,6 +55,13 @@ def test_shapes_counts_and_indices(made):
     assert sorted(path.name for path in made.folder.parent.iterdir()) == ["set"]
 
 
+def test_room_for_both_arrays_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[int]()
+    monkeypatch.setattr(dataset, "require_space", lambda _, size: asked.append(size))
+    data = synthesise(IMAGES, tmp_path / "set", replace(CONFIG, patches=10))
+    assert asked == [data.noisy.nbytes + data.clean.nbytes]
+
+
 def test_all_pairs_differ(made):
     assert len({patch.tobytes() for patch in made.noisy}) == 70
     assert len({patch.tobytes() for patch in made.clean}) > 60

@@ -57,6 +57,23 @@ def test_twelve_bits_in_sixteen_are_denoised_at_full_brightness_and_keep_their_r
     assert np.abs(got - 4095 * expected).max() <= 0.51
 
 
+@pytest.mark.parametrize(("suffix", "to"), [(".tif", ".tif"), (".png", ".png"), (".tif", ".png")])
+def test_full_brightness_is_the_white_level_that_is_given(tmp_path, suffix, to):
+    class White(nn.Module):
+        def forward(self, x):
+            return torch.ones_like(x)
+
+    before, after = tmp_path / f"in{suffix}", tmp_path / f"out{to}"
+    stored = (gray(dtype=np.uint16) >> 4).astype(np.uint16)
+    if suffix == ".tif":
+        tifffile.imwrite(before, stored, photometric="minisblack")
+    else:
+        Pillow.fromarray(stored).save(before)
+    denoise_file(Work(before, after, White(), "by a white", white=5000))
+    values = read_image(after, 65535).image * 65535
+    assert np.abs(values - 5000).max() < 0.1
+
+
 def test_a_tiff_keeps_its_tags_and_is_marked(tmp_path):
     before, after = tmp_path / "in.tif", tmp_path / "out.tif"
     secret = (65000, "s", 0, "vendor's own\n", True)

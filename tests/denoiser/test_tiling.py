@@ -146,12 +146,13 @@ def test_modes_are_restored_part_by_part_and_after_an_error():
     assert network.training
 
 
-def test_output_is_clipped_but_nan_is_not_hidden():
+@pytest.mark.parametrize("side", [64, 600])
+def test_output_is_clipped_but_nan_is_not_hidden(side):
     class Loud(nn.Module):
         def forward(self, batch):
             return torch.where(batch > 0.9, torch.nan, (batch - 0.5) * 10)
 
-    image = picture(600, 600)
+    image = picture(side, side)
     output = denoise(Loud(), image, tile=256, margin=16)
     assert np.array_equal(np.isnan(output), image > 0.9)
     assert np.nanmin(output) == 0

@@ -399,3 +399,19 @@ def test_real_files_keep_all_tags_and_their_data_bar(tmp_path, path):
     np.testing.assert_array_equal(tifffile.imread(copy)[outside], tifffile.imread(path)[outside])
     with Pillow.open(copy) as other:  # another reader agrees
         np.testing.assert_array_equal(np.asarray(other), tifffile.imread(copy))
+
+
+def test_a_tag_whose_value_lies_within_the_pixels_keeps_it(tmp_path: Path) -> None:
+    """As in a file of a Merlin (Zeiss): the new pixels are written where the value is."""
+    before, after = tmp_path / "in.tif", tmp_path / "out.tif"
+    pixels = (np.arange(2000) % 256).astype(np.uint8).reshape(40, 50)
+    tifffile.imwrite(before, pixels, extratags=[(65000, "B", 64, bytes(64), True)], metadata=None)
+    with tifffile.TiffFile(before) as tiff:
+        entry, start = tiff.pages[0].tags[65000].offset, tiff.pages[0].dataoffsets[0]
+    stored = bytearray(before.read_bytes())
+    stored[entry + 8 : entry + 12] = (start + 100).to_bytes(4, "little")
+    before.write_bytes(stored)
+    write_copy(before, 255 - pixels, after, "inverted")
+    with tifffile.TiffFile(after) as tiff:
+        assert bytes(tiff.pages[0].tags[65000].value) == bytes(range(100, 164))
+        assert np.array_equal(tiff.asarray(), 255 - pixels)

@@ -62,6 +62,17 @@ def test_a_file_that_says_its_bits_is_divided_by_them(tmp_path: Path, bits: int)
 
 
 @pytest.mark.parametrize(
+    ("top", "full"),
+    [(900, 4095), (1023, 1023), (1024, 4095), (4095, 4095), (4096, 65535), (16383, 16383)],
+)
+def test_the_brightest_pixel_tells_where_nothing_is_said(
+    tmp_path: Path, top: int, full: int
+) -> None:
+    path = tiff(tmp_path / "a.tif", top)
+    assert white_levels([path]).of(path) == full
+
+
+@pytest.mark.parametrize(
     "text", ["Bit Depth = 16", "BitsPerPixel=8", "bits per pixel: 12.5", "Significant bits: many"]
 )
 def test_texts_that_name_no_fewer_bits_say_nothing(tmp_path: Path, text: str) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from lfranker.microscopes.metadata import rows_below
 from lfranker.microscopes.reading import ScanMetadata, read_metadata
 
 SEM = os.environ.get("LFRANKER_SEM_DATA")
@@ -279,3 +280,12 @@ def test_real_scans_of_two_speeds(speed, exposure):
         found = read_metadata(path)
         assert found.exposure == pytest.approx(exposure)
         assert found.notices == ()
+
+
+@pytest.mark.parametrize(
+    ("scan", "rows"),
+    [((100, 80), 6), ((100, 86), 0), ((100, 87), None), ((100, 43), None), ((90, 80), None)],
+)
+def test_rows_below_the_scan_are_its_data_bar(scan: tuple[int, int], rows: int | None) -> None:
+    """Of an image of 100 x 86 px: none are no bar, which is not the same as not known."""
+    assert rows_below(scan, (100, 86)) == rows

@@ -171,7 +171,7 @@ def test_a_pair_of_which_one_is_out_of_focus_is_left_out_and_a_saturated_one_nam
     assert len(scans) == 3
     table = scans.exclusions()
     assert table[["field", "speed"]].to_numpy().tolist() == [["f1", "spd3"]]
-    assert "out of focus" in table["reason"][0]
+    assert table["reason"][0].startswith("noisy scan out of focus")
     assert any("f0 at spd2: saturated" in warning for warning in scans.warnings)
 
 

@@ -8,6 +8,7 @@ from scipy.ndimage import gaussian_filter
 
 from lfranker.evaluation.metrics import psnr
 from lfranker.images.image_file import read_image
+from lfranker.scans import registration
 from lfranker.scans.block_matching import far_shift
 from lfranker.scans.other_geometry import other_geometry
 from lfranker.scans.registration import Transform, _register_lines, positions, register, warp
@@ -97,6 +98,19 @@ def test_frames_that_jump_are_refused_with_the_residual():
     clean = field(rows, columns).astype(np.float32)
     with pytest.raises(ValueError, match=r"leaves [0-9.]+ px, at most 0.5"):
         register(scanned(field(rows, jumps), rng), clean)
+
+
+def test_a_drift_that_its_held_out_bands_contradict_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is left in the frame, to which the drift was fitted, does not show it."""
+    rng, field = np.random.default_rng(0), Field(0)
+    rows, columns = truth((0.0, 0.0), (1.0, 1.0), 0.0, (160, 160))
+    noisy, clean = (scanned(field(rows, columns), rng) for _ in range(2))
+    assert register(noisy, clean).residual < 0.5
+    monkeypatch.setattr(registration, "held_out_residual", lambda _: 0.9)
+    with pytest.raises(ValueError, match=r"registration leaves 0\.90 px"):
+        register(noisy, clean)
 
 
 def test_frames_of_other_pixel_numbers_are_refused_by_their_sizes():
@@ -245,3 +259,10 @@ def test_a_part_that_charged_and_moved_is_not_scored_nor_bends_the_fit():
     assert error_of(_register_lines(*smooth), rows, columns) < 0.15
     with pytest.raises(ValueError, match="registration leaves"):
         register(noisy, clean)
+
+
+def test_a_warped_scan_stays_within_its_scale_where_splines_would_leave_it() -> None:
+    clean = np.zeros((32, 32), np.float32)
+    clean[8:24, 8:24] = 1
+    warped, _ = warp(clean, Transform(shift=(0.5, 0.5)), clean.shape)
+    assert (warped.min(), warped.max()) == (0, 1)
