@@ -1,6 +1,7 @@
 """Commands that adopt the same trainings at once."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -8,11 +9,13 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from tracked import make_parent, power_set_of
+from tracked import make_child, make_parent, power_set_of
 
 from lfranker.processes.failures import CommandError
 from lfranker.tracking import claims
-from lfranker.tracking.claims import CLAIM, claimed
+from lfranker.tracking.claims import CLAIM, claimed, refuse_if_busy
+from lfranker.tracking.power_set import find_training
+from lfranker.tracking.runs import set_tags
 from lfranker.tracking.tags import Tag
 
 ROOT = Path(__file__).parents[2]
@@ -154,3 +157,15 @@ def test_a_lock_is_beside_the_store_and_makes_others_wait(
             pytest.fail("two have it")
     with claimed(parent.info.experiment_id, "key"):
         assert Tag.POWERSET in parent.data.tags
+
+
+def test_a_training_blocks_others_as_long_as_its_process_is_there(store: Path) -> None:
+    run_id, host = make_child(make_parent("mae"), "mae", {}).info.run_id, socket.gethostname()
+    MlflowClient().update_run(run_id, status="RUNNING")
+    set_tags(run_id, {Tag.OWNER: f"{host}:{os.getpid()}"})
+    with pytest.raises(ValueError, match=f"is being trained by process {host}:{os.getpid()}"):
+        refuse_if_busy([find_training(run_id)])
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    set_tags(run_id, {Tag.OWNER: f"{host}:{ended.pid}"})
+    refuse_if_busy([find_training(run_id)])
