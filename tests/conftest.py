@@ -16,6 +16,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 from lfranker.processes.jobs import available_cores
+from lfranker.publishing import winners
 
 GOLDEN = Path(__file__).parent / "golden"
 # files whose tests look at one power set: another worker would have to make it again
@@ -78,6 +79,12 @@ def store(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) ->
     for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def few_exports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Winners are exported to ONNX in the tests of that alone: it takes seconds of each ranking."""
+    monkeypatch.setattr(winners, "add_onnx", lambda model_id: None)
 
 
 @pytest.fixture(autouse=True)

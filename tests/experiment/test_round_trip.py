@@ -31,7 +31,7 @@ from lfranker.losses import build_objective
 from lfranker.processes.jobs import run_jobs
 from lfranker.scans.scan_set import ScanSet, read_scans
 from lfranker.simulation.scans import simulate_scans, simulated_fields
-from lfranker.tracking.models import load_network
+from lfranker.tracking.models import add_onnx, load_network
 from lfranker.tracking.power_set import PowerSet, Training, load_power_set
 from lfranker.tracking.runs import list_files_below
 from lfranker.training.curves import validate
@@ -71,6 +71,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterat
         everywhere(patch, seconds_per_step, lambda *_, **__: 0.01)
         everywhere(patch, scoring_seconds, lambda *_, **__: 0.01)
         everywhere(patch, families, dict)  # tuning them takes longer than all the rest
+        everywhere(patch, add_onnx, lambda model_id: None)
         for name, count, seed in (("first", 2, 11), ("second", 1, 12)):
             simulate_scans(simulated_fields(count, 160, seed), folder / name, seed)
         other = build_network(preset_settings("smoke", seed=99, depth=DEPTH).train)

@@ -77,6 +77,7 @@ def test_made_noise_matches_real_scans_of_other_fields(scans: ScanSet) -> None:
     assert not table["agrees"].all(), "white noise would pass for the real one"
 
 
+@pytest.mark.slow
 @real_scans
 def test_noisy_scans_alone_say_nearly_what_pairs_say(scans: ScanSet) -> None:
     pairs = list(scans)

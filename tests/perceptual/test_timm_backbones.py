@@ -199,6 +199,7 @@ def test_network_without_features_is_refused(monkeypatch: pytest.MonkeyPatch) ->
         random("test_resnet")
 
 
+@pytest.mark.slow
 def test_network_that_wants_larger_images_is_refused_before_training() -> None:
     network = random("inception_v3")  # no padding: 75 px at least, its stride is 32
     with pytest.raises(ValueError, match=r"64x64 px, 5 levels of `inception_v3` need 128 a side"):
