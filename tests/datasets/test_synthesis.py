@@ -62,6 +62,17 @@ def test_room_for_both_arrays_is_asked_for(tmp_path: Path, monkeypatch: pytest.M
     assert asked == [data.noisy.nbytes + data.clean.nbytes]
 
 
+@pytest.mark.parametrize("name", ["noisy", "clean"])
+def test_a_changed_byte_of_either_array_is_found(made, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "set"
+    shutil.copytree(made.folder, folder)
+    stored = bytearray((folder / f"{name}.npy").read_bytes())
+    stored[-1] ^= 1
+    (folder / f"{name}.npy").write_bytes(stored)
+    with pytest.raises(ValueError, match="damaged"):
+        read_dataset(folder, verify=True)
+
+
 def test_all_pairs_differ(made):
     assert len({patch.tobytes() for patch in made.noisy}) == 70
     assert len({patch.tobytes() for patch in made.clean}) > 60
