@@ -60,7 +60,7 @@ def stop_sentences(findings: Findings) -> list[str]:
         "A subset was stopped where in every criterion it would stay behind the best by more than "
         "the difference that does not matter, even if each doubling of the steps to come brought "
         "it as much as the last one did and the best gained nothing (95 % confidence for each "
-        "subset); or where its output was nearly constant.",
+        "subset); or where the output of a repeat was nearly constant.",
         "What was stopped has no rank and no place among the equivalent ones; what each loss adds "
         "cannot be said of pairs in which it would stand.",
     ]
