@@ -17,6 +17,7 @@ from lfranker.experiment.plan import Task, tasks
 from lfranker.experiment.settings import Settings
 from lfranker.experiment.staged_search import run_staged
 from lfranker.experiment.time_estimate import (
+    IMPORTS,
     STARTING,
     TimeEstimate,
     costs,
@@ -27,7 +28,7 @@ from lfranker.experiment.time_estimate import (
 from lfranker.losses import parse_losses, subset_name
 from lfranker.losses.subsets import SubsetRule
 from lfranker.options import check, option
-from lfranker.processes.jobs import available_cores
+from lfranker.processes.jobs import available_cores, copied
 from lfranker.processes.signals import terminate_as_interrupt
 from lfranker.publishing.pictures import log_pictures
 from lfranker.publishing.promotion import Rescore, score_version
@@ -344,7 +345,8 @@ def _estimate(plan: list[Task], inputs: Inputs, jobs: int, more: int, noises: in
         for subset in tqdm(to_time(subsets), desc="timing", leave=False, disable=None)
     }
     scored = 1 + len(config.branches)
-    overhead = scored * scoring_seconds(config, inputs.scans, inputs.device) + STARTING
+    starting = STARTING if copied(len(plan)) else STARTING + IMPORTS
+    overhead = scored * scoring_seconds(config, inputs.scans, inputs.device) + starting
     repeats = len(plan) // len(subsets)
     return TimeEstimate(
         by_subset=costs(timed, subsets),

@@ -117,7 +117,8 @@ class TimeEstimate:
 
 
 TIMED_STEPS = 2  # after one that warms up
-STARTING = 12.0  # s that a process needs to import torch and mlflow, and to log its model
+STARTING = 3.0  # s of a training beside its steps and scores: most of it to log its model
+IMPORTS = 9.0  # s more of one that is no copy of a process which has imported torch and MLflow
 
 
 def seconds_per_step(

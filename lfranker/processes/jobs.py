@@ -98,6 +98,11 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+def copied(count: int) -> bool:
+    """Return whether so many jobs of one module are copies of a process that has imported it."""
+    return KNOWS and count > 1
+
+
 def run_jobs(
     jobs: Sequence[Job],
     at_once: int,
@@ -110,7 +115,7 @@ def run_jobs(
     """
     waiting, again = list(jobs), set[str]()
     running: dict[str, _Running] = {}
-    polled, starter = time.monotonic(), _Starter(copies=len(jobs) > 1)
+    polled, starter = time.monotonic(), _Starter(copied(len(jobs)))
     try:
         while waiting or running:
             while waiting and len(running) < at_once:
@@ -163,7 +168,7 @@ class _Starter:
     """Starts jobs: as copies of a process that has imported their module, or as processes."""
 
     def __init__(self, copies: bool) -> None:
-        self.copies = copies and KNOWS
+        self.copies = copies
         self.templates: dict[tuple[str, ...], Template] = {}
 
     def start(self, job: Job) -> Process:

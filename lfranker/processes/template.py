@@ -98,12 +98,11 @@ class Template:
         return None
 
     def code_of(self, pid: int) -> int | None:
-        """Return a copy's exit code; -9 where its template was killed and it is gone too."""
+        """Return a copy's exit code, once; -9 where its template was killed and it is gone too."""
         self._read(0.0)
         if pid in self.codes:
-            return self.codes[pid]
-        gone = self.ended and not Path(f"/proc/{pid}").exists()
-        return -int(signal.SIGKILL) if gone else None
+            return self.codes.pop(pid)  # the number may be another's soon
+        return -int(signal.SIGKILL) if self.ended and _is_gone(pid) else None
 
     def close(self) -> None:
         """End it; copies that run still take that for the end of their starter."""
@@ -139,14 +138,26 @@ class Template:
             for line in lines:
                 pid, code = json.loads(line)
                 if code is None:
+                    self.codes.pop(pid, None)  # of an earlier process of this number
                     self.begun.append(pid)
                 else:
                     self.codes[pid] = code
 
 
+def _is_gone(pid: int) -> bool:
+    """Return whether a process has ended, also where nobody has asked for its exit code."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return True
+    return state in "ZX"
+
+
 def serve(module: str) -> None:
     """Make copies as they are asked for, until nobody can ask any more; in a copy, do the job."""
+    answers = _own_output()
     main = import_module(module).main
+    sys.stdout.flush()  # else each copy would say it again
     awake, wake = os.pipe()
     for end in (awake, wake):
         os.set_blocking(end, False)
@@ -157,7 +168,7 @@ def serve(module: str) -> None:
         ready, _, _ = select.select([sys.stdin.fileno(), awake], [], [])
         if awake in ready:
             os.read(awake, 65536)
-            _tell_ended()
+            _tell_ended(answers)
         if sys.stdin.fileno() not in ready:
             continue
         read = os.read(sys.stdin.fileno(), 65536)
@@ -170,13 +181,21 @@ def serve(module: str) -> None:
             if pid == 0:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                for end in (awake, wake):
+                for end in (awake, wake, answers):
                     os.close(end)
                 _become(request)
                 sys.argv[1:] = request.words
                 main(request.words)
                 return
-            _tell(pid, None)
+            _tell(answers, pid, None)
+
+
+def _own_output() -> int:
+    """Return a file of the output, which goes nowhere from now on: no module says answers."""
+    answers, nothing = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    os.close(nothing)
+    return answers
 
 
 def _become(request: Request) -> None:
@@ -192,7 +211,7 @@ def _become(request: Request) -> None:
     os.environ[PARENT_VARIABLE] = str(os.getppid())
 
 
-def _tell_ended() -> None:
+def _tell_ended(answers: int) -> None:
     """Tell of all copies that have ended since."""
     while True:
         try:
@@ -201,12 +220,11 @@ def _tell_ended() -> None:
             return
         if pid == 0:
             return
-        _tell(pid, os.waitstatus_to_exitcode(status))
+        _tell(answers, pid, os.waitstatus_to_exitcode(status))
 
 
-def _tell(pid: int, code: int | None) -> None:
-    sys.stdout.write(json.dumps([pid, code]) + "\n")
-    sys.stdout.flush()
+def _tell(answers: int, pid: int, code: int | None) -> None:
+    os.write(answers, json.dumps([pid, code]).encode() + b"\n")
 
 
 if __name__ == "__main__":

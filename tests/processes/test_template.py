@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,6 +23,9 @@ from lfranker.processes.jobs import orphaned
 
 with pathlib.Path(__file__).with_name("imports").open("a") as file:
     file.write(f"{os.getpid()}\\n")
+
+
+print("a module may say something")  # which is no answer
 
 
 def main(words):
@@ -68,13 +72,19 @@ def test_copies_end_as_processes_do_and_import_once(toy: Path) -> None:
     jobs += [job(toy, name, name) for name in ("fail", "exit", "die")]
     assert codes(jobs) == {"one": 0, "two": 0, "fail": 1, "exit": 3, "die": -signal.SIGKILL}
     assert imports(toy) == 1
-    words = {name: (toy / f"{name}.txt").read_text().splitlines()[0].split() for name in codes_of()}
+    words = {name: lines(toy, name)[0].split() for name in codes_of()}
     assert words["one"][2:] == ["1", "a", "['a']"]
     assert words["two"][2:] == ["2", "b", "['b']"]
     assert words["fail"][2] == "None", "the environment of one is not that of another"
     assert len({pid for pid, *_ in words.values()}) == 5
     assert last_words(toy / "fail.txt") == "ValueError: the reason"
     assert last_words(toy / "one.txt") == "last"
+
+
+def lines(folder: Path, name: str) -> list[str]:
+    """Return what a job wrote, without what its module says where it was imported for it."""
+    said = (folder / f"{name}.txt").read_text().splitlines()
+    return [line for line in said if line != "a module may say something"]
 
 
 def codes_of() -> tuple[str, ...]:
@@ -89,7 +99,7 @@ def test_what_is_read_at_the_start_of_a_process_has_a_template_of_its_own(toy: P
 
 def test_one_job_alone_is_a_process(toy: Path) -> None:
     assert codes([job(toy, "alone")]) == {"alone": 0}
-    assert (toy / "alone.txt").read_text().split()[1] == str(os.getpid())
+    assert lines(toy, "alone")[0].split()[1] == str(os.getpid())
 
 
 def test_a_module_that_cannot_be_imported_says_why_in_every_log(toy: Path) -> None:
@@ -104,7 +114,7 @@ def test_one_that_makes_no_copies_in_time_is_replaced_by_processes(
 ) -> None:
     monkeypatch.setattr(template, "TO_IMPORT", 0.0)
     assert codes([job(toy, "one"), job(toy, "two")]) == {"one": 0, "two": 0}
-    assert (toy / "two.txt").read_text().split()[1] == str(os.getpid())
+    assert lines(toy, "two")[0].split()[1] == str(os.getpid())
 
 
 def test_after_a_killed_template_its_copies_end_and_the_others_are_done(toy: Path) -> None:
@@ -115,6 +125,38 @@ def test_after_a_killed_template_its_copies_end_and_the_others_are_done(toy: Pat
     os.kill(int((toy / "two.txt").read_text().split()[1]), signal.SIGKILL)
     assert {job.name: code for job, code in running} == {"one": -signal.SIGKILL, "three": 0}
     assert last_words(toy / "one.txt") == "last", "it noticed that it was left alone"
+
+
+def test_a_number_that_is_given_again_is_another_process() -> None:
+    """Answers of a template: number 7 ended with 3, and another process with it begins and ends."""
+    one = template.Template.__new__(template.Template)
+    out, told = os.pipe()
+    with os.fdopen(out, "rb") as answers, os.fdopen(told, "wb", buffering=0) as pipe:
+        one.process = SimpleNamespace(stdout=answers)  # type: ignore[assignment]
+        one.codes, one.begun, one.rest, one.ended = {}, [], b"", False
+        pipe.write(b"[7, null]\n[7, 3]\n")
+        first, second = template.Copy(one, 7), template.Copy(one, 7)
+        assert (first.poll(), first.poll()) == (3, 3)
+        assert second.poll() is None
+        pipe.write(b"[8, null]\n[8, 3]\n[8, nu")
+        assert second.poll() is None
+        pipe.write(b"ll]\n")
+        assert template.Copy(one, 8).poll() is None, "nobody had asked for the code of the first"
+        pipe.write(b"[8, 0]\n")
+        assert template.Copy(one, 8).poll() == 0
+    assert one.begun == [7, 8, 8]
+
+
+def test_a_process_that_nobody_waits_for_is_gone_when_it_has_ended() -> None:
+    process = subprocess.Popen(["true"])
+    deadline = time.monotonic() + 20
+    while not template._is_gone(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert template._is_gone(process.pid)
+    assert Path(f"/proc/{process.pid}").exists(), "it is there, as a zombie"
+    process.wait()
+    assert template._is_gone(process.pid)
+    assert not template._is_gone(os.getpid())
 
 
 def test_leaving_the_loop_ends_template_and_copies(toy: Path) -> None:
