@@ -28,8 +28,10 @@ TURNED = (3, 1, 2, 0)  # rows of OF_WEIGHT for a kernel read backwards
 
 def transformed(weight: Tensor) -> Tensor:
     """Return the weights (out, in, 3, 3) as ``convolve`` takes them: (16, in, out)."""
-    matrix = weight.new_tensor(OF_WEIGHT)
-    return torch.einsum("ay,bx,oiyx->abio", matrix, matrix, weight).flatten(0, 1).contiguous()
+    # Made outside inference mode: weights first used there could not serve training later.
+    with torch.inference_mode(False), torch.no_grad():
+        matrix = weight.new_tensor(OF_WEIGHT)
+        return torch.einsum("ay,bx,oiyx->abio", matrix, matrix, weight).flatten(0, 1).contiguous()
 
 
 def convolve(image: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -5,6 +5,14 @@ import torch.nn.functional as F
 from lfranker.perceptual.winograd import convolve, transformed
 
 
+def test_weights_first_transformed_in_inference_mode_serve_training() -> None:
+    with torch.inference_mode():
+        weight = transformed(torch.rand(5, 3, 3, 3))
+    image = torch.rand(1, 3, 4, 4, requires_grad=True)
+    convolve(image, weight, torch.zeros(5)).sum().backward()
+    assert image.grad is not None
+
+
 @pytest.mark.parametrize(("h", "w"), [(8, 6), (5, 7), (1, 2)])
 def test_output_and_gradient_are_those_of_a_direct_convolution(h: int, w: int) -> None:
     generator = torch.Generator().manual_seed(0)
