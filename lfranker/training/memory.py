@@ -5,11 +5,11 @@ of one to four blocks a stage, 16 and 32 channels; the formula is within 7 % of 
 """
 
 import os
-from pathlib import Path
 
 import torch
 
 from lfranker.denoiser.scunet import MULTIPLE, WINDOW
+from lfranker.images.memory import group_limits
 from lfranker.training.config import TrainConfig
 
 PROCESS = 5e8  # bytes of a process with torch and MLflow
@@ -19,12 +19,9 @@ LEVELS = (0, 1, 2, 3, 2, 1, 0)  # of the stages: halvings of the image, doubling
 KEPT_IN_BLOCK = 11.5  # numbers a pixel and channel of a block
 KEPT_IN_LEVEL = 2.7  # and of what leads from one level to the next
 PERCEPTUAL = 3000  # bytes a pixel of a batch: levels of VGG19 for output and target
+VGG19 = 2.2e8  # bytes of its weights, 80 MB, and as Winograd's convolution takes them, 140 MB
 MOST = 256  # at once, where nobody knows
 HALF = 0.6  # of what a GPU keeps, most of it in 16 bits
-GROUP_LIMITS = (
-    Path("/sys/fs/cgroup/memory.max"),
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-)
 
 
 def weight_count(config: TrainConfig) -> int:
@@ -51,19 +48,16 @@ def kept_bytes(config: TrainConfig, patch: int) -> float:
 
 def training_bytes(config: TrainConfig, patch: int, perceptual: bool = True) -> float:
     """Return about how many bytes one training takes on a processor, the process included."""
-    losses = PERCEPTUAL * config.batch * patch**2 * perceptual
+    losses = (VGG19 + PERCEPTUAL * config.batch * patch**2) * perceptual
     weights = NUMBER * COPIES * weight_count(config)
     return PROCESS + weights + kept_bytes(config, patch) + losses
 
 
 def machine_bytes() -> int | None:
     """Return how much memory this process may use at the most; None where that is not known."""
-    limits = []
+    limits = [limit for limit, _ in group_limits()]
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    for file in GROUP_LIMITS:
-        text = file.read_text().strip() if file.is_file() else ""
-        limits += [int(text)] if text.isdigit() else []
     return min(limits, default=None)
 
 

@@ -165,6 +165,40 @@ def test_free_memory_is_what_the_system_says(tmp_path: Path, monkeypatch: pytest
     assert (free_memory() or 10**9) > 10**6
 
 
+@pytest.mark.parametrize(
+    ("own", "folder", "names", "cached"),
+    [
+        ("0::/", "", ("max", "current"), "inactive_file"),
+        ("0::/slurm/job_7/step_0", "slurm/job_7", ("max", "current"), "inactive_file"),
+        (
+            "5:cpu:/a\n4:memory:/docker/b",
+            "memory",
+            ("limit_in_bytes", "usage_in_bytes"),
+            "total_inactive_file",
+        ),
+    ],
+)
+def test_a_limit_on_the_group_of_processes_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str, folder: str,
+    names: tuple[str, str], cached: str,
+):  # fmt: skip
+    group = tmp_path / "groups" / folder
+    group.mkdir(parents=True)
+    (tmp_path / "own").write_text(f"{own}\n")
+    (tmp_path / "meminfo").write_text("MemAvailable: 4000 kB\n")
+    for file, value in zip(names, ("1000000\n", "700000\n"), strict=True):
+        (group / f"memory.{file}").write_text(value)
+    (group / "memory.stat").write_text(f"anon 1\n{cached} 100000\nother 5\n")
+    monkeypatch.setattr("lfranker.images.memory.MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr("lfranker.images.memory.OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr("lfranker.images.memory.GROUPS", tmp_path / "groups")
+    assert free_memory() == 400_000
+    (group / f"memory.{names[0]}").write_text("600000")
+    assert free_memory() == 0, "more is used than allowed"
+    (group / f"memory.{names[0]}").write_text("max")
+    assert free_memory() == 4000 * 1024
+
+
 def test_the_first_bytes_say_the_format_and_not_the_suffix(tmp_path: Path):
     for kind, suffix in (("PNG", "tif"), ("TIFF", "png"), ("BMP", "jpg")):
         Pillow.fromarray(RAMP8).save(tmp_path / f"a.{suffix}", kind)

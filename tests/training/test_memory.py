@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from lfranker.denoiser.scunet import SCUNet
+from lfranker.perceptual.vgg import MANY, VGG19
 from lfranker.training import memory
 from lfranker.training.config import TrainConfig
 from lfranker.training.memory import (
@@ -54,7 +55,11 @@ def test_what_is_kept_and_the_weights_are_estimated(config: TrainConfig, patch: 
 def test_the_perceptual_loss_takes_memory_of_its_own() -> None:
     config = TrainConfig(batch=8)
     more = training_bytes(config, 64) - training_bytes(config, 64, perceptual=False)
-    assert more == memory.PERCEPTUAL * 8 * 64**2
+    direct = sum(9 * conv.channels_in * conv.channels_out for conv in VGG19)
+    wide = [conv for conv in VGG19 if conv.channels_out >= MANY]
+    again = sum(16 * conv.channels_in * conv.channels_out for conv in wide)
+    assert abs(memory.VGG19 - 4 * (direct + again)) < 0.02 * memory.VGG19
+    assert more == memory.VGG19 + memory.PERCEPTUAL * 8 * 64**2
 
 
 def test_a_training_larger_than_the_machine_is_refused_with_what_to_lower(
@@ -78,13 +83,8 @@ def test_as_many_trainings_run_at_once_as_memory_carries(monkeypatch: pytest.Mon
     refuse_too_large(TrainConfig(batch=60000), 4096, CPU, jobs=1)
 
 
-def test_a_limit_of_the_group_of_processes_counts(
-    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    file = tmp_path_factory.mktemp("group") / "memory.max"
-    monkeypatch.setattr(memory, "GROUP_LIMITS", (file,))
-    whole = memory.machine_bytes()
-    file.write_text("max\n")
-    assert memory.machine_bytes() == whole
-    file.write_text("123456\n")
+def test_a_limit_of_the_group_of_processes_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "group_limits", lambda: iter([]))
+    assert memory.machine_bytes() != 123456
+    monkeypatch.setattr(memory, "group_limits", lambda: iter([(123456, 5), (10**18, 5)]))
     assert memory.machine_bytes() == 123456
