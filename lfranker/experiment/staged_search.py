@@ -30,8 +30,8 @@ def run_staged(
         going = [child for child in children if child.todo == "train"]
         scored = _scored(load_power_set(parent), means, length)
         means.run([_next(c, length) for c in going if c.run.run_id not in scored])
-        stopped = _decide(parent, going, means, length, equivalence)
-        children = [child for child in children if child.run.run_id not in stopped]
+        over = _decide(parent, going, means, length, equivalence)
+        children = [child for child in children if child.run.run_id not in over]
     means.run([_next(child, 0) if child.todo == "train" else child for child in children])
 
 
@@ -42,19 +42,21 @@ def _next(child: Child, until: int) -> Child:
 
 
 def _scored(power_set: PowerSet, means: Means, length: int) -> set[str]:
-    """Return the IDs of the runs whose branch of this length is scored, or never will be."""
+    """Return the IDs of the runs whose branch of this length is scored."""
     pairs = branch_scores(power_set, means.inputs.scans.id).get(length)
-    done = {run.run_id for run in power_set.trainings.values() if run.outcome == "diverged"}
     if pairs is None:
-        return done
+        return set()
     names = set(zip(pairs.table["name"], pairs.table["repeat"], strict=True))
-    return done | {run.run_id for key, run in power_set.trainings.items() if key in names}
+    return {run.run_id for key, run in power_set.trainings.items() if key in names}
 
 
 def _decide(
     parent: str, going: Sequence[Child], means: Means, length: int, equivalence: Mapping[str, float]
 ) -> set[str]:
-    """End the runs of the entrants that need not go on, all their repeats; return their IDs."""
+    """End the runs of the entrants that need not go on, all their repeats.
+
+    Returns the IDs of the runs that are over: these, and those that diverged.
+    """
     power_set = load_power_set(parent)
     pairs = branch_scores(power_set, means.inputs.scans.id)
     lengths = [steps for steps in means.inputs.settings.train.branches if steps <= length]
@@ -63,14 +65,24 @@ def _decide(
         known, power_set.steps, equivalence, power_set.seed, power_set.order
     ) | _collapsed(power_set, length)
     open_ones = {child.run.run_id for child in going}
-    ended = set[str]()
+    over = set[str]()
     for (name, _), run in power_set.trainings.items():
-        if name in stops and run.run_id in open_ones:
+        if run.run_id not in open_ones:
+            continue
+        if run.outcome == "diverged":
+            over.add(run.run_id)
+        elif name in stops:
             set_tags(run.run_id, {Tag.STOPPED: json.dumps(asdict(stops[name]))})
             end_run(run.run_id, "KILLED", f"stopped after {length:,} steps by the staged search")
-            ended.add(run.run_id)
-            means.say(f"{run.title}: stopped, it cannot come up to the best as far as can be told")
-    return ended
+            over.add(run.run_id)
+            means.say(f"{run.title}: stopped, {_why(stops[name])}")
+    return over
+
+
+def _why(stop: Stop) -> str:
+    if not stop.leaders:
+        return "the output of a repeat is nearly constant"
+    return "it cannot come up to the best as far as can be told"
 
 
 def _collapsed(power_set: PowerSet, length: int) -> dict[str, Stop]:
