@@ -1,11 +1,22 @@
 """Ways to compute the same, timed in turn in one process."""
 
+import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from time import perf_counter, process_time
 
 import torch
+
+
+def rounds_asked(description: str | None, threads: int, rounds: int) -> int:
+    """Read the command line and use the threads it asks for; returns the rounds it asks for."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--threads", type=int, default=threads)
+    parser.add_argument("--rounds", type=int, default=rounds)
+    asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
+    return int(asked.rounds)
 
 
 def seconds(sides: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:

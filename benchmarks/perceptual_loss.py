@@ -7,7 +7,6 @@ weights, L1; 8 gray images of 64 x 64 px. Value and gradient must be equal. Need
 `bench`).
 """
 
-import argparse
 from functools import partial
 
 import torch
@@ -15,7 +14,7 @@ from piq import ContentLoss
 from torch import Tensor, nn
 from torchvision.models.vgg import cfgs, make_layers
 
-from benchmarks.paired import compare, header, last_line
+from benchmarks.paired import compare, header, last_line, rounds_asked
 from benchmarks.ssim_loss import both
 from lfranker.perceptual.vgg import LAYERS, VGG19, PerceptualLoss, VGGFeatures
 from lfranker.perceptual.weights import random_state
@@ -37,11 +36,7 @@ def theirs(state: dict[str, Tensor]) -> ContentLoss:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=7)
-    asked = parser.parse_args()
-    torch.set_num_threads(asked.threads)
+    rounds = rounds_asked(__doc__, threads=1, rounds=7)
     state = dict(random_state(VGG19, 0))
     published = theirs(state)
     generator = torch.Generator().manual_seed(0)
@@ -59,7 +54,7 @@ def main() -> None:
     error = (gradient - wanted_gradient).norm() / wanted_gradient.norm()
     assert error < 2e-2, float(error)
     header("perceptual, forward and backward", "piq")
-    last_line("perceptual_loss", compare(f"{COUNT} x {SIDE} x {SIDE}", own, other, asked.rounds))
+    last_line("perceptual_loss", compare(f"{COUNT} x {SIDE} x {SIDE}", own, other, rounds))
 
 
 if __name__ == "__main__":

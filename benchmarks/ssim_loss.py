@@ -6,14 +6,13 @@ Values and gradients must be equal. The last line is the smallest of the ratios.
 pytorch-msssim (extra `bench`).
 """
 
-import argparse
 from functools import partial
 
 import pytorch_msssim
 import torch
 from torch import Tensor
 
-from benchmarks.paired import compare, header, last_line
+from benchmarks.paired import compare, header, last_line, rounds_asked
 from lfranker.losses.structure import ssim
 
 SIZES = ((8, 64), (8, 128), (16, 128))  # images, side
@@ -40,13 +39,9 @@ def ratio(count: int, side: int, rounds: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=25)
-    asked = parser.parse_args()
-    torch.set_num_threads(asked.threads)
+    rounds = rounds_asked(__doc__, threads=1, rounds=25)
     header("ssim, forward and backward", "msssim")
-    last_line("ssim_loss", min(ratio(*size, asked.rounds) for size in SIZES))
+    last_line("ssim_loss", min(ratio(*size, rounds) for size in SIZES))
 
 
 if __name__ == "__main__":

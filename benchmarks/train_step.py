@@ -6,7 +6,6 @@ Batches of 8 x 64 x 64, dim 64. The losses of the first steps must be equal. The
 smaller of the two ratios. Needs deepinv (extra `bench`).
 """
 
-import argparse
 from collections.abc import Callable
 from functools import partial
 
@@ -14,7 +13,7 @@ import torch
 from deepinv.models import SCUNet as Published
 from torch import Tensor, nn
 
-from benchmarks.paired import compare, header, last_line
+from benchmarks.paired import compare, header, last_line, rounds_asked
 from lfranker.denoiser.scunet import SCUNet
 
 DEPTHS = (1, 2)  # blocks in each stage
@@ -51,13 +50,9 @@ def ratio(depth: int, rounds: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=7)
-    asked = parser.parse_args()
-    torch.set_num_threads(asked.threads)
+    rounds = rounds_asked(__doc__, threads=2, rounds=7)
     header("training step", "deepinv")
-    last_line("train_step", min(ratio(depth, asked.rounds) for depth in DEPTHS))
+    last_line("train_step", min(ratio(depth, rounds) for depth in DEPTHS))
 
 
 if __name__ == "__main__":

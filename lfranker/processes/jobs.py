@@ -40,7 +40,7 @@ class Job:
 
 
 class Process(Protocol):
-    """What is asked of a running job: a `subprocess.Popen`, or a copy of a template."""
+    """A running job, as it is asked and ended: a `subprocess.Popen`, or a copy of a template."""
 
     @property
     def returncode(self) -> int | None: ...

@@ -29,7 +29,7 @@ KNOWS = sys.platform == "linux"  # elsewhere a copy of a process that has read f
 
 @dataclass(frozen=True)
 class Request:
-    """What a copy is to do: ``main(words)`` of the module."""
+    """A job for a copy: ``main(words)`` of the module."""
 
     words: tuple[str, ...]
     log: str  # of its output; what it held is gone

@@ -40,16 +40,21 @@ def test_other_formats_keep_their_depth(tmp_path, suffix, dtype):
     assert np.abs(got.image - expected).max() <= 0.5 / np.iinfo(dtype).max + 1e-7
 
 
+def write_twelve_bits(path: Path) -> None:
+    """Write gray values up to 4095 as 16 bits, in the format of the suffix."""
+    stored = (gray(dtype=np.uint16) >> 4).astype(np.uint16)
+    if path.suffix == ".tif":
+        tifffile.imwrite(path, stored, photometric="minisblack")
+    else:
+        Pillow.fromarray(stored).save(path)
+
+
 @pytest.mark.parametrize("suffix", [".tif", ".png"])
 def test_twelve_bits_in_sixteen_are_denoised_at_full_brightness_and_keep_their_range(
     tmp_path, suffix
 ):
     before, after = tmp_path / f"in{suffix}", tmp_path / f"out{suffix}"
-    stored = (gray(dtype=np.uint16) >> 4).astype(np.uint16)
-    if suffix == ".tif":
-        tifffile.imwrite(before, stored, photometric="minisblack")
-    else:
-        Pillow.fromarray(stored).save(before)
+    write_twelve_bits(before)
     denoise_file(Work(before, after, Blur(), "by a blur", white=4095))
     expected = denoise(Blur(), read_image(before, 4095).image)
     assert expected.mean() == pytest.approx(0.5, abs=0.02)
@@ -64,11 +69,7 @@ def test_full_brightness_is_the_white_level_that_is_given(tmp_path, suffix, to):
             return torch.ones_like(x)
 
     before, after = tmp_path / f"in{suffix}", tmp_path / f"out{to}"
-    stored = (gray(dtype=np.uint16) >> 4).astype(np.uint16)
-    if suffix == ".tif":
-        tifffile.imwrite(before, stored, photometric="minisblack")
-    else:
-        Pillow.fromarray(stored).save(before)
+    write_twelve_bits(before)
     denoise_file(Work(before, after, White(), "by a white", white=5000))
     values = read_image(after, 65535).image * 65535
     assert np.abs(values - 5000).max() < 0.1

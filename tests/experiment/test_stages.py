@@ -37,7 +37,7 @@ def test_what_diverged_or_collapsed_is_over_and_each_is_run_once_a_stage(
         trainings["ssim", 0].collapsed_at = 25
 
     def scored(*_: object) -> dict[int, object]:
-        """What is scored at the first length: mae before the first stage, all of it after that."""
+        """Return scores at the first length: of mae before the first stage, of all after it."""
         names = NAMES if ran else ("mae",)
         rows = [{"name": name, "repeat": repeat} for name in names for repeat in range(2)]
         return {25: SimpleNamespace(table=pd.DataFrame(rows))}

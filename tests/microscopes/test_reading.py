@@ -287,5 +287,5 @@ def test_real_scans_of_two_speeds(speed, exposure):
     [((100, 80), 6), ((100, 86), 0), ((100, 87), None), ((100, 43), None), ((90, 80), None)],
 )
 def test_rows_below_the_scan_are_its_data_bar(scan: tuple[int, int], rows: int | None) -> None:
-    """Of an image of 100 x 86 px: none are no bar, which is not the same as not known."""
+    """The image has 100 x 86 px; no rows mean no bar, which is not the same as not known."""
     assert rows_below(scan, (100, 86)) == rows

@@ -103,7 +103,7 @@ def test_frames_that_jump_are_refused_with_the_residual():
 def test_a_drift_that_its_held_out_bands_contradict_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What is left in the frame, to which the drift was fitted, does not show it."""
+    """The residual in the frame, to which the drift was fitted, does not show it."""
     rng, field = np.random.default_rng(0), Field(0)
     rows, columns = truth((0.0, 0.0), (1.0, 1.0), 0.0, (160, 160))
     noisy, clean = (scanned(field(rows, columns), rng) for _ in range(2))

@@ -41,7 +41,7 @@ def test_models_that_do_not_differ_tell_nothing():
 
 
 def test_interval_always_holds_what_was_measured():
-    """Of 30 boards with as much noise as spread, the model alone leaves some out, by up to .5."""
+    """With as much noise as spread, the model alone leaves some of 30 boards out, by up to .5."""
     for seed in range(30):
         rng = np.random.default_rng(seed)
         truth = np.stack([rng.normal(0, spread, 15) for spread in (0.1, 0.03)])
