@@ -1,8 +1,11 @@
-"""A staged search in this process: who is stopped, and that pausing changes nothing."""
+"""A staged search: who is stopped, who goes on, and that pausing changes nothing."""
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
+import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
@@ -12,6 +15,8 @@ from recorder import COMMANDS, everywhere
 
 from lfranker.evaluation.baselines import families
 from lfranker.experiment import staged_search
+from lfranker.experiment.child_runs import Child, Means
+from lfranker.experiment.staged_search import run_staged
 from lfranker.experiment.time_estimate import scoring_seconds, seconds_per_step
 from lfranker.processes.jobs import run_jobs
 from lfranker.ranking.along_training import Stop
@@ -20,7 +25,7 @@ from lfranker.simulation.scans import simulate_scans, simulated_fields
 from lfranker.tracking.models import load_network
 from lfranker.tracking.power_set import PowerSet, load_power_set
 
-pytestmark = pytest.mark.slow
+NAMES = ("mae", "mse", "ssim")
 OPTIONS = {
     "preset": "smoke", "losses": "mae,mse", "steps": 12, "patches": 24, "patch": 48, "batch": 1,
     "depth": "0,0,0,1,0,0,0", "log-every": 4,
@@ -49,6 +54,7 @@ def weights(power_set: PowerSet, name: str) -> Mapping[str, torch.Tensor]:
     return load_network(f"models:/{power_set.trainings[name, 0].model}").state_dict()
 
 
+@pytest.mark.slow
 def test_what_is_stopped_is_said_and_the_others_are_trained_as_ever(
     scans: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,8 +95,66 @@ def test_what_is_stopped_is_said_and_the_others_are_trained_as_ever(
             assert torch.equal(own[key], value), (name, key)
 
 
+@pytest.mark.slow
 def test_without_shorter_trainings_there_are_no_stages(scans: Path) -> None:
     words = ["--search", "staged", "--shorter", "false", "--scans", str(scans)]
     done = CliRunner().invoke(COMMANDS["powerset"], words)
     assert done.exit_code != 0
     assert "--search staged judges trainings by shorter ones" in done.output
+
+
+def test_what_diverged_or_collapsed_is_over_and_each_is_run_once_a_stage(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Repeat 1 of mse diverges, repeat 0 of ssim collapses, and mae is done for the first stage."""
+    trainings = {
+        (name, repeat): SimpleNamespace(
+            run_id=f"{name} {repeat}", title=name, outcome="ok", collapsed_at=0
+        )
+        for name in NAMES
+        for repeat in range(2)
+    }
+    power_set = SimpleNamespace(trainings=trainings, steps=100, seed=0, order=())
+    ran: list[tuple[int, list[str]]] = []
+    said: list[str] = []
+    tags: dict[str, Any] = {}
+    ended: dict[str, str] = {}
+
+    def run(children: list[Child]) -> None:
+        ran.append((children[0].until, [child.run.run_id for child in children]))
+        trainings["mse", 1].outcome = "diverged"
+        trainings["ssim", 0].collapsed_at = 25
+
+    def scored(*_: object) -> dict[int, object]:
+        """Return scores at the first length: of mae before the first stage, of all after it."""
+        names = NAMES if ran else ("mae",)
+        rows = [{"name": name, "repeat": repeat} for name in names for repeat in range(2)]
+        return {25: SimpleNamespace(table=pd.DataFrame(rows))}
+
+    everything = {
+        "load_power_set": lambda _: power_set,
+        "branch_scores": scored,
+        "to_stop": lambda *_: {},
+        "schedule": lambda _: None,
+        "set_tags": lambda run_id, own: tags.update({run_id: own}),
+        "end_run": lambda run_id, status, _: ended.update({run_id: status}),
+    }
+    for name, value in everything.items():
+        monkeypatch.setattr(staged_search, name, value)
+    settings = SimpleNamespace(train=SimpleNamespace(branches=(25, 50)))
+    inputs = SimpleNamespace(settings=settings, scans=SimpleNamespace(id="scans"))
+    means = cast("Means", SimpleNamespace(inputs=inputs, say=said.append, run=run))
+    children = [
+        Child(cast("Any", None), cast("Any", one), "train", cast("Any", inputs))
+        for one in trainings.values()
+    ]
+    run_staged("parent", children, means, {})
+    assert ran == [
+        (25, ["mse 0", "mse 1", "ssim 0", "ssim 1"]),
+        (50, ["mae 0", "mae 1", "mse 0"]),
+        (0, ["mae 0", "mae 1", "mse 0"]),
+    ]
+    assert ended == {"ssim 0": "KILLED", "ssim 1": "KILLED"}
+    assert set(tags) == set(ended)
+    assert said[1:3] == ["ssim: stopped, the output of a repeat is nearly constant"] * 2
+    assert staged_search._why(Stop(25, {"psnr": "mae"}, {"psnr": 1.0})).startswith("it cannot come")
