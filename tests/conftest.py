@@ -88,7 +88,9 @@ def few_exports(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_run_is_left_active() -> None:
+def nothing_is_left_of_earlier_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert not mlflow.is_tracking_uri_set(), "an earlier test left its address of a store"
     assert mlflow.active_run() is None, "an earlier test left its run open"
 
 

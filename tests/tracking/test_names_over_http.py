@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import mlflow
 import numpy as np
 import PIL.Image
 import pytest
@@ -35,16 +34,11 @@ CUT = [name for name in ALL if len(name) > 100]
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder of a server that alone reaches the artifacts; MLflow here points to it."""
     settings = {"HTTP_REQUEST_MAX_RETRIES": "1", "HTTP_REQUEST_TIMEOUT": "60"}
-    before = mlflow.get_tracking_uri()
     with mlflow_server(tmp_path) as port:
         settings["TRACKING_URI"] = f"http://127.0.0.1:{port}"
         for name, value in settings.items():
             monkeypatch.setenv(f"MLFLOW_{name}", value)
-        mlflow.set_tracking_uri(settings["TRACKING_URI"])
-        try:
-            yield tmp_path
-        finally:
-            mlflow.set_tracking_uri(before)
+        yield tmp_path
 
 
 def test_pictures_and_tables_of_any_name_come_back_from_a_server(
