@@ -12,7 +12,11 @@ from lfranker.processes.jobs import Job
 
 
 def one_after_another(
-    jobs: Sequence[Job], at_once: int, on_poll: object = None, stall: object = None
+    jobs: Sequence[Job],
+    at_once: int,
+    on_poll: object = None,
+    stall: object = None,
+    places: object = None,
 ) -> Iterator:
     """Do in this process what each job's process would do, which has no run open yet."""
     for job in jobs:

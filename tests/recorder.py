@@ -166,11 +166,12 @@ class Network:
 
 
 def record_all(monkeypatch: pytest.MonkeyPatch) -> Recorder:
-    """A recorder of all that is slow, on a machine that has a GPU."""
+    """A recorder of all that is slow, on a machine that has three GPUs."""
     recorded = Recorder(monkeypatch)
     for part in (_data, _scans, _training, _ranking, _microscope):
         part(recorded)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     monkeypatch.setattr(
         torch, "set_num_threads", recorded.recording(set_num_threads, lambda _: None)
     )

@@ -15,7 +15,7 @@ from lfranker.experiment.plan import Task, training_fingerprint
 from lfranker.experiment.worker import ScoringTask, TrainingTask, write_task
 from lfranker.noise.noise_config import mode_of
 from lfranker.processes.failures import CommandError, FailedTrainingsError, reason_of
-from lfranker.processes.jobs import STALLED, Job, Stall, last_words, run_jobs
+from lfranker.processes.jobs import ONE_PLACE, STALLED, Job, Stall, last_words, run_jobs
 from lfranker.ranking.entrants import Entrant
 from lfranker.redaction import redact_file, redacted
 from lfranker.tracking.claims import claimed, refuse_if_busy
@@ -35,6 +35,7 @@ from lfranker.tracking.runs import (
 from lfranker.tracking.server import QUIET
 from lfranker.tracking.tags import Tag
 from lfranker.tracking.training_run import PROGRESS_VARIABLE
+from lfranker.training.devices import places_of
 from lfranker.training.numerics import SAFEGUARDS
 
 WORKER = "lfranker.experiment.worker"
@@ -255,7 +256,14 @@ class Means:
         self.check_inputs()
         jobs = [job_of(child, self.keep_checkpoints, self.cache) for child in todo]
         reasons = run_all(
-            children, jobs, self.at_once, self.cost, self.say, self.stall_minutes, self.check_inputs
+            children,
+            jobs,
+            self.at_once,
+            self.cost,
+            self.say,
+            self.stall_minutes,
+            self.check_inputs,
+            places_of(self.inputs.device),
         )
         self.tally.add(children, reasons)
 
@@ -280,12 +288,13 @@ def run_all(
     say: Say,
     stall_minutes: float = 0.0,
     check: Callable[[], None] = lambda: None,
+    places: Sequence[Mapping[str, str]] = ONE_PLACE,
 ) -> dict[str, str]:
     """Run the jobs, show progress weighted by cost, and leave no run open whatever happens.
 
     `cost`: seconds a step by name of the subset. What gets no further for `stall_minutes` is ended
-    and tried once more; 0: never. What `check` raises ends them all. Returns why runs failed, by
-    their IDs.
+    and tried once more; 0: never. What `check` raises ends them all. `places`: the environment that
+    tells a process which GPU is its own. Returns why runs failed, by their IDs.
     """
     reasons: dict[str, str] = {}
     by_id = {child.run.run_id: child for child in children}
@@ -313,7 +322,7 @@ def run_all(
             say(f"{by_id[job.name].title}: no progress for {seconds / 60:.3g} minutes, {what}")
 
         stall = Stall(60 * stall_minutes, stalled) if stall_minutes else None
-        for number, (job, code) in enumerate(run_jobs(jobs, at_once, poll, stall), 1):
+        for number, (job, code) in enumerate(run_jobs(jobs, at_once, poll, stall, places), 1):
             done.add(job.name)
             poll()
             if code != 0:

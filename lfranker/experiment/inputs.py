@@ -51,6 +51,7 @@ from lfranker.simulation.scans import (
     simulate_scans,
     simulated_fields,
 )
+from lfranker.training.devices import device_of, read_device
 from lfranker.training.loss_balancing import (
     UNIT,
     Choice,
@@ -98,8 +99,9 @@ class InputConfig:
     )
     device: str = option(
         "auto",
-        "Where to train; auto: the GPU if there is one.",
-        choices=("auto", "cpu", "cuda"),
+        "Where to train: cpu, cuda, or one GPU of several, such as cuda:1; auto: all GPUs if there "
+        "are any.",
+        parse=read_device,
     )
     loss_weights: Choice = option(
         UNIT,
@@ -320,7 +322,7 @@ def inputs(
     ``noise`` is the label of the noise where several are compared. ``draws``: of the training
     images, one for each repeat; 0: all repeats train on all of them.
     """
-    where, weighting = device(config.device), config.loss_weights
+    where, weighting = device_of(config.device), config.loss_weights
     check_named(weighting, losses)
     if config.init is not None:  # said before any work; trainings load them again
         load_initial(build_network(chosen.train), config.init)
@@ -387,10 +389,3 @@ def _refuse_seen(scored: ScanSet, data: Dataset) -> None:
             f"--scans: the clean scan of {', '.join(seen)} is among the images trained on, which "
             f"would flatter every network; take these fields out of --clean or out of --scans"
         )
-
-
-def device(choice: str) -> torch.device:
-    """auto, cpu or cuda. Raises ValueError where there is no such GPU."""
-    if choice == "cuda" and not torch.cuda.is_available():
-        raise ValueError("--device cuda: this machine has no GPU that torch can use; allowed: cpu")
-    return torch.device("cuda" if choice != "cpu" and torch.cuda.is_available() else "cpu")

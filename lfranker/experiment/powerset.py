@@ -11,7 +11,7 @@ from tqdm import tqdm
 from lfranker.experiment.child_runs import Child, Means, adopt, closing
 from lfranker.experiment.console import QUIET, Console
 from lfranker.experiment.follow_ups import check_learning_rate, refine
-from lfranker.experiment.inputs import InputConfig, Inputs, count_fields, device
+from lfranker.experiment.inputs import InputConfig, Inputs, count_fields
 from lfranker.experiment.noise_comparison import inputs_on_each, keys_of, settings_logged
 from lfranker.experiment.plan import Task, tasks
 from lfranker.experiment.settings import Settings
@@ -47,6 +47,7 @@ from lfranker.tracking.runs import TrackedRun, log_settings, own_run, refusing, 
 from lfranker.tracking.score_logging import log_dataset, log_scans, score_baselines
 from lfranker.tracking.server import check_server, hide_credentials
 from lfranker.tracking.tags import Tag
+from lfranker.training.devices import device_of, gpus_of, places_of
 from lfranker.training.memory import most_at_once, refuse_too_large
 
 MOST_JOBS = 8  # at once unless told: each process holds torch and a network in memory
@@ -215,9 +216,10 @@ def _check_size(config: PowerSetConfig) -> None:
 
     How many of the fields are independent of each other is known once they are prepared.
     """
-    where = device(config.inputs.device)
+    where = device_of(config.inputs.device)
     for own in config.on_each.values():
-        refuse_too_large(own.train, own.dataset.patch, where, config.jobs or 1)
+        on_one = -(-(config.jobs or 1) // len(places_of(where)))
+        refuse_too_large(own.train, own.dataset.patch, where, on_one)
     if config.refine and (config.inputs.scans or not config.inputs.clean):
         fields = range(count_fields(config.settings, config.inputs.scans))
         split_sites([str(field) for field in fields], config.settings.train.seed)
@@ -317,9 +319,9 @@ def _children(
 
 
 def _jobs(inputs: Inputs) -> int:
-    """Return as many as the processors carry; one on a GPU, which a training fills."""
-    if inputs.device.type == "cuda":
-        return 1
+    """Return as many as the processors carry; one on each GPU, which a training fills."""
+    if gpus := gpus_of(inputs.device):
+        return len(gpus)
     memory = most_at_once(inputs.settings.train, inputs.settings.dataset.patch)
     return max(1, min(MOST_JOBS, memory, available_cores() // inputs.settings.train.threads))
 

@@ -11,7 +11,7 @@ from lfranker.arrays import Image
 from lfranker.denoiser.tiling import denoise
 from lfranker.evaluation.scoring import Denoiser
 from lfranker.experiment.console import QUIET, Console
-from lfranker.experiment.inputs import InputConfig, Inputs, device, inputs
+from lfranker.experiment.inputs import InputConfig, Inputs, inputs
 from lfranker.experiment.settings import Settings
 from lfranker.losses import parse_subset, subset_name
 from lfranker.options import flat, option
@@ -28,6 +28,7 @@ from lfranker.tracking.training_run import (
     score_branch,
     score_with_branches,
 )
+from lfranker.training.devices import device_of
 from lfranker.training.memory import refuse_too_large
 from lfranker.training.trainer import Trainer, build_network, load_initial
 
@@ -52,7 +53,7 @@ def run_training(config: TrainingConfig, console: Console = QUIET) -> str:
     ValueError naming an option, before the run begins.
     """
     settings = config.settings
-    refuse_too_large(settings.train, settings.dataset.patch, device(config.inputs.device), 1)
+    refuse_too_large(settings.train, settings.dataset.patch, device_of(config.inputs.device), 1)
     prepared = inputs(config.losses, settings, config.inputs)
     name = subset_name(config.losses, perceptual=prepared.label)
     with stop_between_steps() as asked_to_stop, own_run(name, "train") as run:

@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from lfranker.processes.template import KNOWS, PARENT_VARIABLE, Request, Templat
 
 # what a process reads before it can be told anything
 AT_START = ("PYTHONPATH", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+ONE_PLACE: Sequence[Mapping[str, str]] = ({},)
 GRACE = 20.0  # seconds between asking a process to end and killing it
 POLL = 0.5  # seconds
 SUSPENDED = 60.0  # seconds between two polls: it was this process that got no further
@@ -71,6 +72,7 @@ class _Running:
 
     job: Job
     process: Process
+    place: int
     stamps: tuple[int, ...] = ()  # times of its files' last changes
     since: float = 0.0
     told: bool = False
@@ -108,26 +110,30 @@ def run_jobs(
     at_once: int,
     on_poll: Callable[[], None] | None = None,
     stall: Stall | None = None,
+    places: Sequence[Mapping[str, str]] = ONE_PLACE,
 ) -> Iterator[tuple[Job, int]]:
     """Yield (job, exit code) as jobs end; negative codes are signals, as in `subprocess`.
 
-    A job that stalls is started once more; one that stalls again has the code STALLED.
+    A job that stalls is started once more; one that stalls again has the code STALLED. ``places``
+    are shared evenly between the jobs that run at once; each adds to the environment of its own.
     """
     waiting, again = list(jobs), set[str]()
     running: dict[str, _Running] = {}
+    free = list(range(at_once))
     polled, starter = time.monotonic(), _Starter(copied(len(jobs)))
     try:
         while waiting or running:
-            while waiting and len(running) < at_once:
-                job = waiting.pop(0)
-                running[job.name] = _Running(job, starter.start(job))
+            while waiting and free:
+                job, place = waiting.pop(0), free.pop(0)
+                process = starter.start(_at(job, places[place % len(places)]))
+                running[job.name] = _Running(job, process, place)
             ended = [one for one in running.values() if one.process.poll() is not None]
             for one in ended:
-                del running[one.job.name]
+                free.append(running.pop(one.job.name).place)
                 yield one.job, int(one.process.returncode or 0)
             polled = _excuse(running.values(), polled)
             for one in _stalled(running.values(), stall):
-                del running[one.job.name]
+                free.append(running.pop(one.job.name).place)
                 _kill(one.process)
                 if one.job.name in again:
                     yield one.job, STALLED
@@ -141,6 +147,10 @@ def run_jobs(
     finally:
         _end([one.process for one in running.values()])
         starter.close()
+
+
+def _at(job: Job, place: Mapping[str, str]) -> Job:
+    return replace(job, environment={**job.environment, **place})
 
 
 def _excuse(running: Iterable[_Running], polled: float) -> float:

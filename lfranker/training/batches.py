@@ -1,5 +1,6 @@
 """The batches of a training: the same for every loss, whatever step a run starts at."""
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,43 @@ def draw_batch(data: Dataset, config: TrainConfig, step: int) -> tuple[Tensor, T
             patch = np.rot90(source[index], turns)
             batch.append(patch[:, ::-1] if mirrored else patch)
     return to_batch(np.stack(noisy)), to_batch(np.stack(clean))
+
+
+class Batches:
+    """The batches of a training on its device; the next one is drawn beside a step of a GPU."""
+
+    def __init__(self, data: Dataset, config: TrainConfig, device: torch.device) -> None:
+        self.data, self.config, self.device = data, config, device
+        self.beside = device.type != "cpu"
+        self.pool: ThreadPoolExecutor | None = None
+        self.next: tuple[int, Future[tuple[Tensor, Tensor]]] | None = None
+
+    def of(self, step: int) -> tuple[Tensor, Tensor]:
+        """Return noisy and clean batch of a step, channels last."""
+        if not self.beside:
+            noisy, clean = draw_batch(self.data, self.config, step)
+        else:
+            noisy, clean = self._drawn_ahead(step)
+        return self._moved(noisy), self._moved(clean)
+
+    def _moved(self, batch: Tensor) -> Tensor:
+        return batch.to(self.device, memory_format=torch.channels_last, non_blocking=True)
+
+    def _drawn_ahead(self, step: int) -> tuple[Tensor, Tensor]:
+        if self.pool is None:
+            self.pool = ThreadPoolExecutor(1, "batches")
+        if self.next is None or self.next[0] != step:
+            self.next = step, self.pool.submit(self._draw, step)
+        drawn = self.next[1].result()
+        after = step + 1
+        self.next = (after, self.pool.submit(self._draw, after))
+        return drawn
+
+    def _draw(self, step: int) -> tuple[Tensor, Tensor]:
+        noisy, clean = draw_batch(self.data, self.config, step)
+        if self.device.type == "cuda":
+            return noisy.pin_memory(), clean.pin_memory()
+        return noisy, clean
 
 
 def to_batch(patches: Patches) -> Tensor:

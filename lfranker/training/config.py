@@ -62,6 +62,19 @@ class TrainConfig:
         minimum=1,
         maximum=256,
     )
+    precision: str = option(
+        "auto",
+        "Numbers of the network in training; auto: bfloat16 on a GPU, float32 elsewhere.",
+        choices=("auto", "float32", "bfloat16"),
+        added=True,
+    )
+    compile: str = option(
+        "none",
+        "torch.compile's mode for the network in training: default; reduce-overhead, with CUDA "
+        "graphs; max-autotune. It takes a minute or more to begin.",
+        choices=("none", "default", "reduce-overhead", "max-autotune"),
+        added=True,
+    )
     seed: int = option(0, "Base of every random draw.", minimum=0)
     repeat: int = option(0, "Which of the paired repeats, the same for all subsets.", minimum=0)
     shorter: bool = option(

@@ -4,7 +4,7 @@ Commands run in process; what would read, train, score or write is replaced by a
 set's children do the tasks that their processes would have been started with.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -96,6 +96,8 @@ TRAINING: Mapping[str, tuple[str, object]] = {
     "head_dim": ("12", 12),
     "perceptual_layers": ("3", 3),
     "threads": ("5", 5),
+    "precision": ("bfloat16", "bfloat16"),
+    "compile": ("default", "default"),
     "shorter": ("false", False),
     "log_every": ("6", 6),
     "checkpoint_seconds": ("77", 77.0),
@@ -392,7 +394,7 @@ LINES: Mapping[str, Line] = {
         {
             "dry_run": case("true", (calls("run_jobs"), 0), (calls("seconds_per_step"), 3)),
             "preset": case("smoke", (at("simulated_clean", "per_kind"), 2)),
-            "device": case("cuda", (at("seconds_per_step", "device.type"), "cuda")),
+            "device": case("cuda:1", (at("seconds_per_step", "device.index"), 1)),
             **settings(MICROSCOPE, "synthesise"),
         },
     ),
@@ -694,3 +696,28 @@ def test_a_ranking_goes_by_its_settings(store: Path, monkeypatch: pytest.MonkeyP
     assert record.at("register_winners", "model") == "other"
     assert record.at("register_winners", "gate.promote") == "always"
     assert record.at("register_winners", "gate.rescore") is print
+
+
+@pytest.mark.parametrize(
+    ("words", "at_once", "gpus"),
+    [
+        ((), 3, ["0", "1", "2"]),
+        (("--device", "cuda:1"), 1, ["1"]),
+        (("--device", "cuda", "--jobs", "5"), 5, ["0", "1", "2"]),
+        (("--device", "cpu", "--threads", "1", "--jobs", "2"), 2, [None]),
+    ],
+)
+def test_each_training_has_a_gpu_and_all_of_them_are_used(
+    words: Sequence[str],
+    at_once: int,
+    gpus: list[str | None],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    record = record_all(monkeypatch)
+    line = ["--preset", "smoke", "--losses", "mae", "--yes", *words]
+    assert succeeded_in(record.run("powerset", line))
+    (call,) = record.calls["", "run_jobs"]
+    assert call.at_once == at_once
+    assert [place.get("CUDA_VISIBLE_DEVICES") for place in call.places] == gpus
+    assert set(record.told("device")) == {"cpu" if gpus == [None] else "cuda"}, "its only one"

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+from ast import literal_eval
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -39,6 +40,21 @@ def test_no_more_than_asked_run_at_once(tmp_path: Path) -> None:
     list(run_jobs([python(str(n), code, tmp_path) for n in range(5)], 2))
     seen = [int(last_words(tmp_path / f"{n}.txt")) for n in range(5)]
     assert max(seen) == 2
+
+
+def test_jobs_at_once_are_in_places_of_their_own(tmp_path: Path) -> None:
+    code = (
+        f"import os, pathlib, time; p = pathlib.Path(r'{tmp_path}');"
+        "m = p / f'{os.getpid()}.mark'; m.write_text(os.environ['PLACE']); time.sleep(.3);"
+        "print([n.read_text() for n in p.glob('*.mark')]); m.unlink()"
+    )
+    places = [{"PLACE": "a"}, {"PLACE": "b"}]
+    names = [str(number) for number in range(5)]
+    jobs = [python(name, code, tmp_path) for name in names]
+    assert {job.name for job, code in run_jobs(jobs, 2, places=places) if code == 0} == set(names)
+    seen = [literal_eval(last_words(tmp_path / f"{name}.txt")) for name in names]
+    assert all(len(set(beside)) == len(beside) for beside in seen), "one in each"
+    assert {place for beside in seen for place in beside} == {"a", "b"}
 
 
 def test_leaving_the_loop_ends_the_processes(tmp_path: Path) -> None:

@@ -321,8 +321,9 @@ def test_a_damaged_checkpoint_is_named_and_the_other_used(tmp_path: Path) -> Non
 
 
 def test_logging_settings_do_not_determine_the_weights() -> None:
-    settings = TINY.determining()
+    settings = replace(TINY, precision="bfloat16", compile="default").determining()
     assert set(asdict(TINY)) - set(settings) == {"shorter", "log_every", "checkpoint_seconds"}
+    assert not {"precision", "compile"} & set(TINY.determining()), "stored before they were options"
 
 
 @pytest.mark.parametrize(
