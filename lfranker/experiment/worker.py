@@ -10,8 +10,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch._dynamo  # noqa: F401 -- the first optimiser of a process imports it: once for all copies
-
 from lfranker.datasets.synthesis import Dataset, read_dataset
 from lfranker.experiment.console import Console
 from lfranker.experiment.inputs import InputConfig

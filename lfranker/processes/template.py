@@ -1,6 +1,6 @@
 """A process that has imported a module and makes copies of itself, each of which does one job.
 
-python -m lfranker.processes.template MODULE
+python -m lfranker.processes.template MODULE OTHERS...
 
 To import torch and MLflow takes seconds of each process; a copy (`fork`) starts in milliseconds and
 shares their memory. The template runs nothing but imports, so that a copy is as a new process is:
@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -71,12 +71,15 @@ class Copy:
 
 
 class Template:
-    """A process that has imported ``module``, with this environment added to the caller's."""
+    """A process that has imported modules, with this environment added to the caller's.
 
-    def __init__(self, module: str, environment: Mapping[str, str]) -> None:
+    The first is the one whose ``main`` does the jobs.
+    """
+
+    def __init__(self, modules: Sequence[str], environment: Mapping[str, str]) -> None:
         # no session of the terminal: its Ctrl-C reaches the caller alone
         self.process = subprocess.Popen(
-            [sys.executable, "-m", __name__, module],
+            [sys.executable, "-m", __name__, *modules],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             env={**os.environ, **environment}, start_new_session=True,
         )  # fmt: skip
@@ -153,10 +156,12 @@ def _is_gone(pid: int) -> bool:
     return state in "ZX"
 
 
-def serve(module: str) -> None:
+def serve(module: str, *others: str) -> None:
     """Make copies as they are asked for, until nobody can ask any more; in a copy, do the job."""
     answers = _own_output()
     main = import_module(module).main
+    for other in others:
+        import_module(other)
     sys.stdout.flush()  # else each copy would say it again
     awake, wake = os.pipe()
     for end in (awake, wake):
@@ -228,4 +233,4 @@ def _tell(answers: int, pid: int, code: int | None) -> None:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(*sys.argv[1:])

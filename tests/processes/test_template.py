@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -79,6 +80,18 @@ def test_copies_end_as_processes_do_and_import_once(toy: Path) -> None:
     assert len({pid for pid, *_ in words.values()}) == 5
     assert last_words(toy / "fail.txt") == "ValueError: the reason"
     assert last_words(toy / "one.txt") == "last"
+
+
+def test_what_copies_will_import_is_imported_once_for_all(toy: Path) -> None:
+    others = toy / "what_toys_import.py"
+    others.write_text(
+        "import os, pathlib\n"
+        "pathlib.Path(__file__).with_name('others').open('a').write(f'{os.getpid()}\\n')\n"
+    )
+    jobs = [replace(job(toy, name, name), imports=("what_toys_import",)) for name in ("one", "two")]
+    assert codes(jobs) == {"one": 0, "two": 0}
+    (by,) = (toy / "others").read_text().split()
+    assert {lines(toy, job.name)[0].split()[1] for job in jobs} == {by}, "their template"
 
 
 def lines(folder: Path, name: str) -> list[str]:
