@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lfranker.datasets import synthesis as dataset
-from lfranker.datasets.clean_images import CleanImage, draw_images, simulated_clean
+from lfranker.datasets.clean_images import CleanImage, draw_images, simulated_clean, split
 from lfranker.datasets.patch_dataset import config_of, digest_of
 from lfranker.datasets.synthesis import (
     Dataset,
@@ -148,6 +148,9 @@ def test_draws_of_images_train_on_other_images_and_validate_on_the_same(made, tm
     assert used[1] < used[0]
     assert used[2] < used[0]
     assert used[1] != used[2]
+    training, _ = split(IMAGES, CONFIG.validation, CONFIG.seed)
+    for draw, names in ((1, used[1]), (2, used[2])):
+        assert names <= {image.name for image in draw_images(training, CONFIG.seed, draw)}
     for own in draws:
         np.testing.assert_array_equal(own.noisy[own.validation], made.noisy[made.validation])
         assert own.trained_on == made.trained_on, "none of these may be scored on"
@@ -169,6 +172,13 @@ def test_a_group_keeps_its_weight_in_every_draw() -> None:
     assert 18 <= different <= 33  # 40 (1 - 1/e) = 25.3, deviation 1.9; four of these
     assert drawn != draw_images(images, 0, 2)
     assert drawn != draw_images(images, 1, 1)
+
+
+def test_one_image_is_cut_in_two_and_counts_as_trained_on(tmp_path: Path) -> None:
+    image = replace(IMAGES[0], image=np.ascontiguousarray(RAMP))
+    data = synthesise([image], tmp_path / "set", replace(CONFIG, patches=10))
+    assert len(data.validation) > 0
+    assert data.trained_on == {image.sha256}
 
 
 def test_the_same_request_is_answered_from_disk_and_another_is_refused(made):

@@ -60,6 +60,16 @@ def test_tau_is_that_of_scipy():
     assert set(result.tau.index.get_level_values("metric")) == {"psnr", "ssim"}
 
 
+def test_the_interval_of_tau_is_that_of_its_own_length():
+    """A quarter of the steps has the order turned over, half of them has that of the end."""
+    order = np.arange(len(NAMES), dtype=float)[:, None, None]
+    rng = np.random.default_rng(8)
+    of = {500: -order, 1000: order, 2000: order}
+    tau = found({s: 28 + own + noise(rng, rest=0.01) for s, own in of.items()}).tau
+    for metric in ("psnr", "ssim"):
+        assert tau.loc[(500, metric), "high"] < 0 < tau.loc[(1000, metric), "low"]
+
+
 @pytest.mark.parametrize(
     ("half", "end", "verdict"),
     [

@@ -112,3 +112,9 @@ def test_a_panel_shown_twice_counts_once():
     """By hand: 5 and 3 of the first panel are one 4, and with the second one's 1 2.5, not 3."""
     rows = rated({"anna": {"mae": [5, 1]}}, again={"anna": {"mae": 3}})
     assert visual_scores(rows) == {"mae": {"visual/spd2": 2.5, "visual": 2.5}}
+
+
+def test_a_rater_who_saw_a_panel_twice_counts_like_the_others():
+    """By hand: 5 and 4 of one rater are 4.5, with the other one's 1 2.75; of all three 3.33."""
+    rows = rated({"anna": {"mae": [5]}, "ben": {"mae": [1]}}, again={"anna": {"mae": 4}})
+    assert visual_scores(rows) == {"mae": {"visual/spd2": 2.75, "visual": 2.75}}

@@ -27,3 +27,20 @@ def test_the_noisiest_speed_is_that_of_the_noisiest_scans_whatever_it_is_called(
     combined = found.of("psnr").combined
     assert combined is not None
     assert list(combined.table.index) == ["spd5", "spd2", BETWEEN]
+
+
+def test_a_baseline_that_is_ahead_of_all_is_no_champion_of_a_resample() -> None:
+    worth = {"mae": 28.0, "mse": 29.0, "noisy": 40.0}
+    rows = pd.DataFrame(
+        [
+            (name, 0, name == "noisy", f"f{at}", "spd2", f"f{at}", "", psnr + at)
+            for name, psnr in worth.items()
+            for at in range(4)
+        ],
+        columns=["name", "repeat", "baseline", "field", "speed", "place", "sample", "psnr"],
+    )
+    pairs = PairScores(rows)
+    found = find(pairs, rank(pairs.means()), {}, {"psnr": 0.1}, ["mae", "mse"], seed=0)
+    assert found.stability is not None
+    assert found.stability.champion == "mse"
+    assert found.stability.shares.to_dict() == {"mse": 1.0}

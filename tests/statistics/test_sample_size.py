@@ -37,9 +37,14 @@ def test_more_is_needed_than_there_is():
 
 
 def test_repeats_scatter_what_no_number_of_fields_takes_away():
-    """20 fields, 4 repeats: 2 / 20 = 0.1 over 4 repeats, 0.025, stay; 0.4^2 / 2.80^2 = 0.0204."""
+    """20 fields, 4 repeats: 2 / 20 = 0.1 over 4 repeats, 0.025, stay; 0.4^2 / 2.80^2 = 0.0204.
+
+    With 26 fields 1 / 26 comes to it, 0.0635 of 19 degrees of freedom (3 of 0.025): 0.75^2 / 2.95^2
+    = 0.0646. With 25 it is 0.0650, of 20: 0.0649.
+    """
     squares = Squares(4.0, 2.0, 0.0, MANY, MANY)
     assert fields_needed(*planned(0.4, squares, 20, 4)) is None
+    assert fields_needed(*planned(0.75, squares, 20, 4)) == (26, 26)
     assert fields_needed(*planned(2.0, squares, 20, 4)) == (21, 21)
 
 
