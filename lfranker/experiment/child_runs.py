@@ -39,7 +39,6 @@ from lfranker.training.devices import places_of
 from lfranker.training.numerics import SAFEGUARDS
 
 WORKER = "lfranker.experiment.worker"
-OF_THE_FIRST_OPTIMISER = ("torch._dynamo",)  # three seconds, where a process makes an optimiser
 Say = Callable[[str], None]
 
 
@@ -177,7 +176,7 @@ def _job(
     command = [sys.executable, "-m", *words]
     told = {**limits, **same_package(), PROGRESS_VARIABLE: str(progress), **environment}
     copied = WORKER if words[0] == WORKER else ""
-    return Job(run_id, command, log, told, progress, copied, imports=OF_THE_FIRST_OPTIMISER)
+    return Job(run_id, command, log, told, progress, copied)
 
 
 def _task_of(child: Child, keep_checkpoints: bool, cache: Path) -> TrainingTask | ScoringTask:

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ from lfranker.experiment.single_training import TrainingConfig, run_training
 from lfranker.files import write_text
 from lfranker.processes.signals import terminate_as_interrupt
 from lfranker.scans.preparation import ScanSet, read_scans
+from lfranker.tracking.models import know_packages
 from lfranker.training.config import TrainConfig
 from lfranker.training.presets import PRESETS
 
@@ -79,6 +81,15 @@ def read_task(file: Path) -> TrainingTask | ScoringTask:
 
 
 Prepared = TypeVar("Prepared", Dataset, ScanSet)
+
+
+def prepare() -> None:
+    """Do once what else takes each training seconds: what its optimiser imports, what is installed.
+
+    Not needed: a training that nobody prepared for does it itself.
+    """
+    import_module("torch._dynamo")
+    know_packages()
 
 
 def main(words: Sequence[str]) -> None:

@@ -33,8 +33,8 @@ class Job:
     log: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     progress: Path | None = None  # a file that it changes whenever it gets further
-    module: str = ""  # the command is `python -m MODULE WORDS`, and its `main(words)` does the same
-    imports: tuple[str, ...] = ()  # modules that it is going to import, once for all copies
+    # the command is `python -m MODULE WORDS`; its `main(words)` does the same after its `prepare()`
+    module: str = ""
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -192,10 +192,10 @@ class _Starter:
 
     def _template(self, job: Job) -> Template:
         at_start = {name: job.environment.get(name, "") for name in AT_START}
-        key = (job.module, *job.imports, *at_start.values())
+        key = (job.module, *at_start.values())
         if key not in self.templates:
             known = {name: value for name, value in at_start.items() if value}
-            self.templates[key] = Template((job.module, *job.imports), known)
+            self.templates[key] = Template(job.module, known)
         return self.templates[key]
 
     def close(self) -> None:

@@ -1,10 +1,11 @@
 """A process that has imported a module and makes copies of itself, each of which does one job.
 
-python -m lfranker.processes.template MODULE OTHERS...
+python -m lfranker.processes.template MODULE
 
 To import torch and MLflow takes seconds of each process; a copy (`fork`) starts in milliseconds and
-shares their memory. The template runs nothing but imports, so that a copy is as a new process is:
-no thread of Python, no device in use. It reads requests, a line of JSON each, and answers which
+shares their memory. The template runs nothing but imports and the module's ``prepare``, which makes
+what every job needs, so that a copy is as a new process is: no thread of Python, no device in use.
+It reads requests, a line of JSON each, and answers which
 process was made and with which code that ended. It ends when its starter is gone, and its copies
 notice that (`lfranker.processes.jobs.orphaned`).
 """
@@ -16,7 +17,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -71,15 +72,12 @@ class Copy:
 
 
 class Template:
-    """A process that has imported modules, with this environment added to the caller's.
+    """A process that has imported ``module``, with this environment added to the caller's."""
 
-    The first is the one whose ``main`` does the jobs.
-    """
-
-    def __init__(self, modules: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(self, module: str, environment: Mapping[str, str]) -> None:
         # no session of the terminal: its Ctrl-C reaches the caller alone
         self.process = subprocess.Popen(
-            [sys.executable, "-m", __name__, *modules],
+            [sys.executable, "-m", __name__, module],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             env={**os.environ, **environment}, start_new_session=True,
         )  # fmt: skip
@@ -156,12 +154,11 @@ def _is_gone(pid: int) -> bool:
     return state in "ZX"
 
 
-def serve(module: str, *others: str) -> None:
+def serve(module: str) -> None:
     """Make copies as they are asked for, until nobody can ask any more; in a copy, do the job."""
     answers = _own_output()
-    main = import_module(module).main
-    for other in others:
-        import_module(other)
+    imported = import_module(module)
+    imported.prepare()
     sys.stdout.flush()  # else each copy would say it again
     awake, wake = os.pipe()
     for end in (awake, wake):
@@ -190,7 +187,7 @@ def serve(module: str, *others: str) -> None:
                     os.close(end)
                 _become(request)
                 sys.argv[1:] = request.words
-                main(request.words)
+                imported.main(request.words)
                 return
             _tell(answers, pid, None)
 
@@ -233,4 +230,4 @@ def _tell(answers: int, pid: int, code: int | None) -> None:
 
 
 if __name__ == "__main__":
-    serve(*sys.argv[1:])
+    serve(sys.argv[1])

@@ -21,6 +21,7 @@ from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature, get_model_info
 from mlflow.types import Schema, TensorSpec
+from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -49,6 +50,11 @@ SIGNATURE = ModelSignature(
     inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, 1, -1, -1))]),
     outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, 1, -1, -1))]),
 )
+
+
+def know_packages() -> None:
+    """Have MLflow look through all installed packages, as it does once before it logs a model."""
+    warn_dependency_requirement_mismatches(["mlflow"])
 
 
 def log_network(run_id: str, network: nn.Module, settings: Mapping[str, object]) -> str:

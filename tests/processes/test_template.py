@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,6 +26,11 @@ with pathlib.Path(__file__).with_name("imports").open("a") as file:
 
 
 print("a module may say something")  # which is no answer
+
+
+def prepare():
+    with pathlib.Path(__file__).with_name("prepared").open("a") as file:
+        file.write(f"{os.getpid()}\\n")
 
 
 def main(words):
@@ -82,15 +86,10 @@ def test_copies_end_as_processes_do_and_import_once(toy: Path) -> None:
     assert last_words(toy / "one.txt") == "last"
 
 
-def test_what_copies_will_import_is_imported_once_for_all(toy: Path) -> None:
-    others = toy / "what_toys_import.py"
-    others.write_text(
-        "import os, pathlib\n"
-        "pathlib.Path(__file__).with_name('others').open('a').write(f'{os.getpid()}\\n')\n"
-    )
-    jobs = [replace(job(toy, name, name), imports=("what_toys_import",)) for name in ("one", "two")]
+def test_what_all_copies_need_is_prepared_once(toy: Path) -> None:
+    jobs = [job(toy, name, name) for name in ("one", "two")]
     assert codes(jobs) == {"one": 0, "two": 0}
-    (by,) = (toy / "others").read_text().split()
+    (by,) = (toy / "prepared").read_text().split()
     assert {lines(toy, job.name)[0].split()[1] for job in jobs} == {by}, "their template"
 
 

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import importlib_metadata
 import mlflow
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import torch
 import yaml
 from click.testing import CliRunner
 from mlflow import MlflowClient
+from mlflow.utils import requirements_utils
 from safetensors.torch import load_file, save_file
 from torch import nn
 from tracked import TINY
@@ -20,7 +22,7 @@ from tracked import TINY
 from entrypoints.denoise import main as denoise
 from lfranker.denoiser.scunet import SCUNet
 from lfranker.images.image_file import read_image, write_image
-from lfranker.tracking.models import add_onnx, load_network, load_onnx, log_network
+from lfranker.tracking.models import add_onnx, know_packages, load_network, load_onnx, log_network
 from lfranker.tracking.runs import own_run
 
 WEIGHTS = Path("artifacts", "weights.safetensors")
@@ -243,3 +245,19 @@ def test_the_onnx_network_lies_beside_the_weights_and_is_added_once(
     done = CliRunner().invoke(denoise, [*flags, "--output", target, "--engine", "onnx"])
     assert done.exit_code == 2
     assert "pip install 'lfranker[onnx]'" in " ".join(done.output.split())
+
+
+def test_packages_are_looked_through_once_for_all_models_of_a_process(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = list[str]()
+    look = importlib_metadata.packages_distributions
+    monkeypatch.setattr(requirements_utils, "_MODULES_TO_PACKAGES", None)
+    monkeypatch.setattr(
+        importlib_metadata, "packages_distributions", lambda: (looked.append("once"), look())[1]
+    )
+    know_packages()
+    assert looked == ["once"]
+    with own_run("train", "train") as run:
+        log_network(run.run_id, SCUNet(**TINY), TINY)
+    assert looked == ["once"]
