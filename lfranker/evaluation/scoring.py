@@ -28,20 +28,25 @@ def score(
     denoiser: Denoiser,
     scans: Iterable[Pair],
     metrics: Mapping[str, Metric] = METRICS,
+    on_output: Callable[[Pair, Image], None] = lambda *_: None,
 ) -> pd.DataFrame:
     """A row for each pair: field, speed, groups, every metric, and what ``outcome`` looks at.
 
     The output is clipped to [0, 1] first. ``seconds`` are those of the denoiser alone. An output
-    with values that are not finite has ``finite`` False and NaN for every score.
+    with values that are not finite has ``finite`` False and NaN for every score. ``on_output``
+    gets each pair with what the denoiser made of it, not clipped.
     """
-    rows = [_row(denoiser, pair, metrics) for pair in scans]
+    rows = [_row(denoiser, pair, metrics, on_output) for pair in scans]
     if not rows:
         raise ValueError("no pairs to score")
     return pd.DataFrame(rows)
 
 
 def _row(
-    denoiser: Denoiser, pair: Pair, metrics: Mapping[str, Metric]
+    denoiser: Denoiser,
+    pair: Pair,
+    metrics: Mapping[str, Metric],
+    on_output: Callable[[Pair, Image], None],
 ) -> dict[str, str | float | bool]:
     start = perf_counter()
     raw = denoiser(pair)
@@ -50,6 +55,7 @@ def _row(
         raise ValueError(
             f"{pair.field} at {pair.speed}: the denoiser made {raw.shape} of {pair.noisy.shape}"
         )
+    on_output(pair, raw)
     finite = bool(np.isfinite(raw).all())
     output = np.clip(raw, 0, 1).astype(np.float32)
     nan = float("nan")

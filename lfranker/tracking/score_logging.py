@@ -8,6 +8,7 @@ import json
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import mlflow
@@ -67,9 +68,8 @@ def score_run(
     run = parse_member(get_run(run_id))
     prefix, own = run.prefix(scans.digest), run.model if isinstance(run, Training) else ""
     pairs = tqdm(scans, "scoring", len(scans), leave=False, unit="scan", disable=None)
-    table = score(denoiser, pairs, metrics)
+    table = score(denoiser, pairs, metrics, partial(log_pictures, run_id, scans, prefix))
     log_texts(run_id, {score_file(scans.id): table.to_csv(index=False)})
-    log_pictures(run_id, denoiser, scans, prefix)
     log_scan_dataset(run_id, scans)
     scores = {prefix + metric_name(k): v for k, v in summarise(table, metrics).items()}
     log_metrics(run_id, scores, measured=measured(scans.id, model or own))
@@ -206,20 +206,19 @@ GRID = "the scans denoised/"  # of the image grid: MLflow sorts its sections, an
 NO_STEP = 0  # the grid shows one step at a time, and filters have none
 
 
-def log_pictures(run_id: str, denoiser: Denoiser, scans: ScanSet, prefix: str) -> None:
-    """Log noisy | denoised | clean, and the denoised alone, of the first fields at every speed.
+def log_pictures(run_id: str, scans: ScanSet, prefix: str, pair: Pair, denoised: Image) -> None:
+    """Log noisy | denoised | clean, and the denoised alone, if the pair is of the first fields.
 
     ``prefix`` tells the scan set from others of the run, as in the names of metrics.
     """
     fields = scans.fields[:PICTURED_FIELDS]
-    for pair in scans:
-        if pair.field in fields:
-            denoised = denoiser(pair)
-            picture = strip({"noisy": pair.noisy, "denoised": denoised, "clean": pair.clean})
-            log_image(run_id, picture, f"pictures/{scans.id.short}/{pair.field}-{pair.speed}.png")
-            levels = np.round(np.clip(np.nan_to_num(denoised), 0, 1) * 255).astype(np.uint8)
-            key = prefix + image_key(pair, fields.index(pair.field))
-            MlflowClient().log_image(run_id, levels, key=key, step=NO_STEP)
+    if pair.field not in fields:
+        return
+    picture = strip({"noisy": pair.noisy, "denoised": denoised, "clean": pair.clean})
+    log_image(run_id, picture, f"pictures/{scans.id.short}/{pair.field}-{pair.speed}.png")
+    levels = np.round(np.clip(np.nan_to_num(denoised), 0, 1) * 255).astype(np.uint8)
+    key = prefix + image_key(pair, fields.index(pair.field))
+    MlflowClient().log_image(run_id, levels, key=key, step=NO_STEP)
 
 
 def keys_of(run_id: str) -> list[str]:

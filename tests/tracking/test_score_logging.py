@@ -13,6 +13,7 @@ from prepared import SPEEDS, make_scans
 from scipy.ndimage import gaussian_filter
 from tracked import SCANS, give_model, make_child, make_parent, power_set_of
 
+from lfranker.arrays import Image
 from lfranker.evaluation.baselines import BASELINES
 from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.evaluation.scoring import of_noisy
@@ -22,8 +23,14 @@ from lfranker.scans.registration import Transform
 from lfranker.scans.scan_set import Pair, ScanSetId
 from lfranker.tracking import score_logging
 from lfranker.tracking.power_set import find_training
-from lfranker.tracking.runs import get_run, set_tags, tracked
-from lfranker.tracking.score_logging import image_key, log_scans, score_baselines, score_run
+from lfranker.tracking.runs import get_run, list_files, set_tags, tracked
+from lfranker.tracking.score_logging import (
+    image_key,
+    keys_of,
+    log_scans,
+    score_baselines,
+    score_run,
+)
 from lfranker.tracking.scores import read_scan_table
 from lfranker.tracking.tags import Tag, metrics_on
 
@@ -41,6 +48,22 @@ def test_scores_are_kept_with_the_versions_of_their_metrics(
     assert not run.is_scored("f" * 64, {"mean": MEAN}), "other scans"
     assert not run.is_scored(scans.digest, {"mean": replace(MEAN, version=2)})
     assert not run.is_scored(scans.digest)
+
+
+def test_a_scan_is_denoised_once_for_its_scores_and_its_pictures(store: Path) -> None:
+    scans, seen = make_scans(store), list[tuple[str, str]]()
+    run_id = make_child(make_parent("mae"), "mae", {}).info.run_id
+
+    def denoiser(pair: Pair) -> Image:
+        seen.append((pair.field, pair.speed))
+        return pair.noisy
+
+    score_run(run_id, denoiser, scans, {"psnr": METRICS["psnr"]})
+    assert seen == [(record.field, record.speed) for record in scans.records]
+    of_first = [f"{field}-{speed}.png" for field in ("f", "g") for speed in SPEEDS]
+    folder = f"pictures/{scans.id.short}"
+    assert list_files(run_id, folder) == sorted(f"{folder}/{name}" for name in of_first)
+    assert len(keys_of(run_id)) == len(of_first)
 
 
 def test_what_sites_were_told_by_is_read_back_from_the_power_set(store: Path) -> None:
