@@ -89,10 +89,12 @@ def register(
             f"{winner.name} is version {version.version} already, ranked on real scans: this "
             f"ranking on simulated ones changes nothing there"
         ]
-    version = version or client.create_model_version(
-        model, f"models:/{winner.model_id}", winner.run_id, model_id=winner.model_id
-    )
-    _describe(client, version, winner, simulated)
+    tags = _tags(winner, simulated)
+    if version is None:
+        version = client.create_model_version(
+            model, f"models:/{winner.model_id}", winner.run_id, tags, model_id=winner.model_id
+        )
+    _describe(client, version, tags, winner.description)
     notices = [] if promote else [f"{winner.name} is registered without aliases, as asked"]
     for criterion in winner.criteria if promote else ():
         alias, holder = criterion.alias, _holder(client, model, criterion.alias)
@@ -116,18 +118,27 @@ def _parsed(version: ModelVersion) -> Version:
     return Version(version.name, str(version.version), version.run_id or "", real, aliases)
 
 
-def _describe(client: MlflowClient, version: ModelVersion, winner: Winner, simulated: bool) -> None:
-    """Scores of this ranking as tags, in place of those of an earlier one, and the description."""
-    name, number, entrant = version.name, version.version, Entrant.parse(winner.name)
+def _tags(winner: Winner, simulated: bool) -> dict[str, str]:
+    """Return the tags of a version: scores, losses and noise."""
+    entrant = Entrant.parse(winner.name)
     tags = {key.replace("/", "."): f"{value:.6g}" for key, value in winner.scores.items()}
     tags |= {Tag.LOSSES: entrant.subset, Tag.SIMULATED: str(simulated).lower()}
     if entrant.noise:
         tags[Tag.NOISE] = entrant.noise
+    return tags
+
+
+def _describe(
+    client: MlflowClient, version: ModelVersion, tags: Mapping[str, str], description: str
+) -> None:
+    """Give a version the tags of this ranking, in place of an earlier one's, and a description."""
+    name, number = version.name, version.version
     for stale in set(version.tags) - set(tags):
         client.delete_model_version_tag(name, number, stale)
     for key, value in tags.items():
-        client.set_model_version_tag(name, number, key, value)
-    client.update_model_version(name, number, winner.description)
+        if version.tags.get(key) != value:
+            client.set_model_version_tag(name, number, key, value)
+    client.update_model_version(name, number, description)
 
 
 def _ensure(client: MlflowClient, model: str) -> None:
