@@ -15,6 +15,7 @@ from sqlalchemy.engine import Engine
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
+from lfranker.evaluation import baselines
 from lfranker.processes.jobs import available_cores
 from lfranker.publishing import winners
 
@@ -88,6 +89,12 @@ def few_exports(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def no_bm3d(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scans are scored as where BM3D is not installed: tuning it takes minutes."""
+    monkeypatch.setattr(baselines, "find_spec", lambda name: None)
+
+
+@pytest.fixture(autouse=True)
 def nothing_is_left_of_earlier_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert not mlflow.is_tracking_uri_set(), "an earlier test left its address of a store"
@@ -97,7 +104,7 @@ def nothing_is_left_of_earlier_tests(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A power set that was run once, for all tests that look at it."""
-    project = Project(tmp_path_factory.mktemp("project"))
+    project = Project(tmp_path_factory.mktemp("project"), without=("bm3d",))
     project.powerset()
     return project
 

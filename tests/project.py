@@ -3,28 +3,42 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager, redirect_stderr
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import click
+import mlflow
+import pytest
 from click.testing import CliRunner, Result
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
 
 from lfranker.tracking.power_set import load_power_set
 from lfranker.tracking.runs import get_run
 
 ROOT = Path(__file__).parents[1]
+HIDING = Path(__file__).parent / "hiding"
+SLOW = ("bm3d", "onnx")  # packages that are not required: tests of their own look at what they do
+
+
+def environment_without(*packages: str) -> dict[str, str]:
+    """Return the environment of processes, no setting of MLflow in it, that lack these packages."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    folders = [str(HIDING), *filter(None, [own.get("PYTHONPATH")])]
+    return {**own, "PYTHONPATH": os.pathsep.join(folders), "HIDDEN_PACKAGES": ",".join(packages)}
 
 
 class Project:
-    """The project with a tracking store and a cache of its own."""
+    """The project with a tracking store and a cache of its own, without some packages."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, without: tuple[str, ...] = SLOW) -> None:
         self.folder = folder
         self.uri = f"sqlite:///{folder / 'mlflow.db'}"
         self.environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")},
+            **environment_without(*without),
             "MLFLOW_TRACKING_URI": self.uri,
             # MLproject says `python`: the one that runs the tests, activated or not
             "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])),
@@ -32,19 +46,43 @@ class Project:
         self.client = MlflowClient(self.uri, self.uri)  # makes the store where there is none
         self.client.create_experiment("test", artifact_location=(folder / "mlruns").as_uri())
 
-    def command(self, entry: str, options: Mapping[str, object]) -> list[str]:
+    def type(self, entry: str, **options: object) -> subprocess.CompletedProcess[str]:
+        """Run an entry point as a user types it."""
         words = [f"{name}={value}" for name, value in options.items()]
         flags = [word for pair in words for word in ("-P", pair)]
-        return [
-            sys.executable, "-m", "mlflow", "run", str(ROOT), "-e", entry,
-            "--env-manager", "local", "--experiment-name", "test", *flags,
-        ]  # fmt: skip
+        return subprocess.run(
+            [sys.executable, "-m", "mlflow", "run", str(ROOT), "-e", entry,
+             "--env-manager", "local", "--experiment-name", "test", *flags],
+            env=self.environment, cwd=self.folder, capture_output=True, text=True, check=False,
+        )  # fmt: skip
 
     def run(self, entry: str, **options: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(entry, options), env=self.environment, cwd=self.folder,
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        """Do what `type` does, without a process of MLflow's own around that of the entry point."""
+        words = {name: str(value) for name, value in options.items()}
+        with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+            with self._surroundings(), written_to(out.fileno(), err.fileno()), redirect_stderr(err):
+                try:
+                    mlflow.projects.run(
+                        str(ROOT), entry, parameters=words, experiment_name="test",
+                        env_manager="local",
+                    )  # fmt: skip
+                except MlflowException:  # the process failed, or its run is gone: it was refused
+                    code = 1
+                else:
+                    code = 0
+            out.seek(0)
+            err.seek(0)
+            return subprocess.CompletedProcess([entry], code, out.read(), err.read())
+
+    @contextmanager
+    def _surroundings(self) -> Iterator[None]:
+        """Make its environment and folder those of this process."""
+        with pytest.MonkeyPatch.context() as patch, chdir(self.folder):
+            for name in os.environ.keys() - self.environment.keys():
+                patch.delenv(name)
+            for name, value in self.environment.items():
+                patch.setenv(name, value)
+            yield
 
     def call(self, entry: click.Command, **options: object) -> Result:
         """Run an entry point in this process, which saves its start."""
@@ -52,13 +90,26 @@ class Project:
         settings = {"MLFLOW_TRACKING_URI": self.uri, "MLFLOW_EXPERIMENT_NAME": "test"}
         return CliRunner().invoke(entry, words, env=settings)
 
-    def powerset(self, **options: object) -> str:
-        done = self.run("powerset", preset="smoke", cache=self.folder / "cache", **options)
+    def powerset(self) -> None:
+        done = self.type("powerset", preset="smoke", cache=self.folder / "cache")
         assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout + done.stderr
 
     def children(self) -> dict[str, Run]:
         return {name: get_run(run.run_id) for (name, _), run in load_power_set().trainings.items()}
 
     def parent(self) -> Run:
         return get_run(load_power_set().run_id)
+
+
+@contextmanager
+def written_to(out: int, err: int) -> Iterator[None]:
+    """Send into these files what this process and those that it starts write."""
+    own = os.dup(1), os.dup(2)
+    try:
+        os.dup2(out, 1)
+        os.dup2(err, 2)
+        yield
+    finally:
+        for number, kept in enumerate(own, 1):
+            os.dup2(kept, number)
+            os.close(kept)

@@ -47,7 +47,8 @@ def address(project: Project) -> Iterator[str]:
     server = subprocess.Popen(
         [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
          "--workers", "1", "--backend-store-uri", project.uri],
-        env=project.environment, cwd=project.folder, start_new_session=True,
+        env={**project.environment, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        cwd=project.folder, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:

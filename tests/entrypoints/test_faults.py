@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from guarded_server import (
     PASSWORD,
     QUOTED,
@@ -26,14 +27,16 @@ from guarded_server import (
     passing,
 )
 from mlflow import MlflowClient
-from project import ROOT
+from project import ROOT, SLOW, environment_without
 
+from entrypoints.powerset import main as powerset_entry
 from lfranker.images.image_file import write_image
 from lfranker.simulation.scans import simulated_fields
 from lfranker.tracking.power_set import load_power_set
 
 pytestmark = pytest.mark.slow
 TINY = ["--preset", "smoke", "--losses", "mae,mse", "--steps", "8", "--patches", "24"]
+ENVIRONMENT = environment_without(*SLOW)
 LONGEST = 500  # seconds, on a machine that is busy otherwise
 
 
@@ -58,9 +61,8 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def environment(**variables: str) -> dict[str, str]:
-    own = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
-    return {**own, **variables}
+def options(cache: Path, scans: Path) -> list[str]:
+    return [*TINY, "--scans", str(scans), "--cache", str(cache)]
 
 
 @contextmanager
@@ -68,9 +70,8 @@ def started(
     cache: Path, scans: Path, known: Mapping[str, str], *words: str
 ) -> Iterator[subprocess.Popen[str]]:
     """A power set that runs within the block, and no longer."""
-    command = [sys.executable, "-m", "entrypoints.powerset", *TINY]
     process = subprocess.Popen(
-        [*command, "--scans", str(scans), "--cache", str(cache), *words],
+        [sys.executable, "-m", "entrypoints.powerset", *options(cache, scans), *words],
         cwd=ROOT, env=dict(known), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     try:
@@ -121,7 +122,7 @@ def test_a_killed_training_is_an_error_in_words_and_no_password_is_kept_anywhere
     words = ["--max-size", "1", "--jobs", "2"]
     with door(guard(behind)) as front:
         uri = f"http://{USER}:{QUOTED}@127.0.0.1:{front}"
-        known = environment(MLFLOW_TRACKING_URI=uri, MLFLOW_EXPERIMENT_NAME="password")
+        known = {**ENVIRONMENT, "MLFLOW_TRACKING_URI": uri, "MLFLOW_EXPERIMENT_NAME": "password"}
         with started(tmp_path / "cache", scans, known, *words) as process:
             first, _ = trained = trainings(process, 2)
             pids = (process.pid, *children(process.pid), *trained)
@@ -154,7 +155,7 @@ def test_a_deleted_cache_ends_clearly_and_the_same_command_goes_on(
     store: Path, scans: Path
 ) -> None:
     words = ["--max-size", "1", "--jobs", "1", "--exclude", "mse"]
-    known = environment(MLFLOW_TRACKING_URI=os.environ["MLFLOW_TRACKING_URI"])
+    known = {**ENVIRONMENT, "MLFLOW_TRACKING_URI": os.environ["MLFLOW_TRACKING_URI"]}
     with started(store / "cache", scans, known, *words) as process:
         trainings(process, 1)
         shutil.rmtree(store / "cache" / "scans")
@@ -164,9 +165,8 @@ def test_a_deleted_cache_ends_clearly_and_the_same_command_goes_on(
     (run,) = load_power_set().trainings.values()
     assert run.status == "KILLED"
 
-    with started(store / "cache", scans, known, *words) as process:
-        code, lines = finish(process)
-    assert code == 0, lines
+    done = CliRunner().invoke(powerset_entry, [*options(store / "cache", scans), *words])
+    assert done.exit_code == 0, done.output
     (again,) = load_power_set().trainings.values()
     assert (again.run_id, again.status) == (run.run_id, "FINISHED")
 
@@ -200,33 +200,22 @@ def check_nothing_lost(port: int, name: str, monkeypatch: pytest.MonkeyPatch) ->
     }
 
 
-def test_a_server_that_is_away_for_a_while_is_waited_for(
+def test_answers_of_500_and_a_server_that_is_away_for_a_while_cost_nothing(
     server: tuple[int, Path], scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (behind, _), front = server, free_port()
-    uri = f"http://127.0.0.1:{front}"
-    known = environment(MLFLOW_TRACKING_URI=uri, MLFLOW_EXPERIMENT_NAME="away")
+    (behind, _), front, failures = server, free_port(), Failures(ANSWERS)
+    known = {
+        **ENVIRONMENT,
+        "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{front}",
+        "MLFLOW_EXPERIMENT_NAME": "troubled",
+    }
     with started(tmp_path / "cache", scans, known, "--max-size", "1", "--jobs", "2") as process:
-        with door(passing(behind, lambda _: None), front):
+        with door(passing(behind, failures), front):
             trainings(process, 2)
         time.sleep(AWAY)
         assert process.poll() is None
-        with door(passing(behind, lambda _: None), front):
-            code, lines = finish(process)
-    assert code == 0, lines
-    check_nothing_lost(behind, "away", monkeypatch)
-
-
-def test_answers_of_500_cost_nothing(
-    server: tuple[int, Path], scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (behind, _), failures = server, Failures(ANSWERS)
-    with door(passing(behind, failures)) as front:
-        uri = f"http://127.0.0.1:{front}"
-        known = environment(MLFLOW_TRACKING_URI=uri, MLFLOW_EXPERIMENT_NAME="failures")
-        words = ["--max-size", "1", "--jobs", "2"]
-        with started(tmp_path / "cache", scans, known, *words) as process:
+        with door(passing(behind, failures), front):
             code, lines = finish(process)
     assert code == 0, lines
     assert failures.given == ANSWERS
-    check_nothing_lost(behind, "failures", monkeypatch)
+    check_nothing_lost(behind, "troubled", monkeypatch)

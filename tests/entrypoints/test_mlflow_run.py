@@ -12,8 +12,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Project:
-    return Project(tmp_path)
+def own(store: Path) -> Project:
+    return Project(store)
 
 
 def test_an_undeclared_parameter_arrives_and_is_logged_once(own: Project) -> None:

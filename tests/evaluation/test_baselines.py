@@ -4,6 +4,7 @@ import pytest
 
 from lfranker.evaluation.baselines import (
     BASELINES,
+    BM3D,
     FAMILIES,
     best_filter,
     families,
@@ -89,6 +90,8 @@ def test_non_local_means_takes_its_strength_in_units_of_the_noise():
 
 
 def test_bm3d_is_there_only_with_its_package(monkeypatch):
-    assert set(families()) - set(FAMILIES) <= {"bm3d-tuned"}
-    monkeypatch.setattr("lfranker.evaluation.baselines.find_spec", lambda name: None)
+    packages = {"bm3d": object()}
+    monkeypatch.setattr("lfranker.evaluation.baselines.find_spec", packages.get)
+    assert families() == FAMILIES | {"bm3d-tuned": BM3D}
+    packages.clear()
     assert families() == FAMILIES
