@@ -44,7 +44,7 @@ def started(project: Project, steps: int) -> subprocess.Popen[str]:
 
 def command(project: Project, steps: int) -> list[str]:
     options = {"preset": "smoke", "cache": project.folder / "cache", "steps": steps, "jobs": 2}
-    options |= {"checkpoint-seconds": 1, "depth": "0,0,0,1,0,0,0", "batch": 1}
+    options |= {"checkpoint-seconds": 1, "depth": "0,0,0,1,0,0,0", "batch": 1, "log-every": 10}
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     return [sys.executable, "-m", "entrypoints.powerset", *words]
 
@@ -92,35 +92,30 @@ def check_resumed(project: Project, stopped: dict[str, Run], steps: int) -> None
         assert Tag.REASON not in finished[name].data.tags
 
 
-def test_a_stopped_power_set_leaves_nothing_running_and_goes_on_later(own: Project) -> None:
-    process = started(own, 400)
-    # under `mlflow run` Ctrl-C arrives more than once
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
-        process.send_signal(number)
-        time.sleep(0.2)
-    process.communicate(timeout=120)
-    assert process.returncode != 0
-    assert open_runs(own) == []
-    stopped = own.children()
-    assert {run.info.status for run in stopped.values()} == {"KILLED"}
-
-    go_on(own, 400)
-    check_resumed(own, stopped, 400)
-
-
-def test_a_killed_power_set_goes_on_later(own: Project) -> None:
-    process = started(own, 300)
-    process.kill()
-    process.communicate(timeout=60)
+def test_what_is_killed_goes_on_and_what_is_stopped_leaves_nothing_running(own: Project) -> None:
+    killed = started(own, 300)
+    killed.kill()
+    killed.communicate(timeout=60)
     deadline = time.monotonic() + 60
     while any(r.info.status == "RUNNING" for r in own.children().values()):
         assert time.monotonic() < deadline, "the trainings did not notice"
         time.sleep(0.5)
-    stopped = own.children()
     # the one that was waiting, and the parent itself, had nobody to end them
-    assert sorted(run.info.status for run in stopped.values()) == ["KILLED", "KILLED", "SCHEDULED"]
+    statuses = sorted(run.info.status for run in own.children().values())
+    assert statuses == ["KILLED", "KILLED", "SCHEDULED"]
 
-    output = go_on(own, 300)
-    assert output.count("left open by a killed process") == 2
-    check_resumed(own, stopped, 300)
+    stopped = started(own, 300)
+    # under `mlflow run` Ctrl-C arrives more than once
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+        stopped.send_signal(number)
+        time.sleep(0.2)
+    _, said = stopped.communicate(timeout=120)
+    assert said.count("left open by a killed process") == 2
+    assert stopped.returncode != 0
+    assert open_runs(own) == []
+    left = own.children()
+    assert {run.info.status for run in left.values()} == {"KILLED"}
+
+    go_on(own, 300)
+    check_resumed(own, left, 300)
     assert open_runs(own) == []

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import ModuleType
 
@@ -47,27 +46,38 @@ def test_the_experiment_is_named_lfranker_unless_the_user_names_one(
     assert own_run_is_in() == "mine"
 
 
+# eight processes that start at once: copies of one, which has imported MLflow and no more
+EIGHT = """
+import multiprocessing
+from lfranker.tracking.runs import own_run
+
+def first(start):
+    start.wait()
+    with own_run("first", "train"):
+        pass
+
+context = multiprocessing.get_context("fork")
+start = context.Barrier(8)
+processes = [context.Process(target=first, args=(start,)) for _ in range(8)]
+for process in processes:
+    process.start()
+for process in processes:
+    process.join(300)
+print([process.exitcode for process in processes])
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="no locks of this kind")
 def test_eight_processes_may_be_the_first_to_use_a_store(tmp_path: Path) -> None:
     """On MLflow's own, most of them end with `table already exists` or `database is locked`."""
-    go = tmp_path / "go"
-    code = (
-        "import time\nfrom pathlib import Path\nfrom lfranker.tracking.runs import own_run\n"
-        f"while not Path({str(go)!r}).exists(): time.sleep(0.01)\n"
-        "with own_run('first', 'train'): pass"
-    )
     uri = f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}"
     environment = {**os.environ, "MLFLOW_TRACKING_URI": uri}
-    command = [sys.executable, "-c", code]
-    processes = [
-        subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-        for _ in range(8)
-    ]
-    time.sleep(10)  # until all have imported what they need and wait
-    go.touch()
-    ends = [(process.communicate(timeout=300)[1], process.returncode) for process in processes]
-    assert [code for _, code in ends] == [0] * 8, ends
+    done = subprocess.run(
+        [sys.executable, "-c", EIGHT], env=environment, cwd=tmp_path, check=False,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout == f"{[0] * 8}\n", done.stderr
     runs = MlflowClient(uri).search_runs(["0"])
     assert [run.info.status for run in runs] == ["FINISHED"] * 8
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["mlflow.db"]
