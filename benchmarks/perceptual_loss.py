@@ -10,7 +10,6 @@ weights, L1; 8 gray images of 64 x 64 px. Value and gradient must be equal. Need
 from functools import partial
 
 import torch
-from piq import ContentLoss
 from torch import Tensor, nn
 from torchvision.models.vgg import cfgs, make_layers
 
@@ -22,8 +21,10 @@ from lfranker.perceptual.weights import random_state
 COUNT, SIDE = 8, 64
 
 
-def theirs(state: dict[str, Tensor]) -> ContentLoss:
+def theirs(state: dict[str, Tensor]) -> nn.Module:
     """ContentLoss of LAYERS. It sums over channels, where the own loss takes the mean."""
+    from piq import ContentLoss
+
     convolutions = {conv.name: conv for conv in VGG19}
     channels = [convolutions[name].channels_out for name in LAYERS]
     layers = [convolutions[name].key.removeprefix("features.") for name in LAYERS]

@@ -8,7 +8,6 @@ pytorch-msssim (extra `bench`).
 
 from functools import partial
 
-import pytorch_msssim
 import torch
 from torch import Tensor
 
@@ -19,6 +18,8 @@ SIZES = ((8, 64), (8, 128), (16, 128))  # images, side
 
 
 def theirs(output: Tensor, target: Tensor) -> Tensor:
+    import pytorch_msssim
+
     return 1 - pytorch_msssim.ssim(output, target, data_range=1)
 
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-from deepinv.models import SCUNet as Published
 from torch import Tensor, nn
 
 from benchmarks.paired import compare, header, last_line, rounds_asked
@@ -37,6 +36,8 @@ def stepper(network: nn.Module) -> Callable[[], float]:
 
 
 def ratio(depth: int, rounds: int) -> float:
+    from deepinv.models import SCUNet as Published
+
     config = [depth] * 7
     torch.manual_seed(0)
     own = SCUNet(config=config)
