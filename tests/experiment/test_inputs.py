@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -87,6 +88,14 @@ def test_scans_are_never_simulated_from_images_that_were_trained_on(tmp_path: Pa
         preparation.scans(other, None, None, tmp_path / "cache", clean, everything)
 
 
+def test_inputs_are_scored_on_images_that_no_patch_was_cut_from(tmp_path: Path) -> None:
+    chosen = smoke(patch=32, validation=0.34, max_noise=1.0)
+    config = InputConfig(clean=write_clean(tmp_path / "clean", 6), cache=tmp_path / "cache")
+    made = preparation.inputs(("mae",), chosen, config)
+    sides = {s["name"]: s["side"] for s in made.data.manifest["request"]["sources"]}
+    assert {sides[field] for field in made.scans.fields} == {"validation"}
+
+
 def test_a_field_that_was_trained_on_is_not_scored(tmp_path: Path) -> None:
     clean = write_clean(tmp_path / "clean", 4)
     chosen = smoke(patch=32, validation=0.25, max_noise=1.0)
@@ -164,6 +173,9 @@ def test_a_single_clean_image_is_cut_and_its_unseen_part_scanned(tmp_path: Path)
     (pair, *_) = scans
     whole = read_image(next(clean.iterdir())).image
     assert min(pair.original.shape) <= round(400 * 0.45) < min(whole.shape)
+    like = cv2.matchTemplate(whole, pair.original, cv2.TM_CCOEFF_NORMED)
+    assert like.max() > 0.9
+    assert np.unravel_index(like.argmax(), like.shape)[0] >= round(400 * 0.55), "it was trained on"
 
 
 def test_images_without_usable_patches_are_named(tmp_path: Path) -> None:

@@ -12,8 +12,13 @@ from mlflow.entities import Run
 from tracked import SCANS, give_model, make_child, make_parent, power_set_of
 
 from lfranker.experiment.child_runs import adopt
-from lfranker.experiment.inputs import Inputs
-from lfranker.experiment.noise_comparison import keys_of, settings_logged
+from lfranker.experiment.inputs import InputConfig, Inputs
+from lfranker.experiment.noise_comparison import (
+    inputs_on_each,
+    keys_of,
+    settings_logged,
+    settings_on_each,
+)
 from lfranker.experiment.plan import powerset_key, tasks
 from lfranker.experiment.settings import preset_settings
 from lfranker.microscopes.reading import ScanMetadata
@@ -22,6 +27,7 @@ from lfranker.tracking.power_set import trainings_with
 from lfranker.tracking.registry import choose_model
 from lfranker.tracking.runs import create_child, get_run, log_metrics, set_tags, tracked
 from lfranker.tracking.tags import Tag, outcome_on
+from lfranker.training.loss_balancing import loss_weights
 from lfranker.training.trainer import TrainConfig
 
 KEYS = {"gamma": "key-g", "eq1": "key-e"}
@@ -198,3 +204,13 @@ def test_the_parent_logs_what_its_trainings_have_in_common() -> None:
     alone = settings_logged(every[:1])
     assert (alone["noise"], alone["dataset"], "noises" in alone) == ("eq1", "eq1", False)
     assert TrainConfig().steps != alone["steps"]
+
+
+def test_losses_are_balanced_on_the_noise_that_they_are_trained_on(tmp_path: Path) -> None:
+    noises, losses = {name: {"noise": name} for name in ("eq1", "gamma")}, ("mae", "mse")
+    chosen = settings_on_each("smoke", noises, seed=3, patches=24)
+    config = InputConfig(cache=tmp_path, loss_weights="value")
+    each = inputs_on_each(losses, chosen, config)
+    for own in each:
+        assert own.loss_weights == loss_weights("value", losses, None, own.data, 3)
+    assert each[0].loss_weights["mse"] != each[1].loss_weights["mse"]

@@ -72,7 +72,8 @@ def with_texts(image: Pillow.Image, path: Path) -> None:
     texts.add_text("Long", "x" * 500, zip=True)
     texts.add(b"gAMA", struct.pack(">I", 45455))
     texts.add(b"veNd", b"a vendor's own")
-    texts.add(b"tIME", b"\x07\xe8\1\2\3\4\5", after_idat=True)
+    texts.add(b"tIME", b"\x07\xe8\1\2\3\4\5")
+    texts.add(b"afTr", b"behind the pixels", after_idat=True)  # only a vendor's own goes there
     exif = Pillow.Exif()
     exif[0x0112] = 6
     image.save(path, pnginfo=texts, dpi=(300, 150), icc_profile=PROFILE, exif=exif)
@@ -86,6 +87,7 @@ def test_all_parts_of_a_png_stay_byte_for_byte(tmp_path: Path, mode: str) -> Non
     copy = copied(path)
     before, after = chunks(path), chunks(copy)
     assert after[0] == before[0], "size, depth, kind of colour"
+    assert [kind for kind, _ in before[-3:]] == [b"IDAT", b"afTr", b"IEND"]
     others = [chunk for chunk in before if chunk[0] not in (b"IDAT", b"IHDR")]
     assert [chunk for chunk in after if chunk[0] not in (b"IDAT", b"IHDR")] == others
     assert {kind for kind, _ in others} >= {

@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -12,40 +14,45 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from tracked import SCANS, give_model, make_child
 
+from lfranker.evaluation.criteria import CHAMPION
 from lfranker.evaluation.metrics import METRICS
+from lfranker.losses.names import LOSS_ORDER
+from lfranker.publishing.promotion import Gate
 from lfranker.publishing.ranking_run import Report, rank_power_set
 from lfranker.ranking.config import RankConfig
+from lfranker.ranking.entrants import PairScores
 from lfranker.scans.scan_set import ScanSetId
-from lfranker.tracking.power_set import find_training
-from lfranker.tracking.registry import Version
+from lfranker.tracking.power_set import PowerSet, find_training
+from lfranker.tracking.registry import Version, Winner
 from lfranker.tracking.runs import log_metrics, log_texts, own_run, set_tags
 from lfranker.tracking.scores import score_file
 from lfranker.tracking.tags import Tag, metrics_on, outcome_on, scan_set
 
 
-def power_set(key: str) -> Run:
+def power_set(key: str, kind: str = "real") -> Run:
     with own_run(f"powerset {key}", "powerset") as run:
-        tags = {Tag.POWERSET: key, Tag.SCANS: SCANS, scan_set(SCANS): "real"}
+        tags = {Tag.POWERSET: key, Tag.SCANS: SCANS, scan_set(SCANS): kind}
         set_tags(run.run_id, tags)
     return MlflowClient().get_run(run.run_id)
 
 
-def log_fields(run: Run, psnr: float) -> None:
+def log_fields(run: Run, psnr: float, kind: str = "real") -> None:
     luck = 0.02 * np.random.default_rng(int(1000 * psnr)).normal(size=8)
     table = pd.DataFrame({"psnr": psnr + np.arange(8) + luck, "ssim": 0.9 + luck / 100})
     table = table.assign(field=[f"f{n}" for n in table.index], speed="100ns", sample="")
     table["place"] = table["field"]
-    path = f"scores/scans-{SCANS[:8]}.csv"
+    path = score_file(ScanSetId(SCANS, kind == "simulated"))
     MlflowClient().log_text(run.info.run_id, table.to_csv(index=False), path)
 
 
 def rank_one(key: str, psnr: float, *, fields: bool = True, **options: object) -> Report:
     """A power set of one trained subset, ranked."""
-    parent = power_set(key)
+    kind = str(options.pop("kind", "real"))
+    parent = power_set(key, kind)
     run = make_child(parent, "mae", {"psnr/100ns": psnr, "ssim/100ns": 0.9}, powerset=key)
     give_model(run)
     if fields:
-        log_fields(run, psnr)
+        log_fields(run, psnr, kind)
     config = RankConfig(promote=str(options.pop("promote", "auto")))
     return rank_power_set(parent.info.run_id, "m", None, config, **options)  # type: ignore[arg-type]
 
@@ -65,6 +72,36 @@ def test_only_a_better_one_takes_the_alias(store: Path, psnr: float, holder: str
     assert len(stays) == (holder == "1")
     assert all("differences (95 %, all together): psnr" in notice for notice in stays)
     assert len(MlflowClient().search_model_versions("name = 'm'")) == 2, "registered all the same"
+
+
+@pytest.mark.parametrize(("psnr", "takes"), [(21.0, True), (19.0, False)])
+def test_a_filter_that_is_better_does_not_speak_for_the_winner(
+    monkeypatch: pytest.MonkeyPatch, psnr: float, takes: bool
+) -> None:
+    luck = np.random.default_rng(0)
+    rows = pd.DataFrame(
+        [
+            (name, name != "mae", f"f{n}", f"f{n}", level + n + 0.02 * luck.normal(), level / 100)
+            for name, level in (("mae", psnr), ("gaussian-1", 30.0))
+            for n in range(8)
+        ],
+        columns=["name", "baseline", "field", "place", "psnr", "ssim"],
+    ).assign(repeat=0, speed="100ns", sample="")
+    old = rows[rows["name"] == "mae"].assign(psnr=20.0 + np.arange(8), ssim=0.2)
+    monkeypatch.setattr(Gate, "_rows_of_holder", lambda *_: (old, ""))
+    family = cast(PowerSet, SimpleNamespace(members=(), seed=0, order=LOSS_ORDER))
+    gate = Gate(family, PairScores(rows), FIRST, "auto")
+    holder = Version("m", "1", "of others", True, ("champion",))
+    reason = gate.refusal(Winner("mae", "own", 0, "m-1", (CHAMPION,), {}, ""), CHAMPION, holder)
+    assert (reason == "") == takes
+
+
+def test_winners_on_simulated_scans_are_judged_too(store: Path) -> None:
+    assert set(rank_one("old", 20.0, kind="simulated").versions.values()) == {"1"}
+    report = rank_one("new", 19.0, kind="simulated")
+    assert champion() == "1"
+    assert any("differences (95 %, all together): psnr" in notice for notice in report.notices)
+    assert report.versions == {}, "it has taken none"
 
 
 @pytest.mark.parametrize(("promote", "holder"), [("always", "2"), ("never", "1")])

@@ -71,6 +71,23 @@ def test_twelve_bits_in_sixteen_are_scaled_alike_and_the_set_remembers_it(source
     assert next(iter(full)).noisy.max() < 1 / 15
 
 
+def test_noisy_and_clean_scans_of_other_depths_are_divided_by_the_same(source, tmp_path):
+    """The noisy scans say that they have 12 bits; the clean one uses 16."""
+    folder = tmp_path / "depths"
+    for path in source.glob("*/*.png"):
+        clean = path.parent.name == "spd8"
+        stored = np.rint(read_image(path).pixels * (65535 if clean else 4095)).astype(np.uint16)
+        tag = [] if clean else [(281, "H", 1, 4095, True)]
+        target = (folder / path.parent.name / path.name).with_suffix(".tif")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        tifffile.imwrite(target, stored, photometric="minisblack", extratags=tag)
+    scans = prepare_scans(folder, "spd8", tmp_path / "cache")
+    assert scans.white == (65535,)
+    assert any("4095 and 65535" in notice for notice in scans.notices)
+    pair = next(iter(scans))
+    assert pair.noisy.max() < 1 / 15 < pair.original.max()
+
+
 def test_pairs_hold_the_files_pixels_registered(prepared, source):
     assert (prepared.target, prepared.speeds) == ("spd8", ("spd2", "spd3"))
     assert (prepared.fields, len(prepared)) == (("f0", "f1"), 4)
@@ -214,6 +231,8 @@ def test_sites_are_told_by_the_images_or_the_user_and_kept_with_the_set(tmp_path
     places = {record.field: record.place for record in given.records}
     assert places == {"f0": "A", "f1": "A", "f2": "A", "f3": "B", "f4": "B"}
     assert {record.site_source for record in given.records} == {"sites.csv"}
+    assert {pair.field: pair.place for pair in given} == places
+    assert {pair.sample for pair in given} == {record.sample for record in given.records}
     (source / "sites.csv").write_text("field,site\nf0,A\n")
     with pytest.raises(ValueError, match=r"sites\.csv: 4 of 5 fields have no row: f1, f2"):
         prepare_scans(source, "spd8", cache)

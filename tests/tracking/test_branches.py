@@ -86,16 +86,21 @@ def test_a_checkpoint_from_before_a_branch_does_not_make_it_again(
     monkeypatch.setattr(training_run, "log_network", lambda *_: "model")
     run = tracked(make_child(make_parent("mae"), "mae", {}, outcome=""))
     keep_branch(run.run_id, 10, make_trainer().network)
-    made, kept = list[int](), list[int]()
+    made, kept = list[int](), dict[int, nn.Module]()
 
     def keep(run_id: str, steps: int, network: nn.Module) -> None:
-        kept.append(steps)
+        kept[steps] = network
 
     monkeypatch.setattr(training_run, "keep_branch", keep)
     own = TrainingRun(run, make_trainer(CONFIG), lambda _: None, lambda: False)
     assert own.train(made.append) == "ok"
-    assert kept == [5]
+    assert list(kept) == [5]
     assert made[-1] == CONFIG.total_steps
+    alone = make_trainer(replace(CONFIG, steps=5, shorter=False))
+    for _ in alone.steps():
+        pass
+    for name, value in alone.ema.state_dict().items():
+        assert torch.equal(value, kept[5].state_dict()[name]), name
 
 
 def test_a_training_is_scored_after_its_branches_and_its_own_scores_stay_the_last(

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from mlflow import MlflowClient
@@ -132,6 +133,36 @@ def test_a_claim_that_another_wrote_meanwhile_is_not_ours(
     assert held(on_a_server) == "another"
     monkeypatch.undo()
     write(client, on_a_server, f"{CLAIM}key", "")
+
+
+@pytest.mark.parametrize(("request_takes", "other_writes_after"), [(0.0, 1.9), (3.0, 11.0)])
+def test_what_another_writes_while_a_claim_settles_is_seen(
+    on_a_server: str,
+    monkeypatch: pytest.MonkeyPatch,
+    request_takes: float,
+    other_writes_after: float,
+) -> None:
+    """Seconds of a clock of its own: two, or four times as long as a slow server has taken."""
+    write, now, written = MlflowClient.set_experiment_tag, [0.0], list[float]()
+
+    def slowly(self: MlflowClient, experiment: str, tag: str, value: str) -> None:
+        write(self, experiment, tag, value)
+        now[0] += request_takes
+        written.append(now[0])
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+        if now[0] >= written[0] + other_writes_after and held(on_a_server) != "another":
+            write(MlflowClient(), on_a_server, f"{CLAIM}key", "another")
+
+    monkeypatch.setattr(MlflowClient, "set_experiment_tag", slowly)
+    monkeypatch.setattr(claims, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
+    monkeypatch.setattr(claims, "SETTLE", 2.0)
+    monkeypatch.setattr(claims, "PAUSE", 4.0)
+    monkeypatch.setattr(claims, "LONGEST", 20.0)
+    with pytest.raises(CommandError, match="another command has been"), claimed(on_a_server, "key"):
+        pytest.fail("two have it")
+    assert len(written) == 1
 
 
 def test_a_claim_of_a_process_that_is_gone_is_taken_over(

@@ -77,7 +77,14 @@ def test_other_scans_have_other_names_and_are_ranked_apart(store: Path) -> None:
     assert scores(power_set_of(parent), SCANS).loc["mae", "psnr"] == 20.0
     assert scores(power_set_of(parent), other).loc["mae", "psnr"] == 10.0
     assert rank_power_set(parent.info.run_id, "m").ranking.champion == "mae"
+    folder = MlflowClient().download_artifacts(parent.info.run_id, "ranking")
+    own = (Path(folder) / "ranking.md").read_text()
     assert rank_power_set(parent.info.run_id, "m", "fedc").ranking.champion == "mse"
+    texts = {
+        name: Path(MlflowClient().download_artifacts(parent.info.run_id, name)).read_text()
+        for name in ("ranking/ranking.md", "ranking-fedcba98/ranking.md")
+    }
+    assert texts["ranking/ranking.md"] == own != texts["ranking-fedcba98/ranking.md"]
     note = MlflowClient().get_run(parent.info.run_id).data.tags[Tag.NOTE]
     assert "**mae**" in note.splitlines()[0], "another scan set must not overwrite the note"
     with pytest.raises(ValueError, match="01234567"):
@@ -189,6 +196,16 @@ def test_of_two_trainings_alike_the_one_that_finished_counts(store: Path) -> Non
     kept, newer = (make_child(parent, "mae", {"psnr": psnr}) for psnr in (20.0, 30.0))
     MlflowClient().set_terminated(newer.info.run_id, "FAILED")
     assert power_set_of(parent).trainings["mae", 0].run_id == kept.info.run_id
+
+
+def test_a_training_that_is_made_again_does_not_count_though_it_finished(store: Path) -> None:
+    parent = make_parent("mae")
+    old = make_child(parent, "mae", {"psnr": 30.0, "ssim": 0.9})
+    again = make_child(parent, "mae", {"psnr": 20.0, "ssim": 0.8})
+    set_tags(old.info.run_id, {Tag.SUPERSEDED: again.info.run_id})
+    MlflowClient().set_terminated(again.info.run_id, "FAILED")
+    assert power_set_of(parent).trainings["mae", 0].run_id == again.info.run_id
+    assert {run.run_id for run in power_set_of(parent).members} == {again.info.run_id}
 
 
 def test_the_note_links_to_the_report_and_to_the_ranked_runs(store: Path) -> None:

@@ -35,6 +35,9 @@ FORMS: dict[str, Callable[[], object]] = {
     "Lightning": lambda: {
         "state_dict": {**before("net.", SOURCE), "loss.vgg.0.weight": torch.zeros(3)}
     },
+    "Lightning with an average": lambda: {
+        "state_dict": before("net.", OTHER) | before("net_ema.", SOURCE)
+    },
     "nested twice": lambda: {"model": {"params": before("module.", SOURCE)}},
     "compiled blocks": lambda: {
         name.replace("m_body.", "m_body._orig_mod."): value for name, value in SOURCE.items()

@@ -69,6 +69,19 @@ def test_initial_weights_depend_on_seed_and_repeat_alone_and_leave_the_global_ge
     assert not torch.equal(first["m_head.0.weight"], other["m_head.0.weight"])
 
 
+def test_weights_decay_by_what_is_asked_for() -> None:
+    """AdamW's decay: beside the step itself, the learning rate times the decay of each weight."""
+    none, some = (make_trainer(replace(TINY, weight_decay=decay)) for decay in (0.0, 0.5))
+    before = deepcopy(none.network.state_dict())
+    for trainer in (none, some):
+        next(trainer.steps())
+    rate = none.config.learning_rate * learning_rate_factor(0, none.config)
+    for name, value in some.network.named_parameters():
+        expected = none.network.state_dict()[name] - rate * 0.5 * before[name]
+        torch.testing.assert_close(value.detach(), expected, rtol=0, atol=1e-6)
+    assert rate * before["m_head.0.weight"].abs().max() > 1e-5
+
+
 def test_patch_k_is_the_same_whatever_the_batch_size() -> None:
     data = make_data()
     small, _ = draw_batch(data, replace(TINY, batch=2), step=5)
@@ -303,6 +316,16 @@ def test_a_checkpoint_with_one_changed_byte_is_named_and_the_other_used(tmp_path
     torch.save({"answer": 42}, tmp_path / "checkpoint-0.pt")
     assert newest_checkpoint(tmp_path, notices.append) is None
     assert "checkpoint-0.pt is damaged" in notices[1]
+
+
+@pytest.mark.parametrize("steps_of_branch", [(2, 5), (5, 2), (None, 5), (5, None)])
+def test_of_checkpoints_at_one_step_that_further_on_in_a_branch_is_the_newest(
+    tmp_path: Path, steps_of_branch: tuple[int | None, int | None]
+) -> None:
+    for slot, done in enumerate(steps_of_branch):
+        state = {"done": 4} | ({} if done is None else {"branch": {"done": done}})
+        save_checkpoint(state, tmp_path, slot)
+    assert newest_checkpoint(tmp_path, pytest.fail) == {"done": 4, "branch": {"done": 5}}
 
 
 def test_a_damaged_checkpoint_is_named_and_the_other_used(tmp_path: Path) -> None:
