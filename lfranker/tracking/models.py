@@ -43,6 +43,7 @@ SHIPPED = (
 REQUIREMENTS = ("mlflow", "torch", "numpy", "einops", "safetensors")
 ARTIFACTS = {"weights": "weights.safetensors", "network": "network.json"}
 ONNX = "network.onnx"  # beside them, of models that won something
+ONNX_SHA256 = f"{ONNX}.sha256"  # beside that: its checksum
 ABOUT = "MLmodel"  # the file in which MLflow says what a folder holds
 LOADER = "mlflow.pyfunc.loaders.code_model"  # of models from code, as ours are
 SHA256 = "weights_sha256"  # in the metadata of a model; 0.1.0 did not say
@@ -119,7 +120,10 @@ def add_onnx(model_id: str) -> None:
     with TemporaryDirectory() as temporary:
         path = Path(temporary) / ONNX
         write_onnx(network, path)
-        client.log_model_artifact(model_id, str(path), "artifacts")
+        checksum = Path(temporary) / ONNX_SHA256
+        checksum.write_text(sha256_of(path), encoding="utf-8")
+        for file in (checksum, path):  # in this order: no network without its checksum
+            client.log_model_artifact(model_id, str(file), "artifacts")
 
 
 def load_onnx(uri: str, threads: int) -> OnnxNetwork:
@@ -148,6 +152,9 @@ def _read_onnx(folder: Path, threads: int) -> OnnxNetwork:
             f"{path}: is missing from the model; ranking its power set again (`mlflow run . -e "
             f"rank`) adds it to winners where the package onnx is installed; or take engine=torch"
         )
+    checksum = inside(folder / "artifacts", ONNX_SHA256)
+    if checksum.is_file() and checksum.read_text(encoding="utf-8") != sha256_of(path):
+        raise ValueError(f"{path}: damaged, it is not the file that was logged")
     try:
         return OnnxNetwork(path.read_bytes(), threads)
     except ValueError as error:

@@ -240,6 +240,13 @@ def test_the_onnx_network_lies_beside_the_weights_and_is_added_once(
         assert done.exit_code == 0, done.output
         outputs.append(read_image(Path(target)).pixels)
     np.testing.assert_allclose(outputs[1], outputs[0], rtol=0, atol=1 / 255)
+    found = mlflow.artifacts.download_artifacts("models:/winner/1", dst_path=str(tmp_path))
+    graph = Path(found, "artifacts", "network.onnx")
+    content = bytearray(graph.read_bytes())
+    content[len(content) // 2] ^= 1  # of a weight: it is a network still
+    graph.write_bytes(content)
+    with pytest.raises(ValueError, match="network.onnx: damaged, it is not the file that was"):
+        load_onnx(found, threads=1)
     monkeypatch.setattr("lfranker.tracking.models.has_package", lambda name: False)
     target = str(tmp_path / "none.png")
     done = CliRunner().invoke(denoise, [*flags, "--output", target, "--engine", "onnx"])
