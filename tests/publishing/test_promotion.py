@@ -74,25 +74,44 @@ def test_only_a_better_one_takes_the_alias(store: Path, psnr: float, holder: str
     assert len(MlflowClient().search_model_versions("name = 'm'")) == 2, "registered all the same"
 
 
-@pytest.mark.parametrize(("psnr", "takes"), [(21.0, True), (19.0, False)])
-def test_a_filter_that_is_better_does_not_speak_for_the_winner(
-    monkeypatch: pytest.MonkeyPatch, psnr: float, takes: bool
-) -> None:
+def refusal(
+    monkeypatch: pytest.MonkeyPatch, levels: Mapping[tuple[str, int], float], repeat: int
+) -> str:
+    """Why `mae` does not take the alias from a model of 20 dB, by names and repeats of 8 sites."""
     luck = np.random.default_rng(0)
     rows = pd.DataFrame(
         [
-            (name, name != "mae", f"f{n}", f"f{n}", level + n + 0.02 * luck.normal(), level / 100)
-            for name, level in (("mae", psnr), ("gaussian-1", 30.0))
+            (name, own, name != "mae", f"f{n}", f"f{n}", level + n + 0.02 * luck.normal())
+            for (name, own), level in levels.items()
             for n in range(8)
         ],
-        columns=["name", "baseline", "field", "place", "psnr", "ssim"],
-    ).assign(repeat=0, speed="100ns", sample="")
-    old = rows[rows["name"] == "mae"].assign(psnr=20.0 + np.arange(8), ssim=0.2)
+        columns=["name", "repeat", "baseline", "field", "place", "psnr"],
+    ).assign(speed="100ns", sample="")
+    rows["ssim"] = rows["psnr"] / 100
+    sites = [f"f{n}" for n in range(8)]
+    old = pd.DataFrame({"field": sites, "place": sites, "psnr": 20.0 + np.arange(8)})
+    old = old.assign(speed="100ns", ssim=old["psnr"] / 100)
     monkeypatch.setattr(Gate, "_rows_of_holder", lambda *_: (old, ""))
     family = cast(PowerSet, SimpleNamespace(members=(), seed=0, order=LOSS_ORDER))
     gate = Gate(family, PairScores(rows), FIRST, "auto")
     holder = Version("m", "1", "of others", True, ("champion",))
-    reason = gate.refusal(Winner("mae", "own", 0, "m-1", (CHAMPION,), {}, ""), CHAMPION, holder)
+    winner = Winner("mae", "own", repeat, "m-1", (CHAMPION,), {}, "")
+    return gate.refusal(winner, CHAMPION, holder)
+
+
+@pytest.mark.parametrize(("psnr", "takes"), [(21.0, True), (19.0, False)])
+def test_a_filter_that_is_better_does_not_speak_for_the_winner(
+    monkeypatch: pytest.MonkeyPatch, psnr: float, takes: bool
+) -> None:
+    reason = refusal(monkeypatch, {("mae", 0): psnr, ("gaussian-1", 0): 30.0}, repeat=0)
+    assert (reason == "") == takes
+
+
+@pytest.mark.parametrize(("repeat", "takes"), [(0, False), (1, True)])
+def test_the_repeat_that_would_be_used_is_judged(
+    monkeypatch: pytest.MonkeyPatch, repeat: int, takes: bool
+) -> None:
+    reason = refusal(monkeypatch, {("mae", 0): 19.0, ("mae", 1): 21.5}, repeat)
     assert (reason == "") == takes
 
 

@@ -1,18 +1,23 @@
 """What a training leaves in its run, and how it goes on from there."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from math import inf
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
+import numpy as np
 import pytest
 import torch
 from mlflow import MlflowClient
 from tracked import make_child, make_parent
 from trained import TINY, make_trainer
 
+from lfranker.arrays import Image
+from lfranker.denoiser.tiling import denoise
+from lfranker.images.image_strips import strip
+from lfranker.tracking import training_run
 from lfranker.tracking.models import load_network
 from lfranker.tracking.runs import tracked
 from lfranker.tracking.tags import Tag
@@ -60,6 +65,13 @@ def test_the_newer_of_two_checkpoints_goes_on_to_the_bit_with_clipping_in_play(
     steps: int,
 ) -> None:
     monkeypatch.setattr(trainer_module, "MEDIAN_WINDOW", window)
+    pictured = list[Mapping[str, Image]]()
+
+    def drawn(panels: Mapping[str, Image]) -> object:
+        pictured.append(panels)
+        return strip(panels)
+
+    monkeypatch.setattr(training_run, "strip", drawn)
     config = replace(CLIPPING, steps=steps)
     whole = make_trainer(config)
     straight = list(whole.steps())
@@ -100,3 +112,8 @@ def test_the_newer_of_two_checkpoints_goes_on_to_the_bit_with_clipping_in_play(
     averaged = whole.ema.state_dict()
     assert all(torch.equal(logged[k], v) for k, v in averaged.items())
     assert not all(torch.equal(averaged[k], v) for k, v in raw.items())
+    data = whole.data
+    for panels, index in zip(pictured, data.validation, strict=True):
+        np.testing.assert_allclose(panels["noisy"], data.noisy[index] / 255, atol=1e-6)
+        np.testing.assert_allclose(panels["clean"], data.clean[index] / 255, atol=1e-6)
+        np.testing.assert_array_equal(panels["denoised"], denoise(whole.ema, panels["noisy"]))
