@@ -245,7 +245,7 @@ def test_the_onnx_network_lies_beside_the_weights_and_is_added_once(
     content = bytearray(graph.read_bytes())
     content[len(content) // 2] ^= 1  # of a weight: it is a network still
     graph.write_bytes(content)
-    with pytest.raises(ValueError, match="network.onnx: damaged, it is not the file that was"):
+    with pytest.raises(ValueError, match=r"network\.onnx: damaged, it is not the file that was"):
         load_onnx(found, threads=1)
     monkeypatch.setattr("lfranker.tracking.models.has_package", lambda name: False)
     target = str(tmp_path / "none.png")
