@@ -15,7 +15,15 @@ from lfranker.experiment.plan import Task, training_fingerprint
 from lfranker.experiment.worker import ScoringTask, TrainingTask, write_task
 from lfranker.noise.noise_config import mode_of
 from lfranker.processes.failures import CommandError, FailedTrainingsError, reason_of
-from lfranker.processes.jobs import ONE_PLACE, STALLED, Job, Stall, last_words, run_jobs
+from lfranker.processes.jobs import (
+    KEEPS_MEMORY,
+    ONE_PLACE,
+    STALLED,
+    Job,
+    Stall,
+    last_words,
+    run_jobs,
+)
 from lfranker.ranking.entrants import Entrant
 from lfranker.redaction import redact_file, redacted
 from lfranker.tracking.claims import claimed, refuse_if_busy
@@ -171,6 +179,7 @@ def _job(
 ) -> Job:
     """Return `python -m` with these words, on so many threads, its output kept in the cache."""
     limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+    limits |= {name: os.environ.get(name, value) for name, value in KEEPS_MEMORY.items()}
     limits[QUIET] = "true"  # else the log ends with addresses, and not with what went wrong
     log, progress = cache / "logs" / f"{run_id}.txt", _progress_file(cache, run_id)
     command = [sys.executable, "-m", *words]

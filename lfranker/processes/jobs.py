@@ -15,8 +15,11 @@ from typing import Protocol
 
 from lfranker.processes.template import KNOWS, PARENT_VARIABLE, Request, Template
 
+# Has glibc keep freed memory for the next time, as each step of a training asks for as much again:
+# new memory of the system is filled with zeros first (benchmarks/kept_memory.py).
+KEEPS_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(2**32), "MALLOC_MMAP_THRESHOLD_": str(2**30)}
 # what a process reads before it can be told anything
-AT_START = ("PYTHONPATH", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+AT_START = ("PYTHONPATH", "OMP_NUM_THREADS", "MKL_NUM_THREADS", *KEEPS_MEMORY)
 ONE_PLACE: Sequence[Mapping[str, str]] = ({},)
 GRACE = 20.0  # seconds between asking a process to end and killing it
 POLL = 0.5  # seconds

@@ -264,3 +264,13 @@ def test_a_worker_can_import_what_its_parent_can(
     folders = same_package()["PYTHONPATH"].split(os.pathsep)
     assert folders[0] == str(Path(lfranker.__file__).parents[1]), "this very lfranker first"
     assert str(tmp_path) in folders
+
+
+def test_trainings_keep_their_memory_unless_the_user_says_how(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "5")
+    told = child_runs.training_job("run", ["a"], 2, tmp_path).environment
+    assert told["MALLOC_TRIM_THRESHOLD_"] == "5"
+    assert int(told["MALLOC_MMAP_THRESHOLD_"]) == 2**30, "bytes; no tensor of a step is as large"
+    assert told["OMP_NUM_THREADS"] == "2"

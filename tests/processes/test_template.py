@@ -109,6 +109,16 @@ def test_what_is_read_at_the_start_of_a_process_has_a_template_of_its_own(toy: P
     assert imports(toy) == 2
 
 
+def test_how_memory_is_kept_is_read_at_the_start_too(toy: Path) -> None:
+    jobs = [job(toy, name, MALLOC_TRIM_THRESHOLD_="777777") for name in ("one", "two")]
+    running = run_jobs([*jobs, job(toy, "three", "stay", MALLOC_TRIM_THRESHOLD_="777777")], 3)
+    next(running)
+    parent = lines(toy, "one")[0].split()[1]
+    begun_with = Path(f"/proc/{parent}/environ").read_bytes().split(b"\0")
+    running.close()
+    assert b"MALLOC_TRIM_THRESHOLD_=777777" in begun_with
+
+
 def test_one_job_alone_is_a_process(toy: Path) -> None:
     assert codes([job(toy, "alone")]) == {"alone": 0}
     assert lines(toy, "alone")[0].split()[1] == str(os.getpid())
