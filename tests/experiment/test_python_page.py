@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from project import SLOW, environment_without
 from setuptools import find_packages
 
 from lfranker.tracking.power_set import load_power_set
@@ -23,9 +24,12 @@ def test_the_page_has_one_piece_of_code_of_a_dozen_lines() -> None:
 
 @pytest.mark.slow
 def test_the_code_of_the_page_runs_a_power_set_and_ranks_it(store: Path) -> None:
+    environment = environment_without(*SLOW)
+    environment |= {"MLFLOW_TRACKING_URI": os.environ["MLFLOW_TRACKING_URI"]}
+    environment["PYTHONPATH"] += os.pathsep + str(ROOT)
     done = subprocess.run(
         [sys.executable, "-c", CODE[0]], cwd=store, capture_output=True, text=True, check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=environment,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     power_set = load_power_set()
