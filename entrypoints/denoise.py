@@ -87,7 +87,8 @@ def main(
         for before, after in files
     ]
     failed = _denoise(work, at_once)
-    into = f"{len(work) - failed} of {len(work)} images denoised into {printable(str(target))}"
+    where = printable(str(target.resolve()))
+    into = f"{len(work) - failed} of {len(work)} images denoised into {where}"
     click.echo(f"{into}; {failed} failed" if failed else into)
     if failed:
         sys.exit(1)

@@ -37,8 +37,8 @@ def main(
 
     Scores of a run or power set are kept with it by the digest of the scans: another set of scans
     never overwrites them. Rank a power set on these scans with
-    `mlflow run . -e rank -P parent=ID -P scans=DIGEST`. A model's scores are a run of their own,
-    with those of the filters that it has to beat as its children.
+    `mlflow run . -e rank --env-manager local -P parent=ID -P scans=DIGEST`. A model's scores are a
+    run of their own, with those of the filters that it has to beat as its children.
     """
     if sum(choice is not None for choice in (parent, run, model)) != 1:
         raise click.UsageError("give exactly one of --parent, --run and --model")

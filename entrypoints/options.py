@@ -52,7 +52,9 @@ CONTEXT: Mapping[str, Any] = {
 
 # options that there were, and what is done in their place
 CHANGES = "clean patches are no longer changed before they get noise (of no use where it was tried)"
-RATING = "people's ratings have an entry point of their own: `mlflow run . -e rate`"
+RATING = (
+    "people's ratings have an entry point of their own: `mlflow run . -e rate --env-manager local`"
+)
 FORMER: Mapping[str, str] = {
     **dict.fromkeys(("--zoom", "--blur", "--contrast", "--brightness"), CHANGES),
     **dict.fromkeys(("--contact-sheet", "--sheets", "--shown", "--repeated", "--ratings"), RATING),

@@ -71,8 +71,8 @@ class Gate:
             return table, ""
         if self.rescore is None:
             return None, (
-                f"that version was not scored on these scans: `mlflow run . -e evaluate -P "
-                f"run={holder.run_id} -P scans=FOLDER` does it"
+                f"that version was not scored on these scans: `mlflow run . -e evaluate "
+                f"--env-manager local -P run={holder.run_id} -P scans=FOLDER` does it"
             )
         try:
             self.rescore(holder)

@@ -149,7 +149,8 @@ def _prepared(cache: Path, digest: str, power_set: PowerSet) -> ScanSet:
     raise ValueError(
         f"--cache {cache}: the scans {digest[:8]} that the power set was scored on are not there "
         f"({reason}); give the cache folder that it was made with, or prepare them again: "
-        f"`mlflow run . -e evaluate -P parent={power_set.run_id} -P scans=FOLDER`"
+        f"`mlflow run . -e evaluate --env-manager local -P parent={power_set.run_id} -P "
+        f"scans=FOLDER`"
     )
 
 

@@ -150,7 +150,8 @@ def _read_onnx(folder: Path, threads: int) -> OnnxNetwork:
     if not path.is_file():
         raise ValueError(
             f"{path}: is missing from the model; ranking its power set again (`mlflow run . -e "
-            f"rank`) adds it to winners where the package onnx is installed; or take engine=torch"
+            f"rank --env-manager local`) adds it to winners where the package onnx is installed; "
+            f"or take engine=torch"
         )
     checksum = inside(folder / "artifacts", ONNX_SHA256)
     if checksum.is_file() and checksum.read_text(encoding="utf-8") != sha256_of(path):

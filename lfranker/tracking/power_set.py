@@ -300,7 +300,9 @@ def settings_of(run: Run) -> dict[str, str]:
 def _newest() -> Run:
     newest = next(search(f"tags.`{Tag.ROLE}` = 'powerset' AND tags.`{Tag.POWERSET}` != ''"), None)
     if newest is None:
-        raise ValueError("no power set found: run `mlflow run . -e powerset` first")
+        raise ValueError(
+            "no power set found: run `mlflow run . -e powerset --env-manager local` first"
+        )
     return newest
 
 

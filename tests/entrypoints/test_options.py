@@ -50,7 +50,7 @@ def test_values_out_of_bounds_are_refused_with_what_is_allowed() -> None:
 def test_what_became_of_former_options_is_said() -> None:
     assert "clean patches are no longer changed" in refused(powerset, "--zoom", "2")
     for flag in ("--contact-sheet", "--contact_sheet", "--ratings"):
-        assert "`mlflow run . -e rate`" in refused(rank, flag, "folder")
+        assert "`mlflow run . -e rate --env-manager local`" in refused(rank, flag, "folder")
     assert "No such option" in refused(rank, "--zooms", "2")
 
 
