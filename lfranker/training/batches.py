@@ -67,7 +67,8 @@ class Batches:
             self.next = step, self.pool.submit(self._draw, step)
         drawn = self.next[1].result()
         after = step + 1
-        self.next = (after, self.pool.submit(self._draw, after))
+        if after < self.config.steps:
+            self.next = after, self.pool.submit(self._draw, after)
         return drawn
 
     def _draw(self, step: int) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ import torch
 from lfranker.denoiser.scunet import MULTIPLE, WINDOW
 from lfranker.images.memory import group_limits
 from lfranker.training.config import TrainConfig
+from lfranker.training.devices import in_bfloat16
 
 PROCESS = 5e8  # bytes of a process with torch and MLflow
 NUMBER = 4  # bytes of a float32
@@ -72,7 +73,7 @@ def refuse_too_large(config: TrainConfig, patch: int, device: torch.device, jobs
     needed, where = training_bytes(config, patch), "this machine has"
     memory: float | None = machine_bytes()
     if device.type == "cuda":
-        needed, where = needed * HALF, "the GPU has"
+        needed, where = needed * (HALF if in_bfloat16(config, device) else 1), "the GPU has"
         memory = torch.cuda.get_device_properties(device).total_memory
     if memory is None or needed * jobs <= memory:
         return

@@ -28,7 +28,7 @@ def test_noisy_is_the_input(spike):
 
 
 def test_the_best_filter_is_none_of_the_networks_and_not_the_noisy_input():
-    """Of slow scans the noisy input may be ahead of all filters."""
+    """The noisy input may be ahead of all filters where the scans are slow."""
     psnr = {"mae": 33.0, "noisy": 32.0, "gaussian-1": 30.0, "gaussian-2": 28.0, "median-5": 31.0}
     board = pd.DataFrame({"psnr": pd.Series(psnr)})
     assert best_filter(board) == {"median-5": BASELINES["median-5"]}

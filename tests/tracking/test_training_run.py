@@ -49,6 +49,23 @@ CLIPPING = replace(
 )  # fmt: skip
 
 
+def check_pictures(pictured: list[Mapping[str, Image]], whole: Trainer) -> None:
+    """The validation patches are shown as they are stored, and as the averaged weights see them."""
+    data = whole.data
+    for panels, index in zip(pictured, data.validation, strict=True):
+        np.testing.assert_allclose(panels["noisy"], data.noisy[index] / 255, atol=1e-6)
+        np.testing.assert_allclose(panels["clean"], data.clean[index] / 255, atol=1e-6)
+        np.testing.assert_array_equal(panels["denoised"], denoise(whole.ema, panels["noisy"]))
+
+
+def check_weights(last: Trainer, whole: Trainer, logged: Mapping[str, torch.Tensor]) -> None:
+    """Both trainings have the same weights to the bit, and the averaged ones are logged."""
+    raw, averaged = last.network.state_dict(), whole.ema.state_dict()
+    assert all(torch.equal(raw[k], v) for k, v in whole.network.state_dict().items())
+    assert all(torch.equal(logged[k], v) for k, v in averaged.items())
+    assert not all(torch.equal(averaged[k], v) for k, v in raw.items())
+
+
 @pytest.mark.parametrize(
     ("window", "early", "stops", "steps"),
     [
@@ -107,13 +124,5 @@ def test_the_newer_of_two_checkpoints_goes_on_to_the_bit_with_clipping_in_play(
     found = MlflowClient().get_run(run.info.run_id).data
     assert found.metrics["clipped_share"] == whole.clipped / steps
     logged = load_network(f"models:/{found.tags[Tag.MODEL]}").state_dict()
-    raw = last.trainer.network.state_dict()
-    assert all(torch.equal(raw[k], v) for k, v in whole.network.state_dict().items())
-    averaged = whole.ema.state_dict()
-    assert all(torch.equal(logged[k], v) for k, v in averaged.items())
-    assert not all(torch.equal(averaged[k], v) for k, v in raw.items())
-    data = whole.data
-    for panels, index in zip(pictured, data.validation, strict=True):
-        np.testing.assert_allclose(panels["noisy"], data.noisy[index] / 255, atol=1e-6)
-        np.testing.assert_allclose(panels["clean"], data.clean[index] / 255, atol=1e-6)
-        np.testing.assert_array_equal(panels["denoised"], denoise(whole.ema, panels["noisy"]))
+    check_weights(last.trainer, whole, logged)
+    check_pictures(pictured, whole)

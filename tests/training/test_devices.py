@@ -1,7 +1,11 @@
 """Which device a training is on, and how it is used there. No GPU is needed."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -73,17 +77,35 @@ def test_sixteen_bits_are_the_choice_of_gpus_alone() -> None:
 
 
 def test_batches_drawn_beside_the_steps_are_the_same() -> None:
-    data = make_data()
-    batches = Batches(data, TINY, CPU)
-    ahead = Batches(data, TINY, CPU)
+    data, config = make_data(), replace(TINY, steps=10)
+    batches = Batches(data, config, CPU)
+    ahead = Batches(data, config, CPU)
     ahead.beside = True
     for step in (0, 1, 2, 7, 8):  # a branch, or one that was interrupted, begins elsewhere
-        expected = draw_batch(data, TINY, step)
+        expected = draw_batch(data, config, step)
         for drawn in (batches.of(step), ahead.of(step)):
             assert all(map(torch.equal, drawn, expected))
             assert drawn[0].is_contiguous(memory_format=torch.channels_last)
     assert ahead.next is not None
     assert ahead.next[0] == 9, "the next one is on its way"
+    ahead.of(9)
+    assert ahead.next[0] == 9, "there is none after the last"
+
+
+@pytest.mark.slow
+def test_a_copy_of_a_process_that_is_prepared_may_use_a_gpu() -> None:
+    """A process that asked CUDA for its devices could not hand them to its copies."""
+    code = (
+        "import os, torch\nfrom lfranker.experiment import worker\nworker.prepare()\n"
+        "if os.fork() == 0:\n"
+        "    print(torch.cuda._is_in_bad_fork(), flush=True)\n    os._exit(0)\n"
+        "os.wait()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["False"]
 
 
 def test_a_step_reads_from_its_device_once(monkeypatch: pytest.MonkeyPatch) -> None:
