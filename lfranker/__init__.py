@@ -17,6 +17,7 @@ denoiser       the network and what denoises with it | scans: the user's fields,
 image_copies   image files copied with other pixels, all else as it was
 images         image files read and written, bars and levels found
 microscopes    what vendors' files say of a scan, one module a vendor
+launching      jobs run on this machine, or by an engine that has many
 statistics, perceptual, processes, files, text, arrays, options: they know nothing of the rest
 """
 

@@ -1,6 +1,6 @@
 """The processes of a power set, done in this process one after another."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ def one_after_another(
     on_poll: object = None,
     stall: object = None,
     places: object = None,
-) -> Iterator:
+) -> Generator[tuple[Job, int]]:
     """Do in this process what each job's process would do, which has no run open yet."""
     for job in jobs:
         with pytest.MonkeyPatch.context() as patch:

@@ -9,7 +9,7 @@ import inspect
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from hashlib import sha256
 from operator import attrgetter
 from pathlib import Path
@@ -251,7 +251,7 @@ def _training(recorded: Recorder) -> None:
     recorded.replace(refuse_if_busy, lambda call: list(call.runs) and None)
 
 
-def _finish(call: SimpleNamespace, level: float) -> Iterator[tuple[Job, int]]:
+def _finish(call: SimpleNamespace, level: float) -> Generator[tuple[Job, int]]:
     """Every process has done what it is told to: its run has a model and scores at a level, dB."""
     for job in call.jobs:
         run = MlflowClient().get_run(job.name)

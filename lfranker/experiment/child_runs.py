@@ -13,19 +13,12 @@ import lfranker
 from lfranker.experiment.inputs import InputConfig, Inputs
 from lfranker.experiment.plan import Task, training_fingerprint
 from lfranker.experiment.worker import ScoringTask, TrainingTask, write_task
+from lfranker.launching.launcher import Launcher, Watch
 from lfranker.noise.noise_config import mode_of
-from lfranker.processes.failures import CommandError, FailedTrainingsError, reason_of
-from lfranker.processes.jobs import (
-    KEEPS_MEMORY,
-    ONE_PLACE,
-    STALLED,
-    Job,
-    Stall,
-    last_words,
-    run_jobs,
-)
+from lfranker.processes.failures import CommandError, FailedTrainingsError
+from lfranker.processes.jobs import KEEPS_MEMORY, Job, last_words
 from lfranker.ranking.entrants import Entrant
-from lfranker.redaction import redact_file, redacted
+from lfranker.redaction import redact_file
 from lfranker.tracking.claims import claimed, refuse_if_busy
 from lfranker.tracking.power_set import Training, find_training, trainings_with
 from lfranker.tracking.runs import (
@@ -43,7 +36,6 @@ from lfranker.tracking.runs import (
 from lfranker.tracking.server import QUIET
 from lfranker.tracking.tags import Tag
 from lfranker.tracking.training_run import PROGRESS_VARIABLE
-from lfranker.training.devices import places_of
 from lfranker.training.numerics import SAFEGUARDS
 
 WORKER = "lfranker.experiment.worker"
@@ -247,12 +239,12 @@ class Means:
     """Everything that trainings are run with, and what came of them."""
 
     inputs: Inputs
+    launcher: Launcher
     at_once: int
     cost: dict[str, float]  # s a step by name of the subset
     keep_checkpoints: bool
     cache: Path
     say: Say
-    stall_minutes: float = 0.0  # 0: never
     tally: Tally = field(default_factory=Tally)
     needed: set[Path] = field(default_factory=set)  # folders that trainings read
 
@@ -264,16 +256,7 @@ class Means:
             self.needed.update((child.inputs.scans.folder, data.folder))
         self.check_inputs()
         jobs = [job_of(child, self.keep_checkpoints, self.cache) for child in todo]
-        reasons = run_all(
-            children,
-            jobs,
-            self.at_once,
-            self.cost,
-            self.say,
-            self.stall_minutes,
-            self.check_inputs,
-            places_of(self.inputs.device),
-        )
+        reasons = run_all(children, jobs, self.launcher, self.cost, self.say, self.check_inputs)
         self.tally.add(children, reasons)
 
     def check_inputs(self) -> None:
@@ -292,18 +275,15 @@ def _progress_file(cache: Path, run_id: str) -> Path:
 def run_all(
     children: Sequence[Child],
     jobs: Sequence[Job],
-    at_once: int,
-    cost: dict[str, float],
+    launcher: Launcher,
+    cost: Mapping[str, float],
     say: Say,
-    stall_minutes: float = 0.0,
     check: Callable[[], None] = lambda: None,
-    places: Sequence[Mapping[str, str]] = ONE_PLACE,
 ) -> dict[str, str]:
-    """Run the jobs, show progress weighted by cost, and leave no run open whatever happens.
+    """Have the jobs run, show progress weighted by cost, and leave no run open whatever happens.
 
-    `cost`: seconds a step by name of the subset. What gets no further for `stall_minutes` is ended
-    and tried once more; 0: never. What `check` raises ends them all. `places`: the environment that
-    tells a process which GPU is its own. Returns why runs failed, by their IDs.
+    `cost`: seconds a step by name of the subset. What `check` raises ends them all. Returns why
+    runs failed, by their IDs.
     """
     reasons: dict[str, str] = {}
     by_id = {child.run.run_id: child for child in children}
@@ -326,26 +306,19 @@ def run_all(
             )
             bar.update(min(current, total) - bar.n)
 
-        def stalled(job: Job, seconds: float, ended: bool) -> None:
-            what = "ended" if ended else f"it is ended after {stall_minutes:g}"
-            say(f"{by_id[job.name].title}: no progress for {seconds / 60:.3g} minutes, {what}")
+        def tell(job: Job, text: str) -> None:
+            say(f"{by_id[job.name].title}: {text}")
 
-        stall = Stall(60 * stall_minutes, stalled) if stall_minutes else None
-        for number, (job, code) in enumerate(run_jobs(jobs, at_once, poll, stall, places), 1):
+        launcher.submit(jobs)
+        for number, (job, outcome) in enumerate(launcher.outcomes(Watch(poll, tell)), 1):
             done.add(job.name)
             poll()
-            if code != 0:
+            if outcome.failure:
                 scoring = "scoring: " * (by_id[job.name].todo == "evaluate")
-                reasons[job.name] = scoring + _reason(job, code, stall_minutes)
+                reasons[job.name] = scoring + outcome.failure
             line = _close(by_id[job.name], job, reasons.get(job.name, ""))
             say(f"[{number}/{len(jobs)}] {line}")
     return reasons
-
-
-def _reason(job: Job, code: int, stall_minutes: float) -> str:
-    if code == STALLED:
-        return f"no progress for {stall_minutes:g} minutes, twice"
-    return redacted(reason_of(code, job.log))
 
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {remaining} to go"

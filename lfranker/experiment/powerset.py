@@ -25,6 +25,7 @@ from lfranker.experiment.time_estimate import (
     seconds_per_step,
     to_time,
 )
+from lfranker.launching.local import LocalLauncher
 from lfranker.losses import parse_losses, subset_name
 from lfranker.losses.subsets import SubsetRule
 from lfranker.options import check, option
@@ -205,9 +206,8 @@ def run_power_set(
             return None
         cost = {task.name: estimate.by_subset[task.losses] for task in plan}
         cache = config.inputs.cache.resolve()
-        means = Means(
-            inputs, jobs, cost, config.keep_checkpoints, cache, console.note, config.stall_minutes
-        )
+        launcher = LocalLauncher(jobs, places_of(inputs.device), config.stall_minutes)
+        means = Means(inputs, launcher, jobs, cost, config.keep_checkpoints, cache, console.note)
         return _conduct(run, config, plan, all_inputs, means, console)
 
 

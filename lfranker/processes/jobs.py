@@ -7,7 +7,7 @@ A process that outlives a killed parent notices through `orphaned`.
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -115,7 +115,7 @@ def run_jobs(
     on_poll: Callable[[], None] | None = None,
     stall: Stall | None = None,
     places: Sequence[Mapping[str, str]] = ONE_PLACE,
-) -> Iterator[tuple[Job, int]]:
+) -> Generator[tuple[Job, int]]:
     """Yield (job, exit code) as jobs end; negative codes are signals, as in `subprocess`.
 
     A job that stalls is started once more; one that stalls again has the code STALLED. ``places``

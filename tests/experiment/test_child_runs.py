@@ -19,6 +19,7 @@ from lfranker.experiment import child_runs
 from lfranker.experiment.child_runs import Child, Means, Tally, adopt, same_package
 from lfranker.experiment.inputs import Inputs
 from lfranker.experiment.plan import tasks
+from lfranker.launching.local import LocalLauncher
 from lfranker.processes.failures import CommandError, FailedTrainingsError
 from lfranker.processes.jobs import Job
 from lfranker.tracking.runs import TrackedRun, set_tags, tracked
@@ -166,7 +167,7 @@ def python_job(child: Child, code: str, folder: Path) -> Job:
 
 
 def run_all(children: list[Child], jobs: list[Job], at_once: int) -> dict[str, str]:
-    return child_runs.run_all(children, jobs, at_once, {}, lambda _: None)
+    return child_runs.run_all(children, jobs, LocalLauncher(at_once), {}, lambda _: None)
 
 
 def test_a_training_that_fails_says_why_and_keeps_its_log_without_passwords(
@@ -197,7 +198,7 @@ def test_a_log_that_cannot_be_kept_does_not_hide_how_a_training_ended(
     child = adopted(make_parent("mae"))
     said: list[str] = []
     jobs = [python_job(child, "raise RuntimeError('first')", tmp_path)]
-    child_runs.run_all([child], jobs, 1, {}, said.append)
+    child_runs.run_all([child], jobs, LocalLauncher(1), {}, said.append)
     assert status(child.run) == "FAILED"
     (line,) = said
     assert "FAILED: RuntimeError: first; its log could not be kept: [Errno 28] No space" in line
@@ -211,7 +212,8 @@ def test_a_stopped_training_is_named_ended_and_tried_again_in_the_same_run(
     code = f"import os, pathlib, signal; p = pathlib.Path({str(mark)!r}); there = p.exists();"
     code += "p.touch(); there or os.kill(os.getpid(), signal.SIGSTOP)"
     jobs = [python_job(child, code, tmp_path)]
-    assert child_runs.run_all([child], jobs, 1, {}, said.append, stall_minutes=0.1) == {}
+    launcher = LocalLauncher(1, stall_minutes=0.1)
+    assert child_runs.run_all([child], jobs, launcher, {}, said.append) == {}
     assert status(child.run) == "FINISHED"
     stalls = [line for line in said if "mae (repeat 0): no progress for" in line]
     assert stalls[0].endswith(" minutes, it is ended after 0.1")
@@ -221,7 +223,8 @@ def test_a_stopped_training_is_named_ended_and_tried_again_in_the_same_run(
 def test_a_training_that_stalls_twice_has_failed(store: Path, tmp_path: Path) -> None:
     child = adopted(make_parent("mae"))
     jobs = [python_job(child, "import time; time.sleep(600)", tmp_path)]
-    reasons = child_runs.run_all([child], jobs, 1, {}, lambda _: None, stall_minutes=0.03)
+    launcher = LocalLauncher(1, stall_minutes=0.03)
+    reasons = child_runs.run_all([child], jobs, launcher, {}, lambda _: None)
     assert reasons == {child.run.run_id: "no progress for 0.03 minutes, twice"}
     assert status(child.run) == "FAILED"
 
@@ -232,12 +235,16 @@ def test_a_folder_that_is_deleted_while_it_is_read_ends_all_trainings_in_one_lin
     folder = tmp_path / "cache" / "scans"
     folder.mkdir(parents=True)
     child = adopted(make_parent("mae"))
-    means = Means(child.inputs, 1, {}, False, tmp_path, lambda _: None, needed={folder})
+    means = Means(
+        child.inputs, LocalLauncher(1), 1, {}, False, tmp_path, lambda _: None, needed={folder}
+    )
     means.check_inputs()
     code = f"import shutil, time; shutil.rmtree({str(folder.parent)!r}); time.sleep(600)"
     jobs = [python_job(child, code, tmp_path)]
     with pytest.raises(CommandError, match=rf"{folder} was deleted while .*: the same command"):
-        child_runs.run_all([child], jobs, 1, {}, lambda _: None, check=means.check_inputs)
+        child_runs.run_all(
+            [child], jobs, means.launcher, {}, lambda _: None, check=means.check_inputs
+        )
     assert status(child.run) == "KILLED", "the process is ended, or this would take ten minutes"
 
 

@@ -1,6 +1,6 @@
 """Power sets of which trainings fail: an error, once all that can be done is done."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import pytest
@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 from recorder import Recorder, record_all
 from tracked import make_child, make_parent
 
-from lfranker.experiment import child_runs
+from lfranker.launching import local
 from lfranker.processes.jobs import Job
 from lfranker.publishing.ranking_run import rank_power_set
 from lfranker.report.remarks import remarks
@@ -19,13 +19,13 @@ WORDS = ["--preset", "smoke", "--losses", "mae,ssim", "--max-size", "1", "--yes"
 
 def killing(monkeypatch: pytest.MonkeyPatch, killed: int) -> Recorder:
     """A power set in which so many processes are killed, the first ones."""
-    record, finish = record_all(monkeypatch), child_runs.run_jobs
+    record, finish = record_all(monkeypatch), local.run_jobs
 
-    def run_jobs(jobs: Sequence[Job], *others: object) -> Iterator[tuple[Job, int]]:
+    def run_jobs(jobs: Sequence[Job], *others: object) -> Generator[tuple[Job, int]]:
         yield from ((job, -9) for job in jobs[:killed])
         yield from finish(jobs[killed:], *others)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(child_runs, "run_jobs", run_jobs)
+    monkeypatch.setattr(local, "run_jobs", run_jobs)
     return record
 
 

@@ -1,0 +1,1 @@
+"""What runs the jobs of a power set: processes of this machine, or an engine that has many."""
