@@ -111,18 +111,27 @@ def _smooth(rows: Floats, values: Floats) -> Callable[[float], float]:
     at = rows / BAND
     weights = np.ones(len(rows))
     for _ in range(2):  # once to see which bands are off, once without them
-        off = np.array([_predicted(at, values, weights, p) - values for p in PENALTIES])
+        off = np.array([predicted_by_others(at, values, weights, p) - values for p in PENALTIES])
         penalty, weights = _choose(off)
     spline = make_smoothing_spline(at, values, weights, penalty)
     return lambda row: float(spline(row / BAND))
 
 
-def _predicted(at: Floats, values: Floats, weights: Floats, penalty: float) -> Floats:
-    """Each band as predicted by the others."""
-    others = ~np.eye(len(at), dtype=bool)
-    return np.array(
-        [make_smoothing_spline(at[o], values[o], weights[o], penalty)(at[~o])[0] for o in others]
-    )
+def predicted_by_others(at: Floats, values: Floats, weights: Floats, penalty: float) -> Floats:
+    """Each band as predicted by the others.
+
+    What a spline is fitted to depends linearly on the values, so one fit of all bands tells each
+    inner prediction (Craven & Wahba 1979, doi:10.1007/BF01404567, lemma 3.2). The first and the
+    last band lie beyond the others, where SciPy's splines are not straight: a fit for each.
+    """
+    smoother = make_smoothing_spline(at, np.eye(len(at)), weights, penalty)(at)
+    own = np.diagonal(smoother)
+    predicted = np.asarray((smoother @ values - own * values) / (1 - own), np.float64)
+    for end in (0, -1):
+        others = np.delete(np.arange(len(at)), end)
+        spline = make_smoothing_spline(at[others], values[others], weights[others], penalty)
+        predicted[end] = spline(at[end])
+    return predicted
 
 
 def _choose(off: Floats) -> tuple[float, Floats]:

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from scipy.interpolate import make_smoothing_spline
 
-from lfranker.scans.drift import Bands, drift_at, fit_drift, held_out_residual, measure_bands
+from lfranker.scans.drift import (
+    Bands,
+    drift_at,
+    fit_drift,
+    held_out_residual,
+    measure_bands,
+    predicted_by_others,
+)
 
 HEIGHT = 448
 ROWS = np.arange(14) * 32.0 + 15.5 - (HEIGHT - 1) / 2  # of bands of 32 px
@@ -91,3 +98,15 @@ def test_bands_tile_the_frame_and_measure_whole_lines(height, count):
     assert found.moved.shape == (count, 5, 2)
     assert np.all(np.diff(found.rows) >= min(height, 32))
     assert np.allclose(np.median(found.moved, axis=1), [0, 3], atol=0.051)
+
+
+@pytest.mark.parametrize("penalty", [0.1, 30.0, 1e4])
+def test_a_band_is_predicted_as_a_fit_to_the_others_predicts_it(penalty):
+    rng = np.random.default_rng(0)
+    at = np.arange(9.0) + rng.uniform(-0.2, 0.2, 9)
+    values, weights = np.sin(at / 2) + rng.normal(0, 0.3, 9), rng.uniform(0.05, 1, 9)
+    found = predicted_by_others(at, values, weights, penalty)
+    for band in range(9):
+        others = np.delete(np.arange(9), band)
+        spline = make_smoothing_spline(at[others], values[others], weights[others], penalty)
+        assert found[band] == pytest.approx(spline(at[band]), abs=1e-9)
