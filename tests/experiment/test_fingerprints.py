@@ -23,7 +23,7 @@ def request(config: DatasetConfig) -> str:
 @pytest.mark.parametrize(
     ("preset", "key", "name"),
     [
-        ("smoke", "3dea27d813203f15", "f87c750b80684cfb"),
+        ("smoke", "5fbf05f553048f67", "f87c750b80684cfb"),
         ("demo", "ef16504fbb3ea960", "2140857d4ed646cf"),
         ("small", "152b6b7e8030cde8", "d808b8e73032b6ec"),
         ("hour", "8db869d79e55c0e8", "43f5c7d7d07d8f4f"),
