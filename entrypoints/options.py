@@ -50,6 +50,8 @@ CONTEXT: Mapping[str, Any] = {
 }
 
 
+INTERRUPTED = 130  # exit code, as shells have it for Ctrl-C
+
 # options that there were, and what is done in their place
 CHANGES = "clean patches are no longer changed before they get noise (of no use where it was tried)"
 RATING = (
@@ -65,6 +67,7 @@ class Command(click.Command):
     """A command that ends in one line where it cannot go on, and knows its former options."""
 
     served = True  # it needs the tracking server from its start
+    after_stop = "what is finished is kept, and the same command goes on with what is left"
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         try:
@@ -89,6 +92,9 @@ class Command(click.Command):
         except CommandError as error:
             click.echo(redacted(str(error)), err=True)
             ctx.exit(1)
+        except KeyboardInterrupt:
+            click.echo(f"stopped: {self.after_stop}", err=True)
+            ctx.exit(INTERRUPTED)
         except MlflowException as error:
             if not str(error).startswith("API request to"):
                 raise
@@ -117,6 +123,7 @@ class LocalCommand(Command):
     """A command that may do without the tracking server."""
 
     served = False
+    after_stop = "images that were written are whole; --overwrite does all of them again"
 
 
 @contextmanager
@@ -185,6 +192,22 @@ def file(text: str) -> Path:
     return path
 
 
+def whole_number(text: str) -> int:
+    """Return a whole number. Raises ValueError saying what is allowed."""
+    try:
+        return int(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r}; allowed is a whole number") from error
+
+
+def number(text: str) -> float:
+    """Return a number. Raises ValueError saying what is allowed."""
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r}; allowed is a number") from error
+
+
 def at_least_one(text: str) -> int:
     """Return a number of things. Raises ValueError where it is none, or below 1."""
     if not text.isdecimal() or int(text) < 1:
@@ -233,8 +256,8 @@ _BY_NAME: Mapping[str, Callable[[str], Any]] = {  # what must be there; and what
     "cache": writable_folder,
 }
 _BY_TYPE: Mapping[Any, tuple[Callable[[str], Any], str]] = {  # and what helps calls it
-    int: (int, "integer"),
-    float: (float, "float"),
+    int: (whole_number, "integer"),
+    float: (number, "float"),
     str: (str, "text"),
     Path: (path, "path"),
     Range: (parse_range, "low:high"),
@@ -315,12 +338,12 @@ settings_options = combine(train_options, dataset_options)
 parent_option = click.option(
     "--parent",
     type=Parsed(str, "latest"),
-    help="Run ID of the power set. Left out: the newest.",
+    help="Run ID of the power set; latest, or left out: the newest.",
 )
 digest_option = click.option(
     "--scans",
     type=Parsed(str, "own"),
-    help="First digits of the digest of other scans it was scored on. Left out: its own scans.",
+    help="First digits of the digest of other scans it was scored on; own, or left out: its own.",
 )
 model_name_option = click.option(
     "--model-name",

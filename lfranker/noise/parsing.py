@@ -126,7 +126,7 @@ def _profile(text: str) -> Profile:
     path = Path(text).expanduser()
     if not path.is_file():
         raise ValueError(
-            f"neither a mode nor a file{looked_for(path)}; allowed are {ALLOWED}, "
+            f"{text!r} is neither a mode nor a file{looked_for(path)}; allowed are {ALLOWED}, "
             "microscope@DWELL, a profile of noise-fit, and PROFILE@DWELL, DWELL being a time such "
             "as 280ns"
         )

@@ -38,7 +38,7 @@ class Ranking:
         over all speeds), `outcome`, `baseline` and `worse_than_noisy`
         (the metrics among psnr and ssim, over all speeds, that are below the noisy input's: "",
         "psnr", "ssim" or "psnr, ssim").
-    winners: the best entrant of every criterion.
+    winners: the best entrant of every criterion in which not all are alike.
     judged: the criteria of which `mean_rank` is the mean.
     tied: entrants with the champion's mean rank, before which it comes by `tie_key`.
     gaps: entrants that are ok and lack a finite score, with the criteria in which they do.
@@ -102,7 +102,11 @@ def rank(
     missing = tuple(name for name in expected if name not in entrants.index)
     return Ranking(
         leaderboard=board,
-        winners={criterion: str(entrants[str(criterion)].idxmax()) for criterion in criteria},
+        winners={
+            criterion: str(entrants[str(criterion)].idxmax())
+            for criterion in criteria
+            if _tells_apart(entrants[str(criterion)])
+        },
         champion=rivals[0] if rivals else None,
         champion_mean_rank=float(best),
         judged=tuple(judged),
@@ -113,6 +117,12 @@ def rank(
         order=tuple(order),
         directions=dict(directions),
     )
+
+
+def _tells_apart(scores: pd.Series) -> bool:
+    """Return whether not all have one score, as all have where none keeps a keypoint."""
+    known = scores.dropna()
+    return len(known) < 2 or known.nunique() > 1
 
 
 def _complete(scores: pd.DataFrame, directions: Mapping[str, bool]) -> pd.DataFrame:

@@ -112,3 +112,27 @@ def test_a_file_whose_name_is_not_utf8_is_named(store: Path) -> None:
     Path(name).touch()
     said = refused(denoise, "--input", name, "--output", "b.png")
     assert r"\xb5.png: the name is not UTF-8, rename it" in said
+
+
+@pytest.mark.parametrize(
+    ("flag", "text", "said"),
+    [("--steps", "abc", "'abc'; allowed is a whole number"),
+     ("--learning-rate", "fast", "'fast'; allowed is a number"),
+     ("--noise", "nofile.json", "'nofile.json' is neither a mode nor a file")],
+)  # fmt: skip
+def test_a_value_that_cannot_be_read_is_named_with_what_is_allowed(
+    flag: str, text: str, said: str
+) -> None:
+    done = CliRunner().invoke(powerset, [flag, text])
+    assert done.exit_code == 2
+    assert f"Invalid value for '{flag}': {said}" in done.output
+
+
+def test_a_stop_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("entrypoints.options.check_server", stopped)
+    done = CliRunner().invoke(powerset, [])
+    assert done.exit_code == 130
+    assert done.output.endswith("kept, and the same command goes on with what is left\n")

@@ -34,7 +34,7 @@ def test_a_list_of_noises_has_a_short_label_for_each(profile: Path) -> None:
     [
         ("eq1,eq1", "two noises are called 'eq1'"),
         ("poisson+gaussian,gaussian+poisson", r"two noises are called 'poisson\+gaussian'"),
-        ("eq1,white", "noise 'white': neither a mode nor a file"),
+        ("eq1,white", "noise 'white': 'white' is neither a mode nor a file"),
         ("eq1,,gamma", "noise ''"),
         ("eq1,correlation", "noise 'correlation': .*add one or more"),
     ],
