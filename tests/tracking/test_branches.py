@@ -1,8 +1,9 @@
 """Branches of a training in its run: made once, kept, and scored before the training is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from lfranker.evaluation.scoring import Denoiser
 from lfranker.scans.preparation import Pair
 from lfranker.tracking import training_run
 from lfranker.tracking.power_set import find_training
-from lfranker.tracking.runs import log_settings, set_tags, tracked
+from lfranker.tracking.runs import list_files, log_settings, set_tags, tracked
 from lfranker.tracking.score_logging import score_run
 from lfranker.tracking.scores import field_scores_at, scores
 from lfranker.tracking.tags import Tag
@@ -25,8 +26,10 @@ from lfranker.tracking.training_run import (
     TrainingRun,
     branch_network,
     keep_branch,
+    score_branch,
     score_with_branches,
 )
+from lfranker.training.trainer import DivergedError, Step, Trainer
 
 CONFIG = replace(TINY, steps=20, checkpoint_seconds=1e9)
 
@@ -101,6 +104,107 @@ def test_a_checkpoint_from_before_a_branch_does_not_make_it_again(
         pass
     for name, value in alone.ema.state_dict().items():
         assert torch.equal(value, kept[5].state_dict()[name]), name
+
+
+def test_a_training_pauses_after_a_branch_and_goes_on_where_it_paused(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """8 steps: the branches of 2 and 4 leave after 1 and 3, and decay for one step each."""
+    logged = list[str]()
+    monkeypatch.setattr(training_run, "log_network", lambda run_id, *_: logged.append(run_id))
+    run = tracked(make_child(make_parent("mae"), "mae", {}, outcome=""))
+    config = replace(CONFIG, steps=8, depth="0,0,0,1,0,0,0")
+    made, notices = list[int](), list[str]()
+
+    def train(until: int) -> str:
+        trainer = make_trainer(config)
+        return TrainingRun(run, trainer, notices.append, lambda: False, until=until).train(
+            made.append
+        )
+
+    assert train(2) == "paused"
+    assert (made, find_training(run.run_id).shorter) == ([1, 2], (2,))
+    assert train(2) == "paused", "and is told so again, without a step"
+    assert made == [1, 2]
+    assert train(4) == "paused"
+    assert (made, find_training(run.run_id).shorter) == ([1, 2, 3, 4, 5], (2, 4))
+    assert logged == []
+    assert MlflowClient().list_artifacts(run.run_id, "checkpoints")
+    assert train(0) == "ok"
+    assert made == list(range(1, config.total_steps + 1))
+    assert notices == [f"resuming after step {step}" for step in (1, 1, 3)]
+    assert logged == [run.run_id]
+    assert not MlflowClient().list_artifacts(run.run_id, "checkpoints"), "needed no more"
+
+
+def test_a_branch_that_diverges_is_left_out_and_the_training_goes_on(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_run, "log_network", lambda *_: "model")
+    run = tracked(make_child(make_parent("mae"), "mae", {}, outcome=""))
+    trainer = make_trainer(replace(CONFIG, steps=8, depth="0,0,0,1,0,0,0"))
+    branch, notices = trainer.branch, list[str]()
+
+    def branched(steps: int) -> Trainer:
+        own = branch(steps)
+        if steps == 2:
+            own.load_state_dict(own.state_dict() | {"done": 0})
+            monkeypatch.setattr(own, "steps", diverging)
+        return own
+
+    monkeypatch.setattr(trainer, "branch", branched)
+    assert TrainingRun(run, trainer, notices.append, lambda: False).train(lambda _: None) == "ok"
+    assert find_training(run.run_id).shorter == (4,)
+    assert notices == ["a branch of 2 steps diverged, and is left out: no finite loss"]
+
+
+def diverging() -> Iterator[Step]:
+    raise DivergedError("no finite loss")
+    yield
+
+
+def test_a_branch_that_is_not_kept_has_no_scores(store: Path) -> None:
+    scans = make_scans(store)
+    run_id = make_child(make_parent("mae"), "mae", {}).info.run_id
+    score_branch(run_id, 2, Brightness(1.0), scans, multiplied)
+    assert list_files(run_id, "scores") == []
+
+
+def test_a_branch_with_a_constant_output_is_noted(store: Path) -> None:
+    scans = make_scans(store)
+    run_id = make_child(make_parent("mae"), "mae", {}).info.run_id
+    for steps, factor in ((2, 1.0), (4, 0.0)):
+        keep_branch(run_id, steps, Brightness(factor))
+        score_branch(run_id, steps, Brightness(1.0), scans, multiplied)
+        assert find_training(run_id).collapsed_at == (0 if factor else steps)
+
+
+def test_where_a_store_cannot_delete_the_checkpoints_stay_and_that_is_said(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_run, "log_network", lambda *_: "model")
+    run, notices = tracked(make_child(make_parent("mae"), "mae", {}, outcome="")), list[str]()
+
+    def delete(folder: str) -> None:
+        assert folder == "checkpoints"
+        raise NotImplementedError
+
+    repository = SimpleNamespace(delete_artifacts=delete)
+    monkeypatch.setattr(training_run, "get_artifact_repository", lambda _: repository)
+    trainer = make_trainer(replace(TINY, steps=1, depth="0,0,0,1,0,0,0"))
+    TrainingRun(run, trainer, notices.append, lambda: False).train(lambda _: None)
+    assert notices == ["this artifact store cannot delete: the checkpoints stay"]
+
+
+def test_checkpoints_are_kept_where_that_is_asked_for(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_run, "log_network", lambda *_: "model")
+    run = tracked(make_child(make_parent("mae"), "mae", {}, outcome=""))
+    trainer = make_trainer(replace(TINY, steps=1, depth="0,0,0,1,0,0,0"))
+    training = TrainingRun(run, trainer, print, lambda: False, keep_checkpoints=True)
+    training.train(lambda _: None)
+    assert list_files(run.run_id, "checkpoints") == ["checkpoints/checkpoint-0.pt"]
 
 
 def test_a_training_is_scored_after_its_branches_and_its_own_scores_stay_the_last(
