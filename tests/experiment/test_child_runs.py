@@ -9,22 +9,38 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
+import torch
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from recorder import Recorder
 from tracked import SCANS, make_child, make_parent, power_set_of
 
 import lfranker
 from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.experiment import child_runs
-from lfranker.experiment.child_runs import Child, Means, Tally, adopt, same_package
-from lfranker.experiment.inputs import Inputs
-from lfranker.experiment.plan import tasks
+from lfranker.experiment.child_runs import (
+    WORKER,
+    Child,
+    Means,
+    Tally,
+    _close,
+    adopt,
+    job_of,
+    same_package,
+)
+from lfranker.experiment.inputs import InputConfig, Inputs
+from lfranker.experiment.plan import Task, tasks, training_fingerprint
+from lfranker.experiment.worker import ScoringTask, TrainingTask, read_task
 from lfranker.launching.local import LocalLauncher
+from lfranker.noise.noise_config import NoiseConfig, mode_of
 from lfranker.processes.failures import CommandError, FailedTrainingsError
-from lfranker.processes.jobs import Job
-from lfranker.tracking.runs import TrackedRun, set_tags, tracked
+from lfranker.processes.jobs import KEEPS_MEMORY, Job
+from lfranker.tracking.runs import TrackedRun, log_metrics, owner, set_tags, tracked
+from lfranker.tracking.server import QUIET
 from lfranker.tracking.tags import Tag
+from lfranker.tracking.training_run import PROGRESS_VARIABLE
 from lfranker.training.numerics import SAFEGUARDS
+from lfranker.training.presets import PRESETS
 from lfranker.training.trainer import TrainConfig
 
 PLAN = tasks(["mae"], 1, TrainConfig())
@@ -271,6 +287,167 @@ def test_a_worker_can_import_what_its_parent_can(
     folders = same_package()["PYTHONPATH"].split(os.pathsep)
     assert folders[0] == str(Path(lfranker.__file__).parents[1]), "this very lfranker first"
     assert str(tmp_path) in folders
+
+
+LENGTHS = TrainConfig(steps=40, threads=3, repeat=1)
+
+
+def prepared(folder: Path) -> Inputs:
+    """Inputs of which no two are alike."""
+    for name in ("scans", "first", "second", "start"):
+        (folder / name).mkdir()
+    data = [SimpleNamespace(folder=folder / n, digest=f"of {n}") for n in ("first", "second")]
+    made = SimpleNamespace(
+        scans=SimpleNamespace(folder=folder / "scans", digest=SCANS),
+        data_of=data.__getitem__,
+        perceptual_choice="vgg16:random",
+        init=folder / "start",
+        device=torch.device("cuda", 1),
+        loss_weights={"mae": 1.0, "ssim": 0.5, "mse": 2.0},
+        facts={"perceptual": "weights"},
+        settings=SimpleNamespace(preset=PRESETS["small"]),
+        noise="",
+    )
+    return cast("Inputs", made)
+
+
+def child_of(folder: Path, todo: str, until: int = 0) -> Child:
+    run = TrackedRun("run", "title", "experiment", "uri")
+    task = Task(("mse", "ssim"), "mse+ssim", LENGTHS)
+    return Child(task, run, todo, prepared(folder), until)
+
+
+def test_a_training_is_told_all_that_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in KEEPS_MEMORY:
+        monkeypatch.delenv(name, raising=False)
+    job = job_of(child_of(tmp_path, "train", until=10), True, tmp_path)
+    file = tmp_path / "logs" / "run.json"
+    assert read_task(file) == TrainingTask(
+        losses=("mse", "ssim"),
+        preset="small",
+        train=LENGTHS,
+        inputs=InputConfig(
+            scans=tmp_path / "scans",
+            data=tmp_path / "second",
+            perceptual="vgg16:random",
+            init=tmp_path / "start",
+            device="cuda",
+            loss_weights={"ssim": 0.5, "mse": 2.0},
+            cache=tmp_path,
+        ),
+        keep_checkpoints=True,
+        dataset="of second",
+        scan_set=SCANS,
+        until=10,
+    )
+    limits = {"OMP_NUM_THREADS": "3", "MKL_NUM_THREADS": "3", "MLFLOW_RUN_ID": "run"}
+    progress = tmp_path / "logs" / "run.steps"
+    assert dict(job.environment) == {
+        **limits, **KEEPS_MEMORY, **same_package(), QUIET: "true", PROGRESS_VARIABLE: str(progress)
+    }  # fmt: skip
+    assert job.command == [sys.executable, "-m", WORKER, str(file)]
+    assert (job.name, job.log, job.progress) == ("run", tmp_path / "logs" / "run.txt", progress)
+    assert (job.module, job.words) == (WORKER, (str(file),))
+
+
+def test_a_scoring_is_told_its_run_and_scans_and_opens_no_run_of_its_own(tmp_path: Path) -> None:
+    job = job_of(child_of(tmp_path, "evaluate"), True, tmp_path)
+    read = read_task(tmp_path / "logs" / "run.json")
+    assert read == ScoringTask("run", tmp_path / "scans", SCANS)
+    assert "MLFLOW_RUN_ID" not in job.environment
+    assert job.environment["OMP_NUM_THREADS"] == "3"
+
+
+def test_what_is_no_copy_of_a_worker_is_started_anew(tmp_path: Path) -> None:
+    assert child_runs.training_job("run", ["other.module", "word"], 1, tmp_path).module == ""
+
+
+def test_the_steps_of_a_child_are_those_until_it_pauses(tmp_path: Path) -> None:
+    """40 steps: branches of 10 and 20, which leave after 8 and 16."""
+    assert child_of(tmp_path, "train", until=20).steps == 16 + 2 + 4
+    assert replace(child_of_last(tmp_path), until=10).steps == 8 + 2
+    assert child_of_last(tmp_path).steps == 40 + 2 + 4
+
+
+def child_of_last(folder: Path) -> Child:
+    task = Task(("mse", "ssim"), "mse+ssim", LENGTHS)
+    return Child(task, TrackedRun("run", "title", "experiment", "uri"), "train", inputs())
+
+
+def test_a_new_training_has_the_tags_by_which_it_is_found_again(store: Path) -> None:
+    parent, config = make_parent("mae,perceptual", key="own key"), TrainConfig()
+    facts = {"perceptual": "digest of weights"}
+    noise = NoiseConfig(mode="microscope", peak=(50.0, 60.0), sigma=(0.1, 0.2))
+    settings = SimpleNamespace(dataset=SimpleNamespace(noise=noise))
+    made = SimpleNamespace(
+        scans=SimpleNamespace(digest=SCANS), facts=facts, noise="mine", settings=settings
+    )
+    plan = tasks(["mae", "perceptual"], 2, config)
+    children = adopt(tracked(parent), "key of mine", plan, cast("Inputs", made), False, "{} tried")
+    runs = {child.run.title: MlflowClient().get_run(child.run.run_id) for child in children}
+    names = ["mae", "perceptual", "mae+perceptual"]
+    shown = [f"{name} @ mine" for name in names]
+    assert list(runs) == [
+        *(f"{name} tried" for name in shown),
+        *(f"{name} #1 tried" for name in shown),
+    ]
+    assert [child.title for child in children[-2:]] == [f"{name} (repeat 1)" for name in shown[-2:]]
+    run = runs["perceptual @ mine #1 tried"].data
+    assert {tag: value for tag, value in run.tags.items() if "user" not in tag} == {
+        Tag.PARENT: parent.info.run_id,
+        Tag.NAME: "perceptual @ mine #1 tried",
+        Tag.ROLE: "child",
+        Tag.OWNER: owner(),
+        Tag.POWERSET: "key of mine",
+        Tag.LOSSES: "perceptual",
+        Tag.REPEAT: "1",
+        Tag.TRAINING: training_fingerprint("key of mine", plan[4]),
+        Tag.PERCEPTUAL: "digest of weights",
+        Tag.NOISE: "mine",
+    }
+    ranges = {"peak": (50.0, 60.0), "sigma": (0.1, 0.2), "gain": (1.0, 1.0), "offset": (0.0, 0.0)}
+    assert run.params.items() >= {name: str(value) for name, value in ranges.items()}.items()
+    assert set(run.params) == {"noise", *mode_of("microscope").uses, "gain", "offset"}
+    assert run.params["noise"] == "microscope"
+    assert runs["mae @ mine tried"].data.tags[Tag.PERCEPTUAL] == "none"
+
+
+def test_what_is_run_is_given_to_processes_and_tallied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child, record = child_of(tmp_path, "train"), Recorder(monkeypatch)
+    done = replace(child, todo="", run=replace(child.run, run_id="kept"))
+    record.replace(child_runs.run_all, lambda _: {"run": "no memory"})
+    said = list[str]()
+    launcher = LocalLauncher(2)
+    means = Means(child.inputs, launcher, 2, {"mse+ssim": 0.3}, True, tmp_path, said.append)
+    means.run([child, done])
+    (call,) = record.calls["", "run_all"]
+    assert call.children == [child, done]
+    assert [job.name for job in call.jobs] == ["run"]
+    assert (call.launcher, call.cost) == (launcher, {"mse+ssim": 0.3})
+    assert call.say == said.append
+    assert call.check == means.check_inputs
+    assert means.needed == {tmp_path / "scans", tmp_path / "second"}
+    assert means.tally.begun == {"run", "kept"}
+    assert means.tally.failures == {"run": ("mse+ssim (repeat 1)", "no memory")}
+
+
+def test_how_a_child_ended_is_said_in_a_line(store: Path, tmp_path: Path) -> None:
+    parent = make_parent("mae,mse")
+    made = {"psnr": 21.256, "ssim": 0.87654}
+    child = adopted(parent)
+    log_metrics(child.run.run_id, made)
+    job = python_job(child, "", tmp_path)
+    paused = replace(child, until=500)
+    assert _close(paused, job, "") == "mae (repeat 0): scored as a training of 500 steps"
+    assert status(child.run) == "SCHEDULED", "it goes on"
+    assert _close(child, job, "") == "mae (repeat 0) ok: PSNR 21.26 dB, SSIM 0.8765"
+    assert status(child.run) == "FINISHED"
+    set_tags(child.run.run_id, {Tag.OUTCOME: "diverged"})
+    assert _close(paused, job, "").startswith("mae (repeat 0) diverged: PSNR"), "no branch to score"
 
 
 def test_trainings_keep_their_memory_unless_the_user_says_how(
