@@ -1,12 +1,17 @@
 """What the commands prepare before they train."""
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from prepared import make_scans
+from recorder import Recorder
+from safetensors.torch import save_file
 
 from lfranker.datasets.clean_images import simulated_clean
 from lfranker.datasets.synthesis import DatasetConfig, synthesise
@@ -18,6 +23,7 @@ from lfranker.images.image_file import read_image, write_image
 from lfranker.noise.noise_config import NoiseConfig
 from lfranker.noise.parsing import parse_noise
 from lfranker.options import changed
+from lfranker.training.loss_balancing import described
 
 CONFIG = DatasetConfig(patch=32, patches=40, noise=NoiseConfig(peak=(50.0, 60.0)), seed=3)
 
@@ -117,6 +123,64 @@ def test_a_field_that_was_trained_on_is_not_scored(tmp_path: Path) -> None:
     )
     with pytest.raises(ValueError, match=f"--scans: the clean scan of .*{trained[0]}"):
         preparation.inputs(("mae",), smoke(data=made.folder), given)
+
+
+def test_fields_are_counted_before_anything_is_prepared(tmp_path: Path) -> None:
+    chosen = smoke()
+    assert preparation.count_fields(chosen, None) == chosen.preset.fields
+    for speed, count in (("fast", 3), ("slow", 2)):
+        write_clean(tmp_path / "scans" / speed, count, size=64)
+    assert preparation.count_fields(chosen, tmp_path / "scans") == 3
+    assert preparation.count_fields(chosen, make_scans(tmp_path).folder) == 3
+    assert chosen.preset.fields != 3
+
+
+def test_the_facts_of_inputs_are_those_of_what_was_prepared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two losses, of which the second never trains alone, and a network to start from."""
+    chosen = smoke()
+    start = tmp_path / "start.safetensors"
+    save_file(preparation.build_network(chosen.train).state_dict(), start)
+    scans = make_scans(tmp_path)
+    made = SimpleNamespace(digest="of data", trained_on=frozenset())
+    monkeypatch.setattr(preparation, "_datasets", lambda *_: ((made,), ["of the data"]))
+    record = Recorder(monkeypatch)
+    record.replace(preparation.scans, lambda _: replace(scans, warnings=("of the scans",)))
+    weights = {"mae": 1.0, "tv": 0.5}
+    config = InputConfig(
+        scans=scans.folder, target="slow", white=4095, init=start, device="cpu", cache=tmp_path,
+        loss_weights=weights,
+    )  # fmt: skip
+    found = preparation.inputs(("mae", "tv"), chosen, config, "mine")
+    digest = hashlib.sha256(start.read_bytes()).hexdigest()[:16]
+    own = {"preset": "smoke", "device": "cpu", "loss_weights": described(weights)}
+    facts = {"data": "of data", "scans": scans.digest, "perceptual": "none", "init": digest}
+    assert found.facts == own | facts
+    assert found.facts_logged() == own | {
+        "dataset": "of data",
+        "scan_set": scans.digest,
+        "perceptual_weights": "none",
+        "initial_weights": digest,
+    }
+    assert found.weights_logged() == {"weight/mae": 1.0, "weight/tv": 0.5}
+    assert (found.label, found.noise, found.drawn) == ("perceptual", "mine", ())
+    assert found.notices[:4] == [
+        "tv: not trained alone, nor with others of its kind: it does not tell a network enough",
+        "weights of the losses on mine: mae 1, tv 0.5",
+        "of the data",
+        "of the scans",
+    ]
+    (call,) = record.calls["", "scans"]
+    assert vars(call) == {
+        "chosen": chosen, "folder": scans.folder, "target": "slow", "cache": tmp_path.resolve(),
+        "clean": None, "seen": frozenset(), "white": 4095,
+    }  # fmt: skip
+    assert set(found.objective(["tv", "mae"]).terms) == {"mae", "tv"}
+    assert found.objective(["tv"]).weights == {"tv": 0.5}
+    (name,) = found.extra_baselines()
+    assert name == "init start"
+    assert replace(found, init=None).extra_baselines() == {}
 
 
 def test_the_same_images_in_other_folders_make_another_dataset(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from recorder import Recorder
 from tracked import SCANS, make_child, make_parent, power_set_of
 
 from lfranker.experiment.child_runs import Child, Means, closing
@@ -19,9 +20,9 @@ from lfranker.experiment.inputs import Inputs
 from lfranker.experiment.plan import tasks
 from lfranker.publishing.ranking_run import rank_power_set
 from lfranker.ranking.leaderboard import rank
-from lfranker.ranking.weight_search import split_sites
+from lfranker.ranking.weight_search import Trial, compare, split_sites
 from lfranker.scans.scan_set import ScanSetId
-from lfranker.tracking.follow_ups import read_plan, searched
+from lfranker.tracking.follow_ups import Plan, Search, read_plan, searched
 from lfranker.tracking.power_set import search
 from lfranker.tracking.runs import find_run, get_run, set_tags, tracked
 from lfranker.tracking.scores import field_scores
@@ -155,6 +156,84 @@ def test_the_ranking_tells_what_came_of_it_on_places_not_searched_on(parent: Run
     # of the second repeat alone, which did not choose: LUCK lifts the first one's judged places
     assert found["difference"] == pytest.approx(truth, abs=5 * 0.01 * math.sqrt(2 / 5))
     assert found["low"] < truth < found["high"] < 0
+
+
+def one_training(repeat: int, psnr: float) -> pd.DataFrame:
+    """Scores of three fields, of which the last two are judged."""
+    table = pd.DataFrame({"place": ["a", "b", "c"], "field": ["a", "b", "c"], "speed": "spd2"})
+    return table.assign(psnr=psnr + np.array([0.0, 1.0, 3.0]), ssim=0.5, repeat=repeat)
+
+
+def test_all_that_was_tried_is_listed_with_its_means_on_both_halves() -> None:
+    plan = Plan("mae+ssim", {"mae": 1.0, "ssim": 1.0}, SCANS, ["a"], ["b", "c"])
+    rows = [one_training(0, psnr) for psnr in (30.0, 29.0)]
+    tried = [
+        Trial({"mae": 1.0, "ssim": 1.0}, {"psnr": 30.0, "ssim": 0.5}),
+        Trial({"mae": 1.0, "ssim": 4.0}, None),
+    ]
+    outcome, listed = Search(plan, tried, rows).result(seed=0)
+    assert (outcome.name, outcome.tried, outcome.weights) == ("mae+ssim", 2, None)
+    assert outcome.comparison.empty
+    assert list(outcome.comparison) == ["difference", "low", "high"]
+    assert listed.index.name == "trial"
+    assert listed.fillna(0).to_dict("records") == [
+        {"weight/mae": 1.0, "weight/ssim": 1.0, "psnr/searched": 30.0, "ssim/searched": 0.5,
+         "psnr/judged": 32.0, "ssim/judged": 0.5, "chosen": True},
+        {"weight/mae": 1.0, "weight/ssim": 4.0, "psnr/searched": 0.0, "ssim/searched": 0.0,
+         "psnr/judged": 31.0, "ssim/judged": 0.5, "chosen": False},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("repeats", "judges", "unseen"), [((0, 1, 2), (1, 2), True), ((0,), (0,), False)]
+)
+def test_repeats_that_did_not_choose_judge_where_there_are_some(
+    monkeypatch: pytest.MonkeyPatch, repeats: tuple[int, ...], judges: tuple[int, ...], unseen: bool
+) -> None:
+    """The old weights have a repeat more, which the new ones lack."""
+    record = Recorder(monkeypatch)
+    record.replace(compare, lambda _: pd.DataFrame({"difference": [1.0]}, index=["psnr"]))
+    plan = Plan("mae+ssim", {}, SCANS, ["a"], ["b", "c"])
+    old = pd.concat([one_training(repeat, 30.0) for repeat in (*repeats, 9)])
+    new = pd.concat([one_training(repeat, 31.0) for repeat in repeats])
+    weights = {"mae": 1.0, "ssim": 4.0}
+    tried = [Trial({}, {"psnr": 30.0}), Trial(weights, {"psnr": 31.0})]
+    outcome, listed = Search(plan, tried, [old, new]).result(seed=5)
+    assert (outcome.weights, outcome.repeats, outcome.unseen) == (weights, len(judges), unseen)
+    assert outcome.comparison.index.name == "criterion"
+    (call,) = record.calls["", "compare"]
+    assert (tuple(call.new["repeat"].unique()), tuple(call.old["repeat"].unique())) == (
+        judges,
+        judges,
+    )
+    assert (call.new["psnr"].max(), call.old["psnr"].max()) == (34.0, 33.0)
+    assert (call.places, call.seed) == (["b", "c"], 5)
+    assert list(listed["chosen"]) == [False, True]
+
+
+def test_what_cannot_be_refined_is_said(parent: Run) -> None:
+    means = MadeUp()
+    single = rank(pd.DataFrame({"psnr": pd.Series({"mae": 30.0, "mse": 29.0})}))
+    refine(tracked(parent), PLAN, single, cast("Means", means), 3, take_over=False)
+    assert means.said == ["no weights to refine: no subset of two losses or more could win"]
+    for run in power_set_of(parent).members:
+        if run.losses == "mae+ssim":
+            MlflowClient().delete_run(run.run_id)
+    refine(tracked(parent), PLAN, ranking(), cast("Means", means), 3, take_over=False)
+    assert means.said[1:] == ["no weights to refine: mae+ssim lacks scores of its fields"]
+    assert means.trained == []
+
+
+def test_a_trial_is_named_by_its_weights_and_has_no_branches(parent: Run) -> None:
+    refine(tracked(parent), PLAN, ranking(), cast("Means", MadeUp()), 1, take_over=False)
+    plan = read_plan(tracked(search_of(parent)))
+    assert plan is not None
+    ((weights, key),) = plan.tried
+    assert (plan.name, plan.own, plan.scans) == ("mae+ssim", {"mae": 1.0, "ssim": 1.0}, SCANS)
+    assert (plan.searched, plan.judged) == split_sites(PLACES, seed=0)
+    (run,) = [run for run in trials(parent) if run.data.tags[Tag.REPEAT] == "0"]
+    assert run.data.tags[Tag.POWERSET] == key
+    assert run.info.run_name == f"mae+ssim (mae 1, ssim {weights['ssim']:g})"
 
 
 def test_a_search_that_is_there_already_is_not_made_again_but_goes_on(parent: Run) -> None:

@@ -1,13 +1,16 @@
 """The names of the files that evidence is written to; scripts of others read them."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from lfranker.publishing.artifacts import evidence_tables
+from lfranker.publishing.artifacts import evidence_tables, texts_of
+from lfranker.publishing.report_page import Results
 from lfranker.ranking.along_training import AlongTraining, Verdict
 from lfranker.ranking.entrants import PairScores
 from lfranker.ranking.evidence import Evidence
@@ -15,6 +18,10 @@ from lfranker.ranking.leaderboard import Ranking, rank
 from lfranker.ranking.learning_rate_check import RateCheck
 from lfranker.ranking.weight_search import Outcome
 from lfranker.report.findings import Findings, find
+from lfranker.report.html_page import Section
+from lfranker.report.remarks import remarks
+from lfranker.report.tables import tables, to_csv
+from lfranker.scans.scan_set import ScanSetId
 
 LOSSES = {"mae": 20.0, "mse": 22.0, "mae+mse": 23.0}
 TABLE = pd.DataFrame({"value": [1.0]})
@@ -69,6 +76,68 @@ def test_each_table_has_its_file(rows: pd.DataFrame) -> None:
         "learning-rate", "visual-raters", "visual-agreement", "intervals-visual", "refine",
         "refine-trials",
     ]  # fmt: skip
+
+
+def results(rows: pd.DataFrame, simulated: bool) -> Results:
+    means = rows.groupby("name")[["psnr", "ssim"]].mean()
+    ranking = rank(means, [*LOSSES, "tv"])
+    found = found_in(rows, {"psnr": 0.1, "ssim": 0.001})
+    return Results(
+        power_set=cast(Any, None),
+        board=means,
+        ranking=ranking,
+        pairs=PairScores(rows),
+        findings=found,
+        sections=[Section("a?", ["A.", "B."]), Section("b?"), Section("c?", ["C."])],
+        captioned={"Own caption": tables(ranking)["leaderboard"]},
+        caveats=[],
+        notices=[],
+        scans=ScanSetId("0123456789abcdef", simulated),
+    )
+
+
+@pytest.mark.parametrize(
+    ("simulated", "before", "kind"), [(False, "", ""), (True, "synthetic-", "Simulated scans: ")]
+)
+def test_files_hold_the_whole_ranking(
+    rows: pd.DataFrame, simulated: bool, before: str, kind: str
+) -> None:
+    own = results(rows, simulated)
+    texts = texts_of(own, {"champion": "3"})
+    evidence = evidence_tables(own.findings)
+    paper = tables(own.ranking)
+    assert set(texts) == {
+        *(f"{before}{name}.csv" for name in paper),
+        *(f"{name}.csv" for name in evidence),
+        "tables.tex",
+        "ranking.json",
+    }
+    assert texts[f"{before}leaderboard.csv"] == to_csv(paper["leaderboard"])
+    assert texts["intervals-psnr.csv"] == evidence["intervals-psnr"].to_csv()
+    assert f"{kind}Own caption" in texts["tables.tex"]
+    assert ("Simulated" in texts["tables.tex"]) == simulated
+    summary = json.loads(texts["ranking.json"])
+    board, listed = summary.pop("leaderboard"), summary.pop("tables")
+    assert summary == {
+        "champion": "mae+mse",
+        "champion_mean_rank": 1.0,
+        "winners": {"psnr": "mae+mse", "ssim": "mae+mse"},
+        "missing": ["tv"],
+        "notes": remarks(own.ranking),
+        "versions": {"champion": "3"},
+        "simulated": simulated,
+        "scans": "0123456789abcdef",
+        "evidence": ["A.", "B.", "C."],
+        "top": {"psnr": ["mae+mse"], "ssim": ["mae+mse"]},
+    }
+    assert list(board) == list(own.ranking.leaderboard.index)
+    assert board["mse"]["psnr"] == own.board["psnr"]["mse"], "to the last digit"
+    assert set(listed) == set(evidence)
+    compared = evidence["intervals-psnr"]
+    assert [row["mean"] for row in listed["intervals-psnr"]] == pytest.approx(
+        list(compared["mean"])
+    )
+    assert listed["intervals-psnr"][0][str(compared.index.name)] == compared.index[0]
 
 
 def test_tables_are_those_that_were_found(rows: pd.DataFrame) -> None:

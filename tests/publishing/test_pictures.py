@@ -1,5 +1,6 @@
 """Pictures of a power set as its page finds them again."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,16 +11,22 @@ from mlflow import MlflowClient
 from numpy.typing import NDArray
 from odd_names import NAMES
 from prepared import make_scans
-from torch import nn
+from recorder import Recorder
+from torch import Tensor, nn
 from tracked import SCANS, make_child, make_parent, power_set_of
 
 from lfranker.arrays import Image
-from lfranker.evaluation.keypoints import Shared
+from lfranker.evaluation.baselines import BASELINES
+from lfranker.evaluation.keypoints import Shared, shared
+from lfranker.images.image_strips import comparison, glance
 from lfranker.publishing import pictures
 from lfranker.publishing.pictures import log_pictures, logged_glance, logged_pictures
+from lfranker.report.plots import match_figure
 from lfranker.scans.registration import Transform
 from lfranker.scans.scan_set import ScanSetId
-from lfranker.tracking.runs import log_image
+from lfranker.tracking.models import load_network
+from lfranker.tracking.runs import list_files, log_image
+from lfranker.tracking.tags import Tag
 
 ID = ScanSetId(SCANS, simulated=False)
 
@@ -69,6 +76,94 @@ def test_a_strip_of_an_earlier_version_that_cannot_be_fetched_is_left_out(store:
     assert list(logged_pictures(run_id, ID)) == ["a-30us"]
 
 
+def test_without_models_nothing_is_pictured(store: Path) -> None:
+    parent, scans = make_parent("mae"), make_scans(store)
+    make_child(parent, "mae", {"psnr": 30.0, "ssim": 0.5})
+    assert log_pictures(power_set_of(parent), scans) == 0
+    assert list_files(parent.info.run_id, "pictures") == []
+    assert logged_glance(parent.info.run_id, scans.id) is None
+
+
+class Blurred(nn.Module):
+    """A network that tells which one it is by its brightness."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.factor * image
+
+
+def test_each_picture_shows_the_pair_the_best_filter_and_the_winners(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`tv` wins at one speed alone; of the winners over all speeds one has no model."""
+    parent, made = make_parent("mae,mse,ssim,tv"), make_scans(store)
+    board = {
+        "mae": {"psnr": 30.0, "ssim": 0.5, "repeatability": 0.1, "keypoints": 1.0},
+        "mse": {"psnr": 29.0, "ssim": 0.9, "repeatability": 0.3, "keypoints": 2.0},
+        "ssim": {"psnr": 20.0, "ssim": 0.4, "repeatability": 0.2, "keypoints": 9.0},
+        "ssim+tv": {"psnr": 10.0, "ssim": 0.1, "repeatability": 0.0, "keypoints": 0.0},
+    }
+    for name, scores in board.items():
+        scores["psnr/spd2"] = 99.0 if name == "ssim+tv" else scores["psnr"]
+        make_child(parent, name, scores, **({} if name == "ssim" else {"model": f"m-{name}"}))
+    for name, psnr in (("gaussian-1", 25.0), ("median-5", 26.0), ("noisy", 40.0)):
+        run = make_child(parent, "", {"psnr": psnr}, baseline=name)
+        MlflowClient().delete_tag(run.info.run_id, Tag.LOSSES)
+    record, seen = Recorder(monkeypatch), dict.fromkeys(("m-mae", "m-mse"), 1.0) | {"m-mse": 0.5}
+    record.replace(load_network, lambda call: Blurred(seen[call.uri.removeprefix("models:/")]))
+    record.replace(comparison, lambda _: PIL.Image.new("RGB", (8, 8)))
+    record.replace(glance, lambda _: PIL.Image.new("RGB", (8, 8)))
+    record.replace(match_figure, lambda _: PIL.Image.new("RGB", (8, 8)))
+    record.replace(shared, lambda call: call)
+    monkeypatch.setattr(pictures, "MOST_PAIRS", 3)  # every second field of two speeds
+    assert log_pictures(power_set_of(parent), made) == 4
+    run_id, short = parent.info.run_id, made.id.short
+    names = [f"{field}-{speed}.png" for field in ("f", "h") for speed in ("spd2", "spd5")]
+    assert list_files(run_id, f"pictures/{short}") == [f"pictures/{short}/{n}" for n in names]
+    keypoints = f"pictures/{short}-keypoints"
+    assert list_files(run_id, keypoints) == [f"{keypoints}/{name}" for name in names]
+    assert list_files(run_id, f"pictures/{short}-glance") == [f"pictures/{short}-glance/h-spd2.png"]
+    shown = [record for record in made.records if record.field != "g"]
+    strips, figures = record.calls["", "comparison"], record.calls["", "match_figure"]
+    for entry, strip, figure in zip(shown, strips, figures, strict=True):
+        pair = made.read(entry)
+        expected = {
+            "noisy": pair.noisy,
+            "median-5": BASELINES["median-5"](pair.noisy),
+            "mse": np.clip(0.5 * pair.noisy, 0, 1),
+            "mae": np.clip(pair.noisy, 0, 1),
+            "clean": pair.clean,
+        }
+        check_panels(strip.panels, expected)
+        assert figure.name == "mse"
+        found = figure.shared
+        np.testing.assert_array_equal(figure.output, found.output)
+        np.testing.assert_allclose(found.output, expected["mse"], atol=1e-6)
+        for clean in (figure.original, found.original):
+            np.testing.assert_array_equal(clean, pair.original)
+        assert found.transform == pair.transform
+        np.testing.assert_array_equal(found.mask, pair.mask)
+    (own,), pair = record.calls["", "glance"], made.read(shown[2])
+    check_panels(
+        own.panels,
+        {
+            "noisy": pair.noisy,
+            "median-5 (best filter without tuning)": BASELINES["median-5"](pair.noisy),
+            "mse (champion)": np.clip(0.5 * pair.noisy, 0, 1),
+            "clean": pair.clean,
+        },
+    )
+
+
+def check_panels(panels: Mapping[str, Image], expected: Mapping[str, Image]) -> None:
+    assert list(panels) == list(expected)
+    for name, image in expected.items():
+        np.testing.assert_allclose(panels[name], image, atol=1e-6, err_msg=name)
+
+
 def test_the_champion_is_pictured_first_and_the_glance_is_at_the_fastest_scan(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,18 +179,18 @@ def test_the_champion_is_pictured_first_and_the_glance_is_at_the_fastest_scan(
     scans = replace(made, records=tuple(reversed(made.records)))
     glances, sought = list[list[str]](), list[Image]()
 
-    def glance(panels: dict[str, Image]) -> PIL.Image.Image:
+    def small(panels: dict[str, Image]) -> PIL.Image.Image:
         glances.append(list(panels))
         return PIL.Image.new("RGB", (8, 8))
 
-    def shared(output: Image, clean: Image, moved: Transform, mask: NDArray[np.bool_]) -> Shared:
+    def nowhere(output: Image, clean: Image, moved: Transform, mask: NDArray[np.bool_]) -> Shared:
         sought.append(clean)
         nothing = np.zeros((0, 2))
         return Shared(nothing, nothing, np.zeros((0, 2), np.intp), np.zeros(0, np.bool_))
 
     monkeypatch.setattr(pictures, "load_network", lambda _: nn.Identity())
-    monkeypatch.setattr(pictures, "glance", glance)
-    monkeypatch.setattr(pictures, "shared", shared)
+    monkeypatch.setattr(pictures, "glance", small)
+    monkeypatch.setattr(pictures, "shared", nowhere)
     assert log_pictures(power_set_of(parent), scans) == len(made.records)
     (panels,) = glances
     assert panels == ["noisy", "mse (champion)", "clean"]

@@ -9,21 +9,22 @@ import numpy as np
 import PIL.Image
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from prepared import SPEEDS, make_scans
 from scipy.ndimage import gaussian_filter
 from tracked import SCANS, give_model, make_child, make_parent, power_set_of
 
 from lfranker.arrays import Image
-from lfranker.evaluation.baselines import BASELINES
+from lfranker.evaluation.baselines import BASELINES, FAMILIES, families
 from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.evaluation.scoring import of_noisy
 from lfranker.experiment.scoring import score_model
 from lfranker.report.remarks import site_caveats
 from lfranker.scans.registration import Transform
-from lfranker.scans.scan_set import Pair, ScanSetId
+from lfranker.scans.scan_set import Exclusion, Pair, ScanSetId
 from lfranker.tracking import score_logging
 from lfranker.tracking.power_set import find_training
-from lfranker.tracking.runs import get_run, list_files, set_tags, tracked
+from lfranker.tracking.runs import create_child, get_run, list_files, set_tags, tracked
 from lfranker.tracking.score_logging import (
     image_key,
     keys_of,
@@ -32,7 +33,7 @@ from lfranker.tracking.score_logging import (
     score_run,
 )
 from lfranker.tracking.scores import read_scan_table
-from lfranker.tracking.tags import Tag, metrics_on
+from lfranker.tracking.tags import Tag, metrics_on, scan_set
 
 MEAN = Metric(lambda output, _: float(output.mean()), True, "Mean", 3)
 
@@ -113,6 +114,109 @@ def test_baselines_of_one_of_the_noises_that_are_compared_are_not_scored_again(
     set_tags(joint.info.run_id, {Tag.NOISES: json.dumps({"eq1": "one", "gamma": "two"})})
     assert power_set_of(joint).keys == ["key", "one", "two"]
     assert list(score_baselines(tracked(joint), power_set_of(joint).keys, scans, {})) == []
+
+
+def test_all_that_is_known_of_scans_is_kept_with_a_run(store: Path) -> None:
+    made, parent = make_scans(store), make_parent("mae")
+    lost = (Exclusion("x", "spd2", "out of focus"), Exclusion("y", "spd5", "saturated"))
+    scans = replace(made, excluded=lost, warnings=("12 bits",), simulated=True)
+    run_id = own_run_id(parent)
+    log_scans(run_id, scans)
+    short, client = scans.id.short, MlflowClient()
+    texts = {
+        name: Path(client.download_artifacts(run_id, f"scans/{short}{name}")).read_text()
+        for name in (".csv", "-notices.txt", "-excluded.csv")
+    }
+    assert texts[".csv"] == scans.table().to_csv(index=False)
+    assert texts["-notices.txt"].splitlines() == [
+        "12 bits", "x at spd2: left out, out of focus", "y at spd5: left out, saturated"
+    ]  # fmt: skip
+    assert texts["-excluded.csv"].splitlines() == [
+        "field,speed,reason", "x,spd2,out of focus", "y,spd5,saturated"
+    ]  # fmt: skip
+    log_scans(run_id, make_scans(store, "f" * 16))
+    tags = get_run(run_id).data.tags
+    assert tags[Tag.SCANS] == SCANS, "the first are its own"
+    assert tags[scan_set(SCANS)] == "simulated"
+    assert tags[scan_set("f" * 16)] == "real"
+    assert list_files(run_id, "scans") == [
+        *(f"scans/{short}{name}" for name in ("-excluded.csv", "-notices.txt", ".csv")),
+        "scans/ffffffff.csv",
+    ]
+    inputs = get_run(run_id).inputs.dataset_inputs
+    assert {used.dataset.digest for used in inputs} == {SCANS, "f" * 16}
+
+
+def own_run_id(parent: Run) -> str:
+    """A run that says nothing of scans."""
+    return create_child(tracked(parent), "own", {}).run_id
+
+
+def test_a_filter_that_fails_is_said_and_the_others_are_scored(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All scans show one site: there is none to tune filters on."""
+    made, parent = make_scans(store), make_parent("mae")
+    scans = replace(made, records=tuple(replace(r, place="one") for r in made.records))
+
+    def broken(image: Image) -> Image:
+        raise RuntimeError("too small")
+
+    monkeypatch.setattr(score_logging, "BASELINES", {"broken": broken, "noisy": BASELINES["noisy"]})
+    said = list(score_baselines(tracked(parent), ["key", "other"], scans, {"init": stretched}))
+    tuned = ", ".join(families())
+    assert said == [
+        f"{tuned} left out: all scans show one place, there is none to tune on",
+        "broken failed: too small",
+        "noisy scored",
+        "init scored",
+        "clean scored",
+    ]
+    runs = {run.name: run for run in power_set_of(parent).baselines}
+    ended = {name: run.status for name, run in runs.items()}
+    assert ended == {
+        "broken": "FAILED",
+        "noisy": "FINISHED",
+        "init": "FINISHED",
+        "clean": "FINISHED",
+    }
+    own = get_run(runs["broken"].run_id).data.tags
+    assert own[Tag.REASON] == "RuntimeError: too small"
+    assert (own[Tag.NAME], own[Tag.BASELINE], own[Tag.POWERSET]) == ("broken", "broken", "key")
+    scored = {name.removeprefix("unranked/") for name in runs["clean"].scores(SCANS)}
+    assert {name.partition("/")[0] for name in scored} == {"keypoints", "repeatability"}
+    assert runs["init"].scores(SCANS)["psnr"] < runs["noisy"].scores(SCANS)["psnr"]
+
+
+def test_scoring_that_is_stopped_ends_the_run_of_its_filter(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(image: Image) -> Image:
+        raise KeyboardInterrupt
+
+    parent, scans = make_parent("mae"), make_scans(store)
+    monkeypatch.setattr(score_logging, "BASELINES", {"slow": stop})
+    with pytest.raises(KeyboardInterrupt):
+        list(score_baselines(tracked(parent), ["key"], scans, {}))
+    (run,) = power_set_of(parent).baselines
+    assert (run.name, run.status) == ("slow", "KILLED")
+    assert get_run(run.run_id).data.tags[Tag.REASON] == "KeyboardInterrupt"
+
+
+def test_a_filter_that_was_tuned_has_its_parameters_in_its_run(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(score_logging, "BASELINES", {})
+    few = {"gaussian-tuned": replace(FAMILIES["gaussian-tuned"], values=(0.5, 5.0))}
+    monkeypatch.setattr(score_logging, "families", lambda: few)
+    parent, scans = make_parent("mae"), make_scans(store)
+    assert list(score_baselines(tracked(parent), ["key"], scans, {})) == [
+        "gaussian-tuned scored", "clean scored"
+    ]  # fmt: skip
+    run = next(run for run in power_set_of(parent).baselines if run.name == "gaussian-tuned")
+    assert get_run(run.run_id).data.params == {
+        f"sigma px half {half} {speed}": "0.5" for half in (1, 2) for speed in SPEEDS
+    }
 
 
 def test_a_model_has_the_scores_with_the_scans_that_they_were_measured_on(store: Path) -> None:
