@@ -98,7 +98,7 @@ def register(
     notices = [] if promote else [f"{winner.name} is registered without aliases, as asked"]
     for criterion in winner.criteria if promote else ():
         alias, holder = criterion.alias, _holder(client, model, criterion.alias)
-        if holder is not None and holder.number != version.version:
+        if holder is not None and holder.number != str(version.version):
             why = "it was ranked on real scans, and this ranking is on simulated ones"
             if not simulated or not holder.ranked_on_real_scans:
                 why = refusal(winner, criterion, holder)
