@@ -1,6 +1,7 @@
 """Queries and rankings against a real tracking store."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -12,11 +13,21 @@ from mlflow.entities import Run
 from tracked import SCANS, make_child, make_parent, power_set_of
 
 from lfranker.evaluation.criteria import Criterion
+from lfranker.evaluation.metrics import METRICS
 from lfranker.losses.subsets import SubsetRule
 from lfranker.publishing import note_and_marks as marks
 from lfranker.publishing.ranking_run import rank_power_set
-from lfranker.tracking.power_set import load_power_set
-from lfranker.tracking.runs import get_run, log_metrics, set_tags
+from lfranker.ranking.along_training import Stop
+from lfranker.scans.scan_set import ScanSetId
+from lfranker.tracking.power_set import find_training, load_power_set
+from lfranker.tracking.runs import (
+    create_child,
+    get_run,
+    log_metrics,
+    log_settings,
+    set_tags,
+    tracked,
+)
 from lfranker.tracking.scores import scores
 from lfranker.tracking.tags import Tag, outcome_on, scan_set
 
@@ -283,3 +294,69 @@ def test_of_many_subsets_the_best_and_those_marked_before_are_marked(
     assert "champion" in found["mae"].tags["winner"]
     assert "mean_rank" not in found["mse"].metrics
     assert found["ssim"].metrics["mean_rank"] == 3
+
+
+def test_what_was_stopped_is_read_with_the_share_of_steps_that_it_saved(store: Path) -> None:
+    """40 steps, and 2 + 4 of branches; after the branch of 10 steps 8 + 2 are made."""
+    parent = make_parent("mae,mse")
+    log_settings(parent.info.run_id, {"steps": 40, "seed": 5, "vary_data": "x"})
+    stop = {"after": 10, "leaders": {"psnr": "mae"}, "behind": {"psnr": 1.5}}
+    make_child(parent, "mae", {"psnr": 20.0})
+    make_child(parent, "mse", {"psnr": 30.0}, stopped=json.dumps(stop), outcome="diverged")
+    own = power_set_of(parent)
+    assert (own.steps, own.seed) == (40, 5)
+    assert own.stops == {"mse": Stop(10, {"psnr": "mae"}, {"psnr": 1.5})}
+    assert own.saved == pytest.approx((46 - 10) / (46 * 3))
+    assert own.trainings["mse", 0].outcome_on(SCANS) == "stopped"
+    assert scores(own, SCANS)["outcome"].to_dict() == {"mae": "ok", "mse": "stopped"}
+    assert replace(own, members=own.members[1:]).saved == 0, "nothing was stopped"
+    assert replace(own, loss_set=()).saved == pytest.approx((46 - 10) / 46), "of those known"
+
+
+def test_all_that_a_run_says_of_a_training_is_read(store: Path) -> None:
+    parent = make_parent("mae,mse")
+    said = {
+        "repeat": "3", "model": "m-1", "perceptual": "digest", "safeguards": "2",
+        "shorter": "20,10", "collapsed": "10", "owner": "host:7", "outcome": "collapsed",
+        "outcome.ffffffff": "ok", "metrics.ffffffff": json.dumps({"psnr": 2}),
+    }  # fmt: skip
+    run = make_child(parent, "mae", {"psnr": 20.0}, **said)
+    set_tags(run.info.run_id, {"winner": "champion"})
+    MlflowClient().set_terminated(run.info.run_id, end_time=run.info.start_time + 1500)
+    own = find_training(run.info.run_id)
+    read = vars(own)
+    assert {name: read[name] for name in set(read) - set(vars(tracked(run)))} == {
+        "status": "FINISHED", "parent_id": parent.info.run_id, "power_set": "key",
+        "owner": "host:7", "outcome": "collapsed", "outcomes": {"ffffffff": "ok"},
+        "versions": {"ffffffff": {"psnr": 2}}, "first_scans": SCANS, "metrics": {"psnr": 20.0},
+        "stopped": "", "losses": "mae", "noise": "", "repeat": 3, "model": "m-1",
+        "perceptual": "digest", "safeguards": 2, "shorter": (10, 20), "collapsed_at": 10,
+        "won": "champion", "milliseconds": 1500,
+    }  # fmt: skip
+    assert (own.outcome_on(SCANS), own.outcome_on("f" * 16)) == ("collapsed", "ok")
+    assert own.outdated("f" * 16, METRICS) == list(METRICS), "psnr by another version, no others"
+    assert (own.prefix(SCANS), own.prefix("f" * 16)) == ("", "tested on ffffffff/")
+    with pytest.raises(ValueError, match="is no training but the baseline noisy"):
+        find_training(baseline_of(parent))
+
+
+def baseline_of(parent: Run) -> str:
+    tags = {Tag.BASELINE: "noisy", Tag.POWERSET: "key"}
+    return create_child(tracked(parent), "noisy", tags).run_id
+
+
+def test_scan_sets_are_found_by_their_first_digits_and_the_own_one_is_the_first(
+    store: Path,
+) -> None:
+    parent = make_parent("mae")
+    others = ("012f" + "0" * 12, "ab" * 8)
+    set_tags(parent.info.run_id, {scan_set(others[0]): "simulated", scan_set(others[1]): "real"})
+    own = power_set_of(get_run(parent.info.run_id))
+    assert own.scan_sets == (
+        ScanSetId(SCANS, False), ScanSetId(others[0], True), ScanSetId(others[1], False)
+    )  # fmt: skip
+    assert own.scan_set() == own.scan_sets[0]
+    assert own.scan_set("012f") == own.scan_sets[1]
+    with pytest.raises(ValueError, match=r"'012' match 2 of .*allowed: 01234567, 012f0000, abab"):
+        own.scan_set("012")
+    assert replace(own, scan_sets=()).scan_set() == ScanSetId("", False)

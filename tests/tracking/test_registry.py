@@ -1,5 +1,6 @@
 """Winners in the Model Registry."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,11 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from tracked import give_model, make_child, make_parent
 
+from lfranker.evaluation.criteria import CHAMPION, Criterion
 from lfranker.publishing.ranking_run import rank_power_set
 from lfranker.ranking.config import RankConfig
-from lfranker.tracking.registry import _ensure, _holder
+from lfranker.tracking.power_set import find_training
+from lfranker.tracking.registry import Version, Winner, _ensure, _holder, register
 from lfranker.tracking.runs import own_run, set_tags
 from lfranker.tracking.tags import Tag, scan_set
 
@@ -35,6 +38,42 @@ def test_winners_are_registered_once_with_aliases_and_tags(store: Path) -> None:
     own = f"#/experiments/{parent.info.experiment_id}/runs/{parent.info.run_id}"
     assert f"({own}?workflowType=machine_learning)" in version.description
     assert client.get_run(winner.info.run_id).data.tags["winner"].startswith("champion")
+
+
+def test_a_version_has_the_tags_of_its_newest_ranking_and_no_others(store: Path) -> None:
+    run = make_child(make_parent("mae"), "mae", {})
+    give_model(run)
+    model_id = find_training(run.info.run_id).model
+    scores = {"psnr": 22.123456789, "psnr/spd2": 20.0}
+    first = Winner("mae @ eq1", run.info.run_id, 0, model_id, (CHAMPION,), scores, "first")
+    asked = list[tuple[str, str]]()
+
+    def refusal(winner: Winner, criterion: Criterion, holder: Version) -> str:
+        asked.append((criterion.alias, holder.number))
+        return "it is good" if criterion == CHAMPION else ""
+
+    version, notices = register("m", first, True, True, refusal)
+    assert (version.number, version.ranked_on_real_scans, notices) == ("1", False, [])
+    again = replace(first, name="mae", scores={"ssim": 0.5}, description="second")
+    version, _ = register("m", again, False, True, refusal)
+    assert version == Version("m", "1", run.info.run_id, True, ("champion",))
+    kept = MlflowClient().get_model_version("m", "1")
+    assert kept.tags == {"ssim": "0.5", Tag.LOSSES: "mae", Tag.SIMULATED: "false"}
+    assert (kept.description, asked) == ("second", [])
+    other = make_child(make_parent("mse"), "mse", {})
+    give_model(other)
+    newer = replace(
+        again, name="mse", run_id=other.info.run_id, criteria=(CHAMPION, Criterion("ssim")),
+        model_id=find_training(other.info.run_id).model,
+    )  # fmt: skip
+    version, notices = register("m", newer, False, False, refusal)
+    assert (version.number, version.aliases) == ("2", ())
+    assert notices == ["mse is registered without aliases, as asked"]
+    version, notices = register("m", newer, False, True, refusal)
+    assert (version.aliases, asked) == (("best-ssim",), [("champion", "1")])
+    assert notices == [
+        "the registered model's alias champion stays with version 1: it is good"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("promote", ["auto", "always"])

@@ -1,0 +1,228 @@
+"""What commands say of what they did: results to the standard output, notes beside it."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import Result
+from prepared import make_scans
+from recorder import Recorder
+from torch import nn
+
+from lfranker.datasets.patch_dataset import Dataset, DatasetConfig
+from lfranker.datasets.synthesis import synthesise
+from lfranker.denoiser.denoise_files import Done, Work, denoise_files
+from lfranker.experiment import inputs, powerset
+from lfranker.experiment.console import Console
+from lfranker.experiment.inputs import clean_images
+from lfranker.experiment.scoring import score_model
+from lfranker.images.image_file import write_image
+from lfranker.noise.measurement import fit_singles
+from lfranker.noise.parsing import fei_profile
+from lfranker.noise.profile import read_profile
+from lfranker.processes.jobs import available_cores
+from lfranker.publishing.ranking_run import CAPTIONS, Report, rank_power_set
+from lfranker.ranking.config import RankConfig
+from lfranker.ranking.leaderboard import rank
+from lfranker.rating.sheets import Key, Sheet, SheetConfig
+from lfranker.rating.workflow import make_sheets, take_ratings
+from lfranker.report.findings import Findings
+from lfranker.report.remarks import remarks
+from lfranker.report.tables import tables, to_markdown
+from lfranker.tracking.models import load_network, load_onnx
+from lfranker.tracking.pages import how_to_open
+from lfranker.tracking.registry import Choice, choose_model, named_model
+from lfranker.tracking.score_logging import log_dataset
+
+
+@pytest.fixture
+def record(store: Path, monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    return Recorder(monkeypatch)
+
+
+def done(record: Recorder, words: str, exit_code: int = 0) -> Result:
+    command, *others = words.split()
+    result = record.run(command, others)
+    assert result.exit_code == exit_code, result.output
+    return result
+
+
+def test_sheets_are_made_as_asked_for_and_counted(record: Recorder, store: Path) -> None:
+    sheets = cast(Any, [Sheet("f", "spd2", "here", False, ("mae", "mse"))] * 7)
+    record.replace(make_sheets, lambda _: Key("digest", {}, sheets))
+    words = "--parent p --scans 77 --contact-sheet new --sheets 7 --shown 2 --repeated 1"
+    out = done(record, f"rate {words} --cache kept").output
+    assert out.startswith("7 sheets, ")
+    assert f"are in {store / 'new'}: give that folder to raters, then" in out
+    (call,) = record.calls["", "make_sheets"]
+    assert vars(call) == {
+        "parent_id": "p", "scans": "77", "cache": (store / "kept").resolve(),
+        "folder": store / "new", "config": SheetConfig(7, 2, 1),
+    }  # fmt: skip
+    assert not record.calls["", "take_ratings"]
+
+
+def test_what_was_done_with_ratings_is_said(record: Recorder, store: Path) -> None:
+    (store / "r.csv").touch()
+    record.replace(take_ratings, lambda _: ["28 read", "3 of them new"])
+    out = done(record, "rate --parent p --scans 77 --ratings r.csv").output
+    assert out.splitlines()[:2] == ["28 read", "3 of them new"]
+    assert "Rank again" in out
+    (call,) = record.calls["", "take_ratings"]
+    assert (call.parent_id, call.scans, call.path.name) == ("p", "77", "r.csv")
+
+
+def test_a_dataset_is_described(record: Recorder) -> None:
+    patches, ends = np.zeros((5, 8, 8), np.uint8), (np.arange(3), np.arange(3, 5))
+    manifest = {"request": {"parameters": DatasetConfig().determining()}, "notices": ["blank.png"]}
+    made = Dataset(Path("own"), manifest, patches, patches, *ends, "0123456789abcdef" * 4)
+    record.replace(synthesise, lambda _: made)
+    record.replace(clean_images, lambda _: ([], ["tiny.png"]))
+    record.replace(log_dataset, lambda _: None)
+    result = done(record, "synth --preset smoke --out own --patch 40 --workers 3 --white 4095")
+    assert result.stdout.strip() == (
+        "own: 3 training and 2 validation patches of 40 px; digest 0123456789abcdef"
+    )
+    assert result.stderr.splitlines() == ["note: tiny.png", "note: blank.png"]
+    (call,) = record.calls["", "log_dataset"]
+    assert (call.data, call.context) == (made, "training")
+    (call,) = record.calls["", "synthesise"]
+    assert (call.out, call.config.patch, call.workers) == (Path("own"), 40, 3)
+
+
+def test_notes_on_scans_are_no_results(record: Recorder, store: Path) -> None:
+    (store / "scans").mkdir()
+    empty = dict.fromkeys(("estimates", "levels", "checks"), pd.DataFrame)
+    profile = fei_profile()
+    measured = SimpleNamespace(profile=profile, fits={}, made={}, notices=("dark",), **empty)
+    record.replace(fit_singles, lambda _: measured)
+    words = "--scans scans --target none --seed 3 --white 4095 --out own.json"
+    result = done(record, f"noise-fit {words}")
+    assert result.stderr.splitlines() == ["note: dark"]
+    assert "own.json: train with -P noise=own.json; run" in result.stdout
+    assert read_profile(store / "own.json").speeds == profile.speeds
+    (call,) = record.calls["", "fit_singles"]
+    assert (call.seed, call.white) == (3, 4095)
+
+
+def test_what_was_scored_is_told_with_its_digest(record: Recorder, store: Path) -> None:
+    (store / "scans").mkdir()
+    made = replace(make_scans(store), warnings=("12 bits",))
+    record.replace(inputs.scans, lambda _: made)
+    record.replace(score_model, lambda _: None)
+    words = "--model models:/m/1 --scans scans --target slow --white 4095 --trust-code"
+    result = done(record, f"evaluate {words}")
+    assert result.stderr.splitlines() == ["note: 12 bits"]
+    assert result.stdout.strip() == f"scored on 6 pairs of scans, digest {made.digest[:8]}"
+    (call,) = record.calls["", "score_model"]
+    assert (call.uri, call.scans, call.trust_code) == ("models:/m/1", made, True)
+    (call,) = record.calls["", "scans"]
+    assert (call.folder.name, call.target, call.white) == ("scans", "slow", 4095)
+
+
+def write(folder: Path, *names: str) -> None:
+    for name in names:
+        write_image(folder / name, np.zeros((8, 8), np.float32), np.dtype(np.uint8), 255)
+
+
+def outcomes(call: SimpleNamespace) -> list[Done]:
+    """The first file has a notice, the last fails."""
+    first, *others, last = call.work
+    return [
+        Done(first, ("it is dark",), None),
+        *(Done(work, (), None) for work in others),
+        Done(last, (), ValueError("c.png: cut off")),
+    ]
+
+
+def whole(call: SimpleNamespace) -> list[Done]:
+    return [Done(work, (), None) for work in call.work]
+
+
+def test_files_that_fail_are_named_and_counted(record: Recorder, store: Path) -> None:
+    write(store / "in", "a.png", "b.png", "c.png")
+    answers = iter((outcomes, whole))
+    record.replace(denoise_files, lambda call: next(answers)(call))
+    caution = Choice("models:/m/2", "m 2", "scanned at 1us", "a demonstration")
+    record.replace(choose_model, lambda _: caution)
+    record.replace(load_network, lambda _: nn.Identity())
+    result = done(record, "denoise --input in --output out", exit_code=1)
+    where = (store / "out").resolve()
+    assert result.stdout.splitlines()[-1] == f"2 of 3 images denoised into {where}; 1 failed"
+    assert result.stderr.splitlines()[:2] == [
+        "3 files: m 2, scanned at 1us", "note: models:/m/2 is a demonstration"
+    ]  # fmt: skip
+    assert "note: it is dark" in result.stderr.splitlines()
+    assert "skipped: c.png: cut off" in result.stderr.splitlines()
+    result = done(record, "denoise --input in --output out")
+    assert result.stdout.splitlines()[-1] == f"3 of 3 images denoised into {where}"
+
+
+def test_work_is_what_belongs_to_each_file(record: Recorder, store: Path) -> None:
+    """Each has the network and the sentence of its own model; what is written lies alike."""
+    write(store / "in", "a.png", "deep/b.png")
+    chosen = iter(("first", "second"))
+
+    def choose(_: SimpleNamespace) -> Choice:
+        name = next(chosen)
+        return Choice(f"models:/{name}/1", name, f"because of {name}")
+
+    record.replace(choose_model, choose)
+    record.replace(load_network, lambda _: nn.Identity())
+    record.replace(denoise_files, whole)
+    done(record, "denoise --input in --output out --criterion ssim --jobs 2 --white 4095")
+    (call,) = record.calls["", "denoise_files"]
+    work: list[Work] = list(call.work)
+    assert [(own.before, own.after) for own in work] == [
+        (store / "in" / "a.png", Path("out/a.png")),
+        (store / "in" / "deep" / "b.png", Path("out/deep/b.png")),
+    ]
+    assert len({id(own.network) for own in work}) == 2
+    assert [own.provenance.partition(" with ")[2] for own in work] == [
+        "first, because of first.", "second, because of second."
+    ]  # fmt: skip
+    assert call.jobs == 2
+    assert {call.criterion for call in record.calls["", "choose_model"]} == {"ssim"}
+
+
+@pytest.mark.parametrize(("cores", "jobs", "threads"), [(6, 2, 3), (1, 2, 1)])
+def test_files_share_the_processors(
+    record: Recorder, store: Path, cores: int, jobs: int, threads: int
+) -> None:
+    write(store / "in", "a.png", "b.png")
+    record.replace(available_cores, lambda _: cores)
+    record.replace(load_onnx, lambda _: nn.Identity())
+    record.replace(denoise_files, whole)
+    options = f"--engine onnx --jobs {jobs} --model models:/m/1"
+    record.replace(named_model, lambda call: Choice(call.uri, call.uri, "as asked"))
+    done(record, f"denoise --input in --output out {options}")
+    assert record.at("load_onnx", "threads") == threads
+
+
+def test_a_ranking_is_said_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    board = pd.DataFrame({"psnr": [30.0, 31.0]}, index=["mae", "mse"])
+    ranking = rank(board, ["mae", "mse", "tv"])
+    versions = {"champion": "4", "best-psnr": "3"}
+    report = Report("parent", ranking, True, versions, ("It is so.",), Findings())
+    record, said = Recorder(monkeypatch), list[str]()
+    record.replace(rank_power_set, lambda _: report)
+    record.replace(how_to_open, lambda call: f"at {call.run_id}")
+    config = RankConfig(promote="never")
+    result = powerset.rank("asked", "m", config, "77", cast(Any, print), Console(said.append))
+    assert result is report
+    table = to_markdown(tables(ranking)["leaderboard"], CAPTIONS["leaderboard"], simulated=True)
+    assert said == [
+        table,
+        *(f"- {line}" for line in (*remarks(ranking), "It is so.")),
+        "models:/m@best-psnr is version 3",
+        "models:/m@champion is version 4",
+        "Note, report and tables: at parent",
+    ]
+    (call,) = record.calls["", "rank_power_set"]
+    assert vars(call) == {
+        "parent_id": "asked", "model": "m", "scans": "77", "config": config, "rescore": print
+    }  # fmt: skip
