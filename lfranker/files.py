@@ -18,6 +18,11 @@ from typing import BinaryIO
 
 import tifffile
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 # tifffile says on the log what is odd in a file. Where nobody asked for a log this is not printed:
 # what cannot be read is refused in one line.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -124,6 +129,18 @@ def write_text(path: Path, text: str) -> None:
     """Write ``text`` as UTF-8 in place of ``path``."""
     with new_file(path) as draft:
         draft.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Let one process at a time into the block, of those that name this file; it stays there.
+
+    Where there are no such locks, nobody waits.
+    """
+    with path.open("a") as file:
+        if fcntl is not None:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+        yield
 
 
 def reserve(file: BinaryIO, size: int) -> None:

@@ -9,7 +9,7 @@ import inspect
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from hashlib import sha256
 from operator import attrgetter
 from pathlib import Path
@@ -33,6 +33,9 @@ from lfranker.experiment.inputs import count_fields
 from lfranker.experiment.plan import fingerprint
 from lfranker.experiment.time_estimate import scoring_seconds, seconds_per_step
 from lfranker.experiment.worker import TrainingTask, read_task, run_task
+from lfranker.launching.engine import EngineLauncher
+from lfranker.launching.launcher import Outcome, Watch
+from lfranker.launching.slurm import SlurmEngine
 from lfranker.losses import build_objective, try_losses
 from lfranker.noise.measurement import exposures_of, fit_pairs, fit_singles
 from lfranker.noise.parsing import fei_profile
@@ -56,6 +59,7 @@ from lfranker.tracking.pages import how_to_open
 from lfranker.tracking.registry import Choice, choose_model, named_model
 from lfranker.tracking.runs import set_tags, title_of
 from lfranker.tracking.score_logging import log_dataset, score_baselines, score_run
+from lfranker.tracking.server import require_passed_on, require_server
 from lfranker.tracking.tags import Tag
 from lfranker.tracking.training_run import TrainingRun
 from lfranker.training.memory import refuse_too_large
@@ -168,7 +172,7 @@ class Network:
 def record_all(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     """A recorder of all that is slow, on a machine that has three GPUs."""
     recorded = Recorder(monkeypatch)
-    for part in (_data, _scans, _training, _ranking, _microscope):
+    for part in (_data, _scans, _training, _launching, _ranking, _microscope):
         part(recorded)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
@@ -249,6 +253,24 @@ def _training(recorded: Recorder) -> None:
     recorded.replace(TrainingRun, lambda _: SimpleNamespace(train=lambda _: "ok"))
     recorded.replace(run_jobs, lambda call: _finish(call, len(recorded.calls["", "run_jobs"])))
     recorded.replace(refuse_if_busy, lambda call: list(call.runs) and None)
+
+
+def _launching(recorded: Recorder) -> None:
+    """An engine whose jobs all end well; the store is none that other machines could log to."""
+
+    def launcher(_: SimpleNamespace) -> SimpleNamespace:
+        jobs = list[Job]()
+
+        def outcomes(_: Watch) -> Iterator[tuple[Job, Outcome]]:
+            for job, _code in _finish(SimpleNamespace(jobs=jobs), 30.0):
+                yield job, Outcome()
+
+        return SimpleNamespace(submit=jobs.extend, outcomes=outcomes, cancel=jobs.clear)
+
+    recorded.replace(require_server, lambda _: None)
+    recorded.replace(require_passed_on, lambda _: None)
+    recorded.replace(SlurmEngine, lambda _: SimpleNamespace(check=lambda: None))
+    recorded.replace(EngineLauncher, launcher)
 
 
 def _finish(call: SimpleNamespace, level: float) -> Generator[tuple[Job, int]]:

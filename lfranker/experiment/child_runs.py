@@ -1,7 +1,6 @@
 """The trainings of a power set as child runs and processes: made, watched, and cleaned up."""
 
-import os
-import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,18 +8,18 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-import lfranker
-from lfranker.experiment.inputs import InputConfig, Inputs
+from lfranker.experiment.child_jobs import Child, entrant_of, job_of
+from lfranker.experiment.inputs import Inputs
 from lfranker.experiment.plan import Task, training_fingerprint
-from lfranker.experiment.worker import ScoringTask, TrainingTask, write_task
+from lfranker.experiment.travelling import Sender
 from lfranker.launching.launcher import Launcher, Watch
 from lfranker.noise.noise_config import mode_of
 from lfranker.processes.failures import CommandError, FailedTrainingsError
-from lfranker.processes.jobs import KEEPS_MEMORY, Job, last_words
-from lfranker.ranking.entrants import Entrant
+from lfranker.processes.jobs import Job, last_words
 from lfranker.redaction import redact_file
-from lfranker.tracking.claims import claimed, refuse_if_busy
+from lfranker.tracking.claims import claimed, refuse_if_busy, to_collect
 from lfranker.tracking.power_set import Training, find_training, trainings_with
+from lfranker.tracking.progress import steps_logged
 from lfranker.tracking.runs import (
     OPEN,
     TrackedRun,
@@ -33,34 +32,12 @@ from lfranker.tracking.runs import (
     take_up,
     try_log_file,
 )
-from lfranker.tracking.server import QUIET
 from lfranker.tracking.tags import Tag
-from lfranker.tracking.training_run import PROGRESS_VARIABLE
 from lfranker.training.numerics import SAFEGUARDS
 
-WORKER = "lfranker.experiment.worker"
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Child:
-    """A task with its run, and what is still to be done for it: "train", "evaluate" or nothing."""
-
-    task: Task
-    run: TrackedRun
-    todo: str
-    inputs: Inputs
-    until: int = 0  # it pauses once the branch of so many steps is scored; 0: it does not
-
-    @property
-    def steps(self) -> int:
-        """Steps that are made once it has paused or ended, those of branches included."""
-        config = self.task.config
-        return config.steps_until(self.until) if self.until else config.total_steps
-
-    @property
-    def title(self) -> str:
-        return f"{_entrant(self.task, self.inputs)} (repeat {self.task.repeat})"
+StepsMade = Callable[[Sequence[Job]], Mapping[str, int]]  # by the names of the jobs
+ASKED = 30.0  # seconds between two questions to the server how far trainings are
 
 
 def adopt(
@@ -70,24 +47,38 @@ def adopt(
     inputs: Inputs,
     take_over: bool,
     title: str = "{}",
+    engine: str = "",
 ) -> list[Child]:
     """Return a child run for every task: those of earlier power sets that share the key, or new.
 
     Trainings that diverged with fewer safeguards than there are now are superseded by new runs,
     which have their names by `title`. Raises ValueError where another process is still training
     one of them, unless `take_over`. Another command that adopts the same waits meanwhile.
+    `engine`: whose jobs are taken up where the command that had them ended; "": of none.
     """
     planned = {(task.name, task.repeat) for task in tasks}
     children: list[Child] = []
     with claimed(parent.experiment_id, key) as renew:
         known = trainings_with(key, parent.experiment_id)
+        mine = [run for which, run in known.items() if which in planned]
+        owners = to_collect(mine, engine)
         if not take_over:
-            refuse_if_busy(run for which, run in known.items() if which in planned)
+            refuse_if_busy(run for run in mine if run.run_id not in owners)
         for task in tasks:
             renew()
             there = known.get((task.name, task.repeat))
-            children.append(_child(parent, key, task, inputs, there, title))
+            if there is not None and there.run_id in owners and _todo(there, inputs):
+                children.append(_collected(parent, task, inputs, there))
+            else:
+                children.append(_child(parent, key, task, inputs, there, title))
     return children
+
+
+def _collected(parent: TrackedRun, task: Task, inputs: Inputs, known: Training) -> Child:
+    """A run that a job of an engine is at."""
+    set_tags(known.run_id, {Tag.PARENT: parent.run_id})
+    todo = "evaluate" if known.finished else "train"
+    return Child(task, known, todo, inputs, owner=known.owner)
 
 
 def _child(
@@ -141,76 +132,37 @@ def _create(parent: TrackedRun, task: Task, inputs: Inputs, key: str, title: str
         Tag.TRAINING: training_fingerprint(key, task),
         Tag.PERCEPTUAL: inputs.facts["perceptual"] if "perceptual" in task.losses else "none",
     }
-    name = _entrant(task, inputs)
+    name = entrant_of(task, inputs)
     numbered = str(name) if task.repeat == 0 else f"{name} #{task.repeat}"
     return create_child(parent, title.format(numbered), tags)
 
 
-def _entrant(task: Task, inputs: Inputs) -> Entrant:
-    return Entrant.parse(task.name).on(inputs.noise)
+def steps_in_files(jobs: Sequence[Job]) -> dict[str, int]:
+    """Return the steps that processes of this machine have made, as they tell in files."""
+    files = {job.name: job.progress for job in jobs if job.progress and job.progress.exists()}
+    texts = {name: file.read_text() for name, file in files.items()}
+    return {name: int(text) for name, text in texts.items() if text.isdigit()}
 
 
-def job_of(child: Child, keep_checkpoints: bool, cache: Path) -> Job:
-    """The process that does what is left to do for a child; its task is written to a file."""
-    run_id = child.run.run_id
-    file = cache / "logs" / f"{run_id}.json"
-    write_task(_task_of(child, keep_checkpoints, cache), file)
-    words, threads = [WORKER, str(file)], child.task.config.threads
-    if child.todo == "train":
-        return training_job(run_id, words, threads, cache)
-    return _job(run_id, words, threads, cache, {})
+@dataclass
+class LoggedSteps:
+    """Steps of trainings on other machines, as their curves show."""
 
+    children: Sequence[Child]
+    known: dict[str, int] = field(default_factory=dict)
+    asked: float = float("-inf")
 
-def training_job(run_id: str, words: Sequence[str], threads: int, cache: Path) -> Job:
-    """Return the process that trains into a run: `python -m` with these words."""
-    return _job(run_id, words, threads, cache, {"MLFLOW_RUN_ID": run_id})
-
-
-def _job(
-    run_id: str, words: Sequence[str], threads: int, cache: Path, environment: Mapping[str, str]
-) -> Job:
-    """Return `python -m` with these words, on so many threads, its output kept in the cache."""
-    limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
-    limits |= {name: os.environ.get(name, value) for name, value in KEEPS_MEMORY.items()}
-    limits[QUIET] = "true"  # else the log ends with addresses, and not with what went wrong
-    log, progress = cache / "logs" / f"{run_id}.txt", _progress_file(cache, run_id)
-    command = [sys.executable, "-m", *words]
-    told = {**limits, **same_package(), PROGRESS_VARIABLE: str(progress), **environment}
-    copied = WORKER if words[0] == WORKER else ""
-    return Job(run_id, command, log, told, progress, copied)
-
-
-def _task_of(child: Child, keep_checkpoints: bool, cache: Path) -> TrainingTask | ScoringTask:
-    inputs, losses = child.inputs, child.task.losses
-    if child.todo == "evaluate":
-        return ScoringTask(child.run.run_id, inputs.scans.folder, inputs.scans.digest)
-    data = inputs.data_of(child.task.repeat)
-    prepared = InputConfig(
-        scans=inputs.scans.folder,
-        data=data.folder,
-        perceptual=inputs.perceptual_choice,
-        init=inputs.init,
-        device=inputs.device.type,
-        loss_weights={name: inputs.loss_weights[name] for name in losses},
-        cache=cache,
-    )
-    preset = inputs.settings.preset.name
-    return TrainingTask(
-        losses, preset, child.task.config, prepared, keep_checkpoints, data.digest,
-        inputs.scans.digest, child.until,
-    )  # fmt: skip
-
-
-def same_package() -> dict[str, str]:
-    """Environment in which a process finds this very lfranker, and what its parent can import.
-
-    Losses of the user's own may lie beside the script that runs the power set.
-    """
-    root = str(Path(lfranker.__file__).parents[1])
-    known = [folder for folder in sys.path if folder and Path(folder).is_dir()]
-    others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    folders = dict.fromkeys(folder for folder in (root, *others, *known) if folder)
-    return {"PYTHONPATH": os.pathsep.join(folders)}
+    def __call__(self, jobs: Sequence[Job]) -> Mapping[str, int]:
+        """Return the steps that the trainings of these jobs have made."""
+        if time.monotonic() - self.asked > ASKED:
+            self.asked = time.monotonic()
+            by_id = {child.run.run_id: child for child in self.children}
+            (experiment,) = {child.run.experiment_id for child in self.children}
+            self.known |= {
+                run_id: by_id[run_id].task.config.steps_made(done)
+                for run_id, done in steps_logged(experiment, by_id).items()
+            }
+        return {job.name: self.known[job.name] for job in jobs if job.name in self.known}
 
 
 @dataclass
@@ -245,19 +197,33 @@ class Means:
     keep_checkpoints: bool
     cache: Path
     say: Say
+    sender: Sender | None = None  # of inputs, where trainings run on other machines
+    engine: str = ""  # that has trainings, where this machine does not
     tally: Tally = field(default_factory=Tally)
     needed: set[Path] = field(default_factory=set)  # folders that trainings read
 
     def run(self, children: Sequence[Child]) -> None:
         """Do what is left to do for them."""
+        jobs = self._jobs(children)
+        made = LoggedSteps(children) if self.engine else steps_in_files
+        reasons = run_all(
+            children, jobs, self.launcher, self.cost, self.say, self.check_inputs, made
+        )
+        self.tally.add(children, reasons)
+
+    def hand_in(self, children: Sequence[Child]) -> int:
+        """Have an engine do what is left to do, and wait for nothing; returns how many jobs."""
+        jobs = self._jobs(children)
+        submit(self.launcher, jobs)
+        return len(jobs)
+
+    def _jobs(self, children: Sequence[Child]) -> list[Job]:
         todo = [child for child in children if child.todo]
         for child in todo:
             data = child.inputs.data_of(child.task.repeat)
             self.needed.update((child.inputs.scans.folder, data.folder))
         self.check_inputs()
-        jobs = [job_of(child, self.keep_checkpoints, self.cache) for child in todo]
-        reasons = run_all(children, jobs, self.launcher, self.cost, self.say, self.check_inputs)
-        self.tally.add(children, reasons)
+        return [job_of(child, self.keep_checkpoints, self.cache, self.sender) for child in todo]
 
     def check_inputs(self) -> None:
         """Raise CommandError where a folder that trainings read is gone."""
@@ -268,8 +234,13 @@ class Means:
             )
 
 
-def _progress_file(cache: Path, run_id: str) -> Path:
-    return cache / "logs" / f"{run_id}.steps"
+def submit(launcher: Launcher, jobs: Sequence[Job]) -> None:
+    """Submit jobs; where that fails or is interrupted, the launcher keeps none of them."""
+    try:
+        launcher.submit(jobs)
+    except BaseException:
+        launcher.cancel()
+        raise
 
 
 def run_all(
@@ -279,19 +250,20 @@ def run_all(
     cost: Mapping[str, float],
     say: Say,
     check: Callable[[], None] = lambda: None,
+    made: StepsMade = steps_in_files,
 ) -> dict[str, str]:
     """Have the jobs run, show progress weighted by cost, and leave no run open whatever happens.
 
-    `cost`: seconds a step by name of the subset. What `check` raises ends them all. Returns why
-    runs failed, by their IDs.
+    `cost`: seconds a step by name of the subset. What `check` raises ends them all. `made`: steps
+    of the jobs so far. Returns why runs failed, by their IDs.
     """
     reasons: dict[str, str] = {}
     by_id = {child.run.run_id: child for child in children}
     work = {i: cost.get(c.task.name, 1.0) * c.steps for i, c in by_id.items()}
     total = sum(work[job.name] for job in jobs)
-    logs = {job.name: job.log for job in jobs}
-    for log in logs.values():
-        log.with_suffix(".steps").unlink(missing_ok=True)
+    for job in jobs:
+        if job.progress is not None:
+            job.progress.unlink(missing_ok=True)
     with (
         closing(children),
         tqdm(total=total, desc="power set", disable=None, bar_format=BAR, smoothing=0.1) as bar,
@@ -300,16 +272,18 @@ def run_all(
 
         def poll() -> None:
             check()
-            current = sum(
-                work[i] if i in done else _steps(log) * cost.get(by_id[i].task.name, 1.0)
-                for i, log in logs.items()
+            if bar.disable:
+                return
+            steps = made([job for job in jobs if job.name not in done])
+            current = sum(work[name] for name in done) + sum(
+                count * cost.get(by_id[name].task.name, 1.0) for name, count in steps.items()
             )
             bar.update(min(current, total) - bar.n)
 
         def tell(job: Job, text: str) -> None:
             say(f"{by_id[job.name].title}: {text}")
 
-        launcher.submit(jobs)
+        submit(launcher, jobs)
         for number, (job, outcome) in enumerate(launcher.outcomes(Watch(poll, tell)), 1):
             done.add(job.name)
             poll()
@@ -322,12 +296,6 @@ def run_all(
 
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {remaining} to go"
-
-
-def _steps(log: Path) -> int:
-    file = log.with_suffix(".steps")
-    text = file.read_text() if file.exists() else ""
-    return int(text) if text.isdigit() else 0
 
 
 def _close(child: Child, job: Job, failure: str) -> str:

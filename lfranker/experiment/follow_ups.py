@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 import optuna
 
-from lfranker.experiment.child_runs import Child, Means, adopt, closing
+from lfranker.experiment.child_jobs import Child
+from lfranker.experiment.child_runs import Means, adopt, closing
 from lfranker.experiment.inputs import Inputs
 from lfranker.experiment.plan import Task, powerset_key
 from lfranker.publishing.ranking_run import Report
@@ -49,7 +50,9 @@ def check_learning_rate(
                 replace(t, config=replace(t.config, learning_rate=rate, shorter=False)) for t in own
             ]
             title = f"{{}} (learning rate x{factor:g})"
-            children += adopt(run, keys[factor], tasks, means.inputs, take_over, title)
+            children += adopt(
+                run, keys[factor], tasks, means.inputs, take_over, title, means.engine
+            )
         factors = " and ".join(f"{factor:g}" for factor in FACTORS)
         rates = f"{factors} times {config.learning_rate:g}"
         means.say(f"checking the learning rate: {', '.join(names)} at {rates}")
@@ -145,8 +148,9 @@ class _Attempts:
                 inputs = self._inputs(chosen)
                 title = ", ".join(f"{loss} {weight:g}" for loss, weight in chosen.items())
                 children += adopt(
-                    self.of, self._key(inputs), tasks, inputs, self.take_over, f"{{}} ({title})"
-                )
+                    self.of, self._key(inputs), tasks, inputs, self.take_over, f"{{}} ({title})",
+                    self.means.engine,
+                )  # fmt: skip
             self.means.run(children)
 
     def _inputs(self, weights: Weights) -> Inputs:

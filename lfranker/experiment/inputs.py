@@ -277,6 +277,7 @@ class Inputs:
     notices: list[str]
     noise: str = ""  # its label among several that are compared
     drawn: tuple[Dataset, ...] = ()  # the dataset of each repeat, where these differ
+    perceptual_file: Path | None = None  # of the weights; None where random, or not needed
 
     def data_of(self, repeat: int) -> Dataset:
         """The dataset that this repeat trains on."""
@@ -357,8 +358,9 @@ def inputs(
     label = weights.label if weights else "perceptual"
     choice = weights.choice if weights else config.perceptual
     made = Inputs(
-        chosen, data, scored, where, init, network, choice, label, by_term, facts, everything, noise
-    )
+        chosen, data, scored, where, init, network, choice, label, by_term, facts, everything,
+        noise, perceptual_file=weights.path if weights else None,
+    )  # fmt: skip
     return replace(made, drawn=drawn) if draws else made
 
 

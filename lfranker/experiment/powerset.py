@@ -8,10 +8,18 @@ from functools import partial
 import torch
 from tqdm import tqdm
 
-from lfranker.experiment.child_runs import Child, Means, adopt, closing
+from lfranker.experiment.child_jobs import Child
+from lfranker.experiment.child_runs import Means, adopt, closing
 from lfranker.experiment.console import QUIET, Console
 from lfranker.experiment.follow_ups import check_learning_rate, refine
 from lfranker.experiment.inputs import InputConfig, Inputs, count_fields
+from lfranker.experiment.launch import (
+    device_for,
+    engine_for,
+    launcher_for,
+    prepared_here,
+    trained_on,
+)
 from lfranker.experiment.noise_comparison import inputs_on_each, keys_of, settings_logged
 from lfranker.experiment.plan import Task, tasks
 from lfranker.experiment.settings import Settings
@@ -25,7 +33,8 @@ from lfranker.experiment.time_estimate import (
     seconds_per_step,
     to_time,
 )
-from lfranker.launching.local import LocalLauncher
+from lfranker.experiment.travelling import Sender
+from lfranker.launching.config import LaunchConfig
 from lfranker.losses import parse_losses, subset_name
 from lfranker.losses.subsets import SubsetRule
 from lfranker.options import check, option
@@ -46,7 +55,7 @@ from lfranker.tracking.power_set import load_power_set
 from lfranker.tracking.registry import checked_model_name
 from lfranker.tracking.runs import TrackedRun, log_settings, own_run, refusing, set_tags
 from lfranker.tracking.score_logging import log_dataset, log_scans, score_baselines
-from lfranker.tracking.server import check_server, hide_credentials
+from lfranker.tracking.server import check_server, hide_credentials, require_passed_on
 from lfranker.tracking.tags import Tag
 from lfranker.training.devices import device_of, gpus_of, places_of
 from lfranker.training.memory import most_at_once, refuse_too_large
@@ -100,6 +109,7 @@ class PowerSetConfig:
         minimum=0,
         maximum=10_080,
     )
+    launch: LaunchConfig = field(default_factory=LaunchConfig)
     model_name: str = option("lfranker", "Name in the Model Registry.", parse=checked_model_name)
     ranking: RankConfig = field(default_factory=RankConfig)
 
@@ -128,6 +138,22 @@ class PowerSetConfig:
                 "--steps of 4 or more"
             )
         self._check_draws()
+        self._check_launch()
+
+    def _check_launch(self) -> None:
+        """Raise ValueError where an engine is asked for what this machine alone can do."""
+        if not self.launch.engine:
+            return
+        if self.jobs:
+            raise ValueError(
+                "--jobs is how many trainings this machine runs at once; an engine is asked by "
+                "--max-jobs"
+            )
+        if self.launch.detach and self.search == "staged":
+            raise ValueError(
+                "--search staged judges trainings on their way, by this very command: it cannot "
+                "be detached"
+            )
 
     def _check_draws(self) -> None:
         """Raise ValueError where training images cannot be drawn for each repeat."""
@@ -186,12 +212,20 @@ def run_power_set(
     hide_credentials()
     check_server()
     losses, name = config.chosen_losses, config.settings.preset.name
+    launch, cache = config.launch, config.inputs.cache.resolve()
+    device = device_for(config.inputs, launch)
+    engine = engine_for(launch, config.settings.train, device, cache)
     _check_size(config)
     with terminate_as_interrupt(), own_run(f"powerset {name}", "powerset") as run:
         for stale in sweep(run.experiment_id):
             console.note(f"note: run {stale} was left open by a killed process; now KILLED")
         with refusing():
-            all_inputs = inputs_on_each(losses, config.on_each, config.inputs, config.draws)
+            if engine:
+                require_passed_on(run.artifact_uri, run.experiment_id)
+            here = prepared_here(config.inputs, launch, device)
+            all_inputs = inputs_on_each(losses, config.on_each, here, config.draws)
+            if engine:
+                all_inputs = [trained_on(own, device) for own in all_inputs]
             if config.refine:
                 _check_refinable(all_inputs[0])
         inputs = all_inputs[0]
@@ -199,15 +233,19 @@ def run_power_set(
             console.note(f"note: {notice}")
         plan = tasks(losses, config.repeats, inputs.settings.train, inputs.label, config.rule)
         jobs = config.jobs or _jobs(inputs)
+        if engine:
+            jobs = launch.max_jobs or len(plan) * len(all_inputs)
         estimate = _estimate(plan, inputs, jobs, _more(config), len(all_inputs))
         console.say(str(estimate))
         if not go_ahead(estimate):
             set_tags(run.run_id, {Tag.ROLE: "dry-run"})
             return None
         cost = {task.name: estimate.by_subset[task.losses] for task in plan}
-        cache = config.inputs.cache.resolve()
-        launcher = LocalLauncher(jobs, places_of(inputs.device), config.stall_minutes)
-        means = Means(inputs, launcher, jobs, cost, config.keep_checkpoints, cache, console.note)
+        launcher = launcher_for(engine, launch, inputs, jobs, config.stall_minutes)
+        means = Means(
+            inputs, launcher, jobs, cost, config.keep_checkpoints, cache, console.note,
+            Sender(run, cache / "drafts") if engine else None, launch.engine,
+        )  # fmt: skip
         return _conduct(run, config, plan, all_inputs, means, console)
 
 
@@ -216,10 +254,11 @@ def _check_size(config: PowerSetConfig) -> None:
 
     How many of the fields are independent of each other is known once they are prepared.
     """
-    where = device_of(config.inputs.device)
-    for own in config.on_each.values():
-        on_one = -(-(config.jobs or 1) // len(places_of(where)))
-        refuse_too_large(own.train, own.dataset.patch, where, on_one)
+    if not config.launch.engine:  # whose machines have other memory
+        where = device_of(config.inputs.device)
+        for own in config.on_each.values():
+            on_one = -(-(config.jobs or 1) // len(places_of(where)))
+            refuse_too_large(own.train, own.dataset.patch, where, on_one)
     if config.refine and (config.inputs.scans or not config.inputs.clean):
         fields = range(count_fields(config.settings, config.inputs.scans))
         split_sites([str(field) for field in fields], config.settings.train.seed)
@@ -232,14 +271,20 @@ def _conduct(
     all_inputs: list[Inputs],
     means: Means,
     console: Console,
-) -> Report:
+) -> Report | None:
     inputs, (key, noises) = all_inputs[0], keys_of(all_inputs)
     _describe(run.run_id, config, all_inputs, means.at_once)
+    if means.engine:
+        log_settings(run.run_id, {"launcher": means.engine})
     keys = noises or {inputs.noise: key}
-    children = _children(run, plan, all_inputs, keys, config.take_over)
+    children = _children(run, plan, all_inputs, keys, config.take_over, means.engine)
     kept = sum(not child.todo for child in children)
     if kept:
         console.say(f"{kept} of {len(children)} trainings are finished already and kept")
+    if config.launch.detach and any(child.todo and not child.owner for child in children):
+        count = means.hand_in(children)
+        console.say(f"{count} trainings are with {means.engine}: the same command waits for them")
+        return None
     if config.search == "staged":
         run_staged(run.run_id, children, means, config.ranking.equivalence)
     else:
@@ -306,12 +351,13 @@ def _children(
     all_inputs: list[Inputs],
     keys: Mapping[str, str],
     take_over: bool,
+    engine: str,
 ) -> list[Child]:
     """Return the trainings on all noises, a repeat together; `keys`: by the label of the noise."""
     children = list[Child]()
     try:
         for own in all_inputs:
-            children += adopt(run, keys[own.noise], plan, own, take_over)
+            children += adopt(run, keys[own.noise], plan, own, take_over, engine=engine)
     except BaseException:
         with closing(children):
             raise

@@ -9,7 +9,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
-from lfranker.experiment.child_runs import Child, Means
+from lfranker.experiment.child_jobs import Child
+from lfranker.experiment.child_runs import Means
 from lfranker.ranking.along_training import Stop, to_stop
 from lfranker.tracking.power_set import PowerSet, load_power_set
 from lfranker.tracking.runs import end_run, schedule, set_tags
@@ -31,13 +32,15 @@ def run_staged(
         scored = _scored(load_power_set(parent), means, length)
         means.run([_next(c, length) for c in going if c.run.run_id not in scored])
         over = _decide(parent, going, means, length, equivalence)
-        children = [child for child in children if child.run.run_id not in over]
+        # the jobs that there were have ended
+        children = [replace(c, owner="") for c in children if c.run.run_id not in over]
     means.run([_next(child, 0) if child.todo == "train" else child for child in children])
 
 
 def _next(child: Child, until: int) -> Child:
-    """Return a child that waits for its next stage."""
-    schedule(child.run)
+    """Return a child that waits for its next stage, unless it is at it."""
+    if not child.owner:
+        schedule(child.run)
     return replace(child, until=until)
 
 

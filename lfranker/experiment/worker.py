@@ -4,9 +4,10 @@ python -m lfranker.experiment.worker TASK.json
 """
 
 import json
+import os
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,10 +18,16 @@ from lfranker.experiment.inputs import InputConfig
 from lfranker.experiment.scoring import score_training
 from lfranker.experiment.settings import Settings
 from lfranker.experiment.single_training import TrainingConfig, run_training
+from lfranker.experiment.travelling import found_here, node_cache
 from lfranker.files import write_text
+from lfranker.launching.on_node import owner_here
 from lfranker.processes.signals import terminate_as_interrupt
 from lfranker.scans.preparation import ScanSet, read_scans
+from lfranker.tracking.claims import other_owner
 from lfranker.tracking.models import know_packages
+from lfranker.tracking.power_set import find_training
+from lfranker.tracking.runs import own_run
+from lfranker.tracking.shared_inputs import SharedInput
 from lfranker.training.config import TrainConfig
 from lfranker.training.presets import PRESETS
 
@@ -42,6 +49,7 @@ class TrainingTask:
     dataset: str  # digests of what the power set prepared, and nothing else is to be read
     scan_set: str
     until: int = 0  # pause once the branch of so many steps is scored; 0: train to the end
+    shared: Mapping[str, SharedInput] = field(default_factory=dict)  # inputs, by their options
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,7 @@ class ScoringTask:
     run: str
     scans: Path
     scan_set: str  # its digest
+    shared: Mapping[str, SharedInput] = field(default_factory=dict)
 
 
 def write_task(task: TrainingTask | ScoringTask, file: Path) -> None:
@@ -60,13 +69,21 @@ def write_task(task: TrainingTask | ScoringTask, file: Path) -> None:
 
 
 def read_task(file: Path) -> TrainingTask | ScoringTask:
-    """Read the task of a process. Raises ValueError where the file holds none."""
+    """Read the task of a process. Raises ValueError where the file holds none.
+
+    Inputs that it shares with other machines are where this one has them, fetched if need be.
+    """
     stored: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    kind = stored.pop("task", None)
+    kind, here = stored.pop("task", None), found_here(stored.get("shared", {}))
     if kind == ScoringTask.__name__:
-        return ScoringTask(stored["run"], Path(stored["scans"]), stored["scan_set"])
+        _, scans = here.get("scans", ("", Path(stored["scans"])))
+        return ScoringTask(stored["run"], scans, stored["scan_set"])
     if kind != TrainingTask.__name__:
         raise ValueError(f"{file}: task is {kind!r}; allowed are TrainingTask and ScoringTask")
+    for name, (there, path) in here.items():  # `vgg16:FILE` is among what names a file
+        stored["inputs"][name] = stored["inputs"][name].replace(there, str(path))
+    if here:
+        stored["inputs"]["cache"] = str(node_cache())
     given = {name: Path(stored["inputs"][name]) for name in PATHS if stored["inputs"][name]}
     return TrainingTask(
         tuple(stored["losses"]),
@@ -107,12 +124,31 @@ def run_task(file: Path) -> None:
         return
     if task.inputs.data is None or task.inputs.scans is None:
         raise ValueError(f"{file}: the training has no dataset or no scans")
-    _the_same(read_scans(task.inputs.scans), task.scan_set)
+    scans = _the_same(read_scans(task.inputs.scans), task.scan_set)
+    if owner_here() and _settled(os.environ["MLFLOW_RUN_ID"], scans, console):
+        return
     dataset = _the_same(read_dataset(task.inputs.data), task.dataset)
     chosen = Settings(PRESETS[task.preset], task.train, dataset.config)
     run_training(
         TrainingConfig(chosen, task.losses, task.inputs, task.keep_checkpoints, task.until), console
     )
+
+
+def _settled(run_id: str, scans: ScanSet, console: Console) -> bool:
+    """Return whether a job of an engine has nothing to train; do what else there is to do.
+
+    Another may have the run, handed in by a command that was killed before it could say so; or an
+    earlier one was lost while it scored.
+    """
+    if other := other_owner(run_id):
+        console.say(f"nothing to do: {other} has run {run_id}")
+        return True
+    training = find_training(run_id)
+    if not training.model:
+        return False
+    with terminate_as_interrupt(), own_run(training.title, "train"):
+        score_training(run_id, scans, console)
+    return True
 
 
 def _the_same(prepared: Prepared, digest: str) -> Prepared:

@@ -7,7 +7,7 @@
 A launcher knows commands and machines, and nothing of trainings.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -35,6 +35,9 @@ class Watch:
 
     poll: Callable[[], None] = _nothing  # every now and then; what it raises ends all jobs
     tell: Callable[[Job, str], None] = _nothing_of  # what happens to a job before it ends
+
+
+Submitted = Callable[[Mapping[str, str]], None]  # name of a job -> owner of the engine's job
 
 
 class Launcher(Protocol):

@@ -20,6 +20,7 @@ from lfranker.processes.template import KNOWS, PARENT_VARIABLE, Request, Templat
 KEEPS_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(2**32), "MALLOC_MMAP_THRESHOLD_": str(2**30)}
 # what a process reads before it can be told anything
 AT_START = ("PYTHONPATH", "OMP_NUM_THREADS", "MKL_NUM_THREADS", *KEEPS_MEMORY)
+PROGRESS_VARIABLE = "LFRANKER_PROGRESS"  # names the file in which a job says how far it is
 ONE_PLACE: Sequence[Mapping[str, str]] = ({},)
 GRACE = 20.0  # seconds between asking a process to end and killing it
 POLL = 0.5  # seconds
@@ -38,6 +39,8 @@ class Job:
     progress: Path | None = None  # a file that it changes whenever it gets further
     # the command is `python -m MODULE WORDS`; its `main(words)` does the same after its `prepare()`
     module: str = ""
+    task: Path | None = None  # a file, its last word, that says what to do
+    owner: str = ""  # of an engine's job that does it already, see `launching.owners`
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -71,12 +74,10 @@ class Stall:
 
 
 @dataclass
-class _Running:
-    """A process, and when it last got further."""
+class Pace:
+    """When a job last got further, as its files show."""
 
     job: Job
-    process: Process
-    place: int
     stamps: tuple[int, ...] = ()  # times of its files' last changes
     since: float = 0.0
     told: bool = False
@@ -88,6 +89,16 @@ class _Running:
         if stamps != self.stamps:
             self.stamps, self.since, self.told = stamps, now, False
         return now - self.since
+
+
+@dataclass(frozen=True)
+class _Running:
+    """A process, and how it gets on."""
+
+    job: Job
+    process: Process
+    place: int
+    pace: Pace
 
 
 def _changed(file: Path) -> int:
@@ -130,7 +141,7 @@ def run_jobs(
             while waiting and free:
                 job, place = waiting.pop(0), free.pop(0)
                 process = starter.start(_at(job, places[place % len(places)]))
-                running[job.name] = _Running(job, process, place)
+                running[job.name] = _Running(job, process, place, Pace(job))
             ended = [one for one in running.values() if one.process.poll() is not None]
             for one in ended:
                 free.append(running.pop(one.job.name).place)
@@ -138,7 +149,7 @@ def run_jobs(
             polled = _excuse(running.values(), polled)
             for one in _stalled(running.values(), stall):
                 free.append(running.pop(one.job.name).place)
-                _kill(one.process)
+                kill_process(one.process)
                 if one.job.name in again:
                     yield one.job, STALLED
                 else:
@@ -162,7 +173,7 @@ def _excuse(running: Iterable[_Running], polled: float) -> float:
     now = time.monotonic()
     if now - polled > SUSPENDED:
         for one in running:
-            one.since += now - polled
+            one.pace.since += now - polled
     return now
 
 
@@ -170,10 +181,10 @@ def _stalled(running: Iterable[_Running], stall: Stall | None) -> list[_Running]
     """Return those that got no further for too long, and tell of them, half-way too."""
     if stall is None:
         return []
-    quiet = {one.job.name: (one, one.look()) for one in running}
+    quiet = {one.job.name: (one, one.pace.look()) for one in running}
     for one, seconds in quiet.values():
-        if seconds > stall.seconds or (seconds > stall.seconds / 2 and not one.told):
-            one.told = True
+        if seconds > stall.seconds or (seconds > stall.seconds / 2 and not one.pace.told):
+            one.pace.told = True
             stall.tell(one.job, seconds, seconds > stall.seconds)
     return [one for one, seconds in quiet.values() if seconds > stall.seconds]
 
@@ -191,7 +202,7 @@ class _Starter:
             request = Request(job.words, str(job.log.absolute()), job.environment)
             if copy := self._template(job).start(request):
                 return copy
-        return _start(job)
+        return start_process(job)
 
     def _template(self, job: Job) -> Template:
         at_start = {name: job.environment.get(name, "") for name in AT_START}
@@ -206,7 +217,8 @@ class _Starter:
             template.close()
 
 
-def _start(job: Job) -> subprocess.Popen[bytes]:
+def start_process(job: Job) -> subprocess.Popen[bytes]:
+    """Start a job's process, in a session of its own."""
     environment = {**os.environ, **job.environment, PARENT_VARIABLE: str(os.getpid())}
     with job.log.open("wb") as log:
         # a session of its own: the terminal's Ctrl-C reaches the parent alone, which then ends
@@ -229,10 +241,10 @@ def _end(processes: Sequence[Process]) -> None:
         try:
             process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            _kill(process)
+            kill_process(process)
 
 
-def _kill(process: Process) -> None:
+def kill_process(process: Process) -> None:
     """Kill a process, also a stopped one; what waits for a lost disk ends once that is back."""
     process.kill()
     with suppress(subprocess.TimeoutExpired):
@@ -240,12 +252,16 @@ def _kill(process: Process) -> None:
 
 
 def launched() -> bool:
-    """Return whether this process was started by `run_jobs`."""
+    """Return whether this process does a job of a command."""
     return PARENT_VARIABLE in os.environ
 
 
 def orphaned() -> bool:
-    """Return whether this process was started by `run_jobs` and its parent is gone."""
+    """Return whether this process was started by another of this machine, which is gone.
+
+    That is the command that has trainings run here, or what an engine has started for one of them:
+    a training that an engine has runs on without the command.
+    """
     return launched() and os.getppid() != int(os.environ[PARENT_VARIABLE])
 
 

@@ -19,9 +19,10 @@ from urllib.parse import unquote, urlsplit
 import mlflow
 from mlflow import MlflowClient
 
+from lfranker.launching.owners import engine_of, gone, own_name
 from lfranker.processes.failures import CommandError
 from lfranker.tracking.power_set import Training, search
-from lfranker.tracking.runs import OPEN, abandoned, end_run
+from lfranker.tracking.runs import OPEN, abandoned, end_run, get_run
 from lfranker.tracking.tags import Tag
 
 try:
@@ -131,8 +132,42 @@ def _give_up_after(begun: float, what: str) -> None:
         )
 
 
+def other_owner(run_id: str) -> str:
+    """Return the engine's job that has a run, another than this one; "" where none has it."""
+    owner = str(get_run(run_id).data.tags.get(Tag.OWNER, ""))
+    return owner if engine_of(owner) and owner != own_name() and not gone(owner) else ""
+
+
+def to_collect(runs: Iterable[Training], engine: str) -> dict[str, str]:
+    """Return who does what is left to do for runs, by their IDs: jobs of an engine, alive.
+
+    That is where the command that waited for them has ended. Those that another command waits for
+    are left out.
+    """
+    waited: dict[str, bool] = {}
+    found: dict[str, str] = {}
+    for run in runs:
+        if not engine or engine_of(run.owner) != engine or gone(run.owner):
+            continue
+        if run.parent_id not in waited:
+            waited[run.parent_id] = _is_going_on(run.parent_id)
+        if not waited[run.parent_id]:
+            found[run.run_id] = run.owner
+    return found
+
+
+def _is_going_on(run_id: str) -> bool:
+    """Return whether a command's run is open, and its process not known to be gone."""
+    try:
+        run = get_run(run_id)
+    except ValueError:  # deleted
+        return False
+    status = run.info.status
+    return status in OPEN and not abandoned(status, run.data.tags.get(Tag.OWNER, ""))
+
+
 def sweep(experiment: str) -> list[str]:
-    """End what killed processes of this machine left open in an experiment; the runs' names."""
+    """End what was left open in an experiment by who is gone; the runs' names."""
     swept = []
     for status in OPEN:
         for run in search(f"attributes.status = '{status}'", [experiment]):

@@ -63,7 +63,7 @@ class ScoredRun(TrackedRun):
     status: str
     parent_id: str  # of the run that it is shown under
     power_set: str  # key of the trainings that it belongs with
-    owner: str  # host:pid
+    owner: str  # who is responsible for it, see `launching.owners`
     outcome: str  # "diverged" on all scans, or that on its first scan set
     outcomes: Mapping[str, str]  # first digits of a scan set's digest -> ok or collapsed
     versions: Mapping[str, Mapping[str, int]]  # as outcomes -> metric -> version that scored it
@@ -104,7 +104,7 @@ class ScoredRun(TrackedRun):
 
     @property
     def abandoned(self) -> bool:
-        """True where it is open although its process is gone."""
+        """True where it is open although who was responsible for it is gone."""
         return abandoned(self.status, self.owner)
 
 

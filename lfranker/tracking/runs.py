@@ -3,7 +3,7 @@
 import logging
 import os
 import re
-import socket
+import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -24,12 +24,14 @@ from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.utils.time import get_current_time_millis
 
-from lfranker.processes.jobs import alive
+from lfranker.launching.on_node import owner_here
+from lfranker.launching.owners import gone, own_name
 from lfranker.redaction import address_shown, redacted
 from lfranker.tracking.experiments import make_store, name_experiment_of, own_experiment
 from lfranker.tracking.server import hide_credentials, is_unknown
 from lfranker.tracking.tags import Tag, artifact_name, used_tag
 
+TAKEN = 75  # exit code of a process that leaves its run to another: a temporary failure
 LONGEST_NOTE = 8000  # MLflow cuts tags here
 Tags = Mapping[str, str] | Mapping[Tag, str]
 OPEN = ("RUNNING", "SCHEDULED")
@@ -127,10 +129,11 @@ def own_run(name: str, role: str) -> Iterator[TrackedRun]:
         run = mlflow.start_run(
             experiment_id=own_experiment(), run_name=name, log_system_metrics=system_metrics()
         )
-        set_tags(run.info.run_id, {Tag.OWNER: owner(), Tag.ROLE: role})
+        set_tags(run.info.run_id, {Tag.OWNER: own_name(), Tag.ROLE: role})
     try:
         yield tracked(run)
     except KeyboardInterrupt:
+        leave_to_other(run.info.run_id)
         mlflow.end_run("KILLED")
         raise
     except RefusedError:
@@ -156,7 +159,7 @@ def _take(run: Run, name: str, role: str) -> None:
 
     Addresses that `mlflow run` has put there, of the project's repository, lose their passwords.
     """
-    tags, known = {Tag.OWNER: owner()}, run.data.tags.get(Tag.ROLE)
+    tags, known = {Tag.OWNER: own_name()}, run.data.tags.get(Tag.ROLE)
     if known is None:
         tags[Tag.ROLE] = role
         name_experiment_of(run)
@@ -176,22 +179,35 @@ def system_metrics() -> bool | None:
     return True
 
 
-def owner() -> str:
-    """Name this process as responsible for a run, as `host:pid`."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+def set_owners(owners: Mapping[str, str]) -> None:
+    """Write who is responsible for runs, by their IDs, into them, several at a time."""
+
+    def write(run_id: str) -> None:
+        set_tags(run_id, {Tag.OWNER: owners[run_id]})
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        list(pool.map(write, owners))
 
 
 def abandoned(status: str, owner: str) -> bool:
-    """Return whether an open run has no owner, or a process of this machine that is gone."""
-    if status not in OPEN:
-        return False
-    host, _, pid = owner.rpartition(":")
-    return not owner or (host == socket.gethostname() and pid.isdigit() and not alive(int(pid)))
+    """Return whether an open run has no owner, or one that is known to be gone."""
+    return status in OPEN and (not owner or gone(owner))
+
+
+def leave_to_other(run_id: str) -> None:
+    """End this process at once where it does an engine's job that another has the run of by now.
+
+    That is so where its machine was taken for lost: what it wrote would be in the other's way.
+    """
+    if owner_here() and get_run(run_id).data.tags.get(Tag.OWNER) != owner_here():
+        sys.stderr.write("another job has this run by now\n")
+        sys.stderr.flush()
+        os._exit(TAKEN)
 
 
 def create_child(parent: TrackedRun, name: str, tags: Tags) -> TrackedRun:
     """A child run, owned by this process until another uses it, by way of `MLFLOW_RUN_ID`."""
-    every = {str(Tag.PARENT): parent.run_id, str(Tag.ROLE): "child", str(Tag.OWNER): owner()}
+    every = {str(Tag.PARENT): parent.run_id, str(Tag.ROLE): "child", str(Tag.OWNER): own_name()}
     every |= {str(tag): address_shown(value) for tag, value in tags.items()}
     run = MlflowClient().create_run(parent.experiment_id, run_name=address_shown(name), tags=every)
     return tracked(run)
@@ -199,7 +215,7 @@ def create_child(parent: TrackedRun, name: str, tags: Tags) -> TrackedRun:
 
 def take_up(run: TrackedRun, parent: TrackedRun) -> None:
     """Make an ended or abandoned run a child of `parent` again, without its old reason."""
-    set_tags(run.run_id, {Tag.PARENT: parent.run_id, Tag.OWNER: owner()})
+    set_tags(run.run_id, {Tag.PARENT: parent.run_id, Tag.OWNER: own_name()})
     known = MlflowClient().get_run(run.run_id).data.tags
     for tag in {Tag.REASON, Tag.NOTE, Tag.STOPPED} & set(known):
         MlflowClient().delete_tag(run.run_id, tag)
@@ -212,7 +228,7 @@ def schedule(run: TrackedRun) -> None:
 
 def reopen(run: TrackedRun) -> None:
     """Mark a run as running, and this process as its owner."""
-    set_tags(run.run_id, {Tag.OWNER: owner()})
+    set_tags(run.run_id, {Tag.OWNER: own_name()})
     MlflowClient().update_run(run.run_id, status="RUNNING")
 
 

@@ -5,6 +5,7 @@ of a power set and wrong at its start.
 """
 
 import os
+import socket
 import time
 from functools import cache
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -22,10 +23,16 @@ TRACKING, REGISTRY = "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"
 USER, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
 OTHER_WAY_IN = "MLFLOW_TRACKING_AUTH"
 QUIET = "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"
+SERVE = (
+    "mlflow server --backend-store-uri sqlite:///mlflow.db --serve-artifacts "
+    "--artifacts-destination mlartifacts --host 0.0.0.0 --port 5000"
+)
 PATIENCE = 10.0  # seconds in which a server may begin to answer
 ONE_TRY = 5  # seconds
 PAUSE = 1.0  # seconds between tries
 REFUSED = {401: "does not know", 403: "has no permission for"}
+OF_A_SERVER = ("http", "https", "databricks")
+ON_ITS_DISK = ("", "file")  # artifacts that a server does not pass on
 BUSY = (408, 429, 500, 502, 503, 504)
 
 
@@ -141,6 +148,27 @@ def _ask(uri: str, shown: str) -> str | None:
             f"{shown} answers with HTTP {answer.status_code}, and not as an MLflow server does"
         )
     return None
+
+
+def require_server(launcher: str) -> None:
+    """Raise ValueError where trainings on other machines could not log to the tracking store."""
+    uri = mlflow.get_tracking_uri()
+    if urlsplit(uri).scheme not in OF_A_SERVER:
+        raise ValueError(
+            f"--launcher {launcher} trains on other machines, which log to a tracking server, and "
+            f"the tracking store is {address_shown(uri)}, files of this one. Start `{SERVE}` here, "
+            f"and set {TRACKING}=http://{socket.gethostname()}:5000"
+        )
+
+
+def require_passed_on(artifact_uri: str, experiment: str) -> None:
+    """Raise ValueError where only the server's own machine can write a run's artifacts."""
+    if urlsplit(artifact_uri).scheme in ON_ITS_DISK:
+        raise ValueError(
+            f"experiment {experiment} keeps its artifacts in {artifact_uri}, on the server's disk, "
+            f"which other machines do not see: start the server with `--serve-artifacts`, and name "
+            f"a new experiment by MLFLOW_EXPERIMENT_NAME"
+        )
 
 
 UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the second: of an alias

@@ -18,7 +18,7 @@ from lfranker.evaluation.metrics import METRICS
 class Tag(StrEnum):
     # on every run
     ROLE = "lfranker.role"  # powerset, child, train, synth, evaluate, noise-fit or dry-run
-    OWNER = "lfranker.owner"  # host:pid of the process that is responsible for it
+    OWNER = "lfranker.owner"  # who is responsible for it, see `launching.owners`
     REASON = "lfranker.reason"  # why it failed or was stopped
 
     # on a training or a baseline, and on its power set

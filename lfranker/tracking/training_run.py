@@ -24,7 +24,7 @@ from lfranker.evaluation.criteria import CHAMPION_METRICS
 from lfranker.evaluation.scoring import Denoiser, outcome, score, summarise
 from lfranker.files import write_text
 from lfranker.images.image_strips import strip
-from lfranker.processes.jobs import orphaned
+from lfranker.processes.jobs import PROGRESS_VARIABLE, orphaned
 from lfranker.scans.preparation import ScanSet
 from lfranker.tracking.models import log_network, save_weights
 from lfranker.tracking.power_set import parse_member, parse_shorter, settings_of
@@ -32,6 +32,7 @@ from lfranker.tracking.runs import (
     TrackedRun,
     download,
     get_run,
+    leave_to_other,
     log_file,
     log_metrics,
     log_texts,
@@ -42,14 +43,13 @@ from lfranker.tracking.scores import score_file
 from lfranker.tracking.tags import Tag
 from lfranker.training.batches import to_batch
 from lfranker.training.checkpoints import newest_checkpoint, save_checkpoint
-from lfranker.training.config import decay_steps, leaves_at
+from lfranker.training.config import leaves_at
 from lfranker.training.curves import MEAN_SHARE, SHARE, Curves, validate
 from lfranker.training.initial_weights import read_weights
 from lfranker.training.numerics import SAFEGUARDS
 from lfranker.training.trainer import DivergedError, Trainer
 
 CHECKPOINTS = "checkpoints"
-PROGRESS_VARIABLE = "LFRANKER_PROGRESS"
 PICTURED_PATCHES = 3
 
 Notice = Callable[[str], None]
@@ -147,9 +147,8 @@ class TrainingRun:
     def _steps_made(self) -> int:
         """Count the steps of the training and of its branches."""
         done = self.trainer.done
-        left = [steps for steps in self.trainer.config.branches if leaves_at(steps) < done]
         under_way = self.branch.done - done if self.branch else 0
-        return done + sum(map(decay_steps, left)) + under_way
+        return self.trainer.config.steps_made(done) + under_way
 
     def _train_branches(self, on_step: Callable[[int], None]) -> None:
         """Train the branches that leave here and are not kept yet, and keep their weights."""
@@ -168,6 +167,7 @@ class TrainingRun:
             self.branch, self.begun = None, {}
 
     def _checkpoint(self) -> None:
+        leave_to_other(self._id)
         state = self.trainer.state_dict()
         if self.branch:
             state["branch"] = self.branch.state_dict() | {"steps": self.branch.config.steps}

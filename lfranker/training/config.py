@@ -125,6 +125,11 @@ class TrainConfig:
         before = [steps for steps in self.branches if steps <= length]
         return leaves_at(length) + sum(map(decay_steps, before))
 
+    def steps_made(self, done: int) -> int:
+        """Return the steps that are made once the training itself has done so many."""
+        left = [steps for steps in self.branches if leaves_at(steps) < done]
+        return done + sum(map(decay_steps, left))
+
     def logs(self, step: int) -> bool:
         """Return whether the curves have a point at this step, which counts from 1."""
         return step % self.log_every == 0 or step == self.steps

@@ -389,6 +389,29 @@ LINES: Mapping[str, Line] = {
         },
         "--losses mae --device cpu --yes",
     ),
+    "powerset on Slurm": Line(
+        "powerset",
+        {
+            "launcher": case("slurm", (calls("require_server"), 1), (calls("run_jobs"), 0)),
+            "slurm": case(
+                "partition=gpu,time=5,folder=jobs",
+                (
+                    at("SlurmEngine", "options"),
+                    {"partition": "gpu", "time": "5", "cpus-per-task": "1"},
+                ),
+                (at("SlurmEngine", "folder.name"), "jobs"),
+            ),
+            "max_jobs": case("7", (at("SlurmEngine", "at_once"), 7)),
+            "retries": case("4", (at("EngineLauncher", "retries"), 4)),
+            "stall_minutes": case("9", (at("EngineLauncher", "stall_minutes"), 9.0)),
+        },
+        "--losses mae --preset smoke --device cpu --yes",
+    ),
+    "powerset that leaves its trainings to Slurm": Line(
+        "powerset",
+        {"detach": case("true", (calls("rank_power_set"), 0), (printed("are with slurm"), True))},
+        "--losses mae --preset smoke --device cpu --yes --launcher slurm",
+    ),
     "plan of a powerset": Line(
         "powerset",
         {

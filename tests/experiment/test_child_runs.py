@@ -18,27 +18,26 @@ from tracked import SCANS, make_child, make_parent, power_set_of
 import lfranker
 from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.experiment import child_runs
-from lfranker.experiment.child_runs import (
+from lfranker.experiment.child_jobs import (
     WORKER,
     Child,
-    Means,
-    Tally,
-    _close,
-    adopt,
     job_of,
     same_package,
+    training_job,
 )
+from lfranker.experiment.child_runs import Means, Tally, _close, adopt
 from lfranker.experiment.inputs import InputConfig, Inputs
 from lfranker.experiment.plan import Task, tasks, training_fingerprint
 from lfranker.experiment.worker import ScoringTask, TrainingTask, read_task
 from lfranker.launching.local import LocalLauncher
+from lfranker.launching.owners import own_name
 from lfranker.noise.noise_config import NoiseConfig, mode_of
 from lfranker.processes.failures import CommandError, FailedTrainingsError
-from lfranker.processes.jobs import KEEPS_MEMORY, Job
-from lfranker.tracking.runs import TrackedRun, log_metrics, owner, set_tags, tracked
+from lfranker.processes.jobs import KEEPS_MEMORY, PROGRESS_VARIABLE, Job
+from lfranker.tracking import claims, runs
+from lfranker.tracking.runs import TrackedRun, log_metrics, set_tags, tracked
 from lfranker.tracking.server import QUIET
 from lfranker.tracking.tags import Tag
-from lfranker.tracking.training_run import PROGRESS_VARIABLE
 from lfranker.training.numerics import SAFEGUARDS
 from lfranker.training.presets import PRESETS
 from lfranker.training.trainer import TrainConfig
@@ -165,6 +164,46 @@ def test_what_another_machine_left_open_is_taken_over_only_on_demand(store: Path
     with pytest.raises(ValueError, match="elsewhere:7"):
         adopted(parent)
     assert adopted(parent, take_over=True).todo == "train"
+
+
+@pytest.mark.parametrize(
+    ("engine", "status_before", "waiting", "collected"),
+    [
+        ("slurm", "RUNNING", False, True),
+        ("slurm", "SCHEDULED", False, True),
+        ("slurm", "KILLED", False, True),  # its machine was taken away, and it waits for another
+        ("", "RUNNING", False, False),
+        ("slurm", "RUNNING", True, False),
+    ],
+)
+def test_jobs_whose_command_has_ended_are_taken_up_by_the_next(
+    store: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    engine: str,
+    status_before: str,
+    waiting: bool,
+    collected: bool,
+) -> None:
+    monkeypatch.setattr(claims, "gone", lambda owner: False)
+    monkeypatch.setattr(runs, "gone", lambda owner: False)
+    earlier, parent = make_parent("mae"), make_parent("mae")
+    if waiting:
+        MlflowClient().update_run(earlier.info.run_id, status="RUNNING")
+    run = make_child(earlier, "mae", {})
+    MlflowClient().update_run(run.info.run_id, status=status_before)
+    set_tags(run.info.run_id, {Tag.OWNER: "slurm:7_0@one"})
+    if not collected:
+        with pytest.raises(ValueError, match="slurm:7_0@one"):
+            adopt(tracked(parent), "key", PLAN, inputs(), False, engine=engine)
+        return
+    (child,) = adopt(tracked(parent), "key", PLAN, inputs(), False, engine=engine)
+    assert (child.run.run_id, child.owner, child.todo) == (
+        run.info.run_id, "slurm:7_0@one", "train",
+    )  # fmt: skip
+    tags = MlflowClient().get_run(run.info.run_id).data.tags
+    assert tags[Tag.PARENT] == parent.info.run_id
+    assert tags[Tag.OWNER] == "slurm:7_0@one"
+    assert status(child.run) == status_before
 
 
 def test_a_scoring_that_fails_leaves_the_training_finished(store: Path, tmp_path: Path) -> None:
@@ -304,7 +343,7 @@ def prepared(folder: Path) -> Inputs:
         init=folder / "start",
         device=torch.device("cuda", 1),
         loss_weights={"mae": 1.0, "ssim": 0.5, "mse": 2.0},
-        facts={"perceptual": "weights"},
+        facts={"perceptual": "weights", "device": "cuda"},
         settings=SimpleNamespace(preset=PRESETS["small"]),
         noise="",
     )
@@ -361,7 +400,7 @@ def test_a_scoring_is_told_its_run_and_scans_and_opens_no_run_of_its_own(tmp_pat
 
 
 def test_what_is_no_copy_of_a_worker_is_started_anew(tmp_path: Path) -> None:
-    assert child_runs.training_job("run", ["other.module", "word"], 1, tmp_path).module == ""
+    assert training_job("run", ["other.module", "word"], 1, tmp_path).module == ""
 
 
 def test_the_steps_of_a_child_are_those_until_it_pauses(tmp_path: Path) -> None:
@@ -399,7 +438,7 @@ def test_a_new_training_has_the_tags_by_which_it_is_found_again(store: Path) -> 
         Tag.PARENT: parent.info.run_id,
         Tag.NAME: "perceptual @ mine #1 tried",
         Tag.ROLE: "child",
-        Tag.OWNER: owner(),
+        Tag.OWNER: own_name(),
         Tag.POWERSET: "key of mine",
         Tag.LOSSES: "perceptual",
         Tag.REPEAT: "1",
@@ -454,7 +493,7 @@ def test_trainings_keep_their_memory_unless_the_user_says_how(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "5")
-    told = child_runs.training_job("run", ["a"], 2, tmp_path).environment
+    told = training_job("run", ["a"], 2, tmp_path).environment
     assert told["MALLOC_TRIM_THRESHOLD_"] == "5"
     assert int(told["MALLOC_MMAP_THRESHOLD_"]) == 2**30, "bytes; no tensor of a step is as large"
     assert told["OMP_NUM_THREADS"] == "2"

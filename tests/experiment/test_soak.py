@@ -13,7 +13,8 @@ from typing import NamedTuple, cast
 import pytest
 from tracked import make_parent
 
-from lfranker.experiment.child_runs import Child, adopt, run_all
+from lfranker.experiment.child_jobs import Child
+from lfranker.experiment.child_runs import adopt, run_all
 from lfranker.experiment.inputs import Inputs
 from lfranker.experiment.plan import tasks
 from lfranker.processes import jobs as processes

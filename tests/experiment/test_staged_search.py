@@ -15,7 +15,8 @@ from recorder import COMMANDS, everywhere
 
 from lfranker.evaluation.baselines import families
 from lfranker.experiment import staged_search
-from lfranker.experiment.child_runs import Child, Means
+from lfranker.experiment.child_jobs import Child
+from lfranker.experiment.child_runs import Means
 from lfranker.experiment.staged_search import run_staged
 from lfranker.experiment.time_estimate import scoring_seconds, seconds_per_step
 from lfranker.processes.jobs import run_jobs

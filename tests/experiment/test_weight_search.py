@@ -14,7 +14,8 @@ from mlflow.entities import Run
 from recorder import Recorder
 from tracked import SCANS, make_child, make_parent, power_set_of
 
-from lfranker.experiment.child_runs import Child, Means, closing
+from lfranker.experiment.child_jobs import Child
+from lfranker.experiment.child_runs import Means, closing
 from lfranker.experiment.follow_ups import refine, winning_combined_loss
 from lfranker.experiment.inputs import Inputs
 from lfranker.experiment.plan import tasks

@@ -14,7 +14,7 @@ from tracked import make_child, make_parent, power_set_of
 
 from lfranker.processes.failures import CommandError
 from lfranker.tracking import claims
-from lfranker.tracking.claims import CLAIM, claimed, refuse_if_busy
+from lfranker.tracking.claims import CLAIM, claimed, other_owner, refuse_if_busy
 from lfranker.tracking.power_set import find_training
 from lfranker.tracking.runs import set_tags
 from lfranker.tracking.tags import Tag
@@ -200,3 +200,18 @@ def test_a_training_blocks_others_as_long_as_its_process_is_there(store: Path) -
     ended.wait()
     set_tags(run_id, {Tag.OWNER: f"{host}:{ended.pid}"})
     refuse_if_busy([find_training(run_id)])
+
+
+def test_a_run_is_anothers_while_an_engine_has_its_job(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = make_child(make_parent("mae"), "mae", {}).info.run_id
+    dead = "slurm:8@one"
+    monkeypatch.setattr(claims, "gone", lambda owner: owner == dead)
+    assert other_owner(run_id) == "", "the command that made it is no other job"
+    set_tags(run_id, {Tag.OWNER: "slurm:7@one"})
+    assert other_owner(run_id) == "slurm:7@one"
+    monkeypatch.setenv("LFRANKER_OWNER", "slurm:7@one")
+    assert other_owner(run_id) == ""
+    set_tags(run_id, {Tag.OWNER: dead})
+    assert other_owner(run_id) == ""

@@ -9,11 +9,14 @@ import pytest
 from mlflow import MlflowClient
 from tracked import make_parent
 
+from lfranker.tracking import runs
 from lfranker.tracking.claims import refuse_if_busy, sweep
 from lfranker.tracking.power_set import find_training, settings_of
 from lfranker.tracking.runs import (
     create_child,
     end_run,
+    get_run,
+    leave_to_other,
     log_settings,
     own_run,
     set_tags,
@@ -112,3 +115,32 @@ def test_settings_of_runs_that_were_logged_before_tags_were_used_are_read(store:
     assert settings_of(MlflowClient().get_run(run.run_id)) == {
         "steps": "250", "used/steps": "250", "seed": "0"
     }  # fmt: skip
+
+
+def test_a_job_that_was_taken_for_lost_leaves_its_run_alone(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Left(BaseException):
+        """In place of the end of the process."""
+
+    def leave(code: int) -> None:
+        assert code == 75
+        raise Left
+
+    monkeypatch.setattr(runs.os, "_exit", leave)
+    monkeypatch.setenv("LFRANKER_OWNER", "slurm:7@one")
+    run = tracked(make_parent())
+
+    def lose_it() -> None:
+        assert get_run(run.run_id).data.tags[Tag.OWNER] == "slurm:7@one"
+        leave_to_other(run.run_id)
+        set_tags(run.run_id, {Tag.OWNER: "slurm:8@one"})
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("MLFLOW_RUN_ID", run.run_id)
+    with pytest.raises(Left), own_run("name", "train"):
+        lose_it()
+    assert get_run(run.run_id).info.status == "RUNNING", "it is the other's"
+    mlflow.end_run()
+    monkeypatch.delenv("LFRANKER_OWNER")
+    leave_to_other(run.run_id)

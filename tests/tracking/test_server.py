@@ -18,7 +18,12 @@ from lfranker.processes.failures import CommandError
 from lfranker.processes.jobs import PARENT_VARIABLE
 from lfranker.tracking import server
 from lfranker.tracking.runs import own_run
-from lfranker.tracking.server import check_server, hide_credentials
+from lfranker.tracking.server import (
+    check_server,
+    hide_credentials,
+    require_passed_on,
+    require_server,
+)
 
 NAMES = ("TRACKING_URI", "REGISTRY_URI", "TRACKING_USERNAME", "TRACKING_PASSWORD", "TRACKING_AUTH")
 
@@ -215,3 +220,25 @@ def test_a_run_that_mlflow_run_made_loses_the_password_of_its_repository(
         pass
     tags = MlflowClient().get_run(run.info.run_id).data.tags
     assert tags["mlflow.gitRepoURL"] == "https://***@host/a.git"
+
+
+@pytest.mark.parametrize(
+    "uri", ["sqlite:///mlflow.db", "", "mlruns", "postgresql://me:word@host/db"]
+)
+def test_files_are_refused_as_the_store_of_other_machines(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: uri)
+    with pytest.raises(ValueError, match="Start `mlflow server --backend-store-uri ") as refused:
+        require_server("slurm")
+    assert "word" not in str(refused.value)
+    monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: "http://host:5000")
+    require_server("slurm")
+
+
+def test_artifacts_on_the_servers_own_disk_are_refused() -> None:
+    require_passed_on("mlflow-artifacts:/1/a/artifacts", "1")
+    require_passed_on("s3://bucket/1/a/artifacts", "1")
+    for uri in ("/data/1/a/artifacts", "file:///data/1/a/artifacts"):
+        with pytest.raises(ValueError, match="--serve-artifacts"):
+            require_passed_on(uri, "1")

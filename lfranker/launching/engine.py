@@ -1,0 +1,121 @@
+"""A launcher that hands jobs to an engine, asks it how they end, and tries again what was lost."""
+
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from signal import SIGINT, SIGKILL, SIGTERM
+from typing import Protocol
+
+from lfranker.files import write_text
+from lfranker.launching.launcher import Outcome, Submitted, Watch
+from lfranker.launching.on_node import Ended, Work, work_of
+from lfranker.processes.failures import reason_of
+from lfranker.processes.jobs import STALLED, Job
+
+ASK = 3.0  # seconds between two questions to the engine
+TO_END = 120.0  # seconds in which cancelled jobs are waited for: they save a checkpoint
+BY_OTHERS = tuple(-number for number in (SIGKILL, SIGTERM, SIGINT))  # codes of killed processes
+
+
+@dataclass(frozen=True)
+class End:
+    """How a job of an engine ended."""
+
+    state: str  # in the engine's word: COMPLETED, NODE_FAIL
+    lost: bool = False  # with its machine, or taken from it: it may be tried again
+    process: Ended | None = None  # what came of its process, where that is known
+
+
+class Engine(Protocol):
+    """An engine: its jobs are named by owners, `slurm:12_3@cluster`, as runs have them in a tag."""
+
+    @property
+    def name(self) -> str:
+        """The word that its owners begin with."""
+
+    def submit(self, work: Sequence[Work]) -> Iterator[list[str]]:
+        """Hand work in; yields the owners of its jobs in the same order, some at a time."""
+
+    def ends(self, owners: Collection[str]) -> Mapping[str, End]:
+        """Return how those of the jobs ended that have ended."""
+
+    def cancel(self, owners: Collection[str]) -> None:
+        """End jobs, running or waiting."""
+
+
+class EngineLauncher:
+    """Jobs of an engine; each is tried again up to ``retries`` times where its machine was lost.
+
+    ``submitted`` is told the owner of every job.
+    """
+
+    def __init__(
+        self, engine: Engine, submitted: Submitted, retries: int, stall_minutes: float = 0.0
+    ) -> None:
+        self.engine, self.submitted = engine, submitted
+        self.retries, self.stall_minutes = retries, stall_minutes
+        self._jobs: dict[str, Job] = {}  # by owner
+        self._tried: dict[str, int] = {}  # by name
+
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """Hand the jobs in, but for those that an earlier command has handed in."""
+        self._jobs |= {job.owner: job for job in jobs if job.owner}
+        left = [job for job in jobs if not job.owner]
+        work = [work_of(job, self.stall_minutes) for job in left]
+        for owners in self.engine.submit(work) if work else ():
+            some, left = left[: len(owners)], left[len(owners) :]
+            known = dict(zip(owners, some, strict=True))
+            self._jobs |= known
+            self.submitted({job.name: owner for owner, job in known.items()})
+
+    def outcomes(self, watch: Watch) -> Iterator[tuple[Job, Outcome]]:
+        """Ask the engine until all jobs have ended, and yield how each did."""
+        try:
+            while self._jobs:
+                for owner, end in self.engine.ends(list(self._jobs)).items():
+                    job = self._jobs.pop(owner)
+                    outcome = self._outcome(job, end, watch)
+                    if outcome is not None:
+                        yield job, outcome
+                watch.poll()
+                if self._jobs:
+                    time.sleep(ASK)
+        finally:
+            self.cancel()
+
+    def cancel(self) -> None:
+        """Cancel all jobs, and wait until the engine has none of them."""
+        left = set(self._jobs)
+        self._jobs.clear()
+        if not left:
+            return
+        self.engine.cancel(left)
+        deadline = time.monotonic() + TO_END
+        while left and time.monotonic() < deadline:
+            left -= set(self.engine.ends(left))
+            if left:
+                time.sleep(1)
+
+    def _outcome(self, job: Job, end: End, watch: Watch) -> Outcome | None:
+        """Return how a job ended, and keep its log; None where it is tried again."""
+        if end.process is not None:
+            write_text(job.log, end.process.log)
+        failure = self._failure(job, end)
+        if not failure:
+            return Outcome()
+        lost = end.lost or (end.process is not None and end.process.code in BY_OTHERS)
+        tried = self._tried.get(job.name, 0)
+        if lost and tried < self.retries:
+            self._tried[job.name] = tried + 1
+            watch.tell(job, f"{failure}; tried again ({tried + 1} of {self.retries})")
+            self.submit([replace(job, owner="")])
+            return None
+        return Outcome(failure + f", {tried + 1} times" * (lost and tried > 0))
+
+    def _failure(self, job: Job, end: End) -> str:
+        """Return why a job failed, in the engine's word where its process could not tell."""
+        if end.process is None:
+            return end.state
+        if end.process.code == STALLED:
+            return f"no progress for {self.stall_minutes:g} minutes, twice"
+        return reason_of(end.process.code, job.log) if end.process.code else ""

@@ -1,0 +1,217 @@
+"""Slurm as an engine: job arrays, by way of submitit.
+
+The folder of submitit's files has to be seen by all nodes, as home folders are on a cluster; and so
+has the Python environment. Data need not be.
+"""
+
+import math
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from lfranker.launching import slurm_queue
+from lfranker.launching.engine import End
+from lfranker.launching.on_node import Ended, Work
+from lfranker.launching.slurm_queue import QueueError
+from lfranker.launching.slurm_task import SlurmTask, owner_of
+from lfranker.processes.failures import CommandError
+
+OTHER_NAMES = {"cpus": "cpus-per-task", "memory": "mem"}
+OURS = ("array", "output", "error", "open-mode", "wrap", "requeue", "no-requeue")
+OF_A_CLUSTER = ("SLURM_CONF", "SLURM_JWT")
+SETTLES = 15.0  # seconds after a job's end in which its files may still be on their way
+LOST = frozenset({"BOOT_FAIL", "NODE_FAIL", "PREEMPTED", "CANCELLED", "REVOKED", "FAILED"})
+PATIENCE = 600.0  # seconds in which Slurm may not answer
+REQUEUES = 10**6  # as many as it takes: `SlurmTask` ends what makes no progress
+USUAL_TIME = "4:00:00"  # a training that takes longer goes on from its checkpoint
+USUAL_WARNING = 90
+GPUS = ("gpus", "gres", "gpus-per-node", "gpus-per-task")
+
+
+def parse_slurm(text: str) -> dict[str, str]:
+    """Read `partition=gpu,time=4:00:00` as options of sbatch. Raises ValueError.
+
+    A part without `=` belongs to the value before: `exclude=n1,n2`.
+    """
+    options: dict[str, str] = {}
+    for part in filter(None, text.split(",")):
+        name, equals, value = part.partition("=")
+        if equals:
+            name = name.strip().lstrip("-").replace("_", "-")
+            options[OTHER_NAMES.get(name, name)] = value.strip()
+        elif options:
+            options[next(reversed(options))] += f",{part.strip()}"
+        else:
+            raise ValueError(f"slurm is {text!r}; allowed are options of sbatch: partition=gpu,...")
+    if own := [name for name in options if name in OURS]:
+        raise ValueError(f"slurm is {text!r}: {own[0]} is set by lfranker itself; leave it out")
+    minutes(options.get("time", USUAL_TIME))
+    if not options.get("signal", str(USUAL_WARNING)).isdecimal():
+        raise ValueError(
+            f"slurm is {text!r}; allowed for signal is a number of seconds before the time limit, "
+            f"in which a training leaves its checkpoint"
+        )
+    return options
+
+
+def minutes(time_limit: str) -> int:
+    """Return a time limit as Slurm writes it, `4:00:00` or `1-12`, in minutes.
+
+    Raises ValueError where it is none.
+    """
+    found = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", time_limit)
+    if found is None:
+        raise ValueError(f"slurm: time is {time_limit!r}; allowed are minutes, 4:00:00 or 1-12:00")
+    days, *parts = found.groups()
+    numbers = [int(part) for part in parts if part is not None]
+    if days is not None:
+        units = (3600, 60, 1)  # from hours
+    else:
+        units = (3600, 60, 1) if len(numbers) == 3 else (60, 1, 0)  # else from minutes
+    seconds = sum(number * unit for number, unit in zip(numbers, units, strict=False))
+    return max(1, math.ceil((seconds + 86400 * int(days or 0)) / 60))
+
+
+def asks_for_gpu(options: Mapping[str, str]) -> bool:
+    """Return whether options of sbatch ask for GPUs."""
+    return any(name in options and options[name] != "0" for name in GPUS)
+
+
+class SlurmEngine:
+    """The Slurm that this machine can submit to."""
+
+    name = "slurm"
+
+    def __init__(self, options: Mapping[str, str], folder: Path, at_once: int | None) -> None:
+        """Take options of sbatch, the folder of its files, and how many jobs may run at once."""
+        self.options, self.folder, self.at_once = dict(options), folder, at_once
+        self._ended: dict[str, float] = {}  # owner -> when its end was first seen
+        self._answered = time.monotonic()
+
+    def check(self) -> None:
+        """Raise ValueError where jobs cannot be submitted so."""
+        if find_spec("submitit") is None:
+            raise ValueError("--launcher slurm needs submitit: pip install lfranker[slurm]")
+        if shutil.which("sbatch") is None:
+            raise ValueError(
+                "--launcher slurm: this machine has no sbatch; give the command on one that has, "
+                "such as the cluster's login node"
+            )
+        own = ("signal", "time")
+        words = [f"--{name}={value}" for name, value in self.options.items() if name not in own]
+        words += [f"--time={self.options.get('time', USUAL_TIME)}", "--wrap", "true"]
+        done = subprocess.run(
+            ["sbatch", "--test-only", *words], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            why = "; ".join(done.stderr.strip().splitlines()) or "sbatch refuses it"
+            raise ValueError(f"--slurm: {why.replace('sbatch: error: ', '')}")
+
+    def submit(self, work: Sequence[Work]) -> Iterator[list[str]]:
+        """Submit work as arrays, as large as they may be."""
+        where, size = slurm_queue.cluster(), slurm_queue.largest_array()
+        arrays = [work[at : at + size] for at in range(0, len(work), size)]
+        at_once = max(1, self.at_once // len(arrays)) if self.at_once else size
+        warning = int(self.options.get("signal", USUAL_WARNING))
+        for array in arrays:
+            tasks = [SlurmTask(one, where, warning) for one in array]
+            # Python finds lfranker as the training itself will
+            path = array[0].environment.get("PYTHONPATH", "")
+            with _outside_of_jobs(path):
+                jobs = self._submit(tasks, at_once)
+            yield [owner_of(job, where) for job in jobs]
+
+    def _submit(self, tasks: Sequence[SlurmTask], at_once: int) -> list[str]:
+        from submitit import SlurmExecutor
+        from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+        executor = SlurmExecutor(self.folder, max_num_timeout=REQUEUES)
+        executor.update_parameters(**self._parameters(), array_parallelism=at_once)
+        try:
+            return [job.job_id for job in executor.submit_array(tasks)]
+        except (FailedSubmissionError, FailedJobError, subprocess.CalledProcessError) as error:
+            raise CommandError(f"Slurm does not take the jobs: {error}") from error
+
+    def _parameters(self) -> dict[str, Any]:
+        """Options as submitit takes them."""
+        others = {k: v for k, v in self.options.items() if k not in ("time", "signal", "job-name")}
+        return {
+            "job_name": self.options.get("job-name", "lfranker"),
+            "time": minutes(self.options.get("time", USUAL_TIME)),
+            "signal_delay_s": int(self.options.get("signal", USUAL_WARNING)),
+            "additional_parameters": {**others, "requeue": True},
+        }
+
+    def ends(self, owners: Collection[str]) -> dict[str, End]:
+        """Return how jobs ended, by what they left or else by Slurm's word."""
+        found = {owner: End("COMPLETED", process=left) for owner, left in self._left(owners)}
+        waiting = {job_of(owner): owner for owner in owners if owner not in found}
+        for job, state in self._states(list(waiting)).items():
+            owner = waiting[job]
+            if not state.ended:
+                self._ended.pop(owner, None)
+            elif time.monotonic() - self._ended.setdefault(owner, time.monotonic()) > SETTLES:
+                lost = state.state in LOST or state.state == slurm_queue.UNKNOWN
+                found[owner] = End(str(state), lost)
+        return found
+
+    def _states(self, jobs: Collection[str]) -> Mapping[str, slurm_queue.JobState]:
+        """Ask Slurm, which may be silent for a while."""
+        if not jobs:
+            return {}
+        try:
+            states = slurm_queue.states(jobs)
+        except QueueError as error:
+            if time.monotonic() - self._answered > PATIENCE:
+                raise CommandError(
+                    f"Slurm has not answered for {PATIENCE / 60:g} minutes: {error}; its jobs go "
+                    f"on, and the same command collects them"
+                ) from error
+            return {}
+        self._answered = time.monotonic()
+        return states
+
+    def _left(self, owners: Collection[str]) -> Iterator[tuple[str, Ended]]:
+        """Yield what processes came to, of the jobs that have left it in the folder."""
+        from submitit.core.utils import JobPaths, pickle_load
+
+        names = {entry.name for entry in os.scandir(self.folder)} if self.folder.exists() else set()
+        for owner in owners:
+            file = JobPaths(self.folder, job_of(owner)).result_pickle
+            if file.name in names:
+                how, result = pickle_load(file)
+                yield owner, result if how == "success" else Ended(1, str(result))
+
+    def cancel(self, owners: Collection[str]) -> None:
+        """Cancel jobs: whole arrays at a time, where all of one are meant."""
+        jobs = sorted(map(job_of, owners))
+        for at in range(0, len(jobs), 500):
+            subprocess.run(["scancel", "--quiet", *jobs[at : at + 500]], check=False)
+
+
+@contextmanager
+def _outside_of_jobs(path: str) -> Iterator[None]:
+    """Let jobs that are submitted in the block know nothing of the one that this may be in.
+
+    ``path``: their PYTHONPATH.
+    """
+    of_a_job = [n for n in os.environ if n.startswith("SLURM_") and n not in OF_A_CLUSTER]
+    before = {name: os.environ.pop(name) for name in of_a_job}
+    before["PYTHONPATH"] = os.environ.get("PYTHONPATH", "")
+    os.environ["PYTHONPATH"] = path
+    try:
+        yield
+    finally:
+        os.environ.update(before)
+
+
+def job_of(owner: str) -> str:
+    """Return the number of the job that an owner names, `12_3`."""
+    return owner.partition(":")[2].partition("@")[0]

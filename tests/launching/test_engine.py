@@ -1,0 +1,133 @@
+"""Jobs that an engine has: which are tried again, how failures are named, what is cancelled."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from lfranker.launching import engine as launching
+from lfranker.launching.engine import End, EngineLauncher
+from lfranker.launching.launcher import Watch
+from lfranker.launching.on_node import Ended, Work
+from lfranker.processes.jobs import Job
+
+WELL = End("COMPLETED", process=Ended(0, "fine\n"))
+CRASHED = End("COMPLETED", process=Ended(1, "Traceback (most recent call last):\nKeyError: 'x'"))
+KILLED = End("COMPLETED", process=Ended(-9, "step 7"))
+NODE_FAIL = End("NODE_FAIL", lost=True)
+OUT_OF_MEMORY = End("OUT_OF_MEMORY")
+
+
+class FakeEngine:
+    """An engine whose jobs end as the plan says, each in its turn."""
+
+    name = "fake"
+
+    def __init__(self, plan: Mapping[str, Sequence[End]]) -> None:
+        self.plan = {name: list(ends) for name, ends in plan.items()}
+        self.work: dict[str, Work] = {}
+        self.cancelled: set[str] = set()
+
+    def submit(self, work: Sequence[Work]) -> Iterator[list[str]]:
+        for one in work:  # one at a time
+            owner = f"fake:{len(self.work)}@here"
+            self.work[owner] = one
+            yield [owner]
+
+    def ends(self, owners: Collection[str]) -> Mapping[str, End]:
+        found = {}
+        for owner in owners:
+            left = self.plan[self.work[owner].name]
+            if owner in self.cancelled:
+                found[owner] = End("CANCELLED", lost=True)
+            elif left:
+                found[owner] = left.pop(0)
+        return found
+
+    def cancel(self, owners: Collection[str]) -> None:
+        self.cancelled |= set(owners)
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launching, "ASK", 0.0)
+
+
+def job(name: str, folder: Path, owner: str = "") -> Job:
+    task = folder / f"{name}.json"
+    task.write_text(f"what {name} does")
+    command = ["python", "-m", "some.module", str(task)]
+    return Job(name, command, folder / f"{name}.txt", {"A": "b"}, None, "some.module", task, owner)
+
+
+def outcomes(
+    plan: Mapping[str, Sequence[End]], folder: Path, retries: int = 2
+) -> tuple[dict[str, str], list[str], FakeEngine]:
+    """Run jobs to the end; why they failed, what was told on the way, and the engine."""
+    engine, told = FakeEngine(plan), list[str]()
+    launcher = EngineLauncher(engine, lambda _: None, retries, stall_minutes=30)
+    launcher.submit([job(name, folder) for name in plan])
+    watch = Watch(tell=lambda one, text: told.append(f"{one.name}: {text}"))
+    found = {one.name: outcome.failure for one, outcome in launcher.outcomes(watch)}
+    return found, told, engine
+
+
+def test_what_was_lost_is_tried_again_and_what_failed_by_itself_is_not(tmp_path: Path) -> None:
+    plan = {
+        "well": [WELL],
+        "lost": [NODE_FAIL, KILLED, WELL],
+        "crashed": [CRASHED, WELL],
+        "large": [OUT_OF_MEMORY, WELL],
+    }
+    failures, told, engine = outcomes(plan, tmp_path)
+    assert failures == {
+        "well": "",
+        "lost": "",
+        "crashed": "KeyError: 'x'",
+        "large": "OUT_OF_MEMORY",
+    }
+    assert told == [
+        "lost: NODE_FAIL; tried again (1 of 2)",
+        "lost: most likely out of memory (killed by the system, signal 9): fewer jobs at once or a "
+        "smaller batch need less; tried again (2 of 2)",
+    ]
+    assert [work.name for work in engine.work.values()].count("lost") == 3
+    assert (tmp_path / "lost.txt").read_text() == "fine\n"
+
+
+@pytest.mark.parametrize(("retries", "failure"), [(0, "NODE_FAIL"), (1, "NODE_FAIL, 2 times")])
+def test_a_machine_that_is_lost_every_time_is_a_failure_in_the_end(
+    tmp_path: Path, retries: int, failure: str
+) -> None:
+    assert outcomes({"a": [NODE_FAIL] * 9}, tmp_path, retries)[0] == {"a": failure}
+
+
+def test_what_travels_is_the_text_of_the_task_and_no_path_of_this_machine(tmp_path: Path) -> None:
+    _, _, engine = outcomes({"a": [WELL]}, tmp_path)
+    (work,) = engine.work.values()
+    assert work == Work("a", ("some.module", "a.json"), "what a does", {"A": "b"}, 30)
+    assert str(tmp_path) not in str(work)
+
+
+def test_whatever_ends_the_loop_cancels_the_jobs_that_are_left(tmp_path: Path) -> None:
+    engine = FakeEngine({"a": [WELL], "b": [], "c": []})
+    launcher = EngineLauncher(engine, lambda _: None, 2)
+    launcher.submit([job(name, tmp_path) for name in "abc"])
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(launcher.outcomes(Watch(poll=stop)))
+    assert engine.cancelled == {"fake:1@here", "fake:2@here"}
+    assert list(launcher.outcomes(Watch())) == []
+
+
+def test_jobs_of_an_earlier_command_are_waited_for_and_not_handed_in_again(tmp_path: Path) -> None:
+    engine, told = FakeEngine({"old": [NODE_FAIL, WELL], "new": [WELL]}), dict[str, str]()
+    engine.work["fake:0@here"] = Work("old", (), "", {})
+    launcher = EngineLauncher(engine, told.update, 1)
+    launcher.submit([job("old", tmp_path, "fake:0@here"), job("new", tmp_path)])
+    assert told == {"new": "fake:1@here"}
+    assert sorted(one.name for one, _ in launcher.outcomes(Watch())) == ["new", "old"]
+    assert told == {"new": "fake:1@here", "old": "fake:2@here"}, "a try of it is a job like others"

@@ -1,0 +1,177 @@
+"""Options of sbatch, and what is made of Slurm's answers."""
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from lfranker.launching import slurm, slurm_queue
+from lfranker.launching.engine import End
+from lfranker.launching.on_node import Work
+from lfranker.launching.owners import gone
+from lfranker.launching.slurm import SlurmEngine, minutes, parse_slurm
+from lfranker.launching.slurm_queue import JobState, QueueError
+from lfranker.launching.slurm_task import NoProgressError, SlurmTask
+
+
+def test_options_are_those_of_sbatch() -> None:
+    text = "partition=gpu,time=4:00:00,--mem_per_cpu=2G,exclude=n1,n2,cpus=4,memory=8G"
+    assert parse_slurm(text) == {
+        "partition": "gpu", "time": "4:00:00", "mem-per-cpu": "2G", "exclude": "n1,n2",
+        "cpus-per-task": "4", "mem": "8G",
+    }  # fmt: skip
+    assert parse_slurm("") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("gpu", "allowed are options of sbatch"),
+        ("array=0-3", "array is set by lfranker itself"),
+        ("time=soon", "allowed are minutes"),
+        ("signal=USR1@60", "number of seconds before the time limit"),
+    ],
+)
+def test_other_options_are_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_slurm(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("90", 90), ("90:30", 91), ("4:00:00", 240), ("0:00:10", 1), ("1-12", 36 * 60),
+        ("2-00:30", 2 * 1440 + 30), ("1-01:01:01", 1440 + 62),
+    ],
+)  # fmt: skip
+def test_time_limits_are_written_as_slurm_writes_them(text: str, expected: int) -> None:
+    assert minutes(text) == expected
+
+
+class Answers:
+    """Slurm's programs, which answer as a dictionary says, by their names."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, answers: Mapping[str, str]) -> None:
+        self.answers, self.asked = dict(answers), list[list[str]]()
+        monkeypatch.setattr(slurm_queue, "_asked", self)
+        monkeypatch.setattr(slurm_queue, "_all", slurm_queue._All())
+        monkeypatch.setattr(slurm_queue, "slurm_here", lambda: True)
+        slurm_queue.cluster.cache_clear()
+
+    def __call__(self, words: Sequence[str]) -> list[str]:
+        self.asked.append(list(words))
+        if words[0] not in self.answers:
+            raise QueueError("away")
+        return self.answers[words[0]].splitlines()
+
+
+CONFIG = "ClusterName             = one\nMaxArraySize            = 1001\n"
+QUEUE = "7_0|RUNNING|None\n7_1|NODE_FAIL|None\n8|PENDING|Priority\n9|FAILED|NonZeroExitCode\n"
+
+
+def test_states_are_asked_of_the_queue_and_then_of_the_accounts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    accounts = "5|CANCELLED by 1000|None\n"
+    answers = Answers(monkeypatch, {"squeue": QUEUE, "sacct": accounts})
+    assert slurm_queue.states(["7_0", "9", "5", "6"]) == {
+        "7_0": JobState("RUNNING"),
+        "9": JobState("FAILED", "NonZeroExitCode"),
+        "5": JobState("CANCELLED"),
+        "6": JobState("UNKNOWN"),
+    }
+    assert answers.asked[1][-1] == "5,6"
+
+
+def test_an_owner_is_gone_only_where_its_own_slurm_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = Answers(monkeypatch, {"squeue": QUEUE, "scontrol": CONFIG})
+    asked = [f"slurm:{job}@one" for job in ("7_0", "7_1", "8", "9", "123")]
+    assert [gone(owner) for owner in asked] == [False, True, False, True, True]
+    assert sum(words[0] == "squeue" for words in answers.asked) == 2, "all at once, and one missing"
+    assert not gone("slurm:7_1@other"), "this Slurm does not know"
+    Answers(monkeypatch, {"scontrol": CONFIG})
+    assert not gone("slurm:7_1@one"), "no answer is no answer"
+    monkeypatch.setattr(slurm_queue, "slurm_here", lambda: False)
+    assert not gone("slurm:7_1@one")
+
+
+def test_the_end_of_a_job_is_told_by_what_it_left_or_by_slurm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("submitit")
+    from submitit.core.utils import cloudpickle_dump
+
+    Answers(monkeypatch, {"squeue": QUEUE + "7_2|OUT_OF_MEMORY|None\n7_3|COMPLETED|None\n"})
+    engine = SlurmEngine({}, tmp_path, None)
+    cloudpickle_dump(("success", "what came of it"), tmp_path / "7_3_0_result.pkl")
+    owners = [f"slurm:7_{task}@one" for task in range(4)] + ["slurm:9@one"]
+    done = {"slurm:7_3@one": End("COMPLETED", process="what came of it")}  # type: ignore[arg-type]
+    assert engine.ends(owners) == done, "files of the others may be on their way"
+    monkeypatch.setattr(slurm, "SETTLES", -1.0)
+    assert engine.ends(owners) == {
+        **done,
+        "slurm:7_1@one": End("NODE_FAIL", lost=True),
+        "slurm:7_2@one": End("OUT_OF_MEMORY"),
+        "slurm:9@one": End("FAILED (NonZeroExitCode)", lost=True),
+    }
+
+
+def test_slurm_may_be_silent_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("submitit")
+    Answers(monkeypatch, {})
+    assert SlurmEngine({}, tmp_path, None).ends(["slurm:7_0@one"]) == {}
+
+
+def test_what_sbatch_refuses_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sbatch(words: Sequence[str], **_: object) -> subprocess.CompletedProcess[str]:
+        assert "--partition=gpu" in words
+        assert "--time=4:00:00" in words
+        return subprocess.CompletedProcess(words, 1, "", "sbatch: error: invalid partition: gpu\n")
+
+    engine = SlurmEngine({"partition": "gpu", "signal": "30"}, tmp_path, None)
+    monkeypatch.setattr(slurm.subprocess, "run", sbatch)
+    monkeypatch.setattr(slurm.shutil, "which", lambda _: "/usr/bin/sbatch")
+    monkeypatch.setattr(slurm, "find_spec", lambda _: True)
+    with pytest.raises(ValueError, match=r"^--slurm: invalid partition: gpu$"):
+        engine.check()
+    monkeypatch.setattr(slurm.shutil, "which", lambda _: None)
+    with pytest.raises(ValueError, match="no sbatch"):
+        engine.check()
+    monkeypatch.setattr(slurm, "find_spec", lambda _: None)
+    with pytest.raises(ValueError, match=r"pip install lfranker\[slurm\]"):
+        engine.check()
+
+
+def test_a_task_that_makes_no_step_is_not_requeued_for_ever() -> None:
+    pytest.importorskip("submitit")
+
+    class Process:
+        def __init__(self, steps: int) -> None:
+            self.stopped: list[float] = []
+            self.steps, self.stop, self.log = lambda: steps, self.stopped.append, lambda: "said"
+
+    task = SlurmTask(Work("a", (), "", {}), "one", 90)
+    for steps in (5, 9, 0, 0, 0):
+        task._process = process = Process(steps)  # type: ignore[assignment]
+        task = task.checkpoint().function
+        assert process.stopped == [70.0]
+    assert task.log == "said\n" * 5
+    task._process = Process(9)  # type: ignore[assignment]
+    with pytest.raises(NoProgressError, match=r"TIMEOUT: no step within the time limit, 4 times"):
+        task.checkpoint()
+
+
+def test_jobs_know_nothing_of_the_job_that_they_were_submitted_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "3")
+    monkeypatch.setenv("SLURM_CONF", "here")
+    monkeypatch.setenv("PYTHONPATH", "before")
+    with slurm._outside_of_jobs("within"):
+        assert "SLURM_JOB_ID" not in os.environ
+        assert (os.environ["SLURM_CONF"], os.environ["PYTHONPATH"]) == ("here", "within")
+    assert (os.environ["SLURM_JOB_ID"], os.environ["PYTHONPATH"]) == ("3", "before")

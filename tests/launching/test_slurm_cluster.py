@@ -1,0 +1,173 @@
+"""Power sets on a real Slurm, whose node sees neither the command's cache nor its inputs."""
+
+import base64
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from guarded_server import PASSWORD, QUOTED, USER, door, free_port, guard, mlflow_server
+from one_slurm import one_slurm, why_not
+from power_sets_elsewhere import (
+    LONGEST,
+    TINY,
+    Command,
+    check_same,
+    finish,
+    inputs_sent,
+    kill,
+    make_inputs,
+    worker_of,
+)
+
+from lfranker.launching.slurm import job_of
+from lfranker.tracking.tags import Tag
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not())]
+pytest.importorskip("submitit", reason="submitit is not installed: pip install lfranker[slurm]")
+PAPER = "mae,mse,ssim,perceptual"
+
+
+@dataclass(frozen=True)
+class Site:
+    """A cluster with a tracking server: what the tests of this file share."""
+
+    folder: Path
+    port: int
+    config: Path
+    inputs: dict[str, object]
+
+    def command(self, name: str, port: int = 0, **options: object) -> Command:
+        """A power set on the cluster."""
+        asked = {**TINY, **self.inputs, **options}
+        own = {"launcher": "slurm", "slurm": f"folder={self.folder / 'jobs'},cpus=1"}
+        asked = {**own, **asked, "cache": self.folder / "hidden" / name}
+        return Command(
+            name, f"http://127.0.0.1:{port or self.port}",
+            {option.replace("_", "-"): value for option, value in asked.items()},
+            {"SLURM_CONF": str(self.config), "LFRANKER_CACHE": str(self.folder / "node")},
+        )  # fmt: skip
+
+    def local(self, name: str, **options: object) -> Command:
+        """The same on this machine."""
+        command = self.command(name, **options)
+        kept = {k: v for k, v in command.options.items() if k not in ("launcher", "slurm")}
+        return replace(command, options={**kept, "cache": self.folder / "local" / name})
+
+    def slurm(self, *words: str) -> list[str]:
+        known = {**os.environ, "SLURM_CONF": str(self.config)}
+        done = subprocess.run(words, env=known, capture_output=True, text=True, check=True)
+        return done.stdout.split()
+
+    def queue(self) -> list[str]:
+        """Jobs that run or wait."""
+        return self.slurm("squeue", "--noheader", "--array", "--format=%i")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "hidden").mkdir()
+    given = make_inputs(folder / "hidden" / "given")
+    with (
+        one_slurm(folder / "slurm", [folder / "hidden"]) as config,
+        mlflow_server(folder) as port,
+    ):
+        yield Site(folder, port, config, given)
+
+
+def test_fifteen_subsets_are_as_those_of_this_machine_to_the_bit(site: Site) -> None:
+    command = site.command("fifteen", losses=PAPER)
+    command.run()
+    names = set(command.trainings())
+    assert len(names) == 15
+    command.check_whole(names, 8, 2)
+    (files,) = inputs_sent(command).values()
+    assert len(files) == 4, "dataset, scans, perceptual weights and those to start from, once each"
+    fetched = sorted((site.folder / "node" / "inputs").glob("*/"))
+    assert {path.stem for path in fetched} == {Path(file).stem for file in files}
+    local = site.local("fifteen here", losses=PAPER)
+    local.run()
+    check_same(command, local)
+
+
+LONG: dict[str, object] = {"steps": 400, "log_every": 20, "shorter": "false"}
+THREE = {"mae", "mse", "mae+mse"}
+
+
+def test_killed_and_cancelled_trainings_go_on_and_ctrl_c_leaves_nothing(site: Site) -> None:
+    command = site.command("killed", losses="mae,mse", **LONG)
+    with command.started() as process:
+        first, second = command.wait_for(2, process)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=LONGEST)
+    assert process.returncode != 0
+    assert site.queue() == []
+    assert {run.info.status for run in command.runs()} == {"KILLED"}
+
+    with command.started() as process:
+        first, second = command.wait_for(2, process)
+        kill(worker_of(first.info.run_id))
+        site.slurm("scancel", job_of(second.data.tags[Tag.OWNER]))
+        said = finish(process)
+    assert said.count("tried again (1 of 2)") == 2
+    assert "CANCELLED; tried again" in said
+    command.check_whole(THREE, 400, 20)
+    for run in (first, second):
+        assert "resuming after step" in command.log_of(run)
+
+
+def test_a_command_that_ends_before_its_trainings_finds_them_again(site: Site) -> None:
+    options = {"losses": "mae,mse", **LONG, "detach": "true"}
+    command = site.command("collected", **options)
+    said = command.run()
+    assert said.strip().endswith("3 trainings are with slurm: the same command waits for them")
+    jobs = site.queue()
+    assert len(jobs) == 3
+    with command.started() as process:
+        command.wait_for(1, process)
+        kill(process.pid)
+    said = command.run()
+    assert "left open by a killed process" in said
+    command.check_whole(THREE, 400, 20)
+    owners = {run.data.tags[Tag.OWNER] for run in command.trainings().values()}
+    assert {job_of(owner) for owner in owners} == set(jobs), "none was submitted again"
+
+
+def test_a_time_limit_that_is_too_short_takes_several_jobs(site: Site) -> None:
+    own = f"folder={site.folder / 'jobs'},cpus=1,time=2,signal=60"
+    options = {**LONG, "steps": 4000, "log_every": 400, "exclude": "mse", "max_size": 1}
+    command = site.command("limited", losses="mae,mse", **{**options, "slurm": own})
+    command.run()
+    command.check_whole({"mae"}, 4000, 400)
+    (run,) = command.trainings().values()
+    assert "resuming after step" in command.log_of(run)
+
+
+def test_a_server_that_is_away_for_a_minute_costs_nothing_and_no_password_is_kept(
+    site: Site,
+) -> None:
+    front = free_port()
+    command = site.command("away", front, losses="mae,mse", **LONG)
+    login = f"http://{USER}:{QUOTED}@127.0.0.1:{front}"
+    with replace(command, uri=login).started() as process:
+        with door(guard(site.port), front):
+            site.command("away").wait_for(2, process)
+        time.sleep(60)
+        assert process.poll() is None
+        with door(guard(site.port), front):
+            said = finish(process)
+    site.command("away").check_whole(THREE, 400, 20)
+    files = [
+        path for path in site.folder.rglob("*") if path.is_file() and "slurm" not in path.parts
+    ]
+    texts = {str(file): file.read_bytes() for file in files} | {"printed": said.encode()}
+    assert any(name.endswith("_submitted.pkl") for name in texts)
+    secrets = (PASSWORD, QUOTED, base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode())
+    for name, text in texts.items():
+        for secret in secrets:
+            assert secret.encode() not in text, name
