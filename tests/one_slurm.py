@@ -41,7 +41,7 @@ ReturnToService=2
 MpiDefault=none
 JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cores} State=UNKNOWN
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cores} RealMemory={memory} State=UNKNOWN
 PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE State=UP
 """
 
@@ -67,7 +67,8 @@ def one_slurm(folder: Path, hidden: Sequence[Path] = ()) -> Iterator[Path]:
     (folder / "spool").mkdir()
     ports = {"controller": free_port(), "node": free_port()}
     host = socket.gethostname().partition(".")[0]
-    config.write_text(CONFIG.format(host=host, folder=folder, cores=CORES, **ports))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 9 // 10 // 2**20  # MB
+    config.write_text(CONFIG.format(host=host, folder=folder, cores=CORES, memory=memory, **ports))
     started = _start_munge()
     known = {**os.environ, "SLURM_CONF": str(config)}
     mounts = [f"mount -t tmpfs none {shlex.quote(str(path))}" for path in hidden]

@@ -1,6 +1,6 @@
 """Power sets whose trainings an engine runs, for the tests of each engine: commands and checks."""
 
-import json
+import base64
 import os
 import signal
 import subprocess
@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from guarded_server import PASSWORD, QUOTED, USER
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from project import ROOT, SLOW, environment_without
@@ -29,6 +30,8 @@ from lfranker.tracking.runs import OPEN
 from lfranker.tracking.tags import Tag
 from lfranker.training.trainer import build_network
 
+PAPER = "mae,mse,ssim,perceptual"
+THREE = {"mae", "mse", "mae+mse"}
 LONGEST = 500  # seconds, on a machine that is busy otherwise
 DEPTH = "0,0,0,1,0,0,0"
 TINY: Mapping[str, object] = {
@@ -208,6 +211,13 @@ def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
+def secrets_in(texts: Mapping[str, bytes]) -> list[str]:
+    """Return the names of the texts that have the server's password in them."""
+    login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    secrets = [secret.encode() for secret in (PASSWORD, QUOTED, login)]
+    return [name for name, text in texts.items() if any(secret in text for secret in secrets)]
+
+
 def inputs_sent(command: Command) -> dict[str, list[str]]:
     """Return which runs have inputs among their artifacts, and which."""
     found = {}
@@ -216,7 +226,3 @@ def inputs_sent(command: Command) -> dict[str, list[str]]:
         if files:
             found[run.info.run_id] = files
     return found
-
-
-def read_json(file: Path) -> dict[str, object]:
-    return dict(json.loads(file.read_text()))

@@ -35,6 +35,7 @@ from lfranker.experiment.time_estimate import scoring_seconds, seconds_per_step
 from lfranker.experiment.worker import TrainingTask, read_task, run_task
 from lfranker.launching.engine import EngineLauncher
 from lfranker.launching.launcher import Outcome, Watch
+from lfranker.launching.ray_engine import RayEngine
 from lfranker.launching.slurm import SlurmEngine
 from lfranker.losses import build_objective, try_losses
 from lfranker.noise.measurement import exposures_of, fit_pairs, fit_singles
@@ -270,6 +271,7 @@ def _launching(recorded: Recorder) -> None:
     recorded.replace(require_server, lambda _: None)
     recorded.replace(require_passed_on, lambda _: None)
     recorded.replace(SlurmEngine, lambda _: SimpleNamespace(check=lambda: None))
+    recorded.replace(RayEngine, lambda _: SimpleNamespace(check=lambda: None))
     recorded.replace(EngineLauncher, launcher)
 
 

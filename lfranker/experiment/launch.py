@@ -8,6 +8,7 @@ from lfranker.launching.config import LaunchConfig
 from lfranker.launching.engine import Engine, EngineLauncher
 from lfranker.launching.launcher import Launcher
 from lfranker.launching.local import LocalLauncher
+from lfranker.launching.ray_engine import RayEngine
 from lfranker.launching.slurm import SlurmEngine, asks_for_gpu
 from lfranker.tracking.runs import set_owners
 from lfranker.tracking.server import require_server
@@ -15,9 +16,7 @@ from lfranker.training.config import TrainConfig
 from lfranker.training.devices import gpu_count, places_of
 
 
-def engine_for(
-    launch: LaunchConfig, train: TrainConfig, device: str, cache: Path
-) -> SlurmEngine | None:
+def engine_for(launch: LaunchConfig, train: TrainConfig, device: str, cache: Path) -> Engine | None:
     """Return the engine that is asked for, None for this machine; `device`: of the trainings.
 
     A training gets the processors of its threads, and a GPU where it needs one, unless the user
@@ -26,13 +25,26 @@ def engine_for(
     if not launch.engine:
         return None
     require_server(launch.launcher)
+    engine: Engine
+    if launch.launcher == "ray":
+        engine = _ray(launch, train, device)
+    else:
+        engine = _slurm(launch, train, device, cache)
+    engine.check()
+    return engine
+
+
+def _ray(launch: LaunchConfig, train: TrainConfig, device: str) -> RayEngine:
+    usual = {"cpus": float(train.threads), "gpus": float(device == "cuda")}
+    return RayEngine({**usual, **launch.ray}, launch.cluster, launch.max_jobs)
+
+
+def _slurm(launch: LaunchConfig, train: TrainConfig, device: str, cache: Path) -> SlurmEngine:
     options = {"cpus-per-task": str(train.threads), **launch.slurm}
     if device == "cuda" and not asks_for_gpu(options):
         options["gpus"] = "1"
     folder = Path(options.pop("folder", cache / "slurm")).expanduser().resolve()
-    engine = SlurmEngine(options, folder, launch.max_jobs)
-    engine.check()
-    return engine
+    return SlurmEngine(options, folder, launch.max_jobs)
 
 
 def prepared_here(config: InputConfig, launch: LaunchConfig, device: str) -> InputConfig:

@@ -1,8 +1,10 @@
 """Which launcher runs the jobs of a power set, and what it is asked for."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from lfranker.launching.ray_engine import check_ray, parse_ray
 from lfranker.launching.slurm import asks_for_gpu, parse_slurm
 from lfranker.options import check, option
 
@@ -16,8 +18,8 @@ class LaunchConfig:
     launcher: str = option(
         LOCAL,
         "What runs the trainings. local: processes of this machine; slurm: jobs of a cluster, "
-        "submitted from here.",
-        choices=(LOCAL, "slurm"),
+        "submitted from here; ray: tasks of a Ray cluster.",
+        choices=(LOCAL, "slurm", "ray"),
     )
     slurm: Mapping[str, str] = option(
         dict,
@@ -25,6 +27,17 @@ class LaunchConfig:
         "signal=90: seconds before the time limit at which it leaves a checkpoint; folder=PATH: "
         "for files of its jobs, which all nodes see. Left out: in the cache.",
         parse=parse_slurm,
+    )
+    ray: Mapping[str, float] = option(
+        dict,
+        "What each training asks of Ray, e.g. cpus=2,gpus=0.25. Left out: a processor for each of "
+        "its threads, and a GPU where it needs one.",
+        parse=parse_ray,
+    )
+    ray_address: str | None = option(
+        None,
+        "Address of the Ray cluster, such as 10.0.0.1:6379 or auto. Left out: that of RAY_ADDRESS, "
+        "or a cluster of this machine alone, for as long as the command runs.",
     )
     max_jobs: int | None = option(
         None,
@@ -47,10 +60,19 @@ class LaunchConfig:
     def __post_init__(self) -> None:
         """Raise ValueError where an option is out of bounds, or of another launcher."""
         check(self)
-        if self.slurm and self.launcher != "slurm":
-            raise ValueError(f"--slurm is of --launcher slurm, and this is {self.launcher}")
-        for name, value in {"max_jobs": self.max_jobs, "detach": self.detach}.items():
-            if value and self.launcher == LOCAL:
+        of_one = {"slurm": self.slurm, "ray": self.ray, "ray_address": self.ray_address}
+        for name, value in of_one.items():
+            owner = name.partition("_")[0]
+            if value and self.launcher != owner:
+                flag = name.replace("_", "-")
+                raise ValueError(f"--{flag} is of --launcher {owner}, and this is {self.launcher}")
+        check_ray(self.ray)
+        if self.detach and self.launcher == "ray" and not self.cluster:
+            raise ValueError(
+                "--detach needs a Ray cluster that outlives this command: name it by --ray-address"
+            )
+        for name, given in {"max_jobs": self.max_jobs, "detach": self.detach}.items():
+            if given and self.launcher == LOCAL:
                 flag = name.replace("_", "-")
                 instead = "; --jobs is for this machine" * (name == "max_jobs")
                 raise ValueError(f"--{flag} is of engines, and --launcher is {LOCAL}{instead}")
@@ -59,6 +81,11 @@ class LaunchConfig:
     def engine(self) -> str:
         """The name of the engine; "" where trainings are processes of this machine."""
         return "" if self.launcher == LOCAL else self.launcher
+
+    @property
+    def cluster(self) -> str | None:
+        """The address of the Ray cluster that was there before; None where there is none."""
+        return self.ray_address or os.environ.get("RAY_ADDRESS") or None
 
     def device(self, asked: str, gpu_here: bool) -> str:
         """Return the device of trainings, cpu or cuda. Raises ValueError where one GPU is named.
@@ -73,6 +100,5 @@ class LaunchConfig:
                 f"--device {asked}: which GPU is whose, {self.engine} decides; allowed: auto, cpu, "
                 f"cuda"
             )
-        return (
-            "cuda" if asked == "cuda" or (asked == "auto" and asks_for_gpu(self.slurm)) else "cpu"
-        )
+        wanted = asks_for_gpu(self.slurm) or self.ray.get("gpus", 0) > 0
+        return "cuda" if asked == "cuda" or (asked == "auto" and wanted) else "cpu"

@@ -33,6 +33,9 @@ class Engine(Protocol):
     def name(self) -> str:
         """The word that its owners begin with."""
 
+    def check(self) -> None:
+        """Raise ValueError where it cannot be used, or not with what it is asked for."""
+
     def submit(self, work: Sequence[Work]) -> Iterator[list[str]]:
         """Hand work in; yields the owners of its jobs in the same order, some at a time."""
 

@@ -15,7 +15,7 @@ from typing import Any
 from lfranker.launching.on_node import Ended, NodeProcess, Work
 
 TERMINATED = 128 + int(signal.SIGTERM)  # exit code
-RESERVE = 20.0  # seconds of the warning that are left for what follows a checkpoint
+FOR_CHECKPOINT = 0.7  # share of the warning; the rest is left for what follows
 MOST_IDLE = 3  # times that a task may be requeued one after another without a step
 
 
@@ -50,7 +50,7 @@ class SlurmTask:
 
         again = SlurmTask(self.work, self.cluster, self.warning)
         if self._process is not None:
-            self._process.stop(max(1.0, self.warning - RESERVE))
+            self._process.stop(FOR_CHECKPOINT * self.warning)
             again.log, steps = f"{self.log}{self._process.log()}\n", self._process.steps()
             again.steps = max(steps, self.steps)
             again.idle = 0 if steps > self.steps else self.idle + 1
@@ -60,7 +60,7 @@ class SlurmTask:
 
     def _terminate(self, number: int, frame: FrameType | None) -> None:
         if self._process is not None:
-            self._process.stop(max(1.0, self.warning - RESERVE))
+            self._process.stop(FOR_CHECKPOINT * self.warning)
         sys.exit(TERMINATED)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -412,6 +412,18 @@ LINES: Mapping[str, Line] = {
         {"detach": case("true", (calls("rank_power_set"), 0), (printed("are with slurm"), True))},
         "--losses mae --preset smoke --device cpu --yes --launcher slurm",
     ),
+    "powerset on Ray": Line(
+        "powerset",
+        {
+            "launcher": case("ray", (calls("require_server"), 1), (calls("SlurmEngine"), 0)),
+            "ray": case(
+                "cpus=2,gpus=0.25", (at("RayEngine", "request"), {"cpus": 2.0, "gpus": 0.25})
+            ),
+            "ray_address": case("host:6379", (at("RayEngine", "address"), "host:6379")),
+            "max_jobs": case("7", (at("RayEngine", "at_once"), 7)),
+        },
+        "--losses mae --preset smoke --yes",
+    ),
     "plan of a powerset": Line(
         "powerset",
         {

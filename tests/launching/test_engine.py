@@ -28,6 +28,9 @@ class FakeEngine:
         self.work: dict[str, Work] = {}
         self.cancelled: set[str] = set()
 
+    def check(self) -> None:
+        """Nothing is wrong."""
+
     def submit(self, work: Sequence[Work]) -> Iterator[list[str]]:
         for one in work:  # one at a time
             owner = f"fake:{len(self.work)}@here"
