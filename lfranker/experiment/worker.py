@@ -20,13 +20,13 @@ from lfranker.experiment.settings import Settings
 from lfranker.experiment.single_training import TrainingConfig, run_training
 from lfranker.experiment.travelling import found_here, node_cache
 from lfranker.files import write_text
-from lfranker.launching.on_node import owner_here
+from lfranker.launching.on_node import LOG, owner_here
 from lfranker.processes.signals import terminate_as_interrupt
 from lfranker.scans.preparation import ScanSet, read_scans
 from lfranker.tracking.claims import other_owner
 from lfranker.tracking.models import know_packages
 from lfranker.tracking.power_set import find_training
-from lfranker.tracking.runs import own_run
+from lfranker.tracking.runs import own_run, send_log
 from lfranker.tracking.shared_inputs import SharedInput
 from lfranker.training.config import TrainConfig
 from lfranker.training.presets import PRESETS
@@ -110,8 +110,16 @@ def prepare() -> None:
 
 
 def main(words: Sequence[str]) -> None:
-    """Do what the file says that is named by the one word."""
-    run_task(Path(words[0]))
+    """Do what the file says that is named by the one word, the ID of its run.
+
+    On another machine its log is sent to the run: the command may have ended by then.
+    """
+    try:
+        run_task(Path(words[0]))
+    finally:
+        if owner_here() and (log := os.environ.get(LOG)):
+            sys.stderr.flush()
+            send_log(Path(words[0]).stem, Path(log))
 
 
 def run_task(file: Path) -> None:

@@ -100,8 +100,9 @@ class EngineLauncher:
                 time.sleep(1)
 
     def _outcome(self, job: Job, end: End, watch: Watch) -> Outcome | None:
-        """Return how a job ended, and keep its log; None where it is tried again."""
-        if end.process is not None:
+        """Return how a job ended, None where it is tried again; the log of a failed one is kept."""
+        job.log.unlink(missing_ok=True)
+        if end.process is not None and end.process.code:
             write_text(job.log, end.process.log)
         failure = self._failure(job, end)
         if not failure:

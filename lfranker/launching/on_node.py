@@ -28,6 +28,7 @@ from lfranker.redaction import redacted
 
 OWNER = "LFRANKER_OWNER"  # in the environment of an engine's job: who is responsible for its run
 PATIENCE = 60.0  # seconds in which an interrupted training leaves its checkpoint
+LOG = "LFRANKER_LOG"  # the file that its output goes to
 LONGEST_LOG = 5000  # lines that are sent back
 NOT_FOR_IT = ("SIGUSR1", "SIGUSR2")  # with which engines announce an end, to their own process
 
@@ -111,8 +112,10 @@ class NodeProcess:
         task, progress = folder / work.words[-1], folder / "steps"
         task.write_text(work.text, encoding="utf-8")
         words = (*work.words[:-1], str(task))
-        told = {**work.environment, **self.more, PROGRESS_VARIABLE: str(progress)}
-        return Job(work.name, [sys.executable, "-m", *words], folder / "log.txt", told, progress)
+        log = folder / f"{work.name}.txt"
+        files = {PROGRESS_VARIABLE: str(progress), LOG: str(log)}
+        told = {**work.environment, **self.more, **files}
+        return Job(work.name, [sys.executable, "-m", *words], log, told, progress)
 
     def _watch(self, job: Job) -> int:
         """Return the exit code; a process that gets no further is started once more."""

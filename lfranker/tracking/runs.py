@@ -26,7 +26,7 @@ from mlflow.utils.time import get_current_time_millis
 
 from lfranker.launching.on_node import owner_here
 from lfranker.launching.owners import gone, own_name
-from lfranker.redaction import address_shown, redacted
+from lfranker.redaction import address_shown, redact_file, redacted
 from lfranker.tracking.experiments import make_store, name_experiment_of, own_experiment
 from lfranker.tracking.server import hide_credentials, is_unknown
 from lfranker.tracking.tags import Tag, artifact_name, used_tag
@@ -356,6 +356,15 @@ def try_log_file(run_id: str, file: Path, folder: str) -> str:
     except (MlflowException, OSError) as error:
         return redacted(str(error))
     return ""
+
+
+def send_log(run_id: str, log: Path) -> None:
+    """Keep a log, which is still written to, with a run; without secrets, and if it can be."""
+    with TemporaryDirectory() as folder:
+        copy = Path(folder) / log.name
+        copy.write_bytes(log.read_bytes())
+        redact_file(copy)
+        try_log_file(run_id, copy, "logs")
 
 
 def log_image(run_id: str, picture: PIL.Image.Image | np.ndarray[Any, Any], file: str) -> None:

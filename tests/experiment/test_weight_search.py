@@ -64,7 +64,7 @@ class MadeUp:
         weights = {"mae": 1.0, "ssim": 1.0}
         made = {"scans": scans, "facts": facts, "settings": settings, "loss_weights": weights}
         self.inputs = Inputs(**{item.name: made.get(item.name) for item in fields(Inputs)})
-        self.at_once, self.trained, self.fail_after = 2, [], fail_after
+        self.at_once, self.engine, self.trained, self.fail_after = 2, "", [], fail_after
         self.said: list[str] = []
 
     def say(self, text: str) -> None:

@@ -95,7 +95,8 @@ def test_what_was_lost_is_tried_again_and_what_failed_by_itself_is_not(tmp_path:
         "smaller batch need less; tried again (2 of 2)",
     ]
     assert [work.name for work in engine.work.values()].count("lost") == 3
-    assert (tmp_path / "lost.txt").read_text() == "fine\n"
+    assert not (tmp_path / "lost.txt").exists(), "it has sent its log itself"
+    assert "KeyError" in (tmp_path / "crashed.txt").read_text()
 
 
 @pytest.mark.parametrize(("retries", "failure"), [(0, "NODE_FAIL"), (1, "NODE_FAIL, 2 times")])

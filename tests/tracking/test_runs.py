@@ -19,6 +19,7 @@ from lfranker.tracking.runs import (
     leave_to_other,
     log_settings,
     own_run,
+    send_log,
     set_tags,
     take_up,
     tracked,
@@ -144,3 +145,18 @@ def test_a_job_that_was_taken_for_lost_leaves_its_run_alone(
     mlflow.end_run()
     monkeypatch.delenv("LFRANKER_OWNER")
     leave_to_other(run.run_id)
+
+
+def test_a_log_is_sent_without_secrets_while_it_is_written(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "hidden-word")
+    run_id, log = make_parent().info.run_id, store / "a.txt"
+    with log.open("w") as writing:
+        writing.write("hidden-word is wrong")
+        writing.flush()
+        send_log(run_id, log)
+        writing.write(", and more")
+    assert log.read_text() == "hidden-word is wrong, and more"
+    kept = Path(MlflowClient().download_artifacts(run_id, "logs/a.txt"))
+    assert kept.read_text() == "*** is wrong"
