@@ -1,15 +1,15 @@
 """Networks and classical filters on fields that nothing was tuned on: a table and a strip.
 
-    python -m benchmarks.measure TRIALS.json ... --tune FOLDER --score FOLDER --out FOLDER
+    python -m benchmarks.measure [TRIALS.json ...] --tune FOLDER --score FOLDER --out FOLDER
 
 TRIALS.json is what `recipe.py` ran here; trials called "NAME #0", "NAME #1" ... are repeats of one
-network. Filters get the parameter that is best on four scans of --tune, by PSNR, and are shown once
-more with the gain and offset that fit best on all of them. Each is scored once: what is in
-OUT/scores.csv, of the same model and the same scans, is read from there. Differences are those to
---against, with 95 % intervals over places and, for networks with as many repeats as any, over
-repeats; those of others, marked with *, hold of what was trained, not of the way of training.
-Seconds are of --threads threads, medians of --rounds passes over one field by all in turn; nothing
-else should run meanwhile.
+network. The network that comes with lfranker is always among them. Filters get the parameter that
+is best on four scans of --tune, by PSNR, and are shown once more with the gain and offset that fit
+best on all of them. Each is scored once: what is in OUT/scores.csv, of the same model and the same
+scans, is read from there. Differences are those to --against, with 95 % intervals over places and,
+for networks with as many repeats as any, over repeats; those of others, marked with *, hold of what
+was trained, not of the way of training. Seconds are of --threads threads, medians of --rounds
+passes over one field by all in turn; nothing else should run meanwhile.
 """
 
 import argparse
@@ -28,10 +28,13 @@ import torch
 from tqdm import tqdm
 
 from lfranker.arrays import Image
+from lfranker.denoiser.bundled import WEIGHTS, denoise_bundled
 from lfranker.denoiser.tiling import denoise
 from lfranker.evaluation.baseline_tuning import best_value, spread
 from lfranker.evaluation.baselines import Family, families
+from lfranker.evaluation.criteria import BUNDLED
 from lfranker.evaluation.scoring import of_noisy, score
+from lfranker.files import sha256_of
 from lfranker.images.image_strips import strip
 from lfranker.scans.preparation import ScanSet, prepare_scans
 from lfranker.statistics.intervals import Chance, difference_interval, mean_squares
@@ -55,7 +58,7 @@ class Entrant:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("trials", type=Path, nargs="+")
+    parser.add_argument("trials", type=Path, nargs="*")
     for flag in ("--tune", "--score", "--out"):
         parser.add_argument(flag, type=Path, required=True)
     parser.add_argument("--against", default="bm3d-tuned")
@@ -75,7 +78,13 @@ def main() -> None:
     asked.out.mkdir(parents=True, exist_ok=True)
     filters = _filters(tuning, asked.out / "filters.json")
     noisy = Entrant("noisy", 0, "", lambda image: image)
-    denoisers = [noisy, *filters, *(found for file in asked.trials for found in _networks(file))]
+    bundled = Entrant(BUNDLED, 0, sha256_of(WEIGHTS)[:16], denoise_bundled)
+    denoisers = [
+        noisy,
+        bundled,
+        *filters,
+        *(found for file in asked.trials for found in _networks(file)),
+    ]
     rows = _scores(denoisers, scored, asked.out / "scores.csv")
     # the field in the middle of the list: not a chosen one
     pair = scored.read(scored.records[len(scored.records) // 2])

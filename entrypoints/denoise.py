@@ -35,8 +35,9 @@ RANKED = [name for name, metric in METRICS.items() if metric.ranked]
 @click.option("--output", "target", required=True, type=click.Path(path_type=Path),
               help="The file, or folder, to write; folders keep their structure.")  # fmt: skip
 @click.option("--model", type=o.Parsed(o.model_address, "auto"),
-              help="models:/NAME@ALIAS, models:/NAME/VERSION or a model's folder. Left out: the "
-              "winner at the scan speed that the file names.")  # fmt: skip
+              help="models:/NAME@ALIAS, models:/NAME/VERSION, a model's folder, or bundled: the "
+              "network that comes with lfranker. Left out: the winner at the scan speed that the "
+              "file names; bundled where no power set was ranked on real scans.")  # fmt: skip
 @click.option("--criterion", default="psnr", type=click.Choice(RANKED),
               help="What the winner at a scan speed has to be best in.")  # fmt: skip
 @o.model_name_option

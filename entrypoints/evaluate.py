@@ -21,7 +21,7 @@ from lfranker.tracking.runs import name_given_run
               help="Score all models of this power set (a run ID, or latest).")  # fmt: skip
 @click.option("--run", type=o.Parsed(str, "none"), help="Score the model of this training run.")
 @click.option("--model", type=o.Parsed(o.model_address, "none"),
-              help="Score this model, e.g. models:/lfranker@champion.")  # fmt: skip
+              help="Score this model, e.g. models:/lfranker@champion, or bundled.")  # fmt: skip
 @o.trust_code_option
 @o.field_option(InputConfig, "scans")
 @o.field_option(InputConfig, "target")

@@ -12,6 +12,7 @@ import click
 from mlflow.exceptions import MlflowException
 
 from lfranker.datasets.synthesis import DatasetConfig
+from lfranker.evaluation.criteria import BUNDLED
 from lfranker.files import looked_for
 from lfranker.noise.models import Range, parse_range
 from lfranker.noise.parsing import parse_noise
@@ -19,7 +20,8 @@ from lfranker.options import Option, default_of, options
 from lfranker.processes.failures import CommandError
 from lfranker.redaction import redacted
 from lfranker.text import as_text, check_name
-from lfranker.tracking.registry import checked_model_name
+from lfranker.tracking.models import is_model
+from lfranker.tracking.registry import USUAL_NAME, checked_model_name
 from lfranker.tracking.runs import drop_given_run
 from lfranker.tracking.server import check_server, hide_credentials
 from lfranker.training.presets import PRESETS
@@ -208,6 +210,11 @@ def number(text: str) -> float:
         raise ValueError(f"{text!r}; allowed is a number") from error
 
 
+def weights(text: str) -> Path:
+    """Return the file of weights, or the address of a model. Raises ValueError."""
+    return Path(text) if is_model(text) else file(text)
+
+
 def at_least_one(text: str) -> int:
     """Return a number of things. Raises ValueError where it is none, or below 1."""
     if not text.isdecimal() or int(text) < 1:
@@ -238,11 +245,13 @@ MODEL_SCHEMES = ("models", "runs", "file", "s3", "gs", "wasbs", "abfss", "dbfs",
 
 def model_address(text: str) -> str:
     """Return where a model is. Raises ValueError where no model can be there."""
+    if text == BUNDLED:
+        return text
     scheme, there, _ = text.partition(":/")
     if there and scheme not in MODEL_SCHEMES and not Path(text).exists():
         raise ValueError(
             f"{text}: no address of a model; allowed are models:/NAME@ALIAS, models:/NAME/VERSION, "
-            f"runs:/RUN/PATH and a model's folder"
+            f"runs:/RUN/PATH, a model's folder and {BUNDLED}"
         )
     return text
 
@@ -251,7 +260,7 @@ _BY_NAME: Mapping[str, Callable[[str], Any]] = {  # what must be there; and what
     "clean": folder,
     "scans": folder,
     "data": folder,
-    "init": file,
+    "init": weights,
     "noise": parse_noise,
     "cache": writable_folder,
 }
@@ -348,7 +357,7 @@ digest_option = click.option(
 model_name_option = click.option(
     "--model-name",
     type=Parsed(checked_model_name),
-    default="lfranker",
+    default=USUAL_NAME,
     help="Name in the Model Registry.",
 )
 trust_code_option = yes_no_option(

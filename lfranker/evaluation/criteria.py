@@ -24,6 +24,14 @@ CHAMPION_METRICS = ("psnr", "ssim", "repeatability")
 
 NOISY = "noisy"  # the baseline that does nothing
 CLEAN = "clean"  # the clean scan itself: as many keypoints as there are to be found
+BUNDLED = "bundled"  # the network that comes with the package
+INITIAL = "init "  # in front of the name of weights that trainings start from
+
+
+def is_filter(baseline: str) -> bool:
+    """Return whether it is a filter: neither a scan itself, nor a network made elsewhere."""
+    return baseline not in (NOISY, CLEAN, BUNDLED) and not baseline.startswith(INITIAL)
+
 
 BEST = "best-"  # in front of a criterion in an alias
 

@@ -28,6 +28,7 @@ from lfranker.datasets.synthesis import (
     synthesise,
 )
 from lfranker.denoiser.tiling import denoise
+from lfranker.evaluation.criteria import INITIAL
 from lfranker.experiment.plan import VARY_DATA, fingerprint
 from lfranker.experiment.settings import Settings
 from lfranker.files import looked_for
@@ -51,6 +52,7 @@ from lfranker.simulation.scans import (
     simulate_scans,
     simulated_fields,
 )
+from lfranker.tracking.models import is_model, weights_of
 from lfranker.training.devices import device_of, read_device
 from lfranker.training.loss_balancing import (
     UNIT,
@@ -95,7 +97,9 @@ class InputConfig:
         "or `timm/NAME:`, those of VGG16 or of a network of timm.",
     )
     init: Path | None = option(
-        None, "Start from these weights (.pth, .safetensors), e.g. published ones."
+        None,
+        "Start from these weights: a file (.pth, .safetensors), e.g. published ones; "
+        "models:/NAME@ALIAS; runs:/ID of a training; or bundled, those that come with lfranker.",
     )
     device: str = option(
         "auto",
@@ -118,8 +122,22 @@ class InputConfig:
         check(self)
         for name in ("clean", "scans", "data", "init"):
             path: Path | None = getattr(self, name)
-            if path is not None and not path.exists():
+            if path is not None and not path.exists() and not _is_model(name, path):
                 raise ValueError(f"{name}: no such file or folder: {path}{looked_for(path)}")
+
+
+def _is_model(option: str, path: Path) -> bool:
+    return option == "init" and is_model(str(path))
+
+
+def initial_weights(init: Path | None, cache: Path) -> Path | None:
+    """Return the file of the weights to start from; those of a model are kept in the cache."""
+    if init is None or not _is_model("init", init):
+        return init
+    try:
+        return weights_of(str(init), cache / "init")
+    except ValueError as error:
+        raise ValueError(f"init: {error}") from error
 
 
 def clean_images(
@@ -308,7 +326,7 @@ class Inputs:
             return {}
         network = build_network(self.settings.train).to(self.device)
         load_initial(network, self.init)
-        return {f"init {self.init.stem}": partial(denoise, network)}
+        return {INITIAL + self.init.stem: partial(denoise, network)}
 
 
 def inputs(
@@ -325,11 +343,12 @@ def inputs(
     """
     where, weighting = device_of(config.device), config.loss_weights
     check_named(weighting, losses)
-    if config.init is not None:  # said before any work; trainings load them again
-        load_initial(build_network(chosen.train), config.init)
+    cache = config.cache.resolve()
+    init = initial_weights(config.init, cache)
+    if init is not None:  # said before any work; trainings load them again
+        load_initial(build_network(chosen.train), init)
     weights, network = perceptual(chosen, losses, config.perceptual)
     try_losses(losses, network, chosen.dataset.patch)
-    init, cache = config.init, config.cache.resolve()
     drawn, notices = _datasets(chosen, config, cache, draws)
     data = drawn[0]
     by_term = loss_weights(weighting, losses, network, data, chosen.train.seed)

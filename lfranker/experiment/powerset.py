@@ -52,7 +52,7 @@ from lfranker.report.tables import tables, to_markdown
 from lfranker.tracking.claims import sweep
 from lfranker.tracking.pages import how_to_open
 from lfranker.tracking.power_set import load_power_set
-from lfranker.tracking.registry import checked_model_name
+from lfranker.tracking.registry import USUAL_NAME, checked_model_name
 from lfranker.tracking.runs import TrackedRun, log_settings, own_run, refusing, set_tags
 from lfranker.tracking.score_logging import log_dataset, log_scans, score_baselines
 from lfranker.tracking.server import check_server, hide_credentials, require_passed_on
@@ -110,7 +110,7 @@ class PowerSetConfig:
         maximum=10_080,
     )
     launch: LaunchConfig = field(default_factory=LaunchConfig)
-    model_name: str = option("lfranker", "Name in the Model Registry.", parse=checked_model_name)
+    model_name: str = option(USUAL_NAME, "Name in the Model Registry.", parse=checked_model_name)
     ranking: RankConfig = field(default_factory=RankConfig)
 
     def __post_init__(self) -> None:
@@ -414,7 +414,7 @@ RANK_CONFIG = RankConfig()
 
 def rank(
     parent: str | None = None,
-    model_name: str = "lfranker",
+    model_name: str = USUAL_NAME,
     config: RankConfig = RANK_CONFIG,
     scans: str | None = None,
     rescore: Rescore | None = None,

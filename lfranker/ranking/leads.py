@@ -23,7 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lfranker.arrays import Floats
-from lfranker.evaluation.criteria import CLEAN, NOISY
+from lfranker.evaluation.criteria import CLEAN, NOISY, is_filter
 from lfranker.ranking.entrants import Entrant, is_combined, tie_key
 from lfranker.ranking.loss_effects import contrasts
 from lfranker.statistics.intervals import (
@@ -53,6 +53,7 @@ class Leads:
 
     over_noisy: BaselineLead | None
     over_filter: BaselineLead | None  # over the filter with the highest mean score
+    over_network: BaselineLead | None = None  # over the best of the networks made elsewhere
 
 
 def baseline_leads(
@@ -64,17 +65,20 @@ def baseline_leads(
     baselines have no seed variance. A metric in which too little is known is left out.
     """
     entrants, baselines = rows[~rows["baseline"]], rows[rows["baseline"]]
-    filters = [str(b) for b in baselines["name"].unique() if b not in (NOISY, CLEAN)]
+    others = [str(b) for b in baselines["name"].unique() if b not in (NOISY, CLEAN)]
+    filters = [name for name in others if is_filter(name)]
+    networks = [name for name in others if not is_filter(name)]
     leads = {}
     for metric in metrics:
         cube = cube_of(entrants, metric)
         if cube is None or name not in cube.names:
             continue
-        scores = {b: baseline_scores(baselines, cube, metric, b) for b in (NOISY, *filters)}
+        scores = {b: baseline_scores(baselines, cube, metric, b) for b in (NOISY, *others)}
         noisy = _lead(cube, name, [NOISY], scores, seed)
         best_filter = _lead(cube, name, filters, scores, seed)
-        if noisy or best_filter:
-            leads[metric] = Leads(noisy, best_filter)
+        network = _lead(cube, name, networks, scores, seed)
+        if noisy or best_filter or network:
+            leads[metric] = Leads(noisy, best_filter, network)
     return leads
 
 

@@ -56,15 +56,11 @@ def against(ranking: Ranking, findings: Findings) -> Grid | None:
     if ranking.champion is None or not leads:
         return None
     board, champion = ranking.leaderboard, ranking.champion
-    best = [own.over_filter for own in leads.values() if own.over_filter is not None]
-    same = len({lead.baseline for lead in best}) == 1
     rows = [
         [champion, *(_score(board, metric, champion) for metric in leads)],
-        ["above the noisy input by", *(_lead(own.over_noisy, same) for own in leads.values())],
-        [
-            f"above the best filter{f', {best[0].baseline},' if same else ''} by",
-            *(_lead(own.over_filter, same) for own in leads.values()),
-        ],
+        _row("the noisy input", [own.over_noisy for own in leads.values()]),
+        _row("the best filter", [own.over_filter for own in leads.values()]),
+        _row("the best network made elsewhere", [own.over_network for own in leads.values()]),
     ]
     shown = [row for row in rows if set(row[1:]) != {"-"}]
     return Grid(["Champion", *(title_of(metric) for metric in leads)], shown)
@@ -74,12 +70,20 @@ def _score(board: pd.DataFrame, metric: str, name: str) -> str:
     return writer(metric, board[metric])(float(board[metric][name]))
 
 
+def _row(what: str, leads: Sequence[BaselineLead | None]) -> list[str]:
+    """Write the leads over a kind of baselines, which is named in front where it is one in all."""
+    names = {lead.baseline for lead in leads if lead is not None}
+    same = len(names) == 1
+    name = f", {min(names)}," if same and names != {NOISY} else ""
+    return [f"above {what}{name} by", *(_lead(lead, same) for lead in leads)]
+
+
 def _lead(lead: BaselineLead | None, same: bool) -> str:
     """Write a lead, with the baseline where it is not the `same` in all metrics."""
     if lead is None:
         return "-"
     words = estimate(lead.value, lead.low, lead.high, signed=True)
-    return words if same or lead.baseline == NOISY else f"{words}, {lead.baseline}"
+    return words if same else f"{words}, {lead.baseline}"
 
 
 def filter_caveats(findings: Findings) -> list[str]:
@@ -91,6 +95,9 @@ def filter_caveats(findings: Findings) -> list[str]:
         elif own.over_filter is not None and own.over_filter.value <= 0:
             filter_ = f"the filter {own.over_filter.baseline}, which needs no training,"
             caveats.append(_no_better(metric, own.over_filter, filter_))
+        elif own.over_network is not None and own.over_network.value <= 0:
+            network = f"the network {own.over_network.baseline}, which was made elsewhere,"
+            caveats.append(_no_better(metric, own.over_network, network))
     return caveats
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from lfranker.evaluation.criteria import NOISY
+from lfranker.evaluation.criteria import NOISY, is_filter
 from lfranker.losses import PERCEPTUAL_RANDOM
 from lfranker.ranking.entrants import Entrant, counted, loss_of
 from lfranker.ranking.leaderboard import Ranking
@@ -39,23 +39,24 @@ def better_filters(ranking: Ranking) -> list[str]:
 def _better_filters(ranking: Ranking) -> Iterator[str]:
     for metric, names in ranking.better_baselines.items():
         title = in_words(metric)
-        filters = [name for name in names if name != NOISY]
+        others = [name for name in names if name != NOISY]
         if NOISY in names:
             yield (
                 f"The champion, {ranking.champion}, has a lower {title} than the noisy input: in "
                 f"{title} it is better not to denoise at all."
             )
-        elif filters:
+        elif others:
             yield (
-                f"No network is needed for the best {title}: {_filter(filters)} above the "
+                f"No training is needed for the best {title}: {_named(others)} above the "
                 f"champion, {ranking.champion}."
             )
 
 
-def _filter(names: Sequence[str]) -> str:
-    if len(names) == 1:
-        return f"the filter {names[0]} is"
-    return f"{len(names)} filters ({listed(names)}) are"
+def _named(baselines: Sequence[str]) -> str:
+    if len(baselines) > 1:
+        return f"{len(baselines)} baselines ({listed(baselines)}) are"
+    kind = "filter" if is_filter(baselines[0]) else "network"
+    return f"the {kind} {baselines[0]} is"
 
 
 def _absent(ranking: Ranking) -> Iterator[str]:

@@ -27,8 +27,11 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import lfranker
+from lfranker.denoiser.bundled import WEIGHTS as BUNDLED_WEIGHTS
+from lfranker.denoiser.bundled import bundled_network
 from lfranker.denoiser.onnx_network import OnnxNetwork, has_package, write_onnx
 from lfranker.denoiser.scunet import SCUNet
+from lfranker.evaluation.criteria import BUNDLED
 from lfranker.files import inside, sha256_of
 from lfranker.tracking.runs import get_run, set_tags
 from lfranker.tracking.tags import Tag
@@ -131,6 +134,8 @@ def load_onnx(uri: str, threads: int) -> OnnxNetwork:
 
     Raises ValueError saying what to do where there is none, or ONNX Runtime is not installed.
     """
+    if uri == BUNDLED:
+        raise ValueError("the network that comes with lfranker is not kept in ONNX: engine=torch")
     if not has_package("onnxruntime"):
         raise ValueError(
             "engine=onnx needs the package onnxruntime: `pip install 'lfranker[onnx]'`, or take "
@@ -171,8 +176,11 @@ def load_network(uri: str, trust_code: bool = False) -> nn.Module:
 
     Raises ValueError saying what to do where there is none, where its files are damaged, and where
     it is not of lfranker's own layout: that of others is loaded by running what lies in its folder,
-    which is done for a registered one with ``trust_code`` alone.
+    which is done for a registered one with ``trust_code`` alone. ``bundled`` is the network that
+    comes with the package.
     """
+    if uri == BUNDLED:
+        return bundled_network()
     try:
         if Path(uri).is_dir():
             return read_network(Path(uri))
@@ -190,7 +198,7 @@ def load_network(uri: str, trust_code: bool = False) -> nn.Module:
     except (MlflowException, OSError) as error:
         raise ValueError(
             f"no model at {uri!r} ({error}): rank a power set first, or name a model as "
-            f"models:/NAME@ALIAS, models:/NAME/VERSION or a folder"
+            f"models:/NAME@ALIAS, models:/NAME/VERSION, {BUNDLED} or a folder"
         ) from error
 
 
@@ -279,6 +287,41 @@ def _run(uri: str) -> nn.Module:
     return network
 
 
+def is_model(text: str) -> bool:
+    """Return whether a text is the address of a model, and not a file's."""
+    return text == BUNDLED or text.startswith(("models:/", "runs:/"))
+
+
+def weights_of(uri: str, folder: Path) -> Path:
+    """Return a file of the weights of a model, or of the one that a run has trained (runs:/ID).
+
+    It is kept in ``folder`` under their digest. Raises ValueError where there is no such model, or
+    it is not of lfranker's own layout.
+    """
+    if uri == BUNDLED:
+        return BUNDLED_WEIGHTS
+    network = load_network(_trained_by(uri) if uri.startswith("runs:/") else uri)
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder) as temporary:
+        written = Path(temporary) / ARTIFACTS["weights"]
+        save_weights(network, written)
+        name = re.sub(r"[^\w@.-]+", "-", uri.partition(":/")[2])
+        return written.rename(folder / f"{name}-{sha256_of(written)[:8]}.safetensors")
+
+
+def _trained_by(uri: str) -> str:
+    run_id = uri.removeprefix("runs:/")
+    try:
+        model = get_run(run_id).data.tags.get(Tag.MODEL)
+    except MlflowException as error:
+        raise ValueError(f"no run {run_id!r}: {error}") from error
+    if not model:
+        raise ValueError(f"run {run_id!r} has no model: allowed is one that has trained a network")
+    return f"models:/{model}"
+
+
 def model_id_of(uri: str) -> str:
     """Return the ID of the logged model behind an address; "" where it is a folder's or older."""
+    if uri == BUNDLED:
+        return ""
     return str(get_model_info(uri).model_id or "")

@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from lfranker.evaluation.criteria import CHAMPION, Criterion
+from lfranker.evaluation.criteria import BUNDLED, CHAMPION, Criterion
 from lfranker.microscopes.reading import ScanMetadata
 from lfranker.microscopes.scan_speed import (
     exposure_name,
@@ -24,6 +24,7 @@ from lfranker.tracking.server import is_unknown
 from lfranker.tracking.tags import Tag, used_tag
 from lfranker.training.presets import PRESETS
 
+USUAL_NAME = "lfranker"
 NOT_IN_NAMES = re.compile(r"""[/:@'"`%#?<>\\\x00-\x1f]""")
 LONGEST_NAME = 250  # characters
 # Why an alias stays with the version that holds it, empty where it does not.
@@ -178,14 +179,20 @@ def choose_model(name: str, criterion: str, scan: ScanMetadata) -> Choice:
     """Choose from model ``name`` the winner in ``criterion`` at the nearest scan speed.
 
     The champion where the scan does not say how fast it was taken, or no winner is known for any
-    speed that can be compared with it. Raises ValueError where nothing is registered.
+    speed that can be compared with it. The network that comes with the package where the champion
+    was ranked on simulated scans, or nothing has the usual name. Raises ValueError where nothing
+    has another name.
     """
     try:
         aliases = dict(MlflowClient().get_registered_model(name).aliases)
     except MlflowException as error:
+        if name == USUAL_NAME and is_unknown(error):
+            return bundled(f"no model {name!r} is registered yet")
         raise ValueError(
             f"no registered model {name!r}: rank a power set first, or name a model by its URI"
         ) from error
+    if (champion := aliases.get(CHAMPION.alias)) and _ranked_on_simulated(name, champion):
+        return bundled(f"the champion of {name!r} was ranked on simulated scans")
     winners = _by_speed(_as_real_as_the_champion(name, aliases), criterion)
     said = [speed for speed in (exposure_name(scan), vendor_speed_name(scan)) if speed]
     for speed in said:
@@ -200,8 +207,19 @@ def choose_model(name: str, criterion: str, scan: ScanMetadata) -> Choice:
     return _version(name, CHAMPION.alias, reason)
 
 
+def bundled(reason: str) -> Choice:
+    """Choose the network that comes with the package."""
+    return Choice(BUNDLED, "the network that comes with lfranker", reason)
+
+
+def _ranked_on_simulated(name: str, number: str) -> bool:
+    return MlflowClient().get_model_version(name, number).tags.get(Tag.SIMULATED) == "true"
+
+
 def named_model(uri: str) -> Choice:
     """The model that the user named; an alias or version is resolved, so that it can be noted."""
+    if uri == BUNDLED:
+        return bundled("as asked")
     found = re.fullmatch(r"models:/([^/@]+)(?:@([^/]+)|/(\d+))", uri)
     if found is None:
         return Choice(uri, uri, "as asked")

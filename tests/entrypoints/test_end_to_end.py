@@ -136,7 +136,8 @@ def test_denoise_keeps_depth_and_names_what_it_cannot_read(
     done = project.run("denoise", input=scans, output=out)
     assert done.returncode != 0
     assert "broken.png" in done.stderr
-    assert names_of(project, "denoise")[0].startswith("denoise scans with models:/lfranker")
+    assert "files: the network that comes with lfranker, the champion of" in done.stderr
+    assert names_of(project, "denoise")[0] == "denoise scans with bundled"
     for name, kind in (("eight.png", np.uint8), ("sixteen.tif", np.uint16)):
         after = read_image(out / name)
         assert (after.dtype, after.pixels.shape) == (np.dtype(kind), image.shape)
@@ -144,6 +145,14 @@ def test_denoise_keeps_depth_and_names_what_it_cannot_read(
     again = project.call(denoise_entry, input=scans / "eight.png", output=out / "eight.png")
     assert again.exit_code != 0
     assert "exists" in again.output
+    named = project.call(
+        denoise_entry, input=scans / "eight.png", output=out / "by-champion.png",
+        model="models:/lfranker@champion",
+    )  # fmt: skip
+    assert named.exit_code == 0, named.output
+    assert "a demonstration, trained for 5 steps and ranked on simulated scans" in named.output
+    by_network, by_champion = (read_image(out / f"{name}.png") for name in ("eight", "by-champion"))
+    assert not np.array_equal(by_network.pixels, by_champion.pixels)
 
 
 def names_of(project: Project, role: str) -> list[str]:

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from lfranker.datasets.clean_images import simulated_clean
 from lfranker.datasets.synthesis import DatasetConfig, synthesise
 from lfranker.experiment import inputs as preparation
-from lfranker.experiment.inputs import InputConfig, Settings
+from lfranker.experiment.inputs import InputConfig, Settings, initial_weights
 from lfranker.experiment.powerset import PowerSetConfig
 from lfranker.experiment.settings import preset_settings
 from lfranker.images.image_file import read_image, write_image
@@ -254,6 +254,23 @@ def test_images_without_usable_patches_are_named(tmp_path: Path) -> None:
 def test_a_preset_that_there_is_not_is_named_with_those_there_are() -> None:
     with pytest.raises(ValueError, match="no preset is called 'tiny'; allowed are smoke, demo"):
         preset_settings("tiny")
+
+
+def test_weights_to_start_from_may_be_those_of_a_model(tmp_path: Path, monkeypatch) -> None:
+    asked = []
+
+    def kept(uri: str, folder: Path) -> Path:
+        asked.append((uri, folder))
+        return tmp_path / "kept.safetensors"
+
+    monkeypatch.setattr("lfranker.experiment.inputs.weights_of", kept)
+    config = InputConfig(init=Path("models:/lfranker@champion"))
+    assert initial_weights(config.init, tmp_path) == tmp_path / "kept.safetensors"
+    assert asked == [("models:/lfranker@champion", tmp_path / "init")]
+    (tmp_path / "own.pth").touch()
+    assert initial_weights(tmp_path / "own.pth", tmp_path) == tmp_path / "own.pth"
+    assert initial_weights(None, tmp_path) is None
+    assert len(asked) == 1, "files are not asked for"
 
 
 @pytest.mark.parametrize("name", ["clean", "scans", "data", "init"])

@@ -1,5 +1,6 @@
 import numpy as np
 import pandas as pd
+import pytest
 
 from lfranker.ranking.leads import baseline_leads
 
@@ -34,6 +35,22 @@ def test_leads_are_paired_by_site_and_of_the_best_filter() -> None:
     behind = baseline_leads(rows(), "mae", ["psnr"], seed=0)["psnr"].over_filter
     assert behind is not None
     assert behind.high < 0
+
+
+def test_networks_made_elsewhere_are_compared_apart_from_filters(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(BASELINES, "bundled", 22.0)
+    monkeypatch.setitem(BASELINES, "init scunet", 21.5)
+    own = baseline_leads(rows(), "mse", ["psnr"], seed=0)["psnr"]
+    assert own.over_filter is not None
+    assert own.over_network is not None
+    assert (own.over_filter.baseline, own.over_network.baseline) == ("tv", "bundled")
+    assert own.over_network.low < -1 < own.over_network.high
+    monkeypatch.delitem(BASELINES, "bundled")
+    other = baseline_leads(rows(), "mse", ["psnr"], seed=0)["psnr"].over_network
+    assert other is not None
+    assert other.baseline == "init scunet"
 
 
 def test_a_baseline_with_a_gap_is_not_compared_and_the_next_is_taken() -> None:

@@ -98,6 +98,12 @@ def test_leads_are_a_table_with_each_filter_named_where_they_differ() -> None:
     other = against(ranking(), Findings(leads=leads))
     assert other is not None
     assert other.rows[2][1:] == ["+0.8 (+0.5 to +1.1), tv", "+0.30 (+0.25 to +0.35), median-5"]
+    leads["ssim"] = Leads(None, None, lead("bundled", 0.2, 0.05))
+    third = against(ranking(), Findings(leads=leads))
+    assert third is not None
+    assert list(third.rows[3]) == [
+        "above the best network made elsewhere, bundled, by", "-", "+0.20 (+0.15 to +0.25)",
+    ]  # fmt: skip
     assert against(ranking(), Findings()) is None
 
 
@@ -118,6 +124,13 @@ def test_leads_are_a_table_with_each_filter_named_where_they_differ() -> None:
                 "In PSNR, the filter tv, which needs no training, has no lower mean than the "
                 "champion, though the two are not significantly different: the difference is "
                 "0.2 dB (-0.1 to 0.5)."
+            ],
+        ),
+        (
+            Leads(lead("noisy", 7.0, 1), lead("tv", 0.8, 0.3), lead("bundled", -0.8, 0.3)),
+            [
+                "In PSNR, the network bundled, which was made elsewhere, is significantly better "
+                "than the champion: the difference is 0.8 dB (0.5 to 1.1)."
             ],
         ),
         (

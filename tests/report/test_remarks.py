@@ -64,8 +64,12 @@ def test_baselines_that_are_better_than_the_champion_are_named() -> None:
         "tv": {"psnr": 31.0, "ssim": 0.6, "baseline": True},
     }
     assert better_filters(ranked(filters)) == [
-        "No network is needed for the best PSNR: 2 filters (tv, median-5) are above the champion, "
-        "mae."
+        "No training is needed for the best PSNR: 2 baselines (tv, median-5) are above the "
+        "champion, mae."
+    ]
+    one = {"bundled": {"psnr": 30.0, "ssim": 0.6, "baseline": True}}
+    assert better_filters(ranked(one)) == [
+        "No training is needed for the best PSNR: the network bundled is above the champion, mae."
     ]
     noisy = {"noisy": {"psnr": 40.0, "ssim": 0.5, "baseline": True}}
     (said,) = better_filters(ranked(noisy | filters))

@@ -2,12 +2,18 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 from tracked import give_model, make_child, make_parent
 
+from lfranker.denoiser.bundled import WEIGHTS, bundled_network, denoise_bundled
 from lfranker.microscopes.reading import ScanMetadata
 from lfranker.publishing.ranking_run import rank_power_set
+from lfranker.tracking.models import load_network, load_onnx, model_id_of, weights_of
 from lfranker.tracking.registry import choose_model, named_model
 
 
@@ -59,17 +65,54 @@ def test_the_champion_where_speeds_say_nothing(registered: dict[str, str]) -> No
     assert word.reason == "scanned at Slow3, winners are known at 1.5us, 100ns, spd5"
 
 
-def test_winners_on_simulated_scans_step_back_behind_a_real_champion(store: Path) -> None:
+def test_winners_on_simulated_scans_step_back_behind_what_comes_with_lfranker_and_a_real_champion(
+    store: Path,
+) -> None:
     """The demo leaves a winner at spd3; then a power set on real scans at 100 ns is ranked."""
+    scan = ScanMetadata(scan_speed="3")
+    nothing = choose_model("lfranker", "psnr", scan)
+    assert (nothing.uri, nothing.caution) == ("bundled", "")
+    assert nothing.reason == "no model 'lfranker' is registered yet"
+    chosen = []
     for losses, kind, speed in (("mae", "simulated", "spd3"), ("mse", "real", "100ns")):
         parent = make_parent(losses, kind)
         run = make_child(parent, losses, {f"psnr/{speed}": 20.0, f"ssim/{speed}": 0.2})
         give_model(run)
         rank_power_set(parent.info.run_id, "lfranker")
-        zeiss = choose_model("lfranker", "psnr", ScanMetadata(scan_speed="3"))
-        own = MlflowClient().search_model_versions(f"run_id = '{run.info.run_id}'")
-        assert zeiss.uri == f"models:/lfranker/{own[0].version}"
-    assert zeiss.reason == "scanned at spd3, winners are known at 100ns"
+        chosen.append(choose_model("lfranker", "psnr", scan))
+    demo, real = chosen
+    assert (demo.uri, demo.model) == ("bundled", "the network that comes with lfranker")
+    assert demo.reason == "the champion of 'lfranker' was ranked on simulated scans"
+    own = MlflowClient().search_model_versions(f"run_id = '{run.info.run_id}'")
+    assert real.uri == f"models:/lfranker/{own[0].version}"
+    assert real.reason == "scanned at spd3, winners are known at 100ns"
+
+
+def test_what_comes_with_lfranker_may_be_named_and_is_loaded_scored_and_started_from(
+    tmp_path: Path,
+) -> None:
+    assert named_model("bundled").uri == "bundled"
+    assert load_network("bundled") is bundled_network()
+    assert model_id_of("bundled") == ""
+    assert weights_of("bundled", tmp_path) == WEIGHTS
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ValueError, match="not kept in ONNX: engine=torch"):
+        load_onnx("bundled", 1)
+    scan = np.random.default_rng(0).random((40, 56), dtype=np.float32)
+    with torch.inference_mode():
+        by_hand = bundled_network()(torch.from_numpy(scan)[None, None])[0, 0].clip(0, 1)
+    np.testing.assert_allclose(denoise_bundled(scan), by_hand, atol=1e-5)
+
+
+def test_a_server_that_fails_is_no_empty_registry(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(self: MlflowClient, name: str) -> None:
+        raise MlflowException("away", error_code=TEMPORARILY_UNAVAILABLE)
+
+    monkeypatch.setattr(MlflowClient, "get_registered_model", fails)
+    with pytest.raises(ValueError, match="rank a power set first"):
+        choose_model("lfranker", "psnr", ScanMetadata())
 
 
 def test_a_named_model_is_told_by_its_version(registered: dict[str, str]) -> None:
@@ -102,15 +145,16 @@ def test_a_model_of_a_demo_is_called_so(
         MlflowClient().log_param(run.info.run_id, "steps", steps)
     give_model(run)
     rank_power_set(parent.info.run_id, "lfranker")
-    choice = choose_model("lfranker", "psnr", ScanMetadata())
+    choice = named_model("models:/lfranker@champion")
     assert choice.caution.startswith(words)
     assert bool(choice.caution) == bool(words)
-    assert named_model(choice.uri).caution == choice.caution
+    if kind == "real":
+        assert choose_model("lfranker", "psnr", ScanMetadata()).caution == choice.caution
 
 
 def test_nothing_registered_says_what_to_do(store: Path) -> None:
-    with pytest.raises(ValueError, match="'lfranker': rank a power set first"):
-        choose_model("lfranker", "psnr", ScanMetadata())
+    with pytest.raises(ValueError, match="'mine': rank a power set first"):
+        choose_model("mine", "psnr", ScanMetadata())
     for uri in ("models:/lfranker@champion", "models:/lfranker/3"):
         with pytest.raises(ValueError, match="no model at 'models:/lfranker"):
             named_model(uri)

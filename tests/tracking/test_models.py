@@ -17,13 +17,22 @@ from mlflow import MlflowClient
 from mlflow.utils import requirements_utils
 from safetensors.torch import load_file, save_file
 from torch import nn
-from tracked import TINY
+from tracked import TINY, give_model, make_child, make_parent
 
 from entrypoints.denoise import main as denoise
 from lfranker.denoiser.scunet import SCUNet
 from lfranker.images.image_file import read_image, write_image
-from lfranker.tracking.models import add_onnx, know_packages, load_network, load_onnx, log_network
-from lfranker.tracking.runs import own_run
+from lfranker.tracking.models import (
+    add_onnx,
+    know_packages,
+    load_network,
+    load_onnx,
+    log_network,
+    weights_of,
+)
+from lfranker.tracking.runs import get_run, own_run
+from lfranker.tracking.tags import Tag
+from lfranker.training.initial_weights import read_weights
 
 WEIGHTS = Path("artifacts", "weights.safetensors")
 NETWORK = Path("artifacts", "network.json")
@@ -268,3 +277,28 @@ def test_packages_are_looked_through_once_for_all_models_of_a_process(
     with own_run("train", "train") as run:
         log_network(run.run_id, SCUNet(**TINY), TINY)
     assert looked == ["once"]
+
+
+def test_weights_of_a_registered_model_or_of_a_run_start_a_training(
+    store: Path, tmp_path: Path
+) -> None:
+    run = make_child(make_parent("mae"), "mae", {})
+    give_model(run)
+    model = get_run(run.info.run_id).data.tags[Tag.MODEL]
+    own = load_network(f"models:/{model}").state_dict()
+    kept = tmp_path / "init"
+    for uri in (f"models:/{model}", f"runs:/{run.info.run_id}"):
+        file = weights_of(uri, kept)
+        assert file == weights_of(uri, kept), "the same file, for the same weights"
+        for name, value in read_weights(file).items():
+            assert torch.equal(value, own[name].cpu()), name
+    digests = [path.stem.rpartition("-")[2] for path in kept.iterdir()]
+    assert len(digests) == 2, "one for each address, and no draft is left"
+    assert len(set(digests)) == 1
+    for uri, said in (
+        (f"runs:/{make_parent('mse').info.run_id}", "has no model"),
+        ("runs:/nowhere", "no run 'nowhere'"),
+        ("models:/nowhere@champion", "no model at"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            weights_of(uri, kept)
