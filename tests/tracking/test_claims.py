@@ -1,10 +1,10 @@
 """Commands that adopt the same trainings at once."""
 
+import json
 import os
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,9 +20,10 @@ from lfranker.tracking.runs import set_tags
 from lfranker.tracking.tags import Tag
 
 ROOT = Path(__file__).parents[2]
-# Adopts three trainings. Between its search and the first new run it waits for the other one.
+# Two processes adopt three trainings: copies of one, which has imported what they need. Between its
+# search and the first new run each waits for the other. They stay until both have told.
 ADOPTING = """
-import sys, time
+import json, multiprocessing, os, sys, time
 from types import SimpleNamespace
 from lfranker.experiment import child_runs
 from lfranker.experiment.plan import tasks
@@ -39,14 +40,28 @@ def searched(*words):
     time.sleep(3)
     return found
 
-child_runs.trainings_with = searched
-scans = SimpleNamespace(digest="0123456789abcdef")
-inputs = SimpleNamespace(scans=scans, facts={"perceptual": "none"}, noise="")
-plan = tasks(["mae", "ssim"], 1, TrainConfig())
-print("ready", flush=True)
-sys.stdin.readline()
-child_runs.adopt(find_run(sys.argv[1]), "key", plan, inputs, False)
-sys.stdin.readline()
+def adopt(start, told, over):
+    child_runs.trainings_with = searched
+    scans = SimpleNamespace(digest="0123456789abcdef")
+    inputs = SimpleNamespace(scans=scans, facts={"perceptual": "none"}, noise="")
+    plan = tasks(["mae", "ssim"], 1, TrainConfig())
+    start.wait()
+    try:
+        child_runs.adopt(find_run(sys.argv[1]), "key", plan, inputs, False)
+        told.put((os.getpid(), ""))
+    except ValueError as error:
+        told.put((os.getpid(), str(error)))
+    over.wait(120)
+
+context = multiprocessing.get_context("fork")
+start, told, over = context.Barrier(2), context.Queue(), context.Event()
+both = [context.Process(target=adopt, args=(start, told, over)) for _ in range(2)]
+for process in both:
+    process.start()
+print(json.dumps([told.get(timeout=120) for _ in both]))
+over.set()
+for process in both:
+    process.join(60)
 """
 
 
@@ -54,35 +69,15 @@ sys.stdin.readline()
 @pytest.mark.parametrize("way", ["lock", "tag"])
 def test_two_commands_at_once_make_each_training_once(store: Path, way: str) -> None:
     parent = make_parent("mae,ssim")
-    both = [
-        subprocess.Popen(
-            [sys.executable, "-c", ADOPTING, parent.info.run_id, way],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
-        for _ in range(2)
-    ]  # fmt: skip
-    try:
-        for process in both:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        for process in both:
-            assert process.stdin is not None
-            process.stdin.write("\n")
-            process.stdin.flush()
-        deadline = time.monotonic() + 120
-        while all(process.poll() is None for process in both) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        (refused,) = (process for process in both if process.poll() is not None)
-        (taken,) = (process for process in both if process is not refused)
-        _, said = refused.communicate()
-        assert f"being trained by process {os.uname().nodename}:{taken.pid}" in said
-        taken.communicate("\n", timeout=60)
-    finally:
-        for process in both:
-            process.kill()
-            process.wait()
-    assert taken.returncode == 0
+    done = subprocess.run(
+        [sys.executable, "-c", ADOPTING, parent.info.run_id, way], capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.strip().splitlines()[-1])
+    (taken,) = (pid for pid, said in told if not said)
+    (said,) = (said for _, said in told if said)
+    assert f"being trained by process {os.uname().nodename}:{taken}" in said
     children = [run.title for run in power_set_of(parent).members]
     assert sorted(children) == ["mae", "mae+ssim", "ssim"]
 
