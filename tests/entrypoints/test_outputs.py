@@ -20,6 +20,7 @@ from lfranker.experiment import inputs, powerset
 from lfranker.experiment.console import Console
 from lfranker.experiment.inputs import clean_images
 from lfranker.experiment.scoring import score_model
+from lfranker.experiment.single_training import TrainingConfig, run_training
 from lfranker.images.image_file import write_image
 from lfranker.noise.measurement import fit_singles
 from lfranker.noise.parsing import fei_profile
@@ -122,6 +123,29 @@ def test_what_was_scored_is_told_with_its_digest(record: Recorder, store: Path) 
     assert (call.uri, call.scans, call.trust_code) == ("models:/m/1", made, True)
     (call,) = record.calls["", "scans"]
     assert (call.folder.name, call.target, call.white) == ("scans", "slow", 4095)
+
+
+def test_a_training_tells_its_outcome_and_notes_what_happens(record: Recorder) -> None:
+    def train(call: SimpleNamespace) -> str:
+        call.console.say("mae: ok")
+        call.console.note("resuming after step 7")
+        return "ok"
+
+    record.replace(run_training, train)
+    words = "--losses mae+ssim --preset smoke --repeat 2 --seed 5 --steps 9 --keep-checkpoints"
+    result = done(record, f"train {words}")
+    assert (result.stdout, result.stderr) == ("mae: ok\n", "resuming after step 7\n")
+    config = record.at("run_training", "config")
+    assert isinstance(config, TrainingConfig)
+    assert (config.losses, config.keep_checkpoints) == (("mae", "ssim"), True)
+    train_config = config.settings.train
+    assert (train_config.repeat, train_config.seed, train_config.steps) == (2, 5, 9)
+
+
+def test_a_dataset_is_no_file(record: Recorder, store: Path) -> None:
+    (store / "file").touch()
+    result = done(record, "synth --preset smoke --out file", exit_code=2)
+    assert "Directory 'file' is a file" in result.output
 
 
 def write(folder: Path, *names: str) -> None:

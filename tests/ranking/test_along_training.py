@@ -11,6 +11,7 @@ from lfranker.ranking.along_training import (
     along_training,
     extrapolated,
 )
+from lfranker.ranking.entrants import PairScores
 from lfranker.ranking.leaderboard import rank
 from lfranker.statistics.intervals import Chance, difference_interval, mean_squares
 
@@ -172,6 +173,20 @@ def test_without_gains_that_shrink_nothing_is_forecast(second: float, shrinks: b
     result = found(scores)
     assert ("psnr" in result.forecasts) is shrinks
     assert result.later.empty is not shrinks
+
+
+@pytest.mark.parametrize("speeding", ["psnr", "ssim"])
+def test_metrics_are_forecast_each_for_itself(speeding: str):
+    shared, by_length = noise(np.random.default_rng(9)), {}
+    for steps, slow, fast in zip(LENGTHS, (0, 2, 3), (0, 1, 3), strict=True):
+        gains = {"psnr": slow, "ssim": slow} | {speeding: fast}
+        table = pairs(25 + shared).table
+        moved = {metric: table[metric] + gain for metric, gain in gains.items()}
+        by_length[steps] = PairScores(table.assign(**moved))
+    result = along_training(by_length, MARGINS, 0)
+    assert result is not None
+    assert set(result.forecasts) == {"psnr", "ssim"} - {speeding}
+    assert result.later.empty, "which takes all of them"
 
 
 def test_two_lengths_have_no_forecast_and_one_has_nothing():

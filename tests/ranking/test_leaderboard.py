@@ -173,6 +173,17 @@ def test_baselines_come_last_as_given_and_neither_win_nor_take_a_rank():
     assert ranking.better_baselines == {"psnr": ("median-5", "gaussian-1")}
 
 
+def test_filters_are_compared_with_the_champion_and_not_with_those_that_tie_with_it():
+    rows = {
+        "median-5": {"psnr": 30.5, "ssim": 0.75, "baseline": True},
+        "mae": {"psnr": 30.0, "ssim": 0.8, "baseline": False},
+        "mse": {"psnr": 31.0, "ssim": 0.7, "baseline": False},
+    }
+    ranking = rank(board(rows))
+    assert (ranking.champion, ranking.tied) == ("mae", ("mse",))
+    assert ranking.better_baselines == {"psnr": ("median-5",)}
+
+
 def test_the_champion_is_judged_without_keypoints_and_with_repeatability():
     rows = {
         "mae": {"psnr": 20.0, "ssim": 0.5, "keypoints": 999.0, "repeatability": 0.5},

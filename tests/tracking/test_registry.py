@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from tracked import give_model, make_child, make_parent
 
 from lfranker.evaluation.criteria import CHAMPION, Criterion
 from lfranker.publishing.ranking_run import rank_power_set
 from lfranker.ranking.config import RankConfig
-from lfranker.tracking.power_set import find_training
 from lfranker.tracking.registry import Version, Winner, _ensure, _holder, register
 from lfranker.tracking.runs import own_run, set_tags
 from lfranker.tracking.tags import Tag, scan_set
@@ -40,10 +40,17 @@ def test_winners_are_registered_once_with_aliases_and_tags(store: Path) -> None:
     assert client.get_run(winner.info.run_id).data.tags["winner"].startswith("champion")
 
 
+def modelled(losses: str) -> tuple[Run, str]:
+    """A training with the ID of its model, of which nothing is read."""
+    run = make_child(make_parent(losses), losses, {})
+    info, client = run.info, MlflowClient()
+    model = client.create_logged_model(info.experiment_id, losses, info.run_id)
+    client.finalize_logged_model(model.model_id, "READY")
+    return run, model.model_id
+
+
 def test_a_version_has_the_tags_of_its_newest_ranking_and_no_others(store: Path) -> None:
-    run = make_child(make_parent("mae"), "mae", {})
-    give_model(run)
-    model_id = find_training(run.info.run_id).model
+    run, model_id = modelled("mae")
     scores = {"psnr": 22.123456789, "psnr/spd2": 20.0}
     first = Winner("mae @ eq1", run.info.run_id, 0, model_id, (CHAMPION,), scores, "first")
     asked = list[tuple[str, str]]()
@@ -60,11 +67,10 @@ def test_a_version_has_the_tags_of_its_newest_ranking_and_no_others(store: Path)
     kept = MlflowClient().get_model_version("m", "1")
     assert kept.tags == {"ssim": "0.5", Tag.LOSSES: "mae", Tag.SIMULATED: "false"}
     assert (kept.description, asked) == ("second", [])
-    other = make_child(make_parent("mse"), "mse", {})
-    give_model(other)
+    other, its_model = modelled("mse")
     newer = replace(
         again, name="mse", run_id=other.info.run_id, criteria=(CHAMPION, Criterion("ssim")),
-        model_id=find_training(other.info.run_id).model,
+        model_id=its_model,
     )  # fmt: skip
     version, notices = register("m", newer, False, False, refusal)
     assert (version.number, version.aliases) == ("2", ())
