@@ -1,12 +1,11 @@
 """The sections of a ranking's page: each a question, answered by sentences, plots and tables."""
 
 from collections.abc import Iterator
-from math import nan
 
 import pandas as pd
 
 from lfranker.evaluation.criteria import NOISY, VISUAL, criteria_of
-from lfranker.ranking.along_training import AlongTraining
+from lfranker.ranking.along_training import AlongTraining, Stop
 from lfranker.ranking.evidence import Evidence
 from lfranker.ranking.leaderboard import Ranking
 from lfranker.report.decisions import (
@@ -96,11 +95,15 @@ def stopped_early(findings: Findings) -> Section:
     metrics = list(dict.fromkeys(metric for stop in stops.values() for metric in stop.behind))
     behind = [f"{title_of(metric)}: behind by at least" for metric in metrics]
     rows = [
-        [name, f"{stop.after:,}", *(number(stop.behind.get(metric, nan)) for metric in metrics)]
+        [name, f"{stop.after:,}", *(_behind(stop, metric) for metric in metrics)]
         for name, stop in stops.items()
     ]
     grid = Grid(["Losses", "after a training of so many steps", *behind], rows)
     return Section(question, stop_sentences(findings), grids={"What was stopped, and when": grid})
+
+
+def _behind(stop: Stop, metric: str) -> str:
+    return number(stop.behind[metric]) if metric in stop.behind else "-"
 
 
 def _length_grid(along: AlongTraining, metric: str) -> Grid:
