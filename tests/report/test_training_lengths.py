@@ -2,36 +2,11 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+from lengths import along
 
-from lfranker.ranking.along_training import AlongTraining, Verdict
+from lfranker.ranking.along_training import Verdict
 from lfranker.report.plots import rank_course_plot
 from lfranker.report.training_lengths import length_sentences, length_table, verdict_sentence
-
-NAMES = pd.Index(["mae", "ssim"], name="losses")
-
-
-def along(champions=("ssim", "ssim", "mae"), verdict=Verdict.CHANGING) -> AlongTraining:
-    lengths = (500, 1000, 2000)
-    columns = pd.Index(lengths, name="steps")
-    scores = pd.DataFrame([[28.0, 29.0, 30.0], [29.0, 29.25, 29.5]], NAMES, columns)
-    tau = pd.DataFrame(
-        {"value": [0.9, -0.05], "low": [0.5, -0.3], "high": [1.0, 0.2]},
-        pd.MultiIndex.from_tuples([(500, "psnr"), (1000, "psnr")], names=["steps", "metric"]),
-    )
-    forecast = pd.DataFrame(
-        {"value": [31.5, 29.9], "low": [31.0, 29.7], "high": [32.0, 30.1], "exponent": 0.5}, NAMES
-    )
-    return AlongTraining(
-        lengths,
-        champions,
-        verdict,
-        pd.DataFrame([[2.0, 2.0, 1.0], [1.0, 1.0, 2.0]], NAMES, columns),
-        tau,
-        {"psnr": scores},
-        {"psnr": forecast},
-        pd.Series({"mae": 0.8, "ssim": 0.2}),
-        2,
-    )
 
 
 @pytest.mark.parametrize(
