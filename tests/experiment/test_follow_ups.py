@@ -31,7 +31,7 @@ def test_the_subsets_are_trained_at_half_and_at_twice_the_rate(
     record.replace(note_keys, lambda _: None)
     record.replace(closing, lambda _: monkeypatch.context())
     inputs = SimpleNamespace(settings=SimpleNamespace(train=CONFIG), facts=FACTS)
-    means = SimpleNamespace(inputs=inputs, say=said.append, run=ran.append)
+    means = SimpleNamespace(inputs=inputs, say=said.append, run=ran.append, engine="slurm")
     findings = SimpleNamespace(top_sets={"psnr": ("mae",), "ssim": ("mae+mse",)})
     result = cast(Report, SimpleNamespace(ranking="ranking", findings=findings))
     plan = tasks(["mae", "mse"], repeats, CONFIG)
@@ -54,6 +54,7 @@ def test_the_subsets_are_trained_at_half_and_at_twice_the_rate(
             "inputs": inputs,
             "take_over": True,
             "title": "{} (learning rate x" + f"{factor:g})",
+            "engine": "slurm",
         }
     assert ran == [[f"{key} {t.name}" for key in keys.values() for t in adopted[0].tasks]]
     (call,) = record.calls["", "note_keys"]

@@ -237,8 +237,10 @@ def test_noises_are_said_and_drawn_by_metric(drawn: Recorder) -> None:
     effects = pd.DataFrame({"value": [0.5], "low": [0.3], "high": [0.7]}, index)
     both = Evidence(noise_losses=("mae", "ssim"), noises=noises, component_effects=effects)
     findings = Findings(evidence={"psnr": both, VISUAL: both}, margins={"psnr": 0.1})
+    drawn.replace(noise_sentences, lambda _: ["It is so."])
     section = noise_section(findings)
-    assert section.sentences == list(noise_sentences("psnr", both, 0.1))
+    assert section.sentences == ["It is so."]
+    assert list(only(drawn, "noise_sentences").values()) == ["psnr", both, 0.1]
     assert section.plots == {
         "PSNR by noise, mean over the losses": "interval_plot",
         "Mean effect on PSNR of adding a component to the noise of the training":

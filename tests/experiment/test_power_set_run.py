@@ -1,0 +1,233 @@
+"""A power set around its trainings: what its run says, what is estimated, and how it ends."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from prepared import make_scans
+from recorder import Recorder
+from trained import make_data
+
+from lfranker.experiment import powerset
+from lfranker.experiment.child_runs import Means, Tally, adopt
+from lfranker.experiment.console import Console
+from lfranker.experiment.inputs import Inputs
+from lfranker.experiment.noise_comparison import keys_of, settings_logged
+from lfranker.experiment.plan import tasks
+from lfranker.experiment.powerset import PowerSetConfig, _after_training, _describe, _estimate
+from lfranker.experiment.settings import preset_settings
+from lfranker.experiment.time_estimate import (
+    IMPORTS,
+    STARTING,
+    scoring_seconds,
+    seconds_per_step,
+)
+from lfranker.losses.subsets import SubsetRule
+from lfranker.processes.failures import CommandError, FailedTrainingsError
+from lfranker.processes.jobs import copied
+from lfranker.publishing.pictures import log_pictures
+from lfranker.ranking.leaderboard import rank
+from lfranker.tracking.power_set import load_power_set
+from lfranker.tracking.runs import TrackedRun, own_run
+from lfranker.tracking.score_logging import log_dataset, log_scans, score_baselines
+from lfranker.tracking.tags import Tag
+
+SMOKE = preset_settings("smoke", steps=40)
+RUN = TrackedRun("parent", "title", "experiment", "uri")
+
+
+def made(**changes: Any) -> Inputs:
+    known = {
+        "settings": SMOKE, "label": "perceptual-random", "noise": "", "drawn": (), "init": None,
+        "data": make_data(), "device": "cpu", "scans": "scans", "perceptual": None,
+        "perceptual_choice": "random", "loss_weights": {"mae": 1.0, "perceptual": 0.5},
+        "facts": {"data": "d", "perceptual": "p", "init": "none", "device": "cpu"}, "notices": [],
+    }  # fmt: skip
+    return Inputs(**{**known, **changes})
+
+
+def config(**changes: Any) -> PowerSetConfig:
+    return PowerSetConfig(SMOKE, losses=("mae", "perceptual"), **changes)
+
+
+def test_the_run_says_what_the_power_set_is(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = Recorder(monkeypatch)
+    for function in (log_dataset, log_scans):
+        record.replace(function, lambda _: None)
+    rule = SubsetRule(max_size=1)
+    first, second, third = (make_data() for _ in range(3))
+    inputs = [
+        made(noise="eq1", drawn=(first, second)),
+        made(noise="gamma", data=third, facts={**made().facts, "data": "other"}),
+    ]
+    with own_run("powerset", "powerset") as run:
+        _describe(run.run_id, config(repeats=2, rule=rule), inputs, 3)
+    found = MlflowClient().get_run(run.run_id).data
+    key, noises = keys_of(inputs)
+    own = {name: value for name, value in found.tags.items() if name.startswith("lfranker.")}
+    assert own == {
+        Tag.POWERSET: key,
+        Tag.LOSS_SET: "mae,perceptual-random",
+        Tag.REPEATS: "2",
+        Tag.SUBSETS: rule.shown("perceptual-random").to_text(),
+        Tag.NOISES: json.dumps(noises),
+        Tag.ROLE: "powerset",
+        Tag.OWNER: own[Tag.OWNER],
+    }
+    logged = settings_logged(inputs) | rule.shown("perceptual-random").settings()
+    assert found.params == {
+        **{name: str(value) for name, value in logged.items()},
+        "jobs": "3",
+        "losses": "mae,perceptual-random",
+    }
+    datasets = [(call.data, call.context) for call in record.calls["", "log_dataset"]]
+    assert [data for data, _ in datasets] == [first, second, third]
+    assert {context for _, context in datasets} == {"training"}
+    (call,) = record.calls["", "log_scans"]
+    assert list(vars(call).values()) == [run.run_id, "scans"]
+
+
+def test_a_plan_is_estimated_from_steps_of_each_subset(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """40 steps, with branches of 10 and 20, which add 6: scored are three lengths of each."""
+    record = Recorder(monkeypatch)
+    record.replace(seconds_per_step, lambda call: 0.5 if len(call.objective.terms) > 1 else 0.25)
+    record.replace(scoring_seconds, lambda _: 7.0)
+    are_copies = [False, True]
+    record.replace(copied, lambda _: are_copies.pop(0))
+    plan = tasks(("mae", "ssim"), 2, SMOKE.train)
+    own = made(loss_weights={"mae": 1.0, "ssim": 1.0})
+    found = _estimate(plan, own, jobs=3, more=5, noises=2)
+    assert found.by_subset == {("mae",): 0.25, ("ssim",): 0.25, ("mae", "ssim"): 0.5}
+    assert (found.timed, found.repeats, found.steps, found.jobs) == (3, 2, 40, 3)
+    assert found.overhead == 3 * 7.0 + STARTING + IMPORTS
+    assert (found.more, found.noises, found.in_branches) == (5, 2, 6)
+    assert _estimate(plan, own, 3, 5, 2).overhead == 3 * 7.0 + STARTING
+
+
+@pytest.mark.parametrize(
+    ("changes", "more"),
+    [
+        ({}, 0),
+        ({"check_learning_rate": True}, 2 * (powerset.MOST_CHECKED + 1) * 3),
+        ({"refine": 5}, 5 + 2),
+        ({"check_learning_rate": True, "refine": 5}, 2 * (powerset.MOST_CHECKED + 1) * 3 + 7),
+    ],
+)
+def test_trainings_after_the_ranking_are_counted(changes: dict[str, Any], more: int) -> None:
+    assert powerset._more(config(repeats=3, **changes)) == more
+
+
+def test_what_follows_the_trainings_is_done_in_order_and_ranked_at_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    record, said, order = Recorder(monkeypatch), list[str](), list[str]()
+    ranking = rank(pd.DataFrame({"psnr": [30.0]}, index=["mae"]))
+    reports = [SimpleNamespace(ranking=ranking, number=number) for number in range(2)]
+    answers = iter(reports)
+
+    def noted(name: str, answer: Any) -> Any:
+        def note(call: SimpleNamespace) -> Any:
+            order.append(name)
+            return answer(call)
+
+        return note
+
+    power_set = SimpleNamespace()
+    record.replace(score_baselines, noted("baselines", lambda _: iter(["noisy scored"])))
+    record.replace(load_power_set, lambda _: power_set)
+    record.replace(log_pictures, noted("pictures", lambda _: 3))
+    record.replace(powerset.rank, noted("rank", lambda _: next(answers)))
+    record.replace(powerset.check_learning_rate, noted("check", lambda _: None))
+    record.replace(powerset.refine, noted("refine", lambda _: None))
+    own = config(check_learning_rate=True, refine=4, take_over=True, model_name="own")
+    inputs, console = made(), Console(print, said.append)
+    means, plan = cast(Means, object()), tasks(("mae",), 1, SMOKE.train)
+    assert _after_training(RUN, own, plan, [inputs], means, console) is reports[1]
+    assert order == ["baselines", "pictures", "rank", "check", "refine", "rank"]
+    assert said == ["baseline noisy scored"]
+    (call,) = record.calls["", "score_baselines"]
+    key, _ = keys_of([inputs])
+    assert list(vars(call).values()) == [RUN, [key], "scans", {}]
+    for call in record.calls["", "rank"]:
+        assert (call.parent, call.model_name, call.config) == ("parent", "own", own.ranking)
+        assert call.rescore.keywords == {"scans": "scans"}
+        assert call.console is console
+    (call,) = record.calls["", "log_pictures"]
+    assert list(vars(call).values()) == [power_set, "scans"]
+    (call,) = record.calls["", "check_learning_rate"]
+    assert list(vars(call).values()) == [RUN, plan, reports[0], means, True]
+    (call,) = record.calls["", "refine"]
+    assert list(vars(call).values()) == [RUN, plan, ranking, means, 4, True]
+
+
+class Failing:
+    """Stands in for `Means`: its trainings fail, and its inputs may be gone."""
+
+    def __init__(self, gone: bool = False, **failures: tuple[str, str]) -> None:
+        self.tally, self.gone, self.at_once = Tally({"a", "b"}, failures), gone, 2
+        self.engine = ""
+        self.ran: list[Any] = []
+
+    def run(self, children: list[Any]) -> None:
+        self.ran = children
+
+    def check_inputs(self) -> None:
+        if self.gone:
+            raise CommandError("a folder was deleted")
+
+
+def conduct(means: Failing, error: str = "") -> None:
+    """Conduct a power set of three trainings, whose ranking gives an error, or none."""
+    said = list[str]()
+    children = [SimpleNamespace(todo=todo, task=SimpleNamespace(repeat=at))
+                for at, todo in ((1, "train"), (0, ""), (0, "train"))]  # fmt: skip
+
+    def after(_: SimpleNamespace) -> Any:
+        if error:
+            raise RuntimeError(error)
+        return "report"
+
+    with pytest.MonkeyPatch.context() as patch:
+        record = Recorder(patch)
+        record.replace(_describe, lambda _: None)
+        record.replace(adopt, lambda _: children)
+        record.replace(_after_training, after)
+        console = Console(said.append, said.append)
+        try:
+            found = powerset._conduct(RUN, config(), [], [made()], cast(Means, means), console)
+            assert cast(str, found) == "report"
+        finally:
+            assert said[0] == "1 of 3 trainings are finished already and kept"
+            assert [child.task.repeat for child in means.ran] == [0, 0, 1], "a repeat together"
+            unranked = [f"no ranking: {error}"] if error and means.tally.failures else []
+            assert said[1:] == unranked
+
+
+def test_trainings_that_failed_are_named_once_the_others_are_ranked() -> None:
+    conduct(Failing())
+    failed = Failing(a=("mae (repeat 0)", "no memory"))
+    with pytest.raises(FailedTrainingsError, match=r"1 of 2 trainings failed: mae .*: no memory"):
+        conduct(failed)
+
+
+def test_what_failed_before_comes_first_where_there_is_no_ranking() -> None:
+    failed = Failing(a=("mae (repeat 0)", "no memory"))
+    with pytest.raises(FailedTrainingsError, match="no memory"):
+        conduct(failed, "nothing to rank")
+    with pytest.raises(RuntimeError, match="nothing to rank"):
+        conduct(Failing(), "nothing to rank")
+    with pytest.raises(CommandError, match="a folder was deleted"):
+        conduct(Failing(gone=True), "no such file")
+
+
+def test_scans_of_too_few_sites_are_refused_before_a_search(tmp_path: Path) -> None:
+    scans = make_scans(tmp_path)
+    with pytest.raises(ValueError, match="refine"):
+        powerset._check_refinable(replace(made(), scans=scans))
