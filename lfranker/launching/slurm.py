@@ -20,8 +20,8 @@ from lfranker.launching import slurm_queue
 from lfranker.launching.engine import End
 from lfranker.launching.on_node import Ended, Work
 from lfranker.launching.slurm_queue import QueueError
-from lfranker.launching.slurm_task import SlurmTask, owner_of
-from lfranker.processes.failures import CommandError
+from lfranker.launching.slurm_task import NoProgressError, SlurmTask, owner_of
+from lfranker.processes.failures import CommandError, last_error
 
 OTHER_NAMES = {"cpus": "cpus-per-task", "memory": "mem"}
 OURS = ("array", "output", "error", "open-mode", "wrap", "requeue", "no-requeue")
@@ -32,6 +32,7 @@ PATIENCE = 600.0  # seconds in which Slurm may not answer
 REQUEUES = 10**6  # as many as it takes: `SlurmTask` ends what makes no progress
 USUAL_TIME = "4:00:00"  # a training that takes longer goes on from its checkpoint
 USUAL_WARNING = 90
+NO_PROGRESS = f"{NoProgressError.__name__}: "
 GPUS = ("gpus", "gres", "gpus-per-node", "gpus-per-task")
 
 
@@ -151,7 +152,7 @@ class SlurmEngine:
 
     def ends(self, owners: Collection[str]) -> dict[str, End]:
         """Return how jobs ended, by what they left or else by Slurm's word."""
-        found = {owner: End("COMPLETED", process=left) for owner, left in self._left(owners)}
+        found = dict(self._left(owners))
         waiting = {job_of(owner): owner for owner in owners if owner not in found}
         for job, state in self._states(list(waiting)).items():
             owner = waiting[job]
@@ -178,8 +179,8 @@ class SlurmEngine:
         self._answered = time.monotonic()
         return states
 
-    def _left(self, owners: Collection[str]) -> Iterator[tuple[str, Ended]]:
-        """Yield what processes came to, of the jobs that have left it in the folder."""
+    def _left(self, owners: Collection[str]) -> Iterator[tuple[str, End]]:
+        """Yield how jobs ended that have left it in the folder."""
         from submitit.core.utils import JobPaths, pickle_load
 
         names = {entry.name for entry in os.scandir(self.folder)} if self.folder.exists() else set()
@@ -187,13 +188,23 @@ class SlurmEngine:
             file = JobPaths(self.folder, job_of(owner)).result_pickle
             if file.name in names:
                 how, result = pickle_load(file)
-                yield owner, result if how == "success" else Ended(1, str(result))
+                yield owner, _end_of(how == "success", result)
 
     def cancel(self, owners: Collection[str]) -> None:
         """Cancel jobs: whole arrays at a time, where all of one are meant."""
         jobs = sorted(map(job_of, owners))
         for at in range(0, len(jobs), 500):
             subprocess.run(["scancel", "--quiet", *jobs[at : at + 500]], check=False)
+
+
+def _end_of(well: bool, result: Any) -> End:
+    """Return what submitit keeps: what came of a process, or the traceback of a task."""
+    if well:
+        return End("COMPLETED", process=result)
+    why = last_error(str(result))
+    if why.startswith(NO_PROGRESS):
+        return End(why.removeprefix(NO_PROGRESS))
+    return End("FAILED", process=Ended(1, str(result)))
 
 
 @contextmanager

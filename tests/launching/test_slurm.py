@@ -9,7 +9,7 @@ import pytest
 
 from lfranker.launching import slurm, slurm_queue
 from lfranker.launching.engine import End
-from lfranker.launching.on_node import Work
+from lfranker.launching.on_node import Ended, Work
 from lfranker.launching.owners import gone
 from lfranker.launching.slurm import SlurmEngine, minutes, parse_slurm
 from lfranker.launching.slurm_queue import JobState, QueueError
@@ -105,9 +105,14 @@ def test_the_end_of_a_job_is_told_by_what_it_left_or_by_slurm(
 
     Answers(monkeypatch, {"squeue": QUEUE + "7_2|OUT_OF_MEMORY|None\n7_3|COMPLETED|None\n"})
     engine = SlurmEngine({}, tmp_path, None)
-    cloudpickle_dump(("success", "what came of it"), tmp_path / "7_3_0_result.pkl")
-    owners = [f"slurm:7_{task}@one" for task in range(4)] + ["slurm:9@one"]
-    done = {"slurm:7_3@one": End("COMPLETED", process="what came of it")}  # type: ignore[arg-type]
+    cloudpickle_dump(("success", Ended(0, "log")), tmp_path / "7_3_0_result.pkl")
+    trace = "Traceback (most recent call last):\n  here\na.NoProgressError: TIMEOUT: no step"
+    cloudpickle_dump(("error", trace), tmp_path / "7_4_0_result.pkl")
+    owners = [f"slurm:7_{task}@one" for task in range(5)] + ["slurm:9@one"]
+    done = {
+        "slurm:7_3@one": End("COMPLETED", process=Ended(0, "log")),
+        "slurm:7_4@one": End("TIMEOUT: no step"),
+    }
     assert engine.ends(owners) == done, "files of the others may be on their way"
     monkeypatch.setattr(slurm, "SETTLES", -1.0)
     assert engine.ends(owners) == {

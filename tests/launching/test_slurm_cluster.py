@@ -138,12 +138,12 @@ def test_a_command_that_ends_before_its_trainings_finds_them_again(site: Site) -
 
 
 def test_a_time_limit_that_is_too_short_takes_several_jobs(site: Site) -> None:
-    own = f"folder={site.folder / 'jobs'},cpus=1,time=1,signal=20"
-    options = {**LONG, "steps": 2500, "log_every": 500, "exclude": "mse", "max_size": 1}
+    own = f"folder={site.folder / 'jobs'},cpus=1,time=2,signal=60"
+    options = {**LONG, "steps": 3500, "log_every": 500, "exclude": "mse", "max_size": 1}
     options |= {"checkpoint_seconds": 1000}  # so there is only the one that the signal asks for
     command = site.command("limited", losses="mae,mse", **{**options, "slurm": own})
     command.run()
-    command.check_whole({"mae"}, 2500, 500)
+    command.check_whole({"mae"}, 3500, 500)
     (run,) = command.trainings().values()
     assert "resuming after step" in command.log_of(run)
 
