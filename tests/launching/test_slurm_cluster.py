@@ -25,6 +25,7 @@ from power_sets_elsewhere import (
     secrets_in,
     worker_of,
 )
+from project import ROOT
 
 from lfranker.launching.slurm import job_of
 from lfranker.tracking.tags import Tag
@@ -94,6 +95,18 @@ def test_fifteen_subsets_are_as_those_of_this_machine_to_the_bit(site: Site) -> 
     local = site.local("fifteen here", losses=PAPER)
     local.run()
     check_same(command, local)
+
+
+def test_slurm_takes_the_job_of_the_docs_and_refuses_a_partition_that_there_is_not(
+    site: Site,
+) -> None:
+    site.slurm("sbatch", "--test-only", str(ROOT / "docs" / "scale" / "powerset.sbatch"))
+    command = site.command("refused", losses="mae,mse", slurm="partition=gpu")
+    with command.started() as process:
+        said, _ = process.communicate(timeout=LONGEST)
+    assert process.returncode == 2
+    assert "--slurm: invalid partition specified: gpu" in said
+    assert command.runs() == []
 
 
 LONG: dict[str, object] = {"steps": 200, "log_every": 20, "shorter": "false"}
