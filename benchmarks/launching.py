@@ -19,7 +19,7 @@ from typing import cast
 from unittest.mock import patch
 
 from lfranker.experiment.child_jobs import Child, same_package
-from lfranker.experiment.child_runs import adopt, run_all
+from lfranker.experiment.child_runs import adopt, closing, run_all
 from lfranker.experiment.inputs import Inputs
 from lfranker.experiment.plan import tasks
 from lfranker.files import write_text
@@ -51,6 +51,7 @@ def main() -> None:
     words.add_argument("--folder", type=Path, required=True)
     words.add_argument("--slurm", type=parse_slurm, default={})
     words.add_argument("--ray-address")
+    words.add_argument("--hand-in-only", action="store_true", help="and cancel all jobs again")
     words.add_argument("--server", type=int, help="process of the server")
     asked = words.parse_args()
     losses = [name for name in LOSS_ORDER if name != "perceptual"][: asked.losses]
@@ -63,12 +64,19 @@ def main() -> None:
             Tag.LOSS_SET: ",".join(losses), Tag.REPEATS: str(asked.repeats),
         }  # fmt: skip
         set_tags(run.run_id, {str(tag): value for tag, value in described.items()})
+        engine = "" if asked.launcher == "local" else asked.launcher
         with measured("runs made", len(plan), asked.server):
-            children = adopt(run, key, plan, cast("Inputs", fake), False)
+            children = adopt(run, key, plan, cast("Inputs", fake), False, engine=engine)
         jobs = [job_of(child, asked.folder) for child in children]
         launcher = launcher_of(asked)
         with measured("handed in", len(plan), asked.server):
             launcher.submit(jobs)
+        if asked.hand_in_only:
+            with measured("cancelled", len(plan), asked.server):
+                launcher.cancel()
+            with measured("closed", len(plan), asked.server), closing(children):
+                pass
+            return
         launcher.submit = lambda _: None  # type: ignore[method-assign]
         with measured("done", len(plan), asked.server):
             failed = run_all(children, jobs, launcher, {}, lambda _: None)

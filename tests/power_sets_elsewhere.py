@@ -32,7 +32,7 @@ from lfranker.training.trainer import build_network
 
 PAPER = "mae,mse,ssim,perceptual"
 THREE = {"mae", "mse", "mae+mse"}
-LONGEST = 500  # seconds, on a machine that is busy otherwise
+LONGEST = 1200  # seconds, on a machine that is busy otherwise
 DEPTH = "0,0,0,1,0,0,0"
 TINY: Mapping[str, object] = {
     "preset": "smoke", "depth": DEPTH, "steps": 8, "batch": 1, "patches": 24, "log-every": 2,

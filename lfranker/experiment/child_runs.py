@@ -17,7 +17,7 @@ from lfranker.noise.noise_config import mode_of
 from lfranker.processes.failures import CommandError, FailedTrainingsError
 from lfranker.processes.jobs import Job, last_words
 from lfranker.redaction import redact_file
-from lfranker.tracking.claims import claimed, refuse_if_busy, to_collect
+from lfranker.tracking.claims import claimed, refuse_if_busy, still_open, to_collect
 from lfranker.tracking.power_set import Training, find_training, trainings_with
 from lfranker.tracking.progress import steps_logged
 from lfranker.tracking.runs import (
@@ -25,10 +25,10 @@ from lfranker.tracking.runs import (
     TrackedRun,
     create_child,
     end_run,
-    is_open,
     log_settings,
     schedule,
     set_tags,
+    several_at_a_time,
     take_up,
     try_log_file,
 )
@@ -64,13 +64,17 @@ def adopt(
         owners = to_collect(mine, engine)
         if not take_over:
             refuse_if_busy(run for run in mine if run.run_id not in owners)
-        for task in tasks:
-            renew()
+
+        def child_of(task: Task) -> Child:
             there = known.get((task.name, task.repeat))
             if there is not None and there.run_id in owners and _todo(there, inputs):
-                children.append(_collected(parent, task, inputs, there))
-            else:
-                children.append(_child(parent, key, task, inputs, there, title))
+                return _collected(parent, task, inputs, there)
+            return _child(parent, key, task, inputs, there, title)
+
+        # thousands for an engine, each of which takes the server several requests
+        for child in several_at_a_time(child_of, tasks) if engine else map(child_of, tasks):
+            renew()
+            children.append(child)
     return children
 
 
@@ -331,6 +335,5 @@ def closing(children: Sequence[Child]) -> Iterator[None]:
     try:
         yield
     finally:
-        for child in children:
-            if is_open(child.run):
-                end_run(child.run.run_id, "KILLED", "the power set was stopped")
+        for run in still_open([child.run for child in children]):
+            end_run(run.run_id, "KILLED", "the power set was stopped")

@@ -11,7 +11,7 @@ Runs that a killed process left open are ended, and those that another still wor
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -22,7 +22,7 @@ from mlflow import MlflowClient
 from lfranker.launching.owners import engine_of, gone, own_name
 from lfranker.processes.failures import CommandError
 from lfranker.tracking.power_set import Training, search
-from lfranker.tracking.runs import OPEN, abandoned, end_run, get_run
+from lfranker.tracking.runs import OPEN, TrackedRun, abandoned, end_run, get_run
 from lfranker.tracking.tags import Tag
 
 try:
@@ -164,6 +164,17 @@ def _is_going_on(run_id: str) -> bool:
         return False
     status = run.info.status
     return status in OPEN and not abandoned(status, run.data.tags.get(Tag.OWNER, ""))
+
+
+def still_open(runs: Collection[TrackedRun]) -> list[TrackedRun]:
+    """Return those of the runs that have no final status yet, by two questions for all of them."""
+    left = {
+        run.info.run_id
+        for experiment in {run.experiment_id for run in runs}
+        for status in OPEN
+        for run in search(f"attributes.status = '{status}'", [experiment])
+    }
+    return [run for run in runs if run.run_id in left]
 
 
 def sweep(experiment: str) -> list[str]:

@@ -4,14 +4,14 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 import mlflow
 import numpy as np
@@ -38,6 +38,8 @@ OPEN = ("RUNNING", "SCHEDULED")
 NOT_FETCHED = re.compile("[#?]")  # characters at which MLflow cuts the name of an artifact
 BY_CHANCE = re.compile(r"[a-z]+-[a-z]+-\d{1,4}")  # names that MLflow makes up: grandiose-jay-790
 WRITERS = 8  # at a time
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -179,14 +181,25 @@ def system_metrics() -> bool | None:
     return True
 
 
+def several_at_a_time(write: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
+    """Yield what a function that asks the store makes of items, in their order.
+
+    Where the caller stops, or one fails, those that have not begun never do.
+    """
+    pool = ThreadPoolExecutor(WRITERS)
+    try:
+        yield from pool.map(write, items)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
 def set_owners(owners: Mapping[str, str]) -> None:
     """Write who is responsible for runs, by their IDs, into them, several at a time."""
 
     def write(run_id: str) -> None:
         set_tags(run_id, {Tag.OWNER: owners[run_id]})
 
-    with ThreadPoolExecutor(WRITERS) as pool:
-        list(pool.map(write, owners))
+    list(several_at_a_time(write, owners))
 
 
 def abandoned(status: str, owner: str) -> bool:

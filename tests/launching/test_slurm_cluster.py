@@ -46,7 +46,7 @@ class Site:
     def command(self, name: str, port: int = 0, **options: object) -> Command:
         """A power set on the cluster."""
         asked = {**TINY, **self.inputs, **options}
-        own = {"launcher": "slurm", "slurm": f"folder={self.folder / 'jobs'},cpus=1"}
+        own = {"launcher": "slurm", "slurm": self.slurm_options(name)}
         asked = {**own, **asked, "cache": self.folder / "hidden" / name}
         return Command(
             name, f"http://127.0.0.1:{port or self.port}",
@@ -65,9 +65,12 @@ class Site:
         done = subprocess.run(words, env=known, capture_output=True, text=True, check=True)
         return done.stdout.split()
 
-    def queue(self) -> list[str]:
-        """Jobs that run or wait."""
-        return self.slurm("squeue", "--noheader", "--array", "--format=%i")
+    def slurm_options(self, name: str) -> str:
+        return f"folder={self.folder / 'jobs'},cpus=1,job-name={name}"
+
+    def queue(self, name: str) -> list[str]:
+        """Jobs of a power set that run or wait."""
+        return self.slurm("squeue", "--noheader", "--array", "--format=%i", "--name", name)
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +122,7 @@ def test_killed_and_cancelled_trainings_go_on_and_ctrl_c_leaves_nothing(site: Si
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=LONGEST)
     assert process.returncode != 0
-    assert site.queue() == []
+    assert site.queue("killed") == []
     assert {run.info.status for run in command.runs()} == {"KILLED"}
 
     with command.started() as process:
@@ -139,7 +142,7 @@ def test_a_command_that_ends_before_its_trainings_finds_them_again(site: Site) -
     command = site.command("collected", **options)
     said = command.run()
     assert "3 trainings are with slurm: the same command waits for them" in said
-    assert len(site.queue()) == 3
+    assert len(site.queue("collected")) == 3
     with command.started() as process:
         command.wait_for(1, process)
         kill(process.pid)
@@ -151,7 +154,7 @@ def test_a_command_that_ends_before_its_trainings_finds_them_again(site: Site) -
 
 
 def test_a_time_limit_that_is_too_short_takes_several_jobs(site: Site) -> None:
-    own = f"folder={site.folder / 'jobs'},cpus=1,time=2,signal=60"
+    own = f"{site.slurm_options('limited')},time=2,signal=60"
     options = {**LONG, "steps": 3500, "log_every": 500, "exclude": "mse", "max_size": 1}
     options |= {"checkpoint_seconds": 1000}  # so there is only the one that the signal asks for
     command = site.command("limited", losses="mae,mse", **{**options, "slurm": own})

@@ -14,9 +14,9 @@ from tracked import make_child, make_parent, power_set_of
 
 from lfranker.processes.failures import CommandError
 from lfranker.tracking import claims
-from lfranker.tracking.claims import CLAIM, claimed, other_owner, refuse_if_busy
+from lfranker.tracking.claims import CLAIM, claimed, other_owner, refuse_if_busy, still_open
 from lfranker.tracking.power_set import find_training
-from lfranker.tracking.runs import set_tags
+from lfranker.tracking.runs import set_tags, tracked
 from lfranker.tracking.tags import Tag
 
 ROOT = Path(__file__).parents[2]
@@ -210,3 +210,13 @@ def test_a_run_is_anothers_while_an_engine_has_its_job(
     assert other_owner(run_id) == ""
     set_tags(run_id, {Tag.OWNER: dead})
     assert other_owner(run_id) == ""
+
+
+def test_which_runs_are_open_is_asked_for_all_at_once(store: Path) -> None:
+    parent = make_parent("mae")
+    runs = [tracked(make_child(parent, name, {})) for name in ("mae", "mse", "ssim", "huber")]
+    for run, status in zip(runs, ("RUNNING", "SCHEDULED", "KILLED", "FINISHED"), strict=True):
+        MlflowClient().update_run(run.run_id, status=status)
+    assert still_open(runs) == runs[:2]
+    assert still_open(runs[2:]) == []
+    assert still_open([]) == []

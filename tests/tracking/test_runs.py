@@ -1,6 +1,7 @@
 """How runs begin, end, and change hands."""
 
 import socket
+import time
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from lfranker.tracking.runs import (
     own_run,
     send_log,
     set_tags,
+    several_at_a_time,
     take_up,
     tracked,
 )
@@ -160,3 +162,21 @@ def test_a_log_is_sent_without_secrets_while_it_is_written(
     assert log.read_text() == "hidden-word is wrong, and more"
     kept = Path(MlflowClient().download_artifacts(run_id, "logs/a.txt"))
     assert kept.read_text() == "*** is wrong"
+
+
+def test_several_at_a_time_keep_their_order_and_stop_where_the_caller_does() -> None:
+    assert list(several_at_a_time(lambda n: n * n, range(50))) == [n * n for n in range(50)]
+    begun: list[int] = []
+
+    def slow(number: int) -> int:
+        begun.append(number)
+        time.sleep(0.01)
+        return number
+
+    for number in several_at_a_time(slow, range(10_000)):
+        if number == 3:
+            break
+    count = len(begun)
+    assert count < 1000
+    time.sleep(0.1)
+    assert len(begun) == count
