@@ -18,7 +18,7 @@ from lfranker.statistics.intervals import Chance, difference_interval, mean_squa
 LENGTHS = (500, 1000, 2000)
 
 
-def found(by_length: dict[int, np.ndarray], seed=0) -> AlongTraining:
+def found(by_length: dict[int, np.ndarray], seed=11) -> AlongTraining:
     result = along_training({s: pairs(own) for s, own in by_length.items()}, MARGINS, seed)
     assert result is not None
     return result

@@ -3,7 +3,15 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from lfranker.ranking.loss_effects import _subsets, interactions, mean_effects, pairs, shapley
+from lfranker.ranking.loss_effects import (
+    _subsets,
+    attributions,
+    interactions,
+    mean_effects,
+    pairs,
+    shapley,
+)
+from lfranker.statistics.score_array import Cube
 
 LOSSES = ("mae", "mse", "ssim", "perceptual")
 PAIR = frozenset({"mae", "ssim"})
@@ -86,6 +94,32 @@ def test_mean_effects_are_over_the_pairs_that_there_are():
     values = {frozenset({"mae"}): 20.0, frozenset({"mae", "mse"}): 21.5}
     assert pairs(values) == {"mae": [], "mse": [frozenset({"mae"})]}
     assert mean_effects(values) == {"mse": 1.5}
+
+
+THREE = ("mae", "mse", "ssim")
+
+
+@pytest.mark.parametrize("without", [None, "mae+ssim"])
+def test_shapley_values_are_told_where_every_subset_and_none_are_known(without: str | None):
+    """Three losses, whose scores at all places and repeats differ by a constant each."""
+    values = game(5, THREE)
+    names = {"+".join(sorted(subset)): value for subset, value in values.items() if subset}
+    names.pop(without, None)
+    cells = np.arange(8.0)[:, None] + np.random.default_rng(1).normal(0, 0.01, (8, 2))
+    cube = Cube(tuple(names), tuple("abcdefgh"), np.stack([v + cells for v in names.values()]))
+    table = attributions(cube, values[frozenset()] + cells, seed=3)
+    told = {kind: rows.set_index("losses")["value"] for kind, rows in table.groupby("kind")}
+    expected = {loss: float(value) for loss, value in shapley(values).items()}
+    if without:
+        assert set(told) == {"mean effect"}
+        return
+    assert set(told) == {"mean effect", "Shapley value", "interaction"}
+    assert told["Shapley value"].to_dict() == pytest.approx(expected)
+    twos = {"+".join(pair): float(value) for pair, value in interactions(values).items()}
+    assert sorted(told["interaction"]) == pytest.approx(sorted(twos.values()))
+    means = {loss: float(value) for loss, value in mean_effects(
+        {subset: value for subset, value in values.items() if subset}).items()}  # fmt: skip
+    assert told["mean effect"].to_dict() == pytest.approx(means)
 
 
 def test_shapley_and_interactions_are_those_of_shapiq():

@@ -19,6 +19,7 @@ from lfranker.publishing import note_and_marks as marks
 from lfranker.publishing.ranking_run import rank_power_set
 from lfranker.ranking.along_training import Stop
 from lfranker.scans.scan_set import ScanSetId
+from lfranker.tracking import power_set as power_set_module
 from lfranker.tracking.power_set import find_training, load_power_set
 from lfranker.tracking.runs import (
     create_child,
@@ -360,3 +361,16 @@ def test_scan_sets_are_found_by_their_first_digits_and_the_own_one_is_the_first(
     with pytest.raises(ValueError, match=r"'012' match 2 of .*allowed: 01234567, 012f0000, abab"):
         own.scan_set("012")
     assert replace(own, scan_sets=()).scan_set() == ScanSetId("", False)
+
+
+def test_more_runs_than_a_page_holds_are_read_each_once(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(power_set_module, "PAGE", 2)
+    parent = make_parent("mae")
+    made = [make_child(parent, "mae", {}, repeat=str(at)).info.run_id for at in range(5)]
+    found = power_set_of(parent).members
+    assert sorted(run.run_id for run in found) == sorted(made)
+    assert [run.repeat for run in power_set_of(parent).trainings.values()] == [4, 3, 2, 1, 0], (
+        "newest first"
+    )

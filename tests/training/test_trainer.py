@@ -359,6 +359,20 @@ def test_logging_settings_do_not_determine_the_weights() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "allowed"),
+    [
+        ("precision", ("auto", "float32", "bfloat16")),
+        ("compile", ("none", "default", "reduce-overhead", "max-autotune")),
+    ],
+)
+def test_choices_are_those_of_torch(name: str, allowed: tuple[str, ...]) -> None:
+    for choice in allowed:
+        assert getattr(replace(TINY, **{name: choice}), name) == choice
+    with pytest.raises(ValueError, match=f"{name} .*{allowed[-1]}"):
+        replace(TINY, **{name: "float16"})
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("steps", 0),
