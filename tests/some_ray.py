@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 STARTED = "Ray runtime started"  # as `ray start` says
+TO_START = 300.0  # s
 
 
 def why_not() -> str:
@@ -53,7 +54,7 @@ class SomeRay:
             "--object-store-memory=80000000", *words,
         ])  # fmt: skip
         line = f"exec {start}"
-        if os.geteuid() == 0 and shutil.which("unshare"):
+        if _may_hide():
             mounts = [f"mount -t tmpfs none {shlex.quote(str(path))}" for path in self.hidden]
             inside = " && ".join(["mount --make-rprivate /", *mounts, line])
             line = f"exec unshare --mount sh -c {shlex.quote(inside)}"
@@ -64,7 +65,7 @@ class SomeRay:
             self.nodes[name] = subprocess.Popen(
                 ["sh", "-c", line], env=known, stdout=log, stderr=log, start_new_session=True
             )
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + TO_START
         while STARTED not in (said := (self.folder / f"{name}.txt").read_text()):
             assert self.nodes[name].poll() is None, said
             assert time.monotonic() < deadline, said
@@ -78,6 +79,14 @@ class SomeRay:
         process = self.nodes.pop(name)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def _may_hide() -> bool:
+    """Return whether a process may have a file system of its own."""
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        return False
+    alone = subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False)
+    return alone.returncode == 0
 
 
 @contextmanager
