@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import Result
+from mlflow import MlflowClient
 from prepared import make_scans
 from recorder import Recorder
 from torch import nn
@@ -20,11 +21,13 @@ from lfranker.experiment import inputs, powerset
 from lfranker.experiment.console import Console
 from lfranker.experiment.inputs import clean_images
 from lfranker.experiment.scoring import score_model
+from lfranker.experiment.settings import preset_settings
 from lfranker.experiment.single_training import TrainingConfig, run_training
 from lfranker.images.image_file import write_image
 from lfranker.noise.measurement import fit_singles
 from lfranker.noise.parsing import fei_profile
 from lfranker.noise.profile import read_profile
+from lfranker.options import flat
 from lfranker.processes.jobs import available_cores
 from lfranker.publishing.ranking_run import CAPTIONS, Report, rank_power_set
 from lfranker.ranking.config import RankConfig
@@ -38,6 +41,7 @@ from lfranker.tracking.models import load_network, load_onnx
 from lfranker.tracking.pages import how_to_open
 from lfranker.tracking.registry import Choice, choose_model, named_model
 from lfranker.tracking.score_logging import log_dataset
+from lfranker.tracking.tags import Tag
 
 
 @pytest.fixture
@@ -91,6 +95,11 @@ def test_a_dataset_is_described(record: Recorder) -> None:
     assert result.stderr.splitlines() == ["note: tiny.png", "note: blank.png"]
     (call,) = record.calls["", "log_dataset"]
     assert (call.data, call.context) == (made, "training")
+    client = MlflowClient()
+    (run,) = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    assert (run.info.run_name, run.data.tags[Tag.ROLE]) == ("synth own", "synth")
+    logged = {**flat(preset_settings("smoke", patch=40).dataset), "dataset": made.digest}
+    assert run.data.params == {name: str(value) for name, value in logged.items()}
     (call,) = record.calls["", "synthesise"]
     assert (call.out, call.config.patch, call.workers) == (Path("own"), 40, 3)
 

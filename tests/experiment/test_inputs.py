@@ -135,6 +135,13 @@ def test_fields_are_counted_before_anything_is_prepared(tmp_path: Path) -> None:
     assert chosen.preset.fields != 3
 
 
+def test_fields_are_the_centres_of_images_or_all_that_there_is() -> None:
+    image = np.arange(40, dtype=np.float32).reshape(10, 4)
+    assert np.array_equal(preparation._centre(image, 6), image[2:8])
+    assert np.array_equal(preparation._centre(image, 2), image[4:6, 1:3])
+    assert np.array_equal(preparation._centre(image, 20), image)
+
+
 def test_the_facts_of_inputs_are_those_of_what_was_prepared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
