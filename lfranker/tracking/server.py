@@ -23,9 +23,10 @@ TRACKING, REGISTRY = "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"
 USER, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
 OTHER_WAY_IN = "MLFLOW_TRACKING_AUTH"
 QUIET = "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"
-SERVE = (
+SERVE = (  # MLflow answers to no name of a host that it is not told
     "mlflow server --backend-store-uri sqlite:///mlflow.db --serve-artifacts "
-    "--artifacts-destination mlartifacts --host 0.0.0.0 --port 5000"
+    "--artifacts-destination mlartifacts --host 0.0.0.0 --port 5000 "
+    "--allowed-hosts 'localhost:*,{host}:*'"
 )
 PATIENCE = 10.0  # seconds in which a server may begin to answer
 ONE_TRY = 5  # seconds
@@ -154,10 +155,11 @@ def require_server(launcher: str) -> None:
     """Raise ValueError where trainings on other machines could not log to the tracking store."""
     uri = mlflow.get_tracking_uri()
     if urlsplit(uri).scheme not in OF_A_SERVER:
+        host = socket.gethostname()
         raise ValueError(
             f"--launcher {launcher} trains on other machines, which log to a tracking server, and "
-            f"the tracking store is {address_shown(uri)}, files of this one. Start `{SERVE}` here, "
-            f"and set {TRACKING}=http://{socket.gethostname()}:5000"
+            f"the tracking store is {address_shown(uri)}, files of this one. Start "
+            f"`{SERVE.format(host=host)}` here, and set {TRACKING}=http://{host}:5000"
         )
 
 

@@ -1,6 +1,7 @@
 """What is asked of the tracking server before any work, and where its password goes."""
 
 import os
+import socket
 import time
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -231,6 +232,7 @@ def test_files_are_refused_as_the_store_of_other_machines(
     monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: uri)
     with pytest.raises(ValueError, match="Start `mlflow server --backend-store-uri ") as refused:
         require_server("slurm")
+    assert f"--allowed-hosts 'localhost:*,{socket.gethostname()}:*'" in str(refused.value)
     assert "word" not in str(refused.value)
     monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: "http://host:5000")
     require_server("slurm")
