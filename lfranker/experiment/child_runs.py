@@ -335,5 +335,9 @@ def closing(children: Sequence[Child]) -> Iterator[None]:
     try:
         yield
     finally:
-        for run in still_open([child.run for child in children]):
-            end_run(run.run_id, "KILLED", "the power set was stopped")
+        left = still_open([child.run for child in children])
+        list(several_at_a_time(_end_stopped, left))
+
+
+def _end_stopped(run: TrackedRun) -> None:
+    end_run(run.run_id, "KILLED", "the power set was stopped")
