@@ -372,12 +372,26 @@ def try_log_file(run_id: str, file: Path, folder: str) -> str:
 
 
 def send_log(run_id: str, log: Path) -> None:
-    """Keep a log, which is still written to, with a run; without secrets, and if it can be."""
+    """Keep a log, which is still written to, with a run; without secrets, and if it can be.
+
+    What earlier processes have sent, of which this one goes on, stays in front of it.
+    """
     with TemporaryDirectory() as folder:
         copy = Path(folder) / log.name
-        copy.write_bytes(log.read_bytes())
+        copy.write_bytes(_sent_before(run_id, log.name) + log.read_bytes())
         redact_file(copy)
         try_log_file(run_id, copy, "logs")
+
+
+def _sent_before(run_id: str, name: str) -> bytes:
+    client, file = MlflowClient(), f"logs/{name}"
+    try:
+        if file not in [item.path for item in client.list_artifacts(run_id, "logs")]:
+            return b""
+        with TemporaryDirectory() as folder:
+            return Path(client.download_artifacts(run_id, file, folder)).read_bytes()
+    except (MlflowException, OSError):  # a log is worth no failure
+        return b""
 
 
 def log_image(run_id: str, picture: PIL.Image.Image | np.ndarray[Any, Any], file: str) -> None:

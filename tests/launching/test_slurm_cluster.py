@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+import slow_loss
 from guarded_server import QUOTED, USER, door, free_port, guard, mlflow_server
 from one_slurm import one_slurm, why_not
 from power_sets_elsewhere import (
@@ -25,7 +26,7 @@ from power_sets_elsewhere import (
     secrets_in,
     worker_of,
 )
-from project import ROOT
+from project import ROOT, SLOW, environment_without
 
 from lfranker.launching.slurm import job_of
 from lfranker.tracking.tags import Tag
@@ -154,12 +155,17 @@ def test_a_command_that_ends_before_its_trainings_finds_them_again(site: Site) -
 
 
 def test_a_time_limit_that_is_too_short_takes_several_jobs(site: Site) -> None:
+    """A minute of each job's two is left for its training, whose steps take 0.04 s or more."""
     own = f"{site.slurm_options('limited')},time=2,signal=60"
-    options = {**LONG, "steps": 3500, "log_every": 500, "exclude": "mse", "max_size": 1}
+    steps = int(60 / slow_loss.SECONDS)
+    options = {**LONG, "steps": steps, "log_every": 500, "slurm": own}
     options |= {"checkpoint_seconds": 1000}  # so there is only the one that the signal asks for
-    command = site.command("limited", losses="mae,mse", **{**options, "slurm": own})
+    command = site.command("limited", losses="slow_loss:slow", **options)
+    there = [environment_without(*SLOW)["PYTHONPATH"], str(Path(slow_loss.__file__).parent)]
+    found = {**command.environment, "PYTHONPATH": os.pathsep.join(there)}
+    command = replace(command, environment=found)
     command.run()
-    command.check_whole({"mae"}, 3500, 500)
+    command.check_whole({"slow_loss:slow"}, steps, 500)
     (run,) = command.trainings().values()
     assert "resuming after step" in command.log_of(run)
 

@@ -162,6 +162,10 @@ def test_a_log_is_sent_without_secrets_while_it_is_written(
     assert log.read_text() == "hidden-word is wrong, and more"
     kept = Path(MlflowClient().download_artifacts(run_id, "logs/a.txt"))
     assert kept.read_text() == "*** is wrong"
+    log.write_text("\nthe next process goes on\n")
+    send_log(run_id, log)
+    kept = Path(MlflowClient().download_artifacts(run_id, "logs/a.txt"))
+    assert kept.read_text() == "*** is wrong\nthe next process goes on\n"
 
 
 def test_several_at_a_time_keep_their_order_and_stop_where_the_caller_does() -> None:
