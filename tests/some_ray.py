@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -94,10 +95,11 @@ def some_ray(folder: Path, hidden: Sequence[Path] = ()) -> Iterator[SomeRay]:
     """Start a head, on which no training runs, and two nodes with a processor each."""
     folder.mkdir()
     cluster = SomeRay(folder, hidden)
+    own = tempfile.mkdtemp(prefix="ray-")  # short: the paths of sockets have 107 bytes at most
     try:
         cluster.add(
             "head", "--head", f"--port={cluster.port}", "--num-cpus=0", "--num-gpus=0",
-            "--include-dashboard=false", f"--temp-dir={folder / 'ray'}",
+            "--include-dashboard=false", f"--temp-dir={own}",
         )  # fmt: skip
         for name in ("one", "two"):
             cluster.add_worker(name)
@@ -105,3 +107,4 @@ def some_ray(folder: Path, hidden: Sequence[Path] = ()) -> Iterator[SomeRay]:
     finally:
         for name in list(cluster.nodes):
             cluster.kill(name)
+        shutil.rmtree(own, ignore_errors=True)
