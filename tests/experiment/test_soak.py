@@ -17,6 +17,7 @@ from lfranker.experiment.child_jobs import Child
 from lfranker.experiment.child_runs import adopt, run_all
 from lfranker.experiment.inputs import Inputs
 from lfranker.experiment.plan import tasks
+from lfranker.launching.local import LocalLauncher
 from lfranker.processes import jobs as processes
 from lfranker.processes.jobs import Job
 from lfranker.tracking.runs import tracked
@@ -64,7 +65,7 @@ def test_memory_files_threads_and_disk_stay_flat(
     plan = tasks(["mae"], COUNT, TrainConfig(steps=8))
     children = adopt(parent, "key", plan, INPUTS, take_over=False)
     jobs = [stub(child, cache) for child in children]
-    reasons = run_all(children, jobs, 2, {}, lambda _: seen.append(held(cache)))
+    reasons = run_all(children, jobs, LocalLauncher(2), {}, lambda _: seen.append(held(cache)))
     assert reasons == {}
     assert len(seen) == COUNT
     warm, later = seen[WARM - 1], seen[WARM:]
