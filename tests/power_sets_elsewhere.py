@@ -32,6 +32,7 @@ from lfranker.training.trainer import build_network
 
 PAPER = "mae,mse,ssim,perceptual"
 THREE = {"mae", "mse", "mae+mse"}
+LONG: Mapping[str, object] = {"steps": 200, "log_every": 20, "shorter": "false"}
 LONGEST = 1200  # seconds, on a machine that is busy otherwise
 DEPTH = "0,0,0,1,0,0,0"
 TINY: Mapping[str, object] = {

@@ -31,7 +31,7 @@ def _nothing_of(job: Job, text: str) -> None:
 
 @dataclass(frozen=True)
 class Watch:
-    """What a launcher calls while jobs run."""
+    """The functions that a launcher calls while jobs run."""
 
     poll: Callable[[], None] = _nothing  # every now and then; what it raises ends all jobs
     tell: Callable[[Job, str], None] = _nothing_of  # what happens to a job before it ends

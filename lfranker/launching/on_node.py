@@ -59,7 +59,7 @@ def work_of(job: Job, stall_minutes: float) -> Work:
 
 @dataclass(frozen=True)
 class Ended:
-    """What came of a process: its exit code as of `subprocess`, or STALLED, and its log."""
+    """The end of a process: its exit code as of `subprocess`, or STALLED, and its log."""
 
     code: int
     log: str  # its end, without secrets

@@ -26,7 +26,7 @@ CANCELLED = "CANCELLED"
 
 @dataclass(frozen=True)
 class Request:
-    """What a training asks for of a machine."""
+    """Processors and GPUs that a training asks for of a machine."""
 
     cpus: float
     gpus: float

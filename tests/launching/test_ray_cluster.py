@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from guarded_server import QUOTED, USER, door, free_port, guard, mlflow_server
 from power_sets_elsewhere import (
+    LONG,
     LONGEST,
     PAPER,
     THREE,
@@ -25,7 +26,6 @@ from power_sets_elsewhere import (
 from some_ray import SomeRay, some_ray, why_not
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not())]
-LONG: dict[str, object] = {"steps": 200, "log_every": 20, "shorter": "false"}
 
 
 @dataclass(frozen=True)

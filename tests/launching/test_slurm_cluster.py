@@ -13,6 +13,7 @@ import slow_loss
 from guarded_server import QUOTED, USER, door, free_port, guard, mlflow_server
 from one_slurm import one_slurm, why_not
 from power_sets_elsewhere import (
+    LONG,
     LONGEST,
     PAPER,
     THREE,
@@ -111,9 +112,6 @@ def test_slurm_takes_the_job_of_the_docs_and_refuses_a_partition_that_there_is_n
     assert process.returncode == 2
     assert "--slurm: invalid partition specified: gpu" in said
     assert command.runs() == []
-
-
-LONG: dict[str, object] = {"steps": 200, "log_every": 20, "shorter": "false"}
 
 
 def test_killed_and_cancelled_trainings_go_on_and_ctrl_c_leaves_nothing(site: Site) -> None:

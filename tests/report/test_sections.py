@@ -70,7 +70,7 @@ EFFECTS = pd.DataFrame(
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> Recorder:
-    """What is drawn, each plot as the name of its function."""
+    """Record what is drawn; each plot is the name of its function."""
     record = Recorder(monkeypatch)
     for function in (
         attribution_plot, heat_map, interval_plot, pareto_plot, rank_course_plot, rank_plot,
