@@ -8,6 +8,7 @@ import numpy as np
 import PIL.Image
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from numpy.typing import NDArray
 from odd_names import NAMES
 from prepared import make_scans
@@ -95,11 +96,9 @@ class Blurred(nn.Module):
         return self.factor * image
 
 
-def test_each_picture_shows_the_pair_the_best_filter_and_the_winners(
-    store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def scored_power_set() -> Run:
     """`tv` wins at one speed alone; of the winners over all speeds one has no model."""
-    parent, made = make_parent("mae,mse,ssim,tv"), make_scans(store)
+    parent = make_parent("mae,mse,ssim,tv")
     board = {
         "mae": {"psnr": 30.0, "ssim": 0.5, "repeatability": 0.1, "keypoints": 1.0},
         "mse": {"psnr": 29.0, "ssim": 0.9, "repeatability": 0.3, "keypoints": 2.0},
@@ -112,7 +111,14 @@ def test_each_picture_shows_the_pair_the_best_filter_and_the_winners(
     for name, psnr in (("gaussian-1", 25.0), ("median-5", 26.0), ("noisy", 40.0)):
         run = make_child(parent, "", {"psnr": psnr}, baseline=name)
         MlflowClient().delete_tag(run.info.run_id, Tag.LOSSES)
-    record, seen = Recorder(monkeypatch), dict.fromkeys(("m-mae", "m-mse"), 1.0) | {"m-mse": 0.5}
+    return parent
+
+
+def test_each_picture_shows_the_pair_the_best_filter_and_the_winners(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent, made = scored_power_set(), make_scans(store)
+    record, seen = Recorder(monkeypatch), {"m-mae": 1.0, "m-mse": 0.5}
     record.replace(load_network, lambda call: Blurred(seen[call.uri.removeprefix("models:/")]))
     record.replace(comparison, lambda _: PIL.Image.new("RGB", (8, 8)))
     record.replace(glance, lambda _: PIL.Image.new("RGB", (8, 8)))

@@ -1,0 +1,109 @@
+"""Trainings, scorings and rankings of a power set are told what its command knows.
+
+Commands run as in `test_option_wiring`, with a recorder in place of what reads, trains or writes.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from recorder import Recorder, record_all
+from tracked import make_child, make_parent
+
+from lfranker.publishing.note_and_marks import mark_children, write_note
+from lfranker.publishing.ranking_run import rank_power_set
+from lfranker.publishing.report_page import page_of
+from lfranker.publishing.winners import register_winners
+from lfranker.ranking.config import RankConfig
+from lfranker.ranking.leaderboard import rank
+from lfranker.rating.analysis import Rated, find_ratings
+from lfranker.report.findings import Findings, find
+
+
+def check_done(result: Result) -> None:
+    assert result.exit_code == 0, result.output
+
+
+def test_a_scoring_that_is_left_to_do_is_told_the_run_and_the_scans(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = record_all(monkeypatch)
+    words = ["--preset", "smoke", "--losses", "mae", "--repeats", "2", "--yes", "--scans"]
+    check_done(record.run("powerset", [*words, "scans"]))
+    trained = [job.name for job in record.jobs]
+    record.calls.clear()
+    check_done(record.run("powerset", [*words, "more-scans"]))
+    record.run_children(record.jobs)
+    assert [job.name for job in record.jobs] == trained
+    assert [call.run_id for call in record.calls["evaluate", "score_run"]] == trained
+    scans = {call.scans.folder for call in record.calls["evaluate", "score_run"]}
+    assert scans == {record.at("score_baselines", "scans.folder")}
+    assert record.at("load_network", "uri", "evaluate") == "models:/m"
+
+
+def test_trainings_of_others_are_only_taken_over_when_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = record_all(monkeypatch)
+    words = ["--preset", "smoke", "--losses", "mae,ssim", "--yes", "--check-learning-rate"]
+    check_done(record.run("powerset", [*words, "--refine", "1"]))
+    assert len(record.calls["", "refuse_if_busy"]) == 5  # plan, two rates, trial, its repeats
+
+
+def test_only_the_trainings_that_are_ranked_have_branches(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = record_all(monkeypatch)
+    words = ["--preset", "smoke", "--losses", "mae,ssim", "--yes", "--check-learning-rate"]
+    check_done(record.run("powerset", [*words, "--refine", "1"]))
+    ranked, others = record.told("shorter")[:3], record.told("shorter")[3:]
+    assert ranked == [True] * 3
+    assert others == [False] * len(others)
+    assert set(record.told("learning_rate")[3:]) > set(record.told("learning_rate")[:3])
+
+
+def test_a_ranking_goes_by_its_settings(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent = make_parent("mae")
+    make_child(parent, "mae", {"psnr": 30.0, "ssim": 0.9})
+    record = Recorder(monkeypatch)
+    record.replace(rank, lambda call: rank(**vars(call)))
+    record.replace(find, lambda _: Findings())
+    record.replace(find_ratings, lambda _: Rated())
+    record.replace(register_winners, lambda _: ({}, []))
+    for function in (page_of, write_note, mark_children):
+        record.replace(function, lambda _: "")
+    weights, equivalence = {"psnr": 3.0}, {"psnr": 0.2, "visual": 0.7}
+    config = RankConfig(equivalence, weights, "always")
+    rank_power_set(parent.info.run_id, "other", None, config, print)
+    assert record.at("rank", "weights") == weights
+    assert record.at("find", "equivalence") == equivalence
+    assert record.at("find_ratings", "margin") == equivalence["visual"]
+    assert record.at("register_winners", "model") == "other"
+    assert record.at("register_winners", "gate.promote") == "always"
+    assert record.at("register_winners", "gate.rescore") is print
+
+
+@pytest.mark.parametrize(
+    ("words", "at_once", "gpus"),
+    [
+        ((), 3, ["0", "1", "2"]),
+        (("--device", "cuda:1"), 1, ["1"]),
+        (("--device", "cuda", "--jobs", "5"), 5, ["0", "1", "2"]),
+        (("--device", "cpu", "--threads", "1", "--jobs", "2"), 2, [None]),
+    ],
+)
+def test_each_training_has_a_gpu_and_all_of_them_are_used(
+    words: Sequence[str],
+    at_once: int,
+    gpus: list[str | None],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    record = record_all(monkeypatch)
+    line = ["--preset", "smoke", "--losses", "mae", "--yes", *words]
+    check_done(record.run("powerset", line))
+    (call,) = record.calls["", "run_jobs"]
+    assert call.at_once == at_once
+    assert [place.get("CUDA_VISIBLE_DEVICES") for place in call.places] == gpus
+    assert set(record.told("device")) == {"cpu" if gpus == [None] else "cuda"}, "its only one"
