@@ -16,7 +16,7 @@ from lfranker.tracking.tags import Tag
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--noises", "eq1,white"], "noise 'white': neither a mode nor a file"),
+        (["--noises", "eq1,white"], "noise 'white': 'white' is neither a mode nor a file"),
         (["--noises", "eq1,eq1"], "two noises are called 'eq1'"),
         (["--noises", "eq1,correlation"], "correlation filters other noise"),
         (["--noise-components", "poisson,read-out"], "unknown 'read-out'; allowed are poisson"),
