@@ -4,7 +4,7 @@ Allowed is one 8- or 16-bit unsigned image, gray, gray + alpha, RGB, RGBA or pal
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
-from lfranker.files import full_size_page
+from lfranker.files import full_size_page, full_size_pages
 from lfranker.images.containers import BMP, JPEG, PNG, without_transparency
 from lfranker.images.memory import shortage
 from lfranker.images.palettes import Palette
@@ -58,13 +58,25 @@ def decode(path: Path, white: int | None = None) -> Decoded:
     The format is that of the first bytes, whatever the suffix says. ``white`` is the value of full
     brightness of a file of 16 bits, whatever the file says of it.
     """
+    return _decoded(path, white, DECODERS)[0]
+
+
+def decode_pages(path: Path, white: int | None = None) -> list[Decoded]:
+    """Read a file as `decode` does, but of a stack of pages of one size each page.
+
+    A stack that is kept in a single page, as ImageJ does with large ones, is refused here too.
+    """
+    return _decoded(path, white, DECODERS_OF_STACKS)
+
+
+def _decoded(path: Path, white: int | None, decoders: Mapping[bytes, "Decoder"]) -> list[Decoded]:
     try:
         data = path.read_bytes()
     except OSError as error:
         raise unsupported(path, f"cannot be read ({error.strerror})") from error
     if not data:
         raise unsupported(path, "empty file")
-    decoder = next((DECODERS[head] for head in DECODERS if data.startswith(head)), None)
+    decoder = next((decoders[head] for head in decoders if data.startswith(head)), None)
     if decoder is None:
         raise unsupported(path, "corrupt or not an image (no PNG, TIFF, JPEG or BMP)")
     try:
@@ -85,7 +97,7 @@ def is_wide(path: Path) -> bool:
             head = file.read(32)
         if head.startswith(PNG):
             return _png_depth(head) == 16
-        if DECODERS.get(head[:4]) is not _decode_tiff:
+        if head[:4] not in TIFF_HEADS:
             return False
         with tifffile.TiffFile(path) as tiff:
             page = full_size_page(tiff)
@@ -99,7 +111,9 @@ def _check_room(path: Path, width: int, height: int, bytes_per_pixel: int) -> No
         raise Unsupported(f"{path}: {missing}")
 
 
-def _decode_pillow(path: Path, data: bytes, white: int | None, plugin: type[ImageFile]) -> Decoded:
+def _decode_pillow(
+    path: Path, data: bytes, white: int | None, plugin: type[ImageFile]
+) -> list[Decoded]:
     """PNG, JPEG, BMP. Pillow cuts 16-bit colour to 8 bits, so 16-bit PNG go through libpng.
 
     The plugin is called by itself, since Pillow's limit on the number of pixels is one for all
@@ -118,7 +132,7 @@ def _decode_pillow(path: Path, data: bytes, white: int | None, plugin: type[Imag
         samples = imagecodecs.png_decode(without_transparency(data)) if wide else np.asarray(file)
         palette = _pillow_palette(file, samples) if mode == "P" else None
     samples = palette.looked_up() if palette else samples
-    return Decoded(samples, _levels(path, samples, png_bits(data), white), palette, None)
+    return [Decoded(samples, _levels(path, samples, png_bits(data), white), palette, None)]
 
 
 def _png_depth(data: bytes) -> int | None:
@@ -134,25 +148,33 @@ def _pillow_palette(file: ImageFile, indices: NDArray[np.uint8]) -> Palette:
     return Palette(colours, indices)
 
 
-def _decode_tiff(path: Path, data: bytes, white: int | None) -> Decoded:
+def _decode_tiff(
+    path: Path, data: bytes, white: int | None, *, of_stack: bool = False
+) -> list[Decoded]:
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
-        page = full_size_page(tiff)
-        if page is None:
+        pages = full_size_pages(tiff)
+        if not pages:
             raise unsupported(path, "TIFF without a full-size image")
-        if reason := reason_to_refuse(tiff, page):
-            raise unsupported(path, reason)
-        _check_room(
-            path, page.imagewidth, page.imagelength, page.samplesperpixel * page.bitspersample // 8
-        )
-        samples = stored_samples(page, data)
-        levels = _levels(path, samples, tiff_bits(page), white)
-        palette = None
-        if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
-            palette = _tiff_palette(path, page, samples)
-            samples = palette.looked_up()
-        elif page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
-            samples = inverted(samples, levels.full)
-        return Decoded(samples, levels, palette, page)
+        pages = pages if of_stack else pages[:1]
+        for page in pages:
+            if reason := reason_to_refuse(tiff, page, of_stack=of_stack):
+                raise unsupported(path, reason)
+        return [_decode_page(path, page, data, white) for page in pages]
+
+
+def _decode_page(path: Path, page: tifffile.TiffPage, data: bytes, white: int | None) -> Decoded:
+    _check_room(
+        path, page.imagewidth, page.imagelength, page.samplesperpixel * page.bitspersample // 8
+    )
+    samples = stored_samples(page, data)
+    levels = _levels(path, samples, tiff_bits(page), white)
+    palette = None
+    if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
+        palette = _tiff_palette(path, page, samples)
+        samples = palette.looked_up()
+    elif page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+        samples = inverted(samples, levels.full)
+    return Decoded(samples, levels, palette, page)
 
 
 def inverted(samples: NDArray[np.integer], maximum: int) -> NDArray[np.integer]:
@@ -182,9 +204,11 @@ def _tiff_palette(path: Path, page: tifffile.TiffPage, samples: NDArray[np.integ
 
 
 TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # + is for BigTIFF
-DECODERS: dict[bytes, Callable[[Path, bytes, int | None], Decoded]] = {
+Decoder = Callable[[Path, bytes, int | None], list[Decoded]]
+DECODERS: Mapping[bytes, Decoder] = {
     PNG: partial(_decode_pillow, plugin=PngImageFile),
     JPEG: partial(_decode_pillow, plugin=JpegImageFile),
     BMP: partial(_decode_pillow, plugin=BmpImageFile),
     **dict.fromkeys(TIFF_HEADS, _decode_tiff),
 }
+DECODERS_OF_STACKS = {**DECODERS, **dict.fromkeys(TIFF_HEADS, partial(_decode_tiff, of_stack=True))}

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from lfranker.arrays import Image
-from lfranker.files import TIFF_SUFFIXES, new_file
+from lfranker.files import TIFF_SUFFIXES, full_size_pages, new_file
 from lfranker.images.containers import JPEG_QUALITY
 from lfranker.images.data_bar import Bars, bars_of, content_of
-from lfranker.images.decoding import Decoded, decode, unsupported
+from lfranker.images.decoding import Decoded, decode, decode_pages, unsupported
 from lfranker.images.palettes import Palette
 from lfranker.images.stated_bits import MAX_SAMPLE_VALUE
 from lfranker.microscopes.reading import read_metadata
@@ -73,7 +73,16 @@ def read_image(path: Path, white: int | None = None, bars: Bars | None = None) -
     the microscope's metadata say; where they do not, it is looked for in the picture. ValueError
     names the file where it is not one 8- or 16-bit image, is corrupt or empty.
     """
-    decoded = _decode(path, white)
+    return _micrograph(path, _decode(path, white), bars)
+
+
+def read_pages(path: Path, white: int | None = None, bars: Bars | None = None) -> list[Micrograph]:
+    """Read a file as `read_image` does, but of a stack each page, which shows the same field."""
+    _check_suffix(path)
+    return [_micrograph(path, page, bars) for page in decode_pages(path, white)]
+
+
+def _micrograph(path: Path, decoded: Decoded, bars: Bars | None) -> Micrograph:
     pixels, colour, notices = _to_gray(path, decoded)
     bars = bars or bars_of(pixels, colour, read_metadata(path).data_bar)
     content = content_of(pixels, colour, bars)
@@ -90,6 +99,17 @@ def read_image(path: Path, white: int | None = None, bars: Bars | None = None) -
     return Micrograph(pixels, decoded.samples.dtype, decoded.maximum, content, named)
 
 
+def page_count(path: Path) -> int:
+    """Return how many images `read_pages` would read; 1 where it could not, which it then says."""
+    if path.suffix.lower() not in TIFF_SUFFIXES:
+        return 1
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            return max(len(full_size_pages(tiff)), 1)
+    except (OSError, ValueError):  # tifffile's own error is a ValueError
+        return 1
+
+
 def read_gray(
     path: Path, white: int | None = None
 ) -> tuple[Image, NDArray[np.bool_] | None, list[str]]:
@@ -98,9 +118,13 @@ def read_gray(
 
 
 def _decode(path: Path, white: int | None) -> Decoded:
+    _check_suffix(path)
+    return decode(path, white)
+
+
+def _check_suffix(path: Path) -> None:
     if path.suffix.lower() not in SUFFIXES:
         raise unsupported(path, f"suffix {path.suffix!r} is not one of {sorted(SUFFIXES)}")
-    return decode(path, white)
 
 
 def _to_gray(path: Path, decoded: Decoded) -> tuple[Image, NDArray[np.bool_] | None, list[str]]:

@@ -33,9 +33,14 @@ PHOTOMETRIC_TAG = 262
 JPEG_END = b"\xff\xd9"
 
 
-def reason_to_refuse(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> str | None:
-    """Return what is not supported in ``page``, the full-size one; None where all is."""
-    layers = max(len(full_size_pages(tiff)), _planes(tiff, page))
+def reason_to_refuse(
+    tiff: tifffile.TiffFile, page: tifffile.TiffPage, *, of_stack: bool = False
+) -> str | None:
+    """Return what is not supported in ``page``, a full-size one; None where all is.
+
+    ``of_stack``: it may be one of several, each of which is an image.
+    """
+    layers = max(1 if of_stack else len(full_size_pages(tiff)), _planes(tiff, page))
     if layers > 1:
         return f"stack of {layers} images"
     if page.bitspersample not in (8, 16) or page.sampleformat != 1 or page.dtype is None:

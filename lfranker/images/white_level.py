@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lfranker.images.decoding import decode, is_wide
+from lfranker.images.decoding import decode_pages, is_wide
 from lfranker.images.stated_bits import Levels
 from lfranker.text import printable
 
@@ -63,10 +63,11 @@ def _wide(path: Path) -> Levels | None:
     try:
         if not is_wide(path):
             return None
-        decoded = decode(path)
+        pages = decode_pages(path)
     except ValueError:
         return None
-    return decoded.levels if decoded.samples.dtype == np.uint16 else None
+    wide = [page.levels for page in pages if page.samples.dtype == np.uint16]
+    return max(wide, key=lambda levels: levels.brightest, default=None)
 
 
 def _of_silent(files: Mapping[Path, Levels]) -> tuple[int, list[str]]:

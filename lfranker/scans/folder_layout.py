@@ -2,7 +2,8 @@
 
 The folder holds one sub-folder per scan speed or dwell time ("100ns", "spd2"); files that are
 called alike in two of them, suffix aside, show the same field of view. One sub-folder, the target,
-is taken as clean.
+is taken as clean. Where a speed was scanned several times, its folder has "frame1", "frame2" and so
+on; the first frame is the scan of a field that is scored.
 """
 
 import re
@@ -15,18 +16,25 @@ from lfranker.scans.scan_set import Exclusion
 from lfranker.text import printable
 
 Files = dict[str, dict[str, Path]]  # speed, fast to slow -> field -> file
+FrameFiles = dict[str, dict[int, Path]]  # field -> number of the frame -> file
 
 NAME = re.compile(r"[\w.\-: ]+")  # of a speed: scores are logged as psnr/NAME
 LONGEST_SPEED = 100  # characters
+FRAME = re.compile(r"frame[ _-]?(\d+)", re.IGNORECASE)  # a folder of repeated scans
 
 
 def scan_plan(folder: Path) -> ScanPlan:
     """All scans of ``folder``: by its sub-folders, or a flat folder by what the files say."""
     if not folder.is_dir():
         raise ValueError(f"{folder}: not a folder of scans")
-    files = _by_folder(folder)
+    files = {speed: _first_frames(fields) for speed, fields in frames_by_folder(folder).items()}
     if not files and (flat := [path for path in image_files(folder) if path.parent == folder]):
         return group_scans(flat)
+    if lone := folders_in(folder)[1]:
+        raise ValueError(
+            f"{folder}: {', '.join(lone)} are frames of one scan speed; to compare with clean "
+            f"scans put them into a sub-folder of that speed, beside one of the clean scans"
+        )
     if len(files) < 2:
         raise ValueError(
             f"{folder}: found images in the sub-folders {list(files)}; at least two are needed, "
@@ -36,21 +44,49 @@ def scan_plan(folder: Path) -> ScanPlan:
     return ScanPlan({speed: files[speed] for speed in order or files}, ())
 
 
-def _by_folder(folder: Path) -> Files:
-    """A field is called by its path below the speed, without suffix."""
-    names = [p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
-    files: Files = {}
+def frames_by_folder(folder: Path) -> dict[str, FrameFiles]:
+    """All scans by speed, fast to slow; none where they are frames of one speed that is not named.
+
+    A field is called by its path below the speed, without suffix and without its frame.
+    """
+    files: dict[str, FrameFiles] = {}
+    names, lone = folders_in(folder)
     for speed in by_speed(names):
-        fields: dict[str, Path] = {}
-        for path in image_files(folder / speed):
-            field = path.relative_to(folder / speed).with_suffix("").as_posix()
-            if field in fields:
-                raise ValueError(f"{path} and {fields[field].name}: two scans of one field")
-            fields[field] = path
-        if fields:
+        if fields := frames_in(folder / speed):
             check_speed(speed, folder / speed)
             files[speed] = fields
+    if files and lone:
+        raise ValueError(
+            f"{folder}: {lone[0]} lies beside folders of scan speeds, {', '.join(files)}: put the "
+            f"frames into the folder of their speed"
+        )
     return files
+
+
+def folders_in(folder: Path) -> tuple[list[str], list[str]]:
+    """Return the names of sub-folders that may be speeds, and of those that are frames."""
+    names = [p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
+    frames = [name for name in names if FRAME.fullmatch(name)]
+    return [name for name in names if name not in frames], sorted(frames)
+
+
+def frames_in(folder: Path) -> FrameFiles:
+    """Return the frames of each field in the folder of a speed, by their number; 0: it has none."""
+    fields: FrameFiles = {}
+    for path in image_files(folder):
+        relative = path.relative_to(folder).with_suffix("")
+        numbers = [found[1] for part in relative.parts[:-1] if (found := FRAME.fullmatch(part))]
+        kept = [part for part in relative.parts[:-1] if not FRAME.fullmatch(part)]
+        field, number = "/".join([*kept, relative.name]), int(numbers[-1]) if numbers else 0
+        frames = fields.setdefault(field, {})
+        if number in frames:
+            raise ValueError(f"{path} and {frames[number].name}: two scans of one field")
+        frames[number] = path
+    return fields
+
+
+def _first_frames(fields: FrameFiles) -> dict[str, Path]:
+    return {field: frames[min(frames)] for field, frames in fields.items()}
 
 
 def check_speed(speed: str, folder: Path) -> None:
