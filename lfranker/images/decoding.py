@@ -211,4 +211,7 @@ DECODERS: Mapping[bytes, Decoder] = {
     BMP: partial(_decode_pillow, plugin=BmpImageFile),
     **dict.fromkeys(TIFF_HEADS, _decode_tiff),
 }
-DECODERS_OF_STACKS = {**DECODERS, **dict.fromkeys(TIFF_HEADS, partial(_decode_tiff, of_stack=True))}
+DECODERS_OF_STACKS: Mapping[bytes, Decoder] = {
+    **DECODERS,
+    **dict.fromkeys(TIFF_HEADS, partial(_decode_tiff, of_stack=True)),
+}
