@@ -101,7 +101,7 @@ def train(task: TrainingTask, losses: tuple[str, ...], corners: list[list[float]
     rng = np.random.default_rng((config.seed, config.repeat, len(losses)))
     terms = {name: build_objective([name]) for name in losses}
     for step in tqdm(range(config.steps), disable=None):
-        noisy, clean = draw_batch(data, config, step)
+        noisy, clean, _ = draw_batch(data, config, step)
         network.condition = drawn_weights(corners, rng)
         output = network(noisy.to(memory_format=torch.channels_last))
         gradient = _gradient(terms, network.condition, output, clean)

@@ -85,7 +85,7 @@ def first_losses_of_loop(data: Dataset, steps: int) -> list[float]:
         optimizer = torch.optim.AdamW(network.parameters(), config.learning_rate)
         network.load_state_dict(build_network(config).state_dict(), strict=True)
         for step in range(steps):
-            noisy, clean = draw_batch(data, config, step)
+            noisy, clean, _ = draw_batch(data, config, step)
             output = network(noisy)
             loss = torch.stack([losses[name](output, clean) for name in subset]).sum()
             optimizer.zero_grad()

@@ -4,6 +4,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,18 @@ TOO_LARGE = 1.5  # a validation share above this multiple of the one asked for i
 TOO_SMALL = 0.5  # nor one below this
 
 
+class NoClean(Enum):
+    """In the place of a folder of clean images: there are none."""
+
+    NO_CLEAN = "none"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+NO_CLEAN = NoClean.NO_CLEAN
+
+
 @dataclass(frozen=True, eq=False)
 class CleanImage:
     name: str  # path in its folder, or kind and number
@@ -32,7 +45,12 @@ class CleanImage:
     @property
     def sha256(self) -> str:
         """Digest of the pixels: the same under any name."""
-        return hashlib.sha256(self.image.tobytes()).hexdigest()
+        return sha256_of_pixels(self.image)
+
+
+def sha256_of_pixels(image: Image) -> str:
+    """Return the digest by which an image is known, whatever file it is from."""
+    return hashlib.sha256(image.tobytes()).hexdigest()
 
 
 def load_clean(

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lfranker.files import inside
+from lfranker.noise.measured import MeasuredNoise, noise_of
 from lfranker.noise.models import Range
 from lfranker.noise.noise_config import FORMER, NoiseConfig
 from lfranker.options import changed, check, determining, option, options
@@ -121,6 +122,25 @@ class Dataset:
     def config(self) -> DatasetConfig:
         """The settings that it was made with."""
         return config_of(self.manifest["request"]["parameters"])
+
+    @cached_property
+    def measured(self) -> Mapping[str, MeasuredNoise]:
+        """The noise of noisy scans by their speed, where training needs to know it."""
+        stored = self.manifest["request"].get("measured", {})
+        return {speed: noise_of(numbers) for speed, numbers in stored.items()}
+
+    @property
+    def blind_radius(self) -> int:
+        """Pixels on either side of a hidden one that are hidden with it, as asked or measured."""
+        asked = self.config.noise.blind_radius
+        known = (noise.radius for noise in self.measured.values())
+        return max(known) if asked is None else asked
+
+    def noise_in(self, index: int) -> MeasuredNoise:
+        """The noise of the scan that a pair was cut from."""
+        side = "training" if index < len(self.train) else "validation"
+        speeds = self.manifest["speeds"][side]
+        return self.measured[speeds[index % len(speeds)]]
 
     @property
     def trained_on(self) -> frozenset[str]:

@@ -19,9 +19,11 @@ from lfranker.datasets.clean_images import (
     CleanImage,
     draw_images,
     load_clean,
+    sha256_of_pixels,
     simulated_clean,
     split,
 )
+from lfranker.datasets.noisy_scans import NoisyScan, measured, split_scans
 from lfranker.datasets.patch_dataset import (
     MANIFEST,
     SCHEMA,
@@ -34,6 +36,7 @@ from lfranker.datasets.patch_dataset import (
 from lfranker.datasets.patch_sampling import Source, by_group, draw_pair, make_source
 from lfranker.files import new_folder, require_space, reserve
 from lfranker.images.white_level import FULL
+from lfranker.noise.noise_config import OF_SCANS
 from lfranker.processes.jobs import available_cores
 
 __all__ = [
@@ -76,12 +79,15 @@ def synthesise(
         return present
     groups, notices = _groups(images, config)
     counts = config.counts
+    speeds = [[group[0].group for group in side] for side in groups]
     manifest = {
         "schema": SCHEMA,
         "request": request,
         "counts": dict(zip(("training", "validation"), counts, strict=True)),
         "notices": notices,
     }
+    if config.noise.mode in OF_SCANS:  # pair k is of speed k, counted around
+        manifest["speeds"] = dict(zip(("training", "validation"), speeds, strict=True))
     try:
         with new_folder(out) as draft:
             _write_pairs(draft, groups, counts, config, workers)
@@ -110,6 +116,9 @@ def remade(
 def request_of(images: Sequence[CleanImage], config: DatasetConfig) -> dict[str, Any]:
     """Return what determines a dataset, as its manifest has it: equal for equal datasets."""
     request = {"parameters": config.determining(), "sources": _describe(images, config)}
+    scans = _scans(images, config)
+    if scans and (noises := measured(scans, config.noise)):
+        request["measured"] = {speed: noise.stored() for speed, noise in noises.items()}
     as_read: dict[str, Any] = json.loads(json.dumps(request))  # tuples are lists there
     return as_read
 
@@ -118,7 +127,7 @@ def _groups(
     images: Sequence[CleanImage], config: DatasetConfig
 ) -> tuple[list[list[list[Source]]], list[str]]:
     """Sources by group, for training and validation; and notices of images that give none."""
-    training, validation = split(images, config.validation, config.seed)
+    training, validation = _split(images, config)
     if config.image_draw:
         training = draw_images(training, config.seed, config.image_draw)
     sides = [_sources(side, config) for side in (training, validation)]
@@ -139,19 +148,58 @@ def _describe(images: Sequence[CleanImage], config: DatasetConfig) -> list[dict[
 
     Full brightness is told where it is not that of the file's type; others keep their names.
     """
-    training, _ = split(images, config.validation, config.seed)
-    used = {image.name for image in training}
+    training, validation = _split(images, config)
+    used, held_out = ({image.name for image in side} for side in (training, validation))
+
+    def side_of(name: str) -> str:
+        if len(images) == 1 or name not in used | held_out:
+            return "both"  # it was cut in two
+        return "training" if name in used else "validation"
+
     return [
         {
             "name": image.name,
             "group": image.group,
             "size": list(image.image.shape),
             "sha256": image.sha256,
-            "side": "both" if len(images) == 1 else ["validation", "training"][image.name in used],
+            "side": side_of(image.name),
             **({"white": image.white} if image.white not in (None, FULL) else {}),
+            **_target(image),
         }
         for image in images
     ]
+
+
+def _target(image: CleanImage) -> dict[str, str]:
+    """Return the digest of the frame that a noisy scan is to become, where that is another."""
+    if not isinstance(image, NoisyScan) or image.target is None:
+        return {}
+    return {"target": sha256_of_pixels(image.target)}
+
+
+def _split(
+    images: Sequence[CleanImage], config: DatasetConfig
+) -> tuple[Sequence[CleanImage], Sequence[CleanImage]]:
+    if scans := _scans(images, config):
+        return split_scans(scans, config.validation, config.seed)
+    return split(images, config.validation, config.seed)
+
+
+def _scans(images: Sequence[CleanImage], config: DatasetConfig) -> list[NoisyScan]:
+    """Return the images where they are noisy scans. Raises ValueError where the noise is of others.
+
+    It says so, where scans come without clean images, by which noise they would need them.
+    """
+    scans = [image for image in images if isinstance(image, NoisyScan)]
+    mode = config.noise.mode
+    if scans and mode not in OF_SCANS:
+        raise ValueError(
+            f"noise {mode!r} is added to clean images, and there are none: allowed without them "
+            f"are {', '.join(OF_SCANS)}"
+        )
+    if len(scans) < len(images) and mode in OF_SCANS:
+        raise ValueError(f"noise {mode!r} is of noisy scans: no pair is made of clean images")
+    return scans
 
 
 def _sources(images: Sequence[CleanImage], config: DatasetConfig) -> tuple[list[Source], list[str]]:
@@ -180,7 +228,10 @@ def _write_pairs(
             validation = k >= counts[0]  # whose patches are the same in every draw of images
             stream = (config.seed, k) if validation else (config.seed, k, config.image_draw)
             rng = np.random.default_rng(stream)  # a draw of 0 at its end changes nothing
-            noisy[k], clean[k] = draw_pair(groups[validation], config.patch, config.noise, rng)
+            own = groups[validation]
+            if config.noise.mode in OF_SCANS:
+                own = [own[k % len(own)]]
+            noisy[k], clean[k] = draw_pair(own, config.patch, config.noise, rng)
         return stop - start
 
     threads = available_cores() if workers is None else max(workers, 1)

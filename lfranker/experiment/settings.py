@@ -22,8 +22,9 @@ class Settings:
 
     @property
     def used(self) -> dict[str, Any]:
-        """All of them by name, as they are logged."""
-        return {**flat(self.dataset), **flat(self.train)}
+        """All of them by name, as they are logged; not what is None, which the data decide."""
+        used = {**flat(self.dataset), **flat(self.train)}
+        return {name: value for name, value in used.items() if value is not None}
 
 
 def preset_settings(

@@ -61,17 +61,21 @@ def build_objective(
     return Objective({name: spec_of(name).build(perceptual) for name in losses}, weights)
 
 
-def gradient_norms(objective: Objective, output: Tensor, target: Tensor) -> dict[str, float]:
+def gradient_norms(
+    objective: Objective, output: Tensor, target: Tensor, counted: Tensor | None = None
+) -> dict[str, float]:
     """Norm, over the whole batch, of the gradient of each weighted term at ``output``.
 
-    The gradient is that with respect to the output, not to a network's weights. Whatever made the
-    output is left alone: nothing is accumulated in it, and no random number is drawn.
+    The gradient is that with respect to the output, in the pixels ``counted`` where not all are,
+    not to a network's weights. Whatever made the output is left alone: nothing is accumulated in
+    it, and no random number is drawn.
     """
     norms = {}
     with torch.autocast(output.device.type, enabled=False), torch.enable_grad():
         leaf, target = precise(output.detach()).requires_grad_(), precise(target)
         for name, loss in objective.terms.items():
             (gradient,) = torch.autograd.grad(loss(leaf, target), leaf)
+            gradient = gradient if counted is None else gradient * counted
             norms[name] = objective.weights[name] * float(torch.linalg.vector_norm(gradient))
     return norms
 

@@ -38,7 +38,7 @@ Microscope noise with its usual black, line offset, saturation and kernel is Poi
 
 @dataclass(frozen=True)
 class Mode:
-    apply: Callable[..., Image]  # (clean, rng=..., and each of ``uses`` by name)
+    apply: Callable[..., Image] | None  # (clean, rng=..., and each of ``uses`` by name)
     uses: tuple[str, ...]  # in the order in which they are drawn: stored datasets hang on it
 
 
@@ -54,7 +54,19 @@ MODES: Mapping[str, Mode] = {
 }
 
 
-ALLOWED = f"{', '.join(MODES)}, or some of {', '.join(COMPONENTS)} joined by +"
+FRAMES, BLIND, RECORRUPTED = "frames", "blind", "recorrupted"
+OF_SCANS: Mapping[str, tuple[str, ...]] = {FRAMES: (), BLIND: ("blind_radius",), RECORRUPTED: ()}
+"""Pairs made of noisy scans alone, where no noise is added to anything: names and parameters.
+
+Two frames of a field; a frame, of which pixels are hidden; a frame with more of its own noise and
+one with less. `training.noisy_targets` says how.
+"""
+
+ALLOWED = (
+    f"{', '.join(MODES)}, some of {', '.join(COMPONENTS)} joined by +, or, without clean images, "
+    f"{', '.join(OF_SCANS)}"
+)
+WIDEST_RUN = 16  # px on either side of a hidden pixel
 
 
 @dataclass(frozen=True)
@@ -144,6 +156,15 @@ class NoiseConfig:
         added=True,
     )
 
+    blind_radius: int | None = option(
+        None,
+        "Pixels on either side of a hidden one that are hidden with it (blind), along the fast "
+        "axis. Left out: as far as the noise of the scans is correlated.",
+        minimum=0,
+        maximum=WIDEST_RUN,
+        added=True,
+    )
+
     def __post_init__(self) -> None:
         mode_of(self.mode)  # raises where there is no such noise
         check_kernel(self.kernel)
@@ -152,9 +173,11 @@ class NoiseConfig:
 
 
 def mode_of(noise: str) -> Mode:
-    """One of MODES, or of components. Raises ValueError where there is no such noise."""
+    """One of MODES, of OF_SCANS, or of components. Raises ValueError where there is none such."""
     if noise in MODES:
         return MODES[noise]
+    if noise in OF_SCANS:
+        return Mode(None, OF_SCANS[noise])
     if not components_of(noise):
         raise ValueError(f"noise is {noise!r}; allowed are {ALLOWED}")
     if canonical(noise) != noise:
@@ -172,6 +195,8 @@ def _composed(noise: str) -> Mode:
 def add_noise(clean: Image, config: NoiseConfig, rng: np.random.Generator) -> Image:
     """``clean`` with noise of the mode; parameters and noise are drawn from ``rng`` alone."""
     mode = mode_of(config.mode)
+    if mode.apply is None:
+        raise ValueError(f"noise {config.mode!r} is in scans: it is not added to clean images")
     seen = _as_noisy(clean, config, rng)
     values = {name: _draw(name, getattr(config, name), rng) for name in mode.uses}
     return mode.apply(seen, rng=rng, **values)

@@ -17,7 +17,7 @@ from lfranker.noise.components import (
 )
 from lfranker.noise.dwell_time_scaling import carry
 from lfranker.noise.models import Range
-from lfranker.noise.noise_config import ALLOWED, FORMER, MODES, NoiseConfig, mode_of
+from lfranker.noise.noise_config import ALLOWED, FORMER, MODES, OF_SCANS, NoiseConfig, mode_of
 from lfranker.noise.profile import LAGS, Estimate, Profile, SpeedNoise, read_profile
 
 # A fit to scans of one FEI Quanta at 10 kV and 100 ns a pixel (Shin 2023,
@@ -33,7 +33,7 @@ def parse_noise(text: str) -> dict[str, Any]:
     DWELL is a time such as 280ns: the profile carried to it. Of a profile with several speeds the
     measured one nearest in dwell time is carried.
     """
-    if text in MODES:
+    if text in MODES or text in OF_SCANS:
         return {"noise": text}
     if text in FORMER:
         return dict(FORMER[text])
@@ -90,13 +90,15 @@ def refuse_unused(given: Mapping[str, Any], mode: str) -> None:
         if given.get(name) is not None:
             raise ValueError(
                 f"--{name.replace('_', '-')} has no effect on noise {mode!r}; its parameters are "
-                f"{', '.join(mode_of(mode).uses)}"
+                f"{', '.join(mode_of(mode).uses) or 'none'}"
             )
 
 
 def unused(mode: str) -> list[str]:
     """Settings that some noise has, but this one has not."""
-    parameters = {name for known in MODES.values() for name in known.uses}
+    parameters = {name for known in (*MODES, *OF_SCANS) for name in mode_of(known).uses}
+    if mode in OF_SCANS:  # their brightness is what it is
+        parameters |= {"gain", "offset"}
     return sorted(parameters - set(mode_of(mode).uses))
 
 
@@ -164,7 +166,7 @@ def label_of(text: str) -> str:
     ``"fits/quanta.json@2us"`` is ``"quanta@2us"``. Raises ValueError where a profile is called
     like another kind of noise.
     """
-    if text in MODES or text in FORMER:
+    if text in (*MODES, *OF_SCANS, *FORMER):
         return text
     if components_of(text):
         return canonical(text)
@@ -173,7 +175,7 @@ def label_of(text: str) -> str:
     if carried and head == "microscope":  # a fit that is built in
         return text
     name = re.sub(r"[^\w.+-]", "-", Path(head if carried else text).stem)
-    if name in MODES or name in FORMER or components_of(name):
+    if name in (*MODES, *OF_SCANS, *FORMER) or components_of(name):
         raise ValueError(f"the profile is called like the noise {name!r}: give it another name")
     return f"{name}@{dwell}" if carried else name
 

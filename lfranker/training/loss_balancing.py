@@ -94,11 +94,12 @@ def loss_weights(
 def fixed_output(data: Dataset, seed: int) -> tuple[Tensor, Tensor]:
     """Output and target, float64 (b, 1, p, p): PATCHES training patches, blurred, and clean.
 
-    They depend on the data and the seed alone.
+    They depend on the data and the seed alone. Where pixels are hidden, the output is blurred
+    there, and the target elsewhere, as in training.
     """
-    noisy, clean = draw_batch(data, replace(TrainConfig(), batch=PATCHES, seed=seed), 0)
-    blurred = gaussian_filter(noisy.double().numpy(), SIGMA, mode="reflect", axes=(-2, -1))
-    return torch.from_numpy(blurred), clean.double()
+    batch = draw_batch(data, replace(TrainConfig(), batch=PATCHES, seed=seed), 0)
+    blurred = gaussian_filter(batch.noisy.double().numpy(), SIGMA, mode="reflect", axes=(-2, -1))
+    return batch.composite(torch.from_numpy(blurred)).double(), batch.clean.double()
 
 
 def term_sizes(

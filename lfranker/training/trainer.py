@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from lfranker.datasets.synthesis import Dataset
 from lfranker.denoiser.scunet import SCUNet
 from lfranker.losses import Objective, gradient_norms, shares
-from lfranker.training.batches import Batches, draw_batch, to_batch
+from lfranker.training.batches import Batch, Batches, draw_batch, to_batch
 from lfranker.training.config import TrainConfig, learning_rate_factor
 from lfranker.training.devices import compiled, in_bfloat16
 from lfranker.training.initial_weights import load_initial
@@ -132,11 +132,11 @@ class Trainer:
 
     def _step(self) -> Step:
         start = perf_counter()
-        noisy, clean = self.batches.of(self.done)
+        batch = self.batches.of(self.done)
         self.network.train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            output = self.forward(noisy)
-        loss, terms = self.objective(output, clean)
+            output = batch.composite(self.forward(batch.noisy))
+        loss, terms = self.objective(output, batch.clean)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         usual, limit = self._usual_norm()
@@ -158,14 +158,14 @@ class Trainer:
         seconds = perf_counter() - start
         named = dict(zip(terms, values, strict=True))
         return Step(
-            self.done, value, named, norm, norm > limit, seconds, self._shares(output, clean)
+            self.done, value, named, norm, norm > limit, seconds, self._shares(output, batch)
         )
 
-    def _shares(self, output: Tensor, clean: Tensor) -> dict[str, float]:
+    def _shares(self, output: Tensor, batch: Batch) -> dict[str, float]:
         """Measure beside the training, on its batch: nothing that it depends on is touched."""
         if len(self.objective.terms) < 2 or not self.config.logs(self.done):
             return {}
-        return shares(gradient_norms(self.objective, output, clean))
+        return shares(gradient_norms(self.objective, output, batch.clean, batch.hidden))
 
     def _usual_norm(self) -> tuple[float, float]:
         """Return the run's own running median norm, and the multiple of it that is clipped at.

@@ -86,8 +86,8 @@ def test_weights_decay_by_what_is_asked_for() -> None:
 
 def test_patch_k_is_the_same_whatever_the_batch_size() -> None:
     data = make_data()
-    small, _ = draw_batch(data, replace(TINY, batch=2), step=5)
-    large, _ = draw_batch(data, replace(TINY, batch=6), step=5)
+    small = draw_batch(data, replace(TINY, batch=2), step=5).noisy
+    large = draw_batch(data, replace(TINY, batch=6), step=5).noisy
     assert torch.equal(large[:2], small)
     assert len({patch.numpy().tobytes() for patch in large}) > 1
 
@@ -99,7 +99,7 @@ def test_noisy_and_clean_are_the_same_patch_turned_the_same_way_and_never_valida
         for i in data.train for turns in range(4) for order in (1, -1)
     }  # fmt: skip
     for step in range(40):
-        noisy, clean = draw_batch(data, TINY, step)
+        noisy, clean, _ = draw_batch(data, TINY, step)
         torch.testing.assert_close(noisy, 1 - clean)  # as make_data pairs them
         seen |= {np.round(patch.numpy()[0] * 255).astype(np.uint8).tobytes() for patch in clean}
     assert seen <= allowed
@@ -114,10 +114,10 @@ def test_noise_that_is_correlated_along_x_stays_so() -> None:
     }  # fmt: skip
     orientations = set()
     for step in range(40):
-        _, clean = draw_batch(correlated, TINY, step)
+        clean = draw_batch(correlated, TINY, step).clean
         patches = [np.round(patch.numpy()[0] * 255).astype(np.uint8) for patch in clean]
         orientations |= {turned[patch.tobytes()] for patch in patches}  # KeyError: a quarter turn
-        _, other = draw_batch(plain, TINY, step)
+        other = draw_batch(plain, TINY, step).clean
         assert sorted(clean.flatten().tolist()) == sorted(other.flatten().tolist())
     assert len(orientations) == 4
 
