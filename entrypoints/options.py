@@ -11,6 +11,7 @@ from typing import Any, TypeVar, get_args
 import click
 from mlflow.exceptions import MlflowException
 
+from lfranker.datasets.clean_images import NO_CLEAN, NoClean
 from lfranker.datasets.synthesis import DatasetConfig
 from lfranker.evaluation.criteria import BUNDLED
 from lfranker.files import looked_for
@@ -35,6 +36,7 @@ LEFT_OUT: Mapping[str, str] = {
     "losses": "preset",
     "clean": "simulated",
     "scans": "simulated",
+    "noisy": "none",
     "target": "slowest",
     "white": "auto",
     "data": "none",
@@ -186,6 +188,11 @@ def folder(text: str) -> Path:
     return path
 
 
+def clean_folder(text: str) -> Path | NoClean:
+    """Return the path of a folder that is there, or that there is none. Raises ValueError."""
+    return NO_CLEAN if text == str(NO_CLEAN) else folder(text)
+
+
 def file(text: str) -> Path:
     """Return the path of a file that is there. Raises ValueError."""
     path = existing(text)
@@ -257,7 +264,8 @@ def model_address(text: str) -> str:
 
 
 _BY_NAME: Mapping[str, Callable[[str], Any]] = {  # what must be there; and what lies further up
-    "clean": folder,
+    "clean": clean_folder,
+    "noisy": folder,
     "scans": folder,
     "data": folder,
     "init": weights,

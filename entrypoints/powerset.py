@@ -11,6 +11,7 @@ from tqdm import tqdm
 from entrypoints import options as o
 from lfranker.experiment.console import Console
 from lfranker.experiment.noise_comparison import settings_on_each
+from lfranker.experiment.noisy_scans import with_usual_noise
 from lfranker.experiment.powerset import PowerSetConfig, one_noise, run_power_set
 from lfranker.experiment.settings import preset_settings
 from lfranker.experiment.time_estimate import LONG, TimeEstimate, as_clock
@@ -61,6 +62,9 @@ def power_set_config(
 ) -> PowerSetConfig:  # fmt: skip
     """Return the power set that is asked for. Raises ValueError naming an option."""
     changes = only(given, *o.SETTINGS)
+    if not noises and not noise_components:
+        sources = (given[name] for name in ("clean", "noisy", "scans", "target"))
+        changes = with_usual_noise(changes, *sources)
     if noises or noise_components:
         if "noise" in changes:
             raise ValueError(one_noise("noise"))

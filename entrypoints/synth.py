@@ -8,15 +8,19 @@ import click
 
 from entrypoints import options as o
 from lfranker.datasets.synthesis import DatasetConfig, synthesise
-from lfranker.experiment.inputs import InputConfig, clean_images
+from lfranker.experiment.inputs import InputConfig, training_images
+from lfranker.experiment.noisy_scans import with_usual_noise
 from lfranker.experiment.settings import preset_settings
-from lfranker.options import flat, only
+from lfranker.options import changed, flat, only
 from lfranker.tracking.runs import log_settings, own_run
 from lfranker.tracking.score_logging import log_dataset
 
 
 @o.command
 @o.field_option(InputConfig, "clean")
+@o.field_option(InputConfig, "noisy")
+@o.field_option(InputConfig, "scans", help="Folder of scans whose noisy ones are learned from.")
+@o.field_option(InputConfig, "target")
 @o.field_option(InputConfig, "white")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default="dataset",
               help="Folder to make; it holds nothing else.")  # fmt: skip
@@ -25,14 +29,14 @@ from lfranker.tracking.score_logging import log_dataset
 @click.option("--workers", type=click.IntRange(0), default=0,
               help="Threads; 0: one per processor. The data do not depend on it.")  # fmt: skip
 @o.dataset_options
-def main(
-    clean: Path | None, white: int | None, out: Path, preset: str, seed: int, workers: int,
-    **given: Any,
-) -> None:  # fmt: skip
+def main(out: Path, preset: str, seed: int, workers: int, **given: Any) -> None:
     """Turn clean images (or simulated scenes) into noisy/clean patches by Eq. 1 of the paper."""
     try:
-        chosen = preset_settings(preset, seed, **only(given, DatasetConfig))
-        images, notices = clean_images(chosen, clean, white)
+        sources = (given[name] for name in ("clean", "noisy", "scans", "target"))
+        changes = with_usual_noise(only(given, DatasetConfig), *sources)
+        chosen = preset_settings(preset, seed, **changes)
+        inputs = changed(InputConfig(), only(given, InputConfig))
+        images, notices = training_images(chosen, inputs)
         with own_run(f"synth {out.name}", "synth") as run:
             data = synthesise(images, out, chosen.dataset, workers or None)
             log_settings(run.run_id, {**flat(chosen.dataset), "dataset": data.digest})

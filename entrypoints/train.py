@@ -9,6 +9,7 @@ import click
 from entrypoints import options as o
 from lfranker.experiment.console import Console
 from lfranker.experiment.inputs import InputConfig
+from lfranker.experiment.noisy_scans import with_usual_noise
 from lfranker.experiment.settings import preset_settings
 from lfranker.experiment.single_training import TrainingConfig, run_training
 from lfranker.options import changed, only
@@ -28,6 +29,8 @@ def main(preset: str, seed: int, repeat: int, **given: Any) -> None:
     console = Console(click.echo, partial(click.echo, err=True))
     try:
         changes = {**only(given, *o.SETTINGS), "repeat": repeat}
+        sources = (given[name] for name in ("clean", "noisy", "scans", "target"))
+        changes = with_usual_noise(changes, *sources)
         chosen = preset_settings(preset, seed, given["data"], **changes)
         inputs = changed(InputConfig(), only(given, InputConfig))
         run_training(

@@ -30,6 +30,7 @@ from lfranker.datasets.patch_dataset import Dataset, DatasetConfig, read_dataset
 from lfranker.datasets.synthesis import synthesise
 from lfranker.denoiser.denoise_files import denoise_files
 from lfranker.experiment.inputs import count_fields
+from lfranker.experiment.noisy_scans import same_scans, training_scans
 from lfranker.experiment.plan import fingerprint
 from lfranker.experiment.time_estimate import scoring_seconds, seconds_per_step
 from lfranker.experiment.worker import TrainingTask, read_task, run_task
@@ -207,6 +208,8 @@ def _data(recorded: Recorder) -> None:
         return [CleanImage(name, ".", image + at / 9, "") for at, name in enumerate("abc")]
 
     recorded.replace(load_clean, lambda _: (images(), []))
+    recorded.replace(training_scans, lambda _: ([], []))
+    recorded.replace(same_scans, lambda _: [])
     recorded.replace(simulated_clean, lambda _: images())
     recorded.replace(synthesise, lambda call: make(call.out, call.config))
     recorded.replace(

@@ -13,7 +13,7 @@ from lfranker.experiment.inputs import Inputs
 from lfranker.experiment.plan import Task, training_fingerprint
 from lfranker.experiment.travelling import Sender
 from lfranker.launching.launcher import Launcher, Watch
-from lfranker.noise.noise_config import mode_of
+from lfranker.noise.noise_config import BLIND, OF_SCANS, mode_of
 from lfranker.processes.failures import CommandError, FailedTrainingsError
 from lfranker.processes.jobs import Job, last_words
 from lfranker.redaction import redact_file
@@ -108,8 +108,10 @@ def _child(
 def _name_noise(run: TrackedRun, inputs: Inputs) -> None:
     """The noise as a tag, and all of its parameters."""
     noise = inputs.settings.dataset.noise
-    names = (*mode_of(noise.mode).uses, "gain", "offset")  # the last two in every mode
+    names = (*mode_of(noise.mode).uses, "gain", "offset")  # the last two are of all that is added
     uses = {name: getattr(noise, name) for name in names}
+    if noise.mode in OF_SCANS:
+        uses = {"blind_radius": inputs.data.blind_radius} if noise.mode == BLIND else {}
     set_tags(run.run_id, {Tag.NOISE: inputs.noise})
     log_settings(run.run_id, {"noise": noise.mode, **uses})
 

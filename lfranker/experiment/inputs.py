@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from lfranker.arrays import Image
+from lfranker.datasets.clean_images import NO_CLEAN, NoClean
 from lfranker.datasets.synthesis import (
     CleanImage,
     DamagedDatasetError,
@@ -29,6 +30,7 @@ from lfranker.datasets.synthesis import (
 )
 from lfranker.denoiser.tiling import denoise
 from lfranker.evaluation.criteria import INITIAL
+from lfranker.experiment.noisy_scans import check_sources, same_scans, training_scans
 from lfranker.experiment.plan import VARY_DATA, fingerprint
 from lfranker.experiment.settings import Settings
 from lfranker.files import looked_for
@@ -40,6 +42,7 @@ from lfranker.losses import (
     tells_enough,
     try_losses,
 )
+from lfranker.noise.noise_config import OF_SCANS
 from lfranker.options import check, option
 from lfranker.perceptual.weights import PerceptualWeights, load_levels, resolve_weights
 from lfranker.report.remarks import site_caveats
@@ -71,9 +74,15 @@ PREPARED = "scans.json"
 class InputConfig:
     """Sources of the data, scans and weights of trainings."""
 
-    clean: Path | None = option(
+    clean: Path | NoClean | None = option(
         None,
-        "Folder of clean images; its sub-folders are sample groups. Left out: simulated scenes.",
+        "Folder of clean images; its sub-folders are sample groups. none: there are none, networks "
+        "learn from noisy scans. Left out: simulated scenes.",
+    )
+    noisy: Path | None = option(
+        None,
+        "Folder of noisy scans to learn from (noise frames, blind, recorrupted). Left out: those "
+        "of --scans, all speeds but the target.",
     )
     scans: Path | None = option(
         None,
@@ -120,10 +129,25 @@ class InputConfig:
     def __post_init__(self) -> None:
         """Raise ValueError naming an option that is out of bounds, or whose file is missing."""
         check(self)
-        for name in ("clean", "scans", "data", "init"):
-            path: Path | None = getattr(self, name)
-            if path is not None and not path.exists() and not _is_model(name, path):
+        for name in ("clean", "noisy", "scans", "data", "init"):
+            path: Path | NoClean | None = getattr(self, name)
+            if isinstance(path, Path) and not path.exists() and not _is_model(name, path):
                 raise ValueError(f"{name}: no such file or folder: {path}{looked_for(path)}")
+        if self.clean is NO_CLEAN:
+            self._check_noisy()
+
+    def _check_noisy(self) -> None:
+        """Raise ValueError where there are no clean images, and not what there is instead."""
+        if self.data is not None:
+            raise ValueError(
+                "--clean none makes a dataset of noisy scans, and --data is one: leave one of them "
+                "out"
+            )
+        if self.scans is None and self.noisy is None:
+            raise ValueError(
+                "--clean none: without clean images networks learn from noisy scans: give --scans, "
+                "or --noisy"
+            )
 
 
 def _is_model(option: str, path: Path) -> bool:
@@ -138,6 +162,28 @@ def initial_weights(init: Path | None, cache: Path) -> Path | None:
         return weights_of(str(init), cache / "init")
     except ValueError as error:
         raise ValueError(f"init: {error}") from error
+
+
+def training_images(
+    chosen: Settings, config: InputConfig
+) -> tuple[Sequence[CleanImage], list[str]]:
+    """The images that pairs are made of on the noise chosen; and what the user should know."""
+    check_images(chosen, config)
+    mode, folder = chosen.dataset.noise.mode, config.noisy or config.scans
+    if mode in OF_SCANS and folder is not None:
+        all_noisy = config.noisy is not None
+        return training_scans(mode, folder, config.target, config.white, all_noisy=all_noisy)
+    return clean_images(chosen, _folder(config.clean), config.white)
+
+
+def _folder(clean: Path | NoClean | None) -> Path | None:
+    return clean if isinstance(clean, Path) else None
+
+
+def check_images(chosen: Settings, config: InputConfig) -> None:
+    """Raise ValueError where pairs on the noise chosen cannot be made, before any work."""
+    mode = chosen.dataset.noise.mode
+    check_sources(mode, config.clean, config.noisy, config.scans, config.data)
 
 
 def clean_images(
@@ -166,7 +212,7 @@ def dataset(
     return made, [*notices, *made.notices]
 
 
-def dataset_of(images: list[CleanImage], chosen: Settings, cache: Path) -> Dataset:
+def dataset_of(images: Sequence[CleanImage], chosen: Settings, cache: Path) -> Dataset:
     """The dataset made from these images, kept in the cache, and made again where it is damaged."""
     folder = cache / "datasets" / fingerprint(request_of(images, chosen.dataset))
     try:
@@ -176,7 +222,7 @@ def dataset_of(images: list[CleanImage], chosen: Settings, cache: Path) -> Datas
 
 
 def drawn_datasets(
-    images: list[CleanImage], chosen: Settings, cache: Path, repeats: int
+    images: Sequence[CleanImage], chosen: Settings, cache: Path, repeats: int
 ) -> tuple[Dataset, ...]:
     """A dataset for each repeat, of another draw of the training images, kept in the cache."""
     configs = (replace(chosen.dataset, image_draw=repeat + 1) for repeat in range(repeats))
@@ -341,6 +387,7 @@ def inputs(
     ``noise`` is the label of the noise where several are compared. ``draws``: of the training
     images, one for each repeat; 0: all repeats train on all of them.
     """
+    check_images(chosen, config)
     where, weighting = device_of(config.device), config.loss_weights
     check_named(weighting, losses)
     cache = config.cache.resolve()
@@ -352,7 +399,7 @@ def inputs(
     drawn, notices = _datasets(chosen, config, cache, draws)
     data = drawn[0]
     by_term = loss_weights(weighting, losses, network, data, chosen.train.seed)
-    clean, white = config.clean, config.white
+    clean, white = _folder(config.clean), config.white
     scored = scans(chosen, config.scans, config.target, cache, clean, data.trained_on, white)
     _refuse_seen(scored, data)
     facts = {
@@ -373,6 +420,7 @@ def inputs(
         if not tells_enough([loss])
     ]
     told += weights_notices(weighting, by_term, noise)
+    told += same_scans(scored, data.trained_on) if chosen.dataset.noise.mode in OF_SCANS else []
     everything = [*told, *notices, *scored.notices, *site_caveats(scored.table())]
     label = weights.label if weights else "perceptual"
     choice = weights.choice if weights else config.perceptual
@@ -387,10 +435,13 @@ def _datasets(
     chosen: Settings, config: InputConfig, cache: Path, draws: int
 ) -> tuple[tuple[Dataset, ...], list[str]]:
     """The dataset of each repeat, or one for all; and what the user should know."""
-    if draws == 0:
-        one, notices = dataset(chosen, config.clean, config.data, cache, config.white)
+    if draws == 0 and config.data is not None:
+        one, notices = dataset(chosen, None, config.data, cache)
         return (one,), notices
-    images, notices = clean_images(chosen, config.clean, config.white)
+    images, notices = training_images(chosen, config)
+    if draws == 0:
+        made = dataset_of(images, chosen, cache)
+        return (made,), [*notices, *made.notices]
     drawn = drawn_datasets(images, chosen, cache, draws)
     return drawn, [*notices, *dict.fromkeys(notice for own in drawn for notice in own.notices)]
 

@@ -7,9 +7,10 @@ from typing import Any
 from lfranker.datasets.synthesis import CleanImage, DatasetConfig
 from lfranker.experiment import inputs as preparation
 from lfranker.experiment.inputs import InputConfig, Inputs
+from lfranker.experiment.noisy_scans import same_scans
 from lfranker.experiment.plan import fingerprint, powerset_key
 from lfranker.experiment.settings import Settings, preset_settings
-from lfranker.noise.noise_config import NoiseConfig
+from lfranker.noise.noise_config import OF_SCANS, NoiseConfig
 from lfranker.noise.parsing import Noises, unused
 from lfranker.options import options
 from lfranker.training.loss_balancing import loss_weights
@@ -47,18 +48,36 @@ def inputs_on_each(
     All that does not hang on the noise is prepared once. ``draws`` are those of `inputs`. Raises
     ValueError naming the option.
     """
+    for own in chosen.values():
+        preparation.check_images(own, config)
     first, *others = chosen
     base = preparation.inputs(losses, chosen[first], config, first, draws)
     if not others:
         return [base]
-    images, _ = preparation.clean_images(chosen[first], config.clean, config.white)
-    return [base, *(_on(base, losses, images, label, chosen[label], config) for label in others)]
+    made, images = [base], dict[str, Images]()
+    for label in others:
+        takes = _takes(chosen[label])
+        if takes not in images:
+            images[takes] = preparation.training_images(chosen[label], config)
+        told = [] if takes == _takes(chosen[first]) else images[takes][1]
+        on = _on(base, losses, images[takes][0], label, chosen[label], config)
+        made.append(replace(on, notices=[*told, *on.notices]))
+    return made
+
+
+Images = tuple[Sequence[CleanImage], list[str]]  # and what is to be said of them
+
+
+def _takes(chosen: Settings) -> str:
+    """Return what decides which images pairs are made of: all noises that are added take clean."""
+    mode = chosen.dataset.noise.mode
+    return mode if mode in OF_SCANS else ""
 
 
 def _on(
     base: Inputs,
     losses: tuple[str, ...],
-    images: list[CleanImage],
+    images: Sequence[CleanImage],
     label: str,
     chosen: Settings,
     config: InputConfig,
@@ -70,6 +89,7 @@ def _on(
     weighting = config.loss_weights
     by_term = loss_weights(weighting, losses, base.perceptual, data, chosen.train.seed)
     weighted = preparation.weights_notices(weighting, by_term, label)
+    same = same_scans(base.scans, data.trained_on) if _takes(chosen) else []
     return replace(
         base,
         settings=chosen,
@@ -77,7 +97,7 @@ def _on(
         drawn=drawn,
         loss_weights=by_term,
         facts={**base.facts, "data": data.digest},
-        notices=[*filter(None, [data.remade]), *weighted],
+        notices=[*filter(None, [data.remade]), *weighted, *same],
         noise=label,
     )
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 import torch
 from tqdm import tqdm
@@ -259,7 +260,7 @@ def _check_size(config: PowerSetConfig) -> None:
         for own in config.on_each.values():
             on_one = -(-(config.jobs or 1) // len(places_of(where)))
             refuse_too_large(own.train, own.dataset.patch, where, on_one)
-    if config.refine and (config.inputs.scans or not config.inputs.clean):
+    if config.refine and (config.inputs.scans or not isinstance(config.inputs.clean, Path)):
         fields = range(count_fields(config.settings, config.inputs.scans))
         split_sites([str(field) for field in fields], config.settings.train.seed)
 

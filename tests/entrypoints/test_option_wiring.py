@@ -321,6 +321,26 @@ ALONE = {  # a training without a power set
         settings(PATCHES, "synthesise"), {"max_noise": (at("load_clean", "max_noise"), 0.04)}
     ),
 }
+FROM_SCANS = {  # no clean images
+    "clean": case("none", (calls("load_clean"), 0), (calls("simulated_clean"), 0)),
+    "noisy": case(
+        "scans",
+        (at("training_scans", "folder.name"), "scans"),
+        (at("training_scans", "all_noisy"), True),
+    ),
+    "target": case("spd8", (at("training_scans", "target"), "spd8")),
+    "white": case("4095", (at("training_scans", "white"), 4095)),
+    "noise": case("blind", (at("synthesise", "config.noise.mode"), "blind")),
+    "blind_radius": case("3", (at("synthesise", "config.noise.blind_radius"), 3)),
+}
+OF_SCORED = {  # the noisy scans are among those that are scored
+    "scans": case(
+        "scans",
+        (at("training_scans", "folder.name"), "scans"),
+        (at("training_scans", "all_noisy"), False),
+    ),
+    **{name: FROM_SCANS[name] for name in ("clean", "noise")},
+}
 ALONE["threads"] = case("5", *ALONE["threads"].seen, (at("set_num_threads", "count"), 5))
 SCORED = {  # scans that nobody gave: simulated ones
     "preset": case("smoke", (at("simulated_fields", "count"), 2)),
@@ -338,6 +358,12 @@ RANKING = {
 
 LINES: Mapping[str, Line] = {
     "powerset": Line("powerset", OWN),
+    "powerset without clean images": Line(
+        "powerset", FROM_SCANS, "--losses mae --preset smoke --device cpu --yes"
+    ),
+    "powerset on noisy scans that are scored": Line(
+        "powerset", OF_SCORED, "--losses mae --preset smoke --device cpu --yes"
+    ),
     "powerset of a stored dataset": Line(
         "powerset",
         {"data": case("stored", (at("Trainer", "data.folder.name", "train"), "stored"))},
@@ -430,6 +456,8 @@ LINES: Mapping[str, Line] = {
             **{name: ALONE[name] for name in PATCHES},
         },
     ),
+    "synth of noisy scans": Line("synth", FROM_SCANS),
+    "synth of scans, but for the clean ones": Line("synth", OF_SCORED),
     "synth of simulated scenes": Line(
         "synth",
         {
@@ -444,6 +472,8 @@ LINES: Mapping[str, Line] = {
         },
     ),
     "train": Line("train", ALONE),
+    "train without clean images": Line("train", FROM_SCANS),
+    "train on noisy scans that are scored": Line("train", OF_SCORED),
     "train on a stored dataset": Line(
         "train", {"data": case("stored", (at("Trainer", "data.folder.name"), "stored"))}
     ),

@@ -1,0 +1,162 @@
+"""Trainings without clean images: the noisy scans that pairs are made of, and on which noise."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lfranker.datasets.clean_images import NoClean, sha256_of_pixels
+from lfranker.datasets.noisy_scans import NoisyScan
+from lfranker.images.image_file import page_count
+from lfranker.noise.noise_config import BLIND, FRAMES, OF_SCANS
+from lfranker.scans.folder_layout import choose_target, scan_plan
+from lfranker.scans.frames import Frames, frame_files, noisy_frames
+from lfranker.scans.scan_set import MANIFEST, ScanSet, read_scans
+
+SHOWN = 3  # names in a notice
+
+
+def with_usual_noise(
+    changes: Mapping[str, Any],
+    clean: Path | NoClean | None,
+    noisy: Path | None,
+    scans: Path | None,
+    target: str | None,
+) -> dict[str, Any]:
+    """Return changes of settings with the noise of trainings without clean images, if not given.
+
+    That is two frames of each field where some were scanned more than once, else single frames.
+    """
+    folder = noisy or scans
+    if not isinstance(clean, NoClean) or changes.get("noise") is not None or folder is None:
+        return dict(changes)
+    repeated = _holds_frames(folder, target, all_noisy=noisy is not None)
+    return {**changes, "noise": FRAMES if repeated else BLIND}
+
+
+def check_sources(
+    mode: str,
+    clean: Path | NoClean | None,
+    noisy: Path | None,
+    scans: Path | None,
+    data: Path | None,
+) -> None:
+    """Raise ValueError where pairs of this noise cannot be made of what is given."""
+    if data is not None:
+        return
+    if isinstance(clean, NoClean) and mode not in OF_SCANS:
+        raise ValueError(
+            f"noise {mode!r} is added to clean images, and --clean none says that there are none: "
+            f"allowed without them are {', '.join(OF_SCANS)}"
+        )
+    if mode in OF_SCANS and noisy is None and scans is None:
+        raise ValueError(
+            f"noise {mode!r} is that of scans, which pairs are made of: give the folder of noisy "
+            f"ones as --noisy, or --scans"
+        )
+
+
+def target_among(scans: Path, target: str | None) -> str | None:
+    """Return the speed of the clean scans of a folder; None where it has noisy ones alone."""
+    speeds = frame_files(scans)
+    if target is None and len(speeds) < 2:
+        return None
+    return choose_target(scan_plan(scans).files, target) if len(speeds) > 1 else target
+
+
+def _holds_frames(folder: Path, target: str | None, *, all_noisy: bool) -> bool:
+    if (folder / MANIFEST).exists():  # prepared scans, which are first frames
+        return False
+    left_out = None if all_noisy else target_among(folder, target)
+    return any(
+        len(files) > 1 or page_count(files[0]) > 1
+        for speed, fields in frame_files(folder).items()
+        if speed != left_out
+        for files in fields.values()
+    )
+
+
+def training_scans(
+    mode: str, folder: Path, target: str | None, white: int | None, *, all_noisy: bool
+) -> tuple[list[NoisyScan], list[str]]:
+    """Return the scans that pairs of this noise are made of, and what the user should know.
+
+    ``all_noisy``: there are no clean scans among those of the folder, whatever the target. Raises
+    ValueError where no pair can be made.
+    """
+    if (folder / MANIFEST).exists():
+        frames = _prepared(read_scans(folder))
+    else:
+        left_out = None if all_noisy else target_among(folder, target)
+        frames = noisy_frames(folder, left_out, white)
+    notices = [notice for own in frames for notice in own.notices]
+    made = [item for own in frames for item in (_pairs(own) if mode == FRAMES else _singles(own))]
+    if mode == FRAMES:
+        notices += _left_out(frames)
+    if not made:
+        raise ValueError(
+            f"noise {FRAMES!r} needs fields with two frames or more that show the same, and "
+            f"{folder} has none: noise {BLIND!r} takes single ones"
+        )
+    return made, notices
+
+
+def same_scans(scored: ScanSet, trained_on: frozenset[str]) -> list[str]:
+    """Say where noisy scans that are scored are among those trained on.
+
+    No clean scan was seen: what such a score tells is how well these very scans are denoised.
+    """
+    own = [
+        record.field
+        for record in scored.records
+        if sha256_of_pixels(scored.read(record).noisy) in trained_on
+    ]
+    if not own:
+        return []
+    return [
+        f"{len(own)} of the {len(scored.records)} noisy scans that are scored are among those "
+        f"trained on, without their clean ones: other scans may be denoised less well"
+    ]
+
+
+def _pairs(own: Frames) -> list[NoisyScan]:
+    return [
+        NoisyScan(
+            f"{own.speed}/{own.field}#{number}", own.speed, frame, str(own.files[0]), own.white,
+            own.field, target, covered,
+        )
+        for number, (frame, target, covered) in enumerate(own.pairs(), 1)
+    ]  # fmt: skip
+
+
+def _singles(own: Frames) -> list[NoisyScan]:
+    return [
+        NoisyScan(
+            f"{own.speed}/{own.field}" + (f"#{number}" if len(own.scans) > 1 else ""),
+            own.speed, scan, str(file), own.white, own.field,
+        )
+        for number, (scan, file) in enumerate(zip(own.scans, own.files, strict=True), 1)
+    ]  # fmt: skip
+
+
+def _left_out(frames: tuple[Frames, ...]) -> list[str]:
+    single = [own.field for own in frames if len(own.scans) == 1]
+    notices = [
+        f"{own.field} at {own.speed}: {own.unmatched} of {len(own.scans)} frames left out, they "
+        f"cannot be put onto the first"
+        for own in frames
+        if own.unmatched
+    ]
+    if single:
+        named = ", ".join(single[:SHOWN]) + " ..." * (len(single) > SHOWN)
+        notices.append(f"{len(single)} scans left out, they have no second frame: {named}")
+    return notices
+
+
+def _prepared(scans: ScanSet) -> tuple[Frames, ...]:
+    return tuple(
+        Frames(
+            record.field, record.speed, (scans.read(record).noisy,),
+            (scans.folder / record.files,),
+        )
+        for record in scans.records
+    )  # fmt: skip

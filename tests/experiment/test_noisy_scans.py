@@ -1,0 +1,176 @@
+"""Trainings without clean images, from folders of scans to scores."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from mlflow import MlflowClient
+from scipy.ndimage import gaussian_filter
+
+from entrypoints import powerset, synth, train
+from lfranker.datasets.clean_images import NO_CLEAN
+from lfranker.datasets.patch_dataset import read_dataset
+from lfranker.experiment import inputs as preparation
+from lfranker.experiment.inputs import InputConfig
+from lfranker.experiment.noise_comparison import inputs_on_each, settings_on_each
+from lfranker.experiment.noisy_scans import with_usual_noise
+from lfranker.experiment.settings import preset_settings
+from lfranker.images.image_file import write_image
+from lfranker.noise.parsing import parse_noises
+from lfranker.scans.preparation import prepare_scans
+from lfranker.tracking.tags import Tag
+
+FIELDS = "abcd"
+
+
+def write(path: Path, image: np.ndarray) -> None:
+    write_image(path, np.clip(image, 0, 1).astype(np.float32), np.dtype(np.uint8), 255)
+
+
+def specimen(seed: int) -> np.ndarray:
+    blurred = gaussian_filter(np.random.default_rng(seed).normal(size=(160, 168)), 3)
+    return np.clip(0.5 + 0.2 * blurred / blurred.std(), 0.1, 1)
+
+
+def write_scans(folder: Path, frames: int = 1, slow: bool = True) -> Path:
+    """Scans at 100ns, several of a field where frames are, and slow ones at 30us."""
+    for seed, field in enumerate(FIELDS):
+        clean = specimen(seed)
+        for number in range(frames):
+            rng = np.random.default_rng([seed, number])
+            noisy = clean + rng.normal(size=clean.shape) * 0.1 * np.sqrt(clean)
+            within = f"frame{number + 1}/" if frames > 1 else ""
+            write(folder / f"100ns/{within}{field}.png", noisy)
+        if slow:
+            write(folder / f"30us/{field}.png", clean)
+    return folder
+
+
+def done(command: Any, words: str, exit_code: int = 0) -> Result:
+    result = CliRunner().invoke(command.main, words.split())
+    assert result.exit_code == exit_code, result.output
+    return result
+
+
+@pytest.mark.parametrize(("frames", "expected"), [(1, "blind"), (2, "frames")])
+def test_the_noise_is_what_the_scans_allow(tmp_path: Path, frames: int, expected: str) -> None:
+    scans = write_scans(tmp_path / "scans", frames)
+    assert with_usual_noise({}, NO_CLEAN, None, scans, None) == {"noise": expected}
+    assert with_usual_noise({}, NO_CLEAN, scans / "100ns", None, None) == {"noise": expected}
+    assert with_usual_noise({"noise": "recorrupted"}, NO_CLEAN, None, scans, None) == {
+        "noise": "recorrupted"
+    }
+    assert with_usual_noise({}, None, None, scans, None) == {}
+    prepared = prepare_scans(scans, "30us", tmp_path / "cache").folder
+    assert with_usual_noise({}, NO_CLEAN, None, prepared, None) == {"noise": "blind"}
+
+
+def test_frames_of_the_clean_scans_do_not_count(tmp_path: Path) -> None:
+    scans = write_scans(tmp_path / "scans")
+    (scans / "30us" / "a.png").rename(tmp_path / "a.png")
+    for number in (1, 2):
+        write(scans / f"30us/frame{number}/a.png", specimen(0))
+    assert with_usual_noise({}, NO_CLEAN, None, scans, "30us") == {"noise": "blind"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--clean none", "give --scans, or --noisy"),
+        ("--clean none --scans scans --noise eq1", "noise 'eq1' is added to clean images"),
+        ("--clean none --scans scans --noise microscope@2us", "allowed without them are frames"),
+        ("--clean none --scans scans --peak 20", "--peak has no effect on noise 'blind'"),
+        ("--clean none --scans scans --gain 2", "--gain has no effect on noise 'blind'"),
+        ("--blind-radius 2", "--blind-radius has no effect on noise 'eq1'"),
+        ("--noise blind", "noise 'blind' is that of scans"),
+        ("--clean none --scans scans --noise frames", "has none: noise 'blind' takes single ones"),
+        ("--clean none --scans scans --blind-radius 17", "allowed is 0 to 16"),
+    ],
+)
+def test_what_cannot_be_made_is_refused(store: Path, words: str, message: str) -> None:
+    write_scans(store / "scans")
+    for command in (synth, train):
+        output = done(command, f"{words} --preset smoke", 2).output
+        assert message in " ".join(output.split()), output
+
+
+def test_a_dataset_is_not_taken_where_there_are_no_clean_images(store: Path) -> None:
+    write_scans(store / "scans")
+    (store / "stored").mkdir()
+    with pytest.raises(ValueError, match="--data is one: leave one of them out"):
+        InputConfig(clean=NO_CLEAN, scans=store / "scans", data=store / "stored")
+
+
+def test_clean_none_is_not_a_folder_of_that_name(store: Path) -> None:
+    write(store / "none" / "a.png", specimen(0))
+    write(store / "none" / "b.png", specimen(1))
+    done(synth, "--clean ./none --preset smoke --max-noise 1 --out made")
+    assert read_dataset(store / "made").config.noise.mode == "eq1"
+
+
+def test_noises_with_and_without_clean_images_are_compared(tmp_path: Path) -> None:
+    """Each has the images that it takes; what they are scored on is the same."""
+    scans = write_scans(tmp_path / "scans", frames=2)
+    for seed in range(3):
+        write(tmp_path / f"clean/{seed}.png", specimen(10 + seed))
+    noises = parse_noises("frames,eq1,blind,microscope@100ns")
+    chosen = settings_on_each("smoke", noises, peak=(30.0, 40.0), patches=20, max_noise=1.0)
+    config = InputConfig(
+        clean=tmp_path / "clean", scans=scans, cache=tmp_path / "cache", device="cpu"
+    )
+    made = inputs_on_each(("mae",), chosen, config)
+    names = [{s["name"] for s in own.data.manifest["request"]["sources"]} for own in made]
+    assert names[0] == {f"100ns/{field}#{n}" for field in FIELDS for n in (1, 2)}
+    assert names[1] == names[3] == {"0.png", "1.png", "2.png"}
+    assert names[2] == {f"100ns/{field}#{n}" for field in FIELDS for n in (1, 2)}
+    assert [own.noise for own in made] == list(noises)
+    assert len({own.scans.digest for own in made}) == 1
+    assert not (made[0].data.noisy == made[0].data.clean).all()
+    said = "3 of the 4 noisy scans that are scored are among those trained on"
+    assert [any(said in notice for notice in own.notices) for own in made] == [
+        True,
+        False,
+        True,
+        False,
+    ]
+
+
+def test_other_noisy_scans_than_those_scored(tmp_path: Path) -> None:
+    scans = write_scans(tmp_path / "scans")
+    write(tmp_path / "more/x.png", specimen(5) + 0.01)
+    write(tmp_path / "more/y.png", specimen(6) - 0.01)
+    chosen = preset_settings("smoke", noise="blind", patches=20, blind_radius=1)
+    config = InputConfig(
+        clean=NO_CLEAN, noisy=tmp_path / "more", scans=scans, cache=tmp_path / "cache", device="cpu"
+    )
+    made = preparation.inputs(("mae",), chosen, config)
+    sources = made.data.manifest["request"]["sources"]
+    assert {source["name"] for source in sources} == {"scan/x", "scan/y"}
+    assert len(made.scans.records) == len(FIELDS)
+    assert not [notice for notice in made.notices if "among those trained on" in notice]
+
+
+@pytest.mark.parametrize("noise", ["frames", "recorrupted"])
+def test_a_network_is_trained_and_scored_without_clean_images(store: Path, noise: str) -> None:
+    write_scans(store / "scans", frames=2)
+    asked = "" if noise == "frames" else f"--noise {noise}"
+    words = f"--clean none --scans scans --preset smoke --device cpu --losses mae+ssim {asked}"
+    output = done(train, words).output
+    assert "mae+ssim: ok" in output
+    client = MlflowClient()
+    (run,) = client.search_runs(["0"])
+    assert run.data.tags[Tag.OUTCOME] == "ok"
+    assert run.data.metrics["psnr"] > 5
+    assert {"val/psnr", "val/ssim"} <= set(run.data.metrics)
+
+
+def test_a_plan_without_clean_images(store: Path) -> None:
+    write_scans(store / "scans")
+    words = "--clean none --scans scans --preset smoke --device cpu --dry-run"
+    output = done(powerset, words).output
+    assert "3 trainings of 5 steps" in output
+    assert "3 of the 4 noisy scans that are scored" in output
+    (run,) = MlflowClient().search_runs(["0"])
+    assert run.data.tags[Tag.ROLE] == "dry-run"
