@@ -66,7 +66,10 @@ def _measured(scans: tuple[NoisyScan, ...]) -> Mapping[str, MeasuredNoise]:
         try:
             found[speed] = measured_noise(scan.image for scan in scans if scan.group == speed)
         except ValueError as error:
-            raise ValueError(f"{speed}: the noise of the scans is not known: {error}") from error
+            raise ValueError(
+                f"{speed}: noise {BLIND!r} with a --blind-radius needs not know the noise of the "
+                f"scans, others do, and it cannot be measured: {error}"
+            ) from error
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from lfranker.datasets.clean_images import NoClean, sha256_of_pixels
 from lfranker.datasets.noisy_scans import NoisyScan
 from lfranker.images.image_file import page_count
-from lfranker.noise.noise_config import BLIND, FRAMES, OF_SCANS
+from lfranker.noise.noise_config import FRAMES, OF_SCANS, RECORRUPTED
 from lfranker.scans.folder_layout import choose_target, scan_plan
 from lfranker.scans.frames import Frames, frame_files, noisy_frames
 from lfranker.scans.scan_set import MANIFEST, ScanSet, read_scans
@@ -24,13 +24,14 @@ def with_usual_noise(
 ) -> dict[str, Any]:
     """Return changes of settings with the noise of trainings without clean images, if not given.
 
-    That is two frames of each field where some were scanned more than once, else single frames.
+    That is two frames of each field where some were scanned more than once; else single ones with
+    noise of their own, which gave much better networks than hidden pixels (docs/results.md).
     """
     folder = noisy or scans
     if not isinstance(clean, NoClean) or changes.get("noise") is not None or folder is None:
         return dict(changes)
     repeated = _holds_frames(folder, target, all_noisy=noisy is not None)
-    return {**changes, "noise": FRAMES if repeated else BLIND}
+    return {**changes, "noise": FRAMES if repeated else RECORRUPTED}
 
 
 def check_sources(
@@ -95,7 +96,7 @@ def training_scans(
     if not made:
         raise ValueError(
             f"noise {FRAMES!r} needs fields with two frames or more that show the same, and "
-            f"{folder} has none: noise {BLIND!r} takes single ones"
+            f"{folder} has none: noise {RECORRUPTED!r} takes single ones"
         )
     return made, notices
 

@@ -16,10 +16,9 @@ from lfranker.microscopes.scan_speed import by_speed, exposure_name, seconds_of
 from lfranker.noise.fit import Fit, fit_noise, measure_pairs, measure_scans
 from lfranker.noise.fit_check import compare, synthetic
 from lfranker.noise.profile import FROM_PAIRS, NEEDED, WHITE, Profile, SpeedNoise
-from lfranker.scans.folder_layout import check_speed, scan_plan
+from lfranker.scans.folder_layout import FRAME, check_speed, scan_plan
+from lfranker.scans.frames import UNNAMED
 from lfranker.scans.scan_set import ScanSet
-
-UNNAMED = "scan"  # the speed where neither folder nor file says one
 
 
 @dataclass(frozen=True)
@@ -108,8 +107,9 @@ def single_files(scans: Path) -> dict[str, list[Path]]:
     """Files by speed, fast to slow. ValueError where there are none."""
     found: dict[str, list[Path]] = {}
     for path in image_files(scans) if scans.is_dir() else [scans]:
-        nested = scans.is_dir() and path.parent != scans
-        name = path.relative_to(scans).parts[0] if nested else exposure_name(read_metadata(path))
+        first = path.relative_to(scans).parts[0] if scans.is_dir() and path.parent != scans else ""
+        nested = bool(first) and not FRAME.fullmatch(first)  # frames alone are of one speed
+        name = first if nested else exposure_name(read_metadata(path))
         if nested:
             check_speed(str(name), scans / str(name))
         found.setdefault(name or UNNAMED, []).append(path)

@@ -54,17 +54,15 @@ def done(command: Any, words: str, exit_code: int = 0) -> Result:
     return result
 
 
-@pytest.mark.parametrize(("frames", "expected"), [(1, "blind"), (2, "frames")])
+@pytest.mark.parametrize(("frames", "expected"), [(1, "recorrupted"), (2, "frames")])
 def test_the_noise_is_what_the_scans_allow(tmp_path: Path, frames: int, expected: str) -> None:
     scans = write_scans(tmp_path / "scans", frames)
     assert with_usual_noise({}, NO_CLEAN, None, scans, None) == {"noise": expected}
     assert with_usual_noise({}, NO_CLEAN, scans / "100ns", None, None) == {"noise": expected}
-    assert with_usual_noise({"noise": "recorrupted"}, NO_CLEAN, None, scans, None) == {
-        "noise": "recorrupted"
-    }
+    assert with_usual_noise({"noise": "blind"}, NO_CLEAN, None, scans, None) == {"noise": "blind"}
     assert with_usual_noise({}, None, None, scans, None) == {}
     prepared = prepare_scans(scans, "30us", tmp_path / "cache").folder
-    assert with_usual_noise({}, NO_CLEAN, None, prepared, None) == {"noise": "blind"}
+    assert with_usual_noise({}, NO_CLEAN, None, prepared, None) == {"noise": "recorrupted"}
 
 
 def test_frames_of_the_clean_scans_do_not_count(tmp_path: Path) -> None:
@@ -72,7 +70,7 @@ def test_frames_of_the_clean_scans_do_not_count(tmp_path: Path) -> None:
     (scans / "30us" / "a.png").rename(tmp_path / "a.png")
     for number in (1, 2):
         write(scans / f"30us/frame{number}/a.png", specimen(0))
-    assert with_usual_noise({}, NO_CLEAN, None, scans, "30us") == {"noise": "blind"}
+    assert with_usual_noise({}, NO_CLEAN, None, scans, "30us") == {"noise": "recorrupted"}
 
 
 @pytest.mark.parametrize(
@@ -81,12 +79,16 @@ def test_frames_of_the_clean_scans_do_not_count(tmp_path: Path) -> None:
         ("--clean none", "give --scans, or --noisy"),
         ("--clean none --scans scans --noise eq1", "noise 'eq1' is added to clean images"),
         ("--clean none --scans scans --noise microscope@2us", "allowed without them are frames"),
-        ("--clean none --scans scans --peak 20", "--peak has no effect on noise 'blind'"),
-        ("--clean none --scans scans --gain 2", "--gain has no effect on noise 'blind'"),
+        ("--clean none --scans scans --peak 20", "--peak has no effect on noise 'recorrupted'"),
+        ("--clean none --scans scans --gain 2", "--gain has no effect on noise 'recorrupted'"),
         ("--blind-radius 2", "--blind-radius has no effect on noise 'eq1'"),
+        ("--clean none --scans scans --blind-radius 2", "no effect on noise 'recorrupted'"),
         ("--noise blind", "noise 'blind' is that of scans"),
-        ("--clean none --scans scans --noise frames", "has none: noise 'blind' takes single ones"),
-        ("--clean none --scans scans --blind-radius 17", "allowed is 0 to 16"),
+        (
+            "--clean none --scans scans --noise frames",
+            "has none: noise 'recorrupted' takes single ones",
+        ),
+        ("--clean none --scans scans --noise blind --blind-radius 17", "allowed is 0 to 16"),
     ],
 )
 def test_what_cannot_be_made_is_refused(store: Path, words: str, message: str) -> None:

@@ -7,6 +7,7 @@ from scipy.ndimage import gaussian_filter
 
 from lfranker.arrays import Image, correlation
 from lfranker.images.image_file import read_image, write_image
+from lfranker.noise.measurement import single_files
 from lfranker.scans.folder_layout import scan_plan
 from lfranker.scans.frames import Frames, frame_files, holds_frames, noisy_frames
 
@@ -100,6 +101,7 @@ def test_frames_without_a_folder_of_their_speed(tmp_path: Path, names: tuple[str
     assert frame_files(tmp_path) == found
     (own,) = noisy_frames(tmp_path)
     assert len(own.images) == 2
+    assert single_files(tmp_path) == {"scan": found["scan"]["gold/a"]}  # noise is measured on all
     with pytest.raises(ValueError, match=r"frames of one scan speed; to compare with clean scans"):
         scan_plan(tmp_path)
     write(tmp_path / "100ns/a.png", frame(1))
