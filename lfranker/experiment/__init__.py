@@ -1,5 +1,6 @@
 """A power set from inputs to ranking: plan, child processes, what follows; callable from Python."""
 
+from lfranker.datasets.clean_images import NO_CLEAN
 from lfranker.experiment.inputs import InputConfig
 from lfranker.experiment.noise_comparison import settings_on_each
 from lfranker.experiment.powerset import PowerSetConfig, rank, run_power_set
@@ -8,6 +9,7 @@ from lfranker.losses.subsets import SubsetRule
 from lfranker.ranking.config import RankConfig
 
 __all__ = [
+    "NO_CLEAN",
     "InputConfig",
     "PowerSetConfig",
     "RankConfig",
