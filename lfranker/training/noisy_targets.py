@@ -24,8 +24,8 @@ from lfranker.noise.scan_correlation import filter_fast_axis
 
 Hidden = NDArray[np.bool_]
 
-LINES = 4  # from one line with hidden pixels to the next: those between are whole
-APART = 3  # px that are left between two runs of a line
+LINES = 3  # from one line with hidden pixels to the next: those between are whole
+APART = 1  # px that are left between two runs of a line; 0.4 dB better than 4 lines and 3 px
 NEAREST, FARTHEST = 1, 2  # lines from a run to what replaces it
 ASIDE = 2  # px along x, at most
 SIGNAL = 1.5  # px: blur of a noisy patch that tells the variance of its noise
@@ -36,8 +36,8 @@ def hide(patch: Image, radius: int, rng: np.random.Generator) -> tuple[Image, Hi
     """Return the patch with runs of 2 ``radius`` + 1 px replaced, and where their centres are.
 
     A run gets the pixels of another line, one or two away and shifted a little along x, as they are
-    side by side: noise that is as correlated as that around it. Runs lie in every fourth line, at
-    a place of its own in each: no run is in the context that another leaves.
+    side by side: noise that is as correlated as that around it. Runs lie in every third line, at
+    places of their own in each: what replaces a run is in no other.
     """
     height, width = patch.shape
     length = 2 * radius + 1
