@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from entrypoints import options as o
 from lfranker.denoiser.denoise_files import Done, Work, denoise_file, denoise_files
-from lfranker.evaluation.metrics import METRICS
+from lfranker.evaluation.criteria import ALL_METRICS
 from lfranker.experiment.inputs import InputConfig
 from lfranker.images.image_file import SUFFIXES, image_files
 from lfranker.images.white_level import white_levels
@@ -26,7 +26,7 @@ from lfranker.tracking.runs import name_given_run
 from lfranker.tracking.server import check_server
 
 MOST_JOBS = 4
-RANKED = [name for name, metric in METRICS.items() if metric.ranked]
+RANKED = [name for name, metric in ALL_METRICS.items() if metric.ranked]
 
 
 @o.local_command

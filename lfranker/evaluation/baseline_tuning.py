@@ -4,7 +4,7 @@ Places are split into two halves; what is best on one is used on the other, sepa
 scan speed. A filter tuned on the field that it is scored on would be flattered.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,8 @@ from tqdm import tqdm
 from lfranker.arrays import Image
 from lfranker.evaluation.baselines import Family
 from lfranker.evaluation.metrics import psnr
+from lfranker.evaluation.reference_free import noise_of, noise_removed, tried
+from lfranker.noise.noise_covariance import NoiseCovariance
 from lfranker.scans.scan_set import Pair, Record, ScanSet
 
 PAIRS = 4  # of each half and speed on which every value is tried
@@ -42,7 +44,10 @@ class Tuned:
 
 
 def tune(name: str, family: Family, scans: ScanSet) -> Tuned:
-    """Tune by PSNR. Raises ValueError where all scans show one site: there are no other fields."""
+    """Tune by PSNR, or by how much noise is removed where there is no clean scan.
+
+    Raises ValueError where all scans show one site: there are no other fields.
+    """
     places = list(dict.fromkeys(record.place for record in scans.records))
     if len(places) < 2:
         raise ValueError(f"{name}: all scans show one place, there is none to tune on")
@@ -63,10 +68,22 @@ def spread(records: Sequence[Record]) -> list[Record]:
 
 
 def best_value(family: Family, scans: ScanSet, records: Sequence[Record]) -> float:
-    """The family's parameter with the highest mean PSNR on these pairs."""
-    scores = np.zeros(len(family.values))
+    """The family's parameter with the highest mean score on these pairs."""
+    scores, noise = np.zeros(len(family.values)), noise_of(scans)
     for pair in map(scans.read, records):
         for number, value in enumerate(family.values):
-            output = np.clip(family.function(pair.noisy, value), 0, 1)
-            scores[number] += psnr(output, pair.clean, pair.mask)
+            scores[number] += _score(pair, _with(family, value), noise)
     return family.values[int(np.argmax(scores))]
+
+
+def _with(family: Family, value: float) -> Callable[[Pair], Image]:
+    return lambda pair: family.function(pair.noisy, value)
+
+
+def _score(
+    pair: Pair, denoiser: Callable[[Pair], Image], noise: Mapping[str, NoiseCovariance]
+) -> float:
+    output = np.clip(denoiser(pair), 0, 1)
+    if pair.speed in noise:
+        return noise_removed(output, tried(pair, denoiser, noise[pair.speed]))
+    return psnr(output, pair.clean, pair.mask)

@@ -16,7 +16,7 @@ from skimage.restoration import denoise_nl_means, denoise_tv_chambolle
 from lfranker.arrays import Image
 from lfranker.denoiser.bundled import denoise_bundled
 from lfranker.evaluation.bm3d import stabilised_bm3d
-from lfranker.evaluation.criteria import BUNDLED, is_filter
+from lfranker.evaluation.criteria import BUNDLED, CHAMPION_METRICS, is_filter
 from lfranker.noise.models import estimate_noise
 
 
@@ -84,7 +84,8 @@ def families() -> dict[str, Family]:
 
 
 def best_filter(board: pd.DataFrame) -> dict[str, Function]:
-    """The one with the highest PSNR; none where none was scored."""
+    """The best in PSNR, or in the first criterion that there is; none where none was scored."""
     names = [name for name in BASELINES if is_filter(name) and name in board.index]
-    known = board.loc[names, "psnr"].astype(float).dropna() if "psnr" in board else pd.Series()
+    criteria = [metric for metric in CHAMPION_METRICS if metric in board]
+    known = board.loc[names, criteria[0]].astype(float).dropna() if criteria else pd.Series()
     return {} if known.empty else {str(known.idxmax()): BASELINES[str(known.idxmax())]}

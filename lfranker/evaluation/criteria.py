@@ -6,20 +6,25 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from lfranker.evaluation.metrics import METRICS
+from lfranker.evaluation.metrics import METRICS, Metric
+from lfranker.evaluation.reference_free import REFERENCE_FREE
 from lfranker.microscopes.scan_speed import speed_key
 
+ALL_METRICS: Mapping[str, Metric] = {**METRICS, **REFERENCE_FREE}
 VISUAL = "visual"  # what people see: the mean rating of blinded pictures, 1 to 5
 
 
 DIRECTIONS: Mapping[str, bool] = {  # True: higher is better
-    **{name: bool(metric.higher_is_better) for name, metric in METRICS.items() if metric.ranked},
+    **{
+        name: bool(metric.higher_is_better) for name, metric in ALL_METRICS.items() if metric.ranked
+    },
     VISUAL: True,
 }
 
 
-# Raw keypoint counts are left out: leftover noise raises them as well as detail does.
-CHAMPION_METRICS = ("psnr", "ssim", "repeatability")
+# Raw keypoint counts are left out: leftover noise raises them as well as detail does. The last two
+# are those of scans among which none is clean; no scans have scores by both kinds.
+CHAMPION_METRICS = ("psnr", "ssim", "repeatability", "noise_removed", "ssim_estimated")
 
 
 NOISY = "noisy"  # the baseline that does nothing
@@ -82,7 +87,7 @@ CHAMPION = Criterion("champion")  # lowest mean rank over CHAMPION_METRICS at ev
 
 def scored(columns: Iterable[object]) -> list[str]:
     """Return the names that are scores: by any metric or by people, with a speed or without."""
-    metrics = {*METRICS, VISUAL}
+    metrics = {*ALL_METRICS, VISUAL}
     return [name for name in map(str, columns) if Criterion.parse(name).metric in metrics]
 
 

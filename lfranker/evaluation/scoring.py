@@ -9,14 +9,22 @@ import pandas as pd
 from lfranker.arrays import Image, correlation
 from lfranker.evaluation.criteria import Criterion
 from lfranker.evaluation.metrics import METRICS, Metric
-from lfranker.scans.scan_set import Pair
+from lfranker.evaluation.reference_free import REFERENCE_FREE, tried
+from lfranker.noise.noise_covariance import NoiseCovariance
+from lfranker.scans.scan_set import Pair, ScanSet
 
 BLACK = 0.5 / 255  # a mean below it rounds to 0 in the 8 bits that microscopes write
 FLAT = 1e-3  # standard deviation; rounding to 8 bits alone makes 1.1e-3
+NO_NOISE: Mapping[str, NoiseCovariance] = {}
 UNRELATED = 0.1  # correlation with the input; noise of 3 times the structure's size leaves 0.3
 
 
 Denoiser = Callable[[Pair], Image]
+
+
+def metrics_of(scans: ScanSet) -> Mapping[str, Metric]:
+    """Return the metrics that scans are scored by: others where none of them is clean."""
+    return METRICS if scans.has_clean else REFERENCE_FREE
 
 
 def of_noisy(function: Callable[[Image], Image]) -> Denoiser:
@@ -29,14 +37,16 @@ def score(
     scans: Iterable[Pair],
     metrics: Mapping[str, Metric] = METRICS,
     on_output: Callable[[Pair, Image], None] = lambda *_: None,
+    noise: Mapping[str, NoiseCovariance] = NO_NOISE,
 ) -> pd.DataFrame:
     """A row for each pair: field, speed, groups, every metric, and what ``outcome`` looks at.
 
     The output is clipped to [0, 1] first. ``seconds`` are those of the denoiser alone. An output
     with values that are not finite has ``finite`` False and NaN for every score. ``on_output``
-    gets each pair with what the denoiser made of it, not clipped.
+    gets each pair with what the denoiser made of it, not clipped. ``noise`` by speed is what
+    metrics without a clean scan need: see `reference_free.noise_of`.
     """
-    rows = [_row(denoiser, pair, metrics, on_output) for pair in scans]
+    rows = [_row(denoiser, pair, metrics, on_output, noise.get(pair.speed)) for pair in scans]
     if not rows:
         raise ValueError("no pairs to score")
     return pd.DataFrame(rows)
@@ -47,6 +57,7 @@ def _row(
     pair: Pair,
     metrics: Mapping[str, Metric],
     on_output: Callable[[Pair, Image], None],
+    noise: NoiseCovariance | None,
 ) -> dict[str, str | float | bool]:
     start = perf_counter()
     raw = denoiser(pair)
@@ -59,12 +70,15 @@ def _row(
     finite = bool(np.isfinite(raw).all())
     output = np.clip(raw, 0, 1).astype(np.float32)
     nan = float("nan")
+    judged = tried(pair, denoiser, noise) if noise and finite else pair
     return {
         "field": pair.field,
         "speed": pair.speed,
         "place": pair.place,
         "sample": pair.sample,
-        **{name: item.function(output, pair) if finite else nan for name, item in metrics.items()},
+        **{
+            name: item.function(output, judged) if finite else nan for name, item in metrics.items()
+        },
         "seconds": seconds,
         "megapixels": output.size / 1e6,
         "output_mean": float(output.mean(dtype=np.float64)),

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from lfranker.evaluation.criteria import ALL_METRICS
+from lfranker.evaluation.scoring import metrics_of
 from lfranker.experiment.child_jobs import Child, entrant_of, job_of
 from lfranker.experiment.inputs import Inputs
 from lfranker.experiment.plan import Task, training_fingerprint
@@ -37,6 +39,7 @@ from lfranker.training.numerics import SAFEGUARDS
 
 Say = Callable[[str], None]
 StepsMade = Callable[[Sequence[Job]], Mapping[str, int]]  # by the names of the jobs
+TOLD = ("psnr", "ssim", "noise_removed", "ssim_estimated")  # of what a training is said to be
 ASKED = 30.0  # seconds between two questions to the server how far trainings are
 
 
@@ -127,7 +130,7 @@ def _todo(run: Training, inputs: Inputs) -> str:
         return ""
     if not run.model:
         return "train"
-    return "" if run.is_scored(inputs.scans.digest) else "evaluate"
+    return "" if run.is_scored(inputs.scans.digest, metrics_of(inputs.scans)) else "evaluate"
 
 
 def _create(parent: TrackedRun, task: Task, inputs: Inputs, key: str, title: str) -> TrackedRun:
@@ -327,8 +330,13 @@ def _end(child: Child, job: Job, failure: str) -> str:
         return f"{child.title}: scored as a training of {child.until} steps"
     if run.status in OPEN:
         end_run(run_id, "FINISHED")
-    psnr, ssim = (run.metrics.get(name, float("nan")) for name in ("psnr", "ssim"))
-    return f"{child.title} {run.outcome}: PSNR {psnr:.2f} dB, SSIM {ssim:.4f}"
+    return f"{child.title} {run.outcome}: {_shown(run.metrics) or 'no finite score'}"
+
+
+def _shown(scores: Mapping[str, float]) -> str:
+    """Write the scores that matter most: "PSNR 30.12 dB, SSIM 0.8912"."""
+    shown = [(ALL_METRICS[name], scores[name]) for name in TOLD if name in scores]
+    return ", ".join(f"{m.title} {value:.{m.digits}f} {m.unit}".rstrip() for m, value in shown)
 
 
 @contextmanager

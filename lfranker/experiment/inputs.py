@@ -30,6 +30,7 @@ from lfranker.datasets.synthesis import (
 )
 from lfranker.denoiser.tiling import denoise
 from lfranker.evaluation.criteria import INITIAL
+from lfranker.evaluation.reference_free import noise_of
 from lfranker.experiment.noisy_scans import check_sources, same_scans, training_scans
 from lfranker.experiment.plan import VARY_DATA, fingerprint
 from lfranker.experiment.settings import Settings
@@ -46,7 +47,8 @@ from lfranker.noise.noise_config import OF_SCANS
 from lfranker.options import check, option
 from lfranker.perceptual.weights import PerceptualWeights, load_levels, resolve_weights
 from lfranker.report.remarks import site_caveats
-from lfranker.scans.folder_layout import scan_plan
+from lfranker.scans.folder_layout import NO_TARGET, scan_plan
+from lfranker.scans.frames import frame_files
 from lfranker.scans.preparation import ScanSet, prepare_scans, read_scans
 from lfranker.scans.scan_set import noting
 from lfranker.simulation.scans import (
@@ -90,7 +92,9 @@ class InputConfig:
         "Left out: simulated scans.",
     )
     target: str | None = option(
-        None, "Sub-folder of --scans that holds the clean scans. Left out: the slowest."
+        None,
+        "Sub-folder of --scans that holds the clean scans. Left out: the slowest. none: no scan is "
+        "clean, and losses are ranked by how much of the noise they remove.",
     )
     white: int | None = option(
         None,
@@ -135,6 +139,8 @@ class InputConfig:
                 raise ValueError(f"{name}: no such file or folder: {path}{looked_for(path)}")
         if self.clean is NO_CLEAN:
             self._check_noisy()
+        if self.target == NO_TARGET and self.scans is None:
+            raise ValueError(f"--target {NO_TARGET} is of your scans: give --scans")
 
     def _check_noisy(self) -> None:
         """Raise ValueError where there are no clean images, and not what there is instead."""
@@ -263,13 +269,14 @@ def scans(
     return prepare_scans(folder, target, cache / "scans", white)
 
 
-def count_fields(chosen: Settings, folder: Path | None) -> int:
+def count_fields(chosen: Settings, folder: Path | None, target: str | None = None) -> int:
     """Return of how many fields a folder has scans, or are simulated, without preparing them."""
     if folder is None:
         return chosen.preset.fields
     if (folder / PREPARED).exists():
         return len(read_scans(folder).fields)
-    return max(map(len, scan_plan(folder).files.values()), default=0)
+    files = frame_files(folder) if target == NO_TARGET else scan_plan(folder).files
+    return max(map(len, files.values()), default=0)
 
 
 def _given_scans(folder: Path) -> ScanSet:
@@ -402,6 +409,7 @@ def inputs(
     clean, white = _folder(config.clean), config.white
     scored = scans(chosen, config.scans, config.target, cache, clean, data.trained_on, white)
     _refuse_seen(scored, data)
+    noise_of(scored)  # what cannot be measured is said before any training
     facts = {
         "preset": chosen.preset.name,
         "data": data.digest,

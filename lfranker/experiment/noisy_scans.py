@@ -8,7 +8,7 @@ from lfranker.datasets.clean_images import NoClean, sha256_of_pixels
 from lfranker.datasets.noisy_scans import NoisyScan
 from lfranker.images.image_file import page_count
 from lfranker.noise.noise_config import FRAMES, OF_SCANS, RECORRUPTED
-from lfranker.scans.folder_layout import choose_target, scan_plan
+from lfranker.scans.folder_layout import NO_TARGET, choose_target, scan_plan
 from lfranker.scans.frames import Frames, frame_files, noisy_frames
 from lfranker.scans.scan_set import MANIFEST, ScanSet, read_scans
 
@@ -58,6 +58,8 @@ def check_sources(
 
 def target_among(scans: Path, target: str | None) -> str | None:
     """Return the speed of the clean scans of a folder; None where it has noisy ones alone."""
+    if target == NO_TARGET:
+        return None
     speeds = frame_files(scans)
     if target is None and len(speeds) < 2:
         return None

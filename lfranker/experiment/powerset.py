@@ -43,7 +43,7 @@ from lfranker.processes.jobs import available_cores, copied
 from lfranker.processes.signals import terminate_as_interrupt
 from lfranker.publishing.pictures import log_pictures
 from lfranker.publishing.promotion import Rescore, score_version
-from lfranker.publishing.ranking_run import CAPTIONS, Report, rank_power_set
+from lfranker.publishing.ranking_run import Report, leaderboard_caption, rank_power_set
 from lfranker.ranking.config import RankConfig
 from lfranker.ranking.learning_rate_check import FACTORS, MOST_CHECKED
 from lfranker.ranking.weight_search import split_sites
@@ -261,7 +261,7 @@ def _check_size(config: PowerSetConfig) -> None:
             on_one = -(-(config.jobs or 1) // len(places_of(where)))
             refuse_too_large(own.train, own.dataset.patch, where, on_one)
     if config.refine and (config.inputs.scans or not isinstance(config.inputs.clean, Path)):
-        fields = range(count_fields(config.settings, config.inputs.scans))
+        fields = range(count_fields(config.settings, config.inputs.scans, config.inputs.target))
         split_sites([str(field) for field in fields], config.settings.train.seed)
 
 
@@ -428,7 +428,7 @@ def rank(
     """
     result = rank_power_set(parent, model_name, scans, config, rescore)
     board = tables(result.ranking)["leaderboard"]
-    console.say(to_markdown(board, CAPTIONS["leaderboard"], simulated=result.simulated))
+    console.say(to_markdown(board, leaderboard_caption(result.ranking), simulated=result.simulated))
     for line in (*remarks(result.ranking), *result.notices):
         console.say(f"- {line}")
     for alias, version in sorted(result.versions.items()):

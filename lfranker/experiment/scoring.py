@@ -6,7 +6,7 @@ from functools import partial
 from torch import nn
 
 from lfranker.denoiser.tiling import denoise
-from lfranker.evaluation.scoring import Denoiser, of_noisy
+from lfranker.evaluation.scoring import Denoiser, metrics_of, of_noisy
 from lfranker.experiment.console import QUIET, Console
 from lfranker.processes.jobs import launched
 from lfranker.publishing.pictures import log_pictures
@@ -23,7 +23,7 @@ def score_power_set(run_id: str | None, scans: ScanSet, console: Console = QUIET
     power_set = load_power_set(run_id)
     log_scans(power_set.run_id, scans)
     for training in power_set.trainings.values():
-        if training.model and not training.is_scored(scans.digest):
+        if training.model and not training.is_scored(scans.digest, metrics_of(scans)):
             _score_training(training, scans, console)
     _score_baselines(power_set, power_set.keys, scans, console)
     log_pictures(load_power_set(power_set.run_id), scans)

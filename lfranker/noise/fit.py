@@ -86,6 +86,8 @@ def fit_noise(measured: Sequence[Measured], seed: int = 0) -> Fit:
     kept = np.asarray(in_places >= min(LEAST_PLACES, len(parts)))
     rng = np.random.default_rng(seed)
     draws = rng.multinomial(len(parts), once / len(parts), DRAWS)
+    pixels = np.stack([part.pixels[kept].sum() for part in parts])
+    draws = draws[draws @ pixels > 0]  # scans of which no pixel is used say nothing
     values, variance = _values(measured, once, kept)
     drawn = [_values(measured, times, kept) for times in draws]
     factor = _student(len(parts))

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from lfranker.denoiser.tiling import denoise
 from lfranker.evaluation.baselines import Function, best_filter
 from lfranker.evaluation.keypoints import shared
-from lfranker.images.image_strips import INSET_ZOOM, comparison, glance
+from lfranker.images.image_strips import INSET_ZOOM, comparison, glance, strip
 from lfranker.microscopes.scan_speed import speed_key
 from lfranker.ranking.leaderboard import rank
 from lfranker.report.plots import match_figure
@@ -35,7 +35,8 @@ def log_pictures(power_set: PowerSet, scans: ScanSet) -> int:
     """Log a strip and the matched keypoints for each field and speed; how many pairs that were.
 
     Noisy, the best filter that needs no tuning, the champion and the winners over all speeds,
-    clean, a detail and the difference to the clean scan of each.
+    clean, a detail and the difference to the clean scan of each; without clean scans neither
+    differences nor keypoints.
     """
     board = scores(power_set, scans.digest)
     networks, filters = _top(board, power_set), best_filter(board)
@@ -134,7 +135,7 @@ def _log_glance(
         "noisy": pair.noisy,
         **filtered,
         f"{name} (champion)": network(pair.noisy),
-        "clean": pair.clean,
+        **pair.references,
     }
     log_image(run_id, glance(panels), f"{_glances(scans)}/{pair.field}-{pair.speed}.png")
 
@@ -150,7 +151,10 @@ def _log(
     file = f"{pair.field}-{pair.speed}.png"
     outputs = {name: network(pair.noisy) for name, network in networks.items()}
     filtered = {name: function(pair.noisy) for name, function in filters.items()}
-    panels = {"noisy": pair.noisy, **filtered, **outputs, "clean": pair.clean}
+    panels = {"noisy": pair.noisy, **filtered, **outputs, **pair.references}
+    if not pair.references:
+        log_image(run_id, strip(panels), f"{folder}/{file}")
+        return
     log_image(run_id, comparison(panels), f"{folder}/{file}")
     name, output = next(iter(outputs.items()))
     found = shared(output, pair.original, pair.transform, pair.mask)

@@ -7,8 +7,7 @@ from functools import partial
 import pandas as pd
 
 from lfranker.denoiser.tiling import denoise
-from lfranker.evaluation.criteria import CHAMPION, CHAMPION_METRICS, Criterion
-from lfranker.evaluation.metrics import METRICS
+from lfranker.evaluation.criteria import ALL_METRICS, CHAMPION, CHAMPION_METRICS, Criterion
 from lfranker.evaluation.scoring import of_noisy
 from lfranker.ranking.contest import cross_fit
 from lfranker.ranking.entrants import PairScores
@@ -49,7 +48,8 @@ class Gate:
             return ""
         if not self.scans.simulated and not holder.ranked_on_real_scans:
             return ""
-        metrics = CHAMPION_METRICS if criterion == CHAMPION else (criterion.metric,)
+        judged = [name for name in CHAMPION_METRICS if name in self.pairs.table]
+        metrics = judged if criterion == CHAMPION else [criterion.metric]
         old, reason = self._rows_of_holder(holder, metrics)
         if self.pairs.of(winner.name, winner.repeat).empty or old is None:
             return reason or "the winner has no table of scores by field"
@@ -65,7 +65,7 @@ class Gate:
             run = find_training(holder.run_id)
         except ValueError as error:
             return None, f"the training run of that version is gone ({error})"
-        compared = {name: METRICS[name] for name in metrics if name in METRICS}
+        compared = {name: ALL_METRICS[name] for name in metrics if name in ALL_METRICS}
         table = read_table(run, self.scans)
         if table is not None and not run.outdated(self.scans.digest, compared):
             return table, ""

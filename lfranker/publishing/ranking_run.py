@@ -20,9 +20,17 @@ from lfranker.rating.workflow import ratings_of
 from lfranker.report.findings import Findings, find
 from lfranker.report.first_screen import filter_caveats
 from lfranker.report.noise import find_noises
-from lfranker.report.remarks import better_filters, caveats, remarks, shortcomings, site_caveats
+from lfranker.report.numbers import joined
+from lfranker.report.remarks import (
+    better_filters,
+    caveats,
+    reference_caveats,
+    remarks,
+    shortcomings,
+    site_caveats,
+)
 from lfranker.report.sections import sections
-from lfranker.report.tables import tables, to_markdown
+from lfranker.report.tables import in_words, tables, to_markdown
 from lfranker.scans.scan_set import ScanSetId
 from lfranker.tracking.follow_ups import checked, refined
 from lfranker.tracking.power_set import PowerSet, load_power_set
@@ -36,8 +44,7 @@ from lfranker.tracking.scores import (
     scores,
 )
 
-CAPTIONS = {
-    "leaderboard": "Leaderboard: mean rank over PSNR, SSIM and repeatability at every scan speed",
+CAPTIONS = {  # of the tables beside the leaderboard
     "table2": "Mean scores over the scan speeds (the paper's Table II)",
     "table3": "PSNR and SSIM at each scan speed (Table III)",
     "table4": "Matched keypoints at each scan speed (Table IV)",
@@ -99,6 +106,7 @@ def rank_power_set(
     )
     folder = "ranking" if own else f"ranking-{which.short}"
     minded = [
+        *reference_caveats(ranking),
         *caveats(power_set.settings, ",".join(power_set.loss_set)),
         *(filter_caveats(findings) if findings.leads else better_filters(ranking)),
         *site_caveats(read_scan_table(power_set, which)),
@@ -126,8 +134,15 @@ def ranked(
     return board, rank(board, power_set.expected, order=power_set.order, weights=weights)
 
 
+def leaderboard_caption(ranking: Ranking) -> str:
+    """Say what the mean rank of a leaderboard is the mean of."""
+    titles = joined(dict.fromkeys(in_words(criterion.metric) for criterion in ranking.judged))
+    return f"Leaderboard: mean rank over {titles} at every scan speed"
+
+
 def _captioned(ranking: Ranking, samples: Mapping[str, Ranking]) -> dict[str, pd.DataFrame]:
-    captioned = {CAPTIONS[name]: table for name, table in tables(ranking).items()}
+    captions = {"leaderboard": leaderboard_caption(ranking), **CAPTIONS}
+    captioned = {captions[name]: table for name, table in tables(ranking).items()}
     return captioned | {
         f"Sample group {sample}": tables(own)["leaderboard"] for sample, own in samples.items()
     }

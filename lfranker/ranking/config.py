@@ -9,7 +9,13 @@ from lfranker.options import check, option
 from lfranker.text import parse_values
 
 EQUIVALENCE: Mapping[str, float] = MappingProxyType(
-    {"psnr": 0.1, "ssim": 0.005, "repeatability": 0.01}
+    {
+        "psnr": 0.1,
+        "ssim": 0.005,
+        "repeatability": 0.01,
+        "noise_removed": 0.003,
+        "ssim_estimated": 0.005,
+    }
 )
 
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from lfranker.evaluation.criteria import Criterion
-from lfranker.evaluation.metrics import METRICS
+from lfranker.evaluation.criteria import ALL_METRICS, Criterion
 from lfranker.losses.names import LOSS_ORDER
 
 MARK = " @ "
@@ -143,7 +142,7 @@ class PairScores:
         A mean is NaN where one of its scores is: a mean over the others would not compare.
         """
         rows = self.table
-        metrics = [metric for metric in METRICS if metric in rows]
+        metrics = [metric for metric in ALL_METRICS if metric in rows]
         long = rows.melt(["name", "speed"], metrics, "metric").groupby(["name", "metric", "speed"])
         mean = long["value"].agg(lambda values: float(values.mean(skipna=False)))
         means = pd.DataFrame({"mean": mean})["mean"].unstack([1, 2])

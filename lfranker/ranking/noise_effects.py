@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from lfranker.arrays import Floats
-from lfranker.evaluation.metrics import METRICS
+from lfranker.evaluation.criteria import ALL_METRICS
 from lfranker.ranking.entrants import losses_of, noise_of, noises_in
 from lfranker.statistics.intervals import (
     Chance,
@@ -51,7 +51,7 @@ def over_noises(rows: pd.DataFrame) -> pd.DataFrame:
         return rows
     kept = rows[rows["name"].isin(on_every_noise(names))]
     kept = kept.assign(name=kept["name"].map(losses_of))
-    metrics = [metric for metric in METRICS if metric in kept]
+    metrics = [metric for metric in ALL_METRICS if metric in kept]
     keys = [column for column in kept if column not in metrics]
     grouped = kept.groupby(keys, sort=False, dropna=False)[metrics]
     gaps = kept[metrics].isna().groupby([kept[key] for key in keys], sort=False, dropna=False)

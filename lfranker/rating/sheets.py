@@ -157,7 +157,7 @@ def draw(name: str, pair: Pair, outputs: Iterable[Image]) -> PIL.Image.Image:
     rows = -(-len(panels) // PER_ROW)
     letters = [[str(letter) for letter in part] for part in np.array_split(list(panels), rows)]
     strips = [
-        strip({"noisy": pair.noisy, **{x: panels[x] for x in part}, "clean": pair.clean})
+        strip({"noisy": pair.noisy, **{x: panels[x] for x in part}, **pair.references})
         for part in letters
     ]
     size = max(row.width for row in strips), TITLE + sum(row.height for row in strips)

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from lfranker.evaluation.criteria import Criterion
-from lfranker.evaluation.metrics import METRICS
+from lfranker.evaluation.criteria import ALL_METRICS, Criterion
 from lfranker.ranking.contest import CrossFit
 from lfranker.ranking.learning_rate_check import DEPENDS, HOLDS, RateCheck
 from lfranker.ranking.winner_stability import Stability, Undistinguished
@@ -54,8 +53,9 @@ def regret_sentence(stability: Stability) -> str:
     metrics = [Criterion.parse(str(name)).metric for name in table.index]
     means = table[["regret", "random"]].groupby(np.array(metrics), sort=False).mean()
     rows = [
-        f"{number(chosen, METRICS[metric].unit)} in {in_words(metric)} (a subset drawn at random: "
-        f"{number(blind, METRICS[metric].unit)})"
+        f"{number(chosen, ALL_METRICS[metric].unit)} in {in_words(metric)} "
+        f"(a subset drawn at random: "
+        f"{number(blind, ALL_METRICS[metric].unit)})"
         for metric, (chosen, blind) in zip(
             dict.fromkeys(metrics), means.to_numpy(np.float64).tolist(), strict=True
         )

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from lfranker.evaluation.criteria import NOISY
-from lfranker.evaluation.metrics import METRICS
+from lfranker.evaluation.criteria import ALL_METRICS, NOISY
 from lfranker.ranking.entrants import counted
 from lfranker.ranking.leaderboard import Ranking
 from lfranker.ranking.leads import BaselineLead
@@ -102,7 +101,7 @@ def filter_caveats(findings: Findings) -> list[str]:
 
 
 def _no_better(metric: str, lead: BaselineLead, other: str) -> str:
-    title, unit = in_words(metric), METRICS[metric].unit
+    title, unit = in_words(metric), ALL_METRICS[metric].unit
     by = estimate(-lead.value, -lead.high, -lead.low, unit)
     compared = (
         "is significantly better than the champion"

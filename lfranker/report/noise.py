@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from lfranker.evaluation.metrics import METRICS
+from lfranker.evaluation.criteria import ALL_METRICS
 from lfranker.noise.components import components_of, same_noise
 from lfranker.ranking.entrants import Entrant, PairScores, losses_of, noise_of, noises_in
 from lfranker.ranking.evidence import Evidence
@@ -94,7 +94,7 @@ def noise_section(findings: Findings) -> Section:
     sentences: list[str] = []
     plots: dict[str, str] = {}
     for metric, own in findings.evidence.items():
-        if metric not in METRICS:  # people rate losses, not noises
+        if metric not in ALL_METRICS:  # people rate losses, not noises
             continue
         sentences += noise_sentences(metric, own, findings.margins.get(metric, 0.0))
         title, label = title_of(metric, unit=False), title_of(metric)
@@ -111,7 +111,7 @@ def noise_section(findings: Findings) -> Section:
 
 def noise_sentences(metric: str, own: Evidence, margin: float) -> Iterator[str]:
     """Compare the noises in one metric."""
-    title, unit = in_words(metric), METRICS[metric].unit
+    title, unit = in_words(metric), ALL_METRICS[metric].unit
     if own.noises_without:
         yield (
             f"In {title}, noises are compared without {listed(own.noises_without)}, where no loss "
@@ -142,7 +142,7 @@ def _means(
 
 def interaction_sentence(metric: str, own: Evidence, table: pd.DataFrame) -> str:
     """Say whether the best losses depend on the noise, from `best_by_noise`."""
-    title, unit = in_words(metric), METRICS[metric].unit
+    title, unit = in_words(metric), ALL_METRICS[metric].unit
     best = dict(zip(table["noise"], table["best"], strict=True))
     best |= dict(zip(table["other"], table["other_best"], strict=True))
     if own.noise_lead is not None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import pandas as pd
 
 from lfranker.evaluation.criteria import NOISY, is_filter
+from lfranker.evaluation.reference_free import REFERENCE_FREE
 from lfranker.losses import PERCEPTUAL_RANDOM
 from lfranker.ranking.entrants import Entrant, counted, loss_of
 from lfranker.ranking.leaderboard import Ranking
@@ -98,6 +99,15 @@ def _mixed_weights(names: Iterable[str], order: Sequence[str]) -> Iterator[str]:
         variants = sorted(part for part in parts if loss_of(part, order) == loss)
         if len(variants) > 1:
             yield f"Subsets are ranked together although weights differ: {listed(variants)}."
+
+
+def reference_caveats(ranking: Ranking) -> Iterator[str]:
+    """Say that there was no clean scan, and how far such rankings agreed with others."""
+    if any(criterion.metric in REFERENCE_FREE for criterion in ranking.judged):
+        yield (
+            "These losses were ranked without clean scans, by estimates of how much of the noise "
+            "is removed: no scan shows what is lost of the structure."
+        )
 
 
 LEAST = PRESETS["small"].train  # the least effort that is meant as an answer

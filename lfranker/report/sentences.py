@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pandas as pd
 
-from lfranker.evaluation.metrics import METRICS
+from lfranker.evaluation.criteria import ALL_METRICS
 from lfranker.ranking.entrants import counted
 from lfranker.ranking.evidence import Evidence
 from lfranker.ranking.leads import (
@@ -81,7 +81,7 @@ def standing_sentence(title: str, table: pd.DataFrame, margin: float, unit: str 
 
 def comparison_sentences(metric: str, own: Evidence, margin: float) -> Iterator[str]:
     """Compare the entrants in one metric."""
-    title, unit = in_words(metric), METRICS[metric].unit
+    title, unit = in_words(metric), ALL_METRICS[metric].unit
     if own.intervals is None:
         yield (
             f"In {title}, {own.entrants} subsets were scored at {own.sites} sites, which is too "
@@ -126,7 +126,7 @@ def _effort(best: str, effort: Effort, unit: str, margin: float) -> str:
 
 def effect_sentences(metric: str, own: Evidence) -> Iterator[str]:
     """Say what each loss adds to others in one metric."""
-    title, unit = in_words(metric), METRICS[metric].unit
+    title, unit = in_words(metric), ALL_METRICS[metric].unit
     without = listed(own.effects_without)
     if own.effects is None:
         if own.effects_without:
@@ -166,7 +166,7 @@ ADVANTAGES = {
 
 def advantage_sentences(metric: str, advantage: Advantage) -> Iterator[str]:
     """Say how far combined losses are ahead at the noisiest and the cleanest speed, and why."""
-    title, unit = in_words(metric), METRICS[metric].unit
+    title, unit = in_words(metric), ALL_METRICS[metric].unit
     table = advantage.table
     leads = dict(zip(table.index, table.to_numpy(np.float64).tolist(), strict=True))
     words = {

@@ -12,15 +12,21 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from lfranker.evaluation.criteria import CLEAN, DIRECTIONS, VISUAL, Criterion, criteria_of
-from lfranker.evaluation.metrics import METRICS
+from lfranker.evaluation.criteria import (
+    ALL_METRICS,
+    CLEAN,
+    DIRECTIONS,
+    VISUAL,
+    Criterion,
+    criteria_of,
+)
 from lfranker.ranking.entrants import counted, tie_key
 from lfranker.ranking.leaderboard import Ranking
 from lfranker.report.html_page import Grid
 from lfranker.statistics.multiple_comparisons import EQUIVALENT, UNDECIDED, WORSE
 
 TITLES: Mapping[str, str] = {
-    **{name: metric.title for name, metric in METRICS.items()},
+    **{name: metric.title for name, metric in ALL_METRICS.items()},
     VISUAL: "Visual rating",
     "mean_rank": "Mean rank",
     "weighted": "Weighted score",
@@ -30,17 +36,17 @@ TITLES: Mapping[str, str] = {
     "wins": "Wins",
 }
 UNITS: Mapping[str, str] = {
-    **{name: metric.unit for name, metric in METRICS.items() if metric.unit},
+    **{name: metric.unit for name, metric in ALL_METRICS.items() if metric.unit},
     "seconds_per_step": "s",
     "seconds_per_megapixel": "s/MP",
 }
 DIGITS: Mapping[str, int] = {
-    **{name: metric.digits for name, metric in METRICS.items()},
+    **{name: metric.digits for name, metric in ALL_METRICS.items()},
     VISUAL: 2,
     "mean_rank": 2,
     "weighted": 3,
 }
-REPORTED = [name for name, metric in METRICS.items() if not metric.ranked]
+REPORTED = [name for name, metric in ALL_METRICS.items() if not metric.ranked]
 COSTS = ("mean_rank", "seconds_per_step")  # lower is better
 
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from lfranker.evaluation.metrics import METRICS
+from lfranker.evaluation.criteria import ALL_METRICS
 from lfranker.ranking.along_training import FURTHER, AlongTraining, Verdict
 from lfranker.report.findings import Findings
 from lfranker.report.numbers import percent
@@ -100,7 +100,7 @@ def _no_forecast(along: AlongTraining) -> str:
 
 def length_table(along: AlongTraining, metric: str) -> pd.DataFrame:
     """Scores at each length as text, and what the power law says of FURTHER times the steps."""
-    digits = METRICS[metric].digits
+    digits = ALL_METRICS[metric].digits
     table = along.scores[metric].map(lambda value: f"{value:.{digits}f}")
     table.columns = pd.Index([f"{steps:,} steps" for steps in along.lengths])
     if metric in along.forecasts:

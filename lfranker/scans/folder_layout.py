@@ -21,6 +21,7 @@ FrameFiles = dict[str, dict[int, Path]]  # field -> number of the frame -> file
 NAME = re.compile(r"[\w.\-: ]+")  # of a speed: scores are logged as psnr/NAME
 LONGEST_SPEED = 100  # characters
 FRAME = re.compile(r"frame[ _-]?(\d+)", re.IGNORECASE)  # a folder of repeated scans
+NO_TARGET = "none"  # in place of the target: none of the scans is clean
 
 
 def scan_plan(folder: Path) -> ScanPlan:
@@ -38,7 +39,7 @@ def scan_plan(folder: Path) -> ScanPlan:
     if len(files) < 2:
         raise ValueError(
             f"{folder}: found images in the sub-folders {list(files)}; at least two are needed, "
-            "one per scan speed"
+            f"one per scan speed, or --target {NO_TARGET} where none of the scans is clean"
         )
     order = None if known_order(list(files)) else order_by_exposure(files)
     return ScanPlan({speed: files[speed] for speed in order or files}, ())

@@ -24,8 +24,15 @@ from lfranker.images.image_file import Micrograph, read_image
 from lfranker.images.white_level import white_levels
 from lfranker.scans.field_matching import thumbnail
 from lfranker.scans.flat_folder import ScanPlan
-from lfranker.scans.folder_layout import Files, choose_target, match_fields, scan_plan
-from lfranker.scans.registration import register, warp
+from lfranker.scans.folder_layout import (
+    NO_TARGET,
+    Files,
+    choose_target,
+    match_fields,
+    scan_plan,
+)
+from lfranker.scans.frames import frame_files
+from lfranker.scans.registration import Transform, register, warp
 from lfranker.scans.scan_quality import defocus, saturation
 from lfranker.scans.scan_set import (
     MANIFEST,
@@ -63,15 +70,13 @@ def prepare_scans(
     """Register all pairs of ``folder`` and store them in ``cache``; or reuse those that are there.
 
     A set lies in a sub-folder called by its digest: sets never replace each other. ``target`` is
-    the sub-folder of clean scans; None is the slowest, where the names tell. What has no
+    the sub-folder of clean scans; None is the slowest, where the names tell; NO_TARGET where none
+    is clean: then all scans are kept as they are, and there is nothing to register. What has no
     counterpart, or does not match it, is left out with a notice. ``white`` is the gray value of
     full brightness in scans of 16 bits, noisy and clean alike; None: see `white_levels`. Raises
     ValueError when nothing is left, and on files that cannot be read.
     """
-    plan = scan_plan(folder)
-    files = plan.files
-    target = choose_target(files, target)
-    files, alone = match_fields(files, target)
+    plan, files, target, alone = _chosen(folder, target)
     simulated = (folder / SIMULATED).is_file()
     every = [path for scans in files.values() for path in scans.values()]
     levels = white_levels(every, white, alike=True)
@@ -81,7 +86,8 @@ def prepare_scans(
         return read_image(path, levels.of(path), bars.get(path))
 
     examined = _examine(files, target, simulated, read)
-    stated, sample = _grouped(folder, plan, files[target], simulated)
+    shown = files[target] if target else _first_of_each(files)
+    stated, sample = _grouped(folder, plan, shown, simulated)
     groups = [[field, *astuple(site), sample[field]] for field, site in stated.items()]
     known = json.dumps([examined.digest, groups, plan.table, [str(item) for item in alone]])
     digest = hashlib.sha256(known.encode()).hexdigest()
@@ -92,8 +98,9 @@ def prepare_scans(
     _check_replaceable(out)
     require_space(cache, examined.size)
     with new_folder(out) as draft:
-        sites = join_overlapping(stated, _thumbnails(files[target], read))
-        records, refused, partial = _store(files, target, sites, sample, draft, read)
+        sites = join_overlapping(stated, _thumbnails(shown, read))
+        store = _store if target else _store_noisy
+        records, refused, partial = store(files, target, sites, sample, draft, read)
         if not records:
             reasons = "; ".join(map(str, refused))
             raise ValueError(f"{folder}: no pair of scans is left: {reasons}")
@@ -118,13 +125,33 @@ def prepare_scans(
     return noting(made, f"scans were prepared again: {why}") if why else made
 
 
+def _chosen(folder: Path, target: str | None) -> tuple[ScanPlan, Files, str, tuple[Exclusion, ...]]:
+    """Return the plan of a folder, its files, the target ("": none), and scans without partner."""
+    if target == NO_TARGET:
+        fields = frame_files(folder)
+        first = {
+            speed: {field: own[0] for field, own in all_frames.items()}
+            for speed, all_frames in fields.items()
+        }
+        return ScanPlan(first, ()), first, "", ()
+    plan = scan_plan(folder)
+    target = choose_target(plan.files, target)
+    files, alone = match_fields(plan.files, target)
+    return plan, files, target, alone
+
+
+def _first_of_each(files: Files) -> dict[str, Path]:
+    """Return a scan of each field, that of the slowest speed."""
+    return {field: path for scans in files.values() for field, path in scans.items()}
+
+
 def _grouped(
-    folder: Path, plan: ScanPlan, clean: Mapping[str, Path], simulated: bool
+    folder: Path, plan: ScanPlan, shown: Mapping[str, Path], simulated: bool
 ) -> tuple[Sites, dict[str, str]]:
-    """Return the sites that are stated, and the samples, of the fields with a ``clean`` scan."""
-    metadata = read_all(clean)
+    """Return the sites that are stated, and the samples, of the fields that are ``shown``."""
+    metadata = read_all(shown)
     all_fields = {field for scans in plan.files.values() for field in scans}
-    stated = stated_sites(metadata, read_site_table(folder, clean, all_fields))
+    stated = stated_sites(metadata, read_site_table(folder, shown, all_fields))
     return assume_apart(stated) if simulated else stated, samples(metadata)
 
 
@@ -200,6 +227,29 @@ def _store(
             where = site.name, sample[field], str(site.source)
             records.append(Record(field, speed, transform, name, original_file, *where))
     return records, refused, partial
+
+
+def _store_noisy(
+    files: Files,
+    target: str,
+    sites: Sites,
+    sample: Mapping[str, str],
+    folder: Path,
+    read: Reader,
+) -> tuple[list[Record], list[Exclusion], list[str]]:
+    """Save every scan as it is; none of them is clean."""
+    records = []
+    speeds = list(enumerate(files.items()))
+    for number, field in enumerate(_first_of_each(files)):
+        site = sites[field]
+        where = site.name, sample[field], str(site.source)
+        for order, (speed, scans) in speeds:
+            if field not in scans:
+                continue
+            name = f"{number:04d}-{order}"
+            _save(folder / pair_files(name)[0], read(scans[field]).image)
+            records.append(Record(field, speed, Transform(), name, "", *where))
+    return records, [], []
 
 
 def _thumbnails(files: Mapping[str, Path], read: Reader) -> dict[str, Floats]:

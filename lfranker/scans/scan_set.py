@@ -30,12 +30,17 @@ class Pair:
     field: str
     speed: str
     noisy: Image
-    clean: Image  # registered onto the noisy grid
-    mask: NDArray[np.bool_]  # where the clean scan covers the noisy one
-    original: Image  # the clean scan as it was taken
+    clean: Image  # registered onto the noisy grid; NaN where there is none
+    mask: NDArray[np.bool_]  # where the clean scan covers the noisy one; all of it without one
+    original: Image  # the clean scan as it was taken; NaN where there is none
     transform: Transform
     place: str = ""  # the site: fields of one are not independent
     sample: str = ""  # group of fields
+
+    @property
+    def references(self) -> dict[str, Image]:
+        """The clean scan by its name in pictures; {} where there is none."""
+        return {} if np.isnan(self.clean).all() else {"clean": self.clean}
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class Record:
     speed: str
     transform: Transform
     files: str  # NAME of NAME-noisy.npy, NAME-clean.npy, NAME-mask.npy
-    original: str  # file name
+    original: str  # file name; "" where there is no clean scan
     place: str = ""  # the site
     sample: str = ""
     site_source: str = ""  # what the site was told by, see `sites.SiteSource`; "" in older sets
@@ -87,7 +92,7 @@ class ScanSet:
     """Prepared pairs. Iterating reads one pair at a time, by field and then by speed."""
 
     folder: Path  # of the prepared pairs
-    target: str
+    target: str  # the speed of the clean scans; "" where there are none
     speeds: tuple[str, ...]  # without the target, fast to slow
     fields: tuple[str, ...]
     simulated: bool
@@ -109,6 +114,11 @@ class ScanSet:
         """All that the user should know before scoring."""
         return (*self.plan, *self.warnings, *map(str, self.excluded))
 
+    @property
+    def has_clean(self) -> bool:
+        """Whether there are clean scans to compare with."""
+        return bool(self.target)
+
     def __len__(self) -> int:
         return len(self.records)
 
@@ -117,8 +127,12 @@ class ScanSet:
 
     def read(self, record: Record) -> Pair:
         """Read a pair, and check that its files are those that were stored. Raises ValueError."""
-        names = (*pair_files(record.files), record.original)
-        noisy, clean, mask, original = map(self._load, names)
+        noisy, *others = map(self._load, files_of([record]))
+        if others:
+            clean, mask, original = others
+        else:
+            clean = original = np.full_like(noisy, np.nan)
+            mask = np.ones(noisy.shape, np.bool_)
         return Pair(
             record.field, record.speed, noisy, clean, mask, original, record.transform,
             record.place, record.sample,
@@ -144,7 +158,7 @@ class ScanSet:
 
     def fields_among(self, images: Collection[str]) -> list[str]:
         """Fields whose clean scan has the pixels of one of ``images`` (sha256, as clean images)."""
-        clean = {record.field: record.original for record in self.records}
+        clean = {record.field: record.original for record in self.records if record.original}
         return [
             field
             for field, name in clean.items()
@@ -188,7 +202,10 @@ def pair_files(name: str) -> tuple[str, str, str]:
 
 def files_of(records: Iterable[Record]) -> list[str]:
     """Names of the files of all pairs, each once."""
-    names = [name for r in records for name in (*pair_files(r.files), r.original)]
+    names = list[str]()
+    for record in records:
+        files = pair_files(record.files)
+        names += [*files, record.original] if record.original else files[:1]
     return list(dict.fromkeys(names))
 
 

@@ -42,10 +42,8 @@ def how_to_open(run_id: str) -> str:
 
 
 TABLE, CHARTS = "TABLE", "CHART"  # MLflow's words for how runs are shown
-COLUMNS = ("mean_rank", *CHAMPION_METRICS)
 FIRST = "mean over scan speeds"  # heading of the charts above all others
 PICTURES = GRID.rstrip("/")
-SECTIONS = (FIRST, PICTURES, *CHAMPION_METRICS)  # the rest follows in MLflow's order
 MOST_PICTURES = 6  # charts: they are large, and all are loaded
 
 
@@ -71,13 +69,17 @@ def view_of(power_set: PowerSet, pictures: Sequence[str]) -> dict[str, object]:
     own = f"tags.`{Tag.POWERSET}` = {quoted(power_set.key)}"
     if power_set.noises:  # whose trainings have keys of their own, and there is no OR
         own = f"tags.`{Tag.PARENT}` = '{power_set.run_id}'"
+    runs = power_set.trainings.values()
+    scored = [name for name in CHAMPION_METRICS if any(name in run.metrics for run in runs)]
+    columns = ["mean_rank", *scored]
+    sections = [FIRST, PICTURES, *scored]  # the rest follows in MLflow's order
     return {
         "searchFilter": f"{own} AND metrics.mean_rank > 0",
         "orderByKey": "metrics.`mean_rank`",
         "orderByAsc": True,
-        "selectedColumns": ["params.`losses`", *(f"metrics.`{name}`" for name in COLUMNS)],
-        "compareRunSections": [_section(name) for name in SECTIONS],
-        "compareRunCharts": [*map(_bars, COLUMNS), *map(_pictures, pictures)],
+        "selectedColumns": ["params.`losses`", *(f"metrics.`{name}`" for name in columns)],
+        "compareRunSections": [_section(name) for name in sections],
+        "compareRunCharts": [*map(_bars, columns), *map(_pictures, pictures)],
         "isAccordionReordered": True,  # or the sections are sorted
         "runsHiddenMode": "FIRST_20_RUNS",
     }

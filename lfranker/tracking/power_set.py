@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from lfranker.evaluation.metrics import METRICS, Metric
+from lfranker.evaluation.metrics import Metric
 from lfranker.losses.names import LOSS_ORDER
 from lfranker.losses.subsets import ALL, SubsetRule, from_text
 from lfranker.ranking.along_training import Stop
@@ -81,7 +81,7 @@ class ScoredRun(TrackedRun):
             return self.outcome
         return self.outcomes.get(digest[:8], self.outcome)
 
-    def is_scored(self, digest: str, metrics: Mapping[str, Metric] = METRICS) -> bool:
+    def is_scored(self, digest: str, metrics: Mapping[str, Metric]) -> bool:
         """Return whether it has scores on these scans by these metrics as they are today."""
         return digest[:8] in self.outcomes and not self.outdated(digest, metrics)
 

@@ -27,7 +27,15 @@ from lfranker.evaluation.baseline_tuning import Tuned, tune
 from lfranker.evaluation.baselines import BASELINES, families
 from lfranker.evaluation.criteria import CLEAN
 from lfranker.evaluation.metrics import METRICS, Metric
-from lfranker.evaluation.scoring import Denoiser, of_noisy, outcome, score, summarise
+from lfranker.evaluation.reference_free import noise_of
+from lfranker.evaluation.scoring import (
+    Denoiser,
+    metrics_of,
+    of_noisy,
+    outcome,
+    score,
+    summarise,
+)
 from lfranker.images.image_strips import strip
 from lfranker.scans.scan_set import Pair, ScanSet, ScanSetId
 from lfranker.tracking.power_set import Baseline, Training, members_with, parse_member
@@ -54,11 +62,12 @@ def score_run(
     run_id: str,
     denoiser: Denoiser,
     scans: ScanSet,
-    metrics: Mapping[str, Metric] = METRICS,
+    metrics: Mapping[str, Metric] | None = None,
     model: str = "",
 ) -> str:
     """Score `denoiser` on `scans`, log table, pictures and metrics into the run.
 
+    `metrics`: None for all that such scans are scored by.
     The scores are those of the run's logged model too, or of the one with the ID `model`, measured
     on the scans as MLflow's dataset: `search_logged_models` sorts by them.
     Returns the outcome, "ok" or "collapsed", which is also the run's tag. The first scan set of
@@ -67,8 +76,10 @@ def score_run(
     """
     run = parse_member(get_run(run_id))
     prefix, own = run.prefix(scans.digest), run.model if isinstance(run, Training) else ""
+    metrics = metrics_of(scans) if metrics is None else metrics
     pairs = tqdm(scans, "scoring", len(scans), leave=False, unit="scan", disable=None)
-    table = score(denoiser, pairs, metrics, partial(log_pictures, run_id, scans, prefix))
+    pictured = partial(log_pictures, run_id, scans, prefix)
+    table = score(denoiser, pairs, metrics, pictured, noise_of(scans))
     log_texts(run_id, {score_file(scans.id): table.to_csv(index=False)})
     log_scan_dataset(run_id, scans)
     scores = {prefix + metric_name(k): v for k, v in summarise(table, metrics).items()}
@@ -119,14 +130,14 @@ def score_baselines(
         for run in members_with(keys, parent.experiment_id)
         if isinstance(run, Baseline)
         and run.finished
-        and run.is_scored(scans.digest, _metrics_of(run.name))
+        and run.is_scored(scans.digest, _metrics_of(run.name, scans))
     }
     plain = {name: of_noisy(function) for name, function in {**BASELINES, **extra}.items()}
     tuned = list(families())
     if len({record.place for record in scans.records}) < 2:
         yield f"{', '.join(tuned)} left out: all scans show one place, there is none to tune on"
         tuned = []
-    for name in [*plain, *tuned, CLEAN]:
+    for name in [*plain, *tuned, *([CLEAN] if scans.has_clean else [])]:
         if name in done:
             continue
         run = create_child(
@@ -154,11 +165,11 @@ def _baseline(name: str, plain: Mapping[str, Denoiser], scans: ScanSet) -> Denoi
 def _score_baseline(run: TrackedRun, name: str, denoiser: Denoiser, scans: ScanSet) -> None:
     if isinstance(denoiser, Tuned):
         log_settings(run.run_id, denoiser.parameters)
-    score_run(run.run_id, denoiser, scans, _metrics_of(name))
+    score_run(run.run_id, denoiser, scans, _metrics_of(name, scans))
 
 
-def _metrics_of(baseline: str) -> Mapping[str, Metric]:
-    return KEYPOINTS if baseline == CLEAN else METRICS
+def _metrics_of(baseline: str, scans: ScanSet) -> Mapping[str, Metric]:
+    return KEYPOINTS if baseline == CLEAN else metrics_of(scans)
 
 
 def log_dataset(data: Dataset, context: str) -> None:
@@ -214,7 +225,7 @@ def log_pictures(run_id: str, scans: ScanSet, prefix: str, pair: Pair, denoised:
     fields = scans.fields[:PICTURED_FIELDS]
     if pair.field not in fields:
         return
-    picture = strip({"noisy": pair.noisy, "denoised": denoised, "clean": pair.clean})
+    picture = strip({"noisy": pair.noisy, "denoised": denoised, **pair.references})
     log_image(run_id, picture, f"pictures/{scans.id.short}/{pair.field}-{pair.speed}.png")
     levels = np.round(np.clip(np.nan_to_num(denoised), 0, 1) * 255).astype(np.uint8)
     key = prefix + image_key(pair, fields.index(pair.field))

@@ -5,8 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from lfranker.evaluation.criteria import VISUAL, Criterion, scored
-from lfranker.evaluation.metrics import METRICS
+from lfranker.evaluation.criteria import ALL_METRICS, VISUAL, Criterion, scored
 from lfranker.losses.names import LOSS_ORDER
 from lfranker.ranking.entrants import COLUMNS, GROUPS, PairScores, is_combined, tie_key
 from lfranker.ranking.leaderboard import Ranking, rank
@@ -153,7 +152,7 @@ def _read(entrants: Iterable[Scored], file: str) -> PairScores:
     rows = pd.concat(read, names=["entrant"]).reset_index("entrant")
     whose = pd.DataFrame(entrants, columns=["name", "repeat", "run", "baseline"])
     rows = rows.join(whose[["name", "repeat", "baseline"]], "entrant").reset_index(drop=True)
-    metrics = [metric for metric in METRICS if metric in rows]
+    metrics = [metric for metric in ALL_METRICS if metric in rows]
     return PairScores(rows[[*COLUMNS, *metrics]])
 
 
@@ -197,7 +196,7 @@ def _table(text: str) -> pd.DataFrame:
         io.StringIO(text),
         dtype=dict.fromkeys(GROUPS, str),
         keep_default_na=False,
-        na_values={metric: ["", "nan", "NaN"] for metric in METRICS},
+        na_values={metric: ["", "nan", "NaN"] for metric in ALL_METRICS},
     )
     return table.assign(**{name: "" for name in GROUPS if name not in table})
 

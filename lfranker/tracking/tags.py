@@ -11,8 +11,7 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 
-from lfranker.evaluation.criteria import Criterion, scored
-from lfranker.evaluation.metrics import METRICS
+from lfranker.evaluation.criteria import ALL_METRICS, Criterion, scored
 
 
 class Tag(StrEnum):
@@ -102,7 +101,7 @@ OTHER_SCANS = "tested on "  # and the first digits of their digest
 
 def metric_name(score: str) -> str:
     """Return MLflow's name of a score: `psnr/spd2`, but `unranked/frc/spd2`."""
-    metric = METRICS.get(Criterion.parse(score).metric)
+    metric = ALL_METRICS.get(Criterion.parse(score).metric)
     return UNRANKED + score if metric and not metric.ranked else score
 
 

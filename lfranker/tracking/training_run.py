@@ -21,7 +21,8 @@ from torch import nn
 
 from lfranker.denoiser.tiling import denoise
 from lfranker.evaluation.criteria import CHAMPION_METRICS
-from lfranker.evaluation.scoring import Denoiser, outcome, score, summarise
+from lfranker.evaluation.reference_free import noise_of
+from lfranker.evaluation.scoring import Denoiser, metrics_of, outcome, score, summarise
 from lfranker.files import write_text
 from lfranker.images.image_strips import strip
 from lfranker.processes.jobs import PROGRESS_VARIABLE, orphaned
@@ -290,9 +291,11 @@ def score_branch(
     """
     if steps not in kept_branches(run_id):
         return
-    table = score(denoiser(branch_network(run_id, steps, like)), scans)
+    metrics = metrics_of(scans)
+    own = denoiser(branch_network(run_id, steps, like))
+    table = score(own, scans, metrics, noise=noise_of(scans))
     log_texts(run_id, {score_file(scans.id, steps): table.to_csv(index=False)})
-    _log_by_steps(run_id, scans, summarise(table), steps)
+    _log_by_steps(run_id, scans, summarise(table, metrics), steps)
     if outcome(table) == "collapsed":
         set_tags(run_id, {Tag.COLLAPSED: str(steps)})
 

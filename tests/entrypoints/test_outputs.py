@@ -29,7 +29,7 @@ from lfranker.noise.parsing import fei_profile
 from lfranker.noise.profile import read_profile
 from lfranker.options import flat
 from lfranker.processes.jobs import available_cores
-from lfranker.publishing.ranking_run import CAPTIONS, Report, rank_power_set
+from lfranker.publishing.ranking_run import Report, leaderboard_caption, rank_power_set
 from lfranker.ranking.config import RankConfig
 from lfranker.ranking.leaderboard import rank
 from lfranker.rating.sheets import Key, Sheet, SheetConfig
@@ -247,7 +247,9 @@ def test_a_ranking_is_said_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     config = RankConfig(promote="never")
     result = powerset.rank("asked", "m", config, "77", cast(Any, print), Console(said.append))
     assert result is report
-    table = to_markdown(tables(ranking)["leaderboard"], CAPTIONS["leaderboard"], simulated=True)
+    table = to_markdown(
+        tables(ranking)["leaderboard"], leaderboard_caption(ranking), simulated=True
+    )
     assert said == [
         table,
         *(f"- {line}" for line in (*remarks(ranking), "It is so.")),

@@ -13,7 +13,12 @@ from recorder import Recorder
 from lfranker.publishing.artifacts import texts_of
 from lfranker.publishing.note_and_marks import mark_children, write_note
 from lfranker.publishing.promotion import Gate, score_version
-from lfranker.publishing.ranking_run import CAPTIONS, add_findings, rank_power_set
+from lfranker.publishing.ranking_run import (
+    CAPTIONS,
+    add_findings,
+    leaderboard_caption,
+    rank_power_set,
+)
 from lfranker.publishing.report_page import Results, page_of
 from lfranker.publishing.winners import register_winners
 from lfranker.ranking.along_training import along_training
@@ -177,7 +182,11 @@ def test_what_a_ranking_found_is_written_and_returned(monkeypatch: pytest.Monkey
     call = made.arguments("texts_of")
     results = cast(Results, call["results"])
     assert call["versions"] == {"champion": "3"}
-    assert list(results.captioned) == [*CAPTIONS.values(), "Sample group tin"]
+    assert list(results.captioned) == [
+        leaderboard_caption(results.ranking),
+        *CAPTIONS.values(),
+        "Sample group tin",
+    ]
     kept = {name: value for name, value in vars(results).items() if name != "captioned"}
     check_same(
         kept, power_set=made.power_set, board=BOARD, ranking=RANKING, pairs=made.pairs,

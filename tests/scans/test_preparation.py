@@ -300,3 +300,44 @@ def test_raw_microscope_files_are_prepared_and_scored(tmp_path):
     assert 22 < noisy["psnr/100ns"] < 24
     assert blurred["psnr"] > noisy["psnr"] + 5
     assert blurred["keypoints"] < noisy["keypoints"]
+
+
+def test_scans_of_which_none_is_clean_are_kept_as_they_are(source, tmp_path):
+    shutil.rmtree(source / "spd8")
+    alone = prepare_scans(source, "none", tmp_path / "cache")
+    assert (alone.target, alone.has_clean, alone.speeds) == ("", False, ("spd2", "spd3"))
+    assert alone.fields == ("f0", "f1")
+    assert len(alone) == 4
+    for pair in alone:
+        stored = read_image(source / pair.speed / f"{pair.field}.png").image
+        assert np.array_equal(pair.noisy, stored)
+        assert np.isnan(pair.clean).all()
+        assert np.isnan(pair.original).all()
+        assert pair.mask.all()
+        assert pair.references == {}
+    alone.verify()
+    assert alone.fields_among({"0" * 64}) == []
+    assert prepare_scans(source, "none", tmp_path / "cache").folder == alone.folder
+    assert {path.name for path in alone.folder.iterdir()} == {
+        MANIFEST, *(f"000{field}-{speed}-noisy.npy" for field in (0, 1) for speed in (0, 1))
+    }  # fmt: skip
+
+
+def test_one_folder_of_scans_of_one_speed_is_enough_without_a_clean_one(source, tmp_path):
+    for path in (source / "spd2").iterdir():
+        path.rename(source / path.name)
+    for speed in ("spd2", "spd3", "spd8"):
+        shutil.rmtree(source / speed)
+    alone = prepare_scans(source, "none", tmp_path / "cache")
+    assert alone.speeds == ("scan",)
+    assert alone.fields == ("f0", "f1")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="empty: no images of noisy scans"):
+        prepare_scans(tmp_path / "empty", "none", tmp_path)
+
+
+def test_the_clean_scan_is_a_reference_where_there_is_one(prepared):
+    pair = next(iter(prepared))
+    assert prepared.has_clean
+    assert list(pair.references) == ["clean"]
+    assert pair.references["clean"] is pair.clean
