@@ -20,7 +20,7 @@ from lfranker.images.white_level import white_levels
 from lfranker.microscopes.reading import read_metadata
 from lfranker.processes.jobs import available_cores
 from lfranker.text import printable
-from lfranker.tracking.models import load_network, load_onnx
+from lfranker.tracking.models import load_likeness, load_network, load_onnx
 from lfranker.tracking.registry import Choice, choose_model, named_model
 from lfranker.tracking.runs import name_given_run
 from lfranker.tracking.server import check_server
@@ -75,6 +75,7 @@ def main(
         read = partial(load_network, trust_code=trust_code)
         load = cache(partial(load_onnx, threads=threads) if engine == "onnx" else read)
         networks = {choice.uri: load(choice.uri) for choice in chosen.values()}
+        trained_on = {uri: load_likeness(uri) for uri in networks}
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     _tell(chosen)
@@ -84,7 +85,14 @@ def main(
     for notice in levels.notices:
         click.echo(f"note: {notice}", err=True)
     work = [
-        Work(before, after, networks[chosen[before].uri], _said(chosen[before]), levels.of(before))
+        Work(
+            before,
+            after,
+            networks[chosen[before].uri],
+            _said(chosen[before]),
+            levels.of(before),
+            trained_on=trained_on[chosen[before].uri],
+        )
         for before, after in files
     ]
     failed = _denoise(work, at_once)

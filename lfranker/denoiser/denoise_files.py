@@ -11,6 +11,7 @@ import numpy as np
 from torch import nn
 
 from lfranker.arrays import Image
+from lfranker.denoiser.likeness import Likeness, unlike
 from lfranker.denoiser.tiling import denoise
 from lfranker.image_copies.image_copy import copy_with
 from lfranker.images.data_bar import Bars
@@ -29,6 +30,7 @@ class Work:
     provenance: str  # what was done and by which model; kept in TIFFs
     white: int | None = None  # gray value of full brightness in a file of 16 bits
     bars: Bars | None = None  # what is not specimen, as the other files of the folder show it
+    trained_on: Likeness | None = None  # what the training images of the network look like
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,25 @@ def denoise_file(work: Work, on_tile: Callable[[int, int], None] | None = None) 
         scan = read_image(work.before, work.white, work.bars)
         with _room_for(scan.image.shape) as room:
             denoised = denoise(work.network, scan.image, out=room, on_tile=on_tile)
-            return _write(work, scan, denoised)
+            return (*_write(work, scan, denoised), *_unlike(work, scan.image))
     except MemoryError as error:
         raise ValueError(
             f"{work.before}: too large for the memory that is free; allowed: parts of it, or "
             f"fewer files at a time (--jobs 1)"
         ) from error
+
+
+def _unlike(work: Work, image: Image) -> tuple[str, ...]:
+    """Warn where a scan is not like what the network was trained on."""
+    if work.trained_on is None:
+        return ()
+    reasons = unlike(image, work.network, work.trained_on)
+    if not reasons:
+        return ()
+    return (
+        f"{work.before.name}: the model was trained on other images than this one, which has "
+        f"{'; '.join(reasons)}: compare the result with the scan before you trust it",
+    )
 
 
 @contextmanager

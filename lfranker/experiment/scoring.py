@@ -5,13 +5,14 @@ from functools import partial
 
 from torch import nn
 
+from lfranker.denoiser.likeness import unlike
 from lfranker.denoiser.tiling import denoise
 from lfranker.evaluation.scoring import Denoiser, metrics_of, of_noisy
 from lfranker.experiment.console import QUIET, Console
 from lfranker.processes.jobs import launched
 from lfranker.publishing.pictures import log_pictures
 from lfranker.scans.preparation import ScanSet
-from lfranker.tracking.models import load_network, model_id_of
+from lfranker.tracking.models import load_likeness, load_network, model_id_of
 from lfranker.tracking.power_set import Training, find_training, load_power_set
 from lfranker.tracking.runs import TrackedRun, own_run
 from lfranker.tracking.score_logging import log_scans, score_baselines, score_run
@@ -22,6 +23,9 @@ def score_power_set(run_id: str | None, scans: ScanSet, console: Console = QUIET
     """Score all models of a power set, the newest where none is named, and the baselines."""
     power_set = load_power_set(run_id)
     log_scans(power_set.run_id, scans)
+    models = [training.model for training in power_set.trainings.values() if training.model]
+    if models:  # all are trained on the same images
+        _tell_unlike(f"models:/{models[0]}", scans, console)
     for training in power_set.trainings.values():
         if training.model and not training.is_scored(scans.digest, metrics_of(scans)):
             _score_training(training, scans, console)
@@ -32,6 +36,8 @@ def score_power_set(run_id: str | None, scans: ScanSet, console: Console = QUIET
 def score_training(run_id: str, scans: ScanSet, console: Console = QUIET) -> None:
     """Score one training; and the baselines, unless the power set that asks does that itself."""
     training = find_training(run_id)
+    if training.model:
+        _tell_unlike(f"models:/{training.model}", scans, console)
     _score_training(training, scans, console)
     if training.parent_id and not launched():
         power_set = load_power_set(training.parent_id)
@@ -47,6 +53,7 @@ def score_model(
     ``trust_code``: as `load_network` takes it.
     """
     network = load_network(uri, trust_code)
+    _tell_unlike(uri, scans, console, trust_code)
     with own_run(f"evaluate {uri}", "evaluate") as run:
         log_scans(run.run_id, scans)
         result = score_run(run.run_id, _denoiser(network), scans, model=model_id_of(uri))
@@ -54,6 +61,20 @@ def score_model(
     console.say(f"{uri}: {result}; run {run.run_id}")
     for name, value in find_training(run.run_id).scores(scans.digest).items():
         console.say(f"{name}: {value:.4f}")
+
+
+def _tell_unlike(uri: str, scans: ScanSet, console: Console, trust_code: bool = False) -> None:
+    """Say which scans are not like what a model was trained on."""
+    trained_on = load_likeness(uri)
+    if trained_on is None:
+        return
+    network = load_network(uri, trust_code)
+    for pair in scans:
+        if reasons := unlike(pair.noisy, network, trained_on):
+            console.note(
+                f"note: {pair.field} at {pair.speed} is not like the images that the model was "
+                f"trained on: it has {'; '.join(reasons)}"
+            )
 
 
 def _score_training(training: Training, scans: ScanSet, console: Console) -> None:

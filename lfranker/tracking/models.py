@@ -27,8 +27,10 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import lfranker
+from lfranker.denoiser.bundled import FOLDER as BUNDLED_FOLDER
 from lfranker.denoiser.bundled import WEIGHTS as BUNDLED_WEIGHTS
 from lfranker.denoiser.bundled import bundled_network
+from lfranker.denoiser.likeness import Likeness, read_likeness
 from lfranker.denoiser.onnx_network import OnnxNetwork, has_package, write_onnx
 from lfranker.denoiser.scunet import SCUNet
 from lfranker.evaluation.criteria import BUNDLED
@@ -45,6 +47,7 @@ SHIPPED = (
 )  # fmt: skip
 REQUIREMENTS = ("mlflow", "torch", "numpy", "einops", "safetensors")
 ARTIFACTS = {"weights": "weights.safetensors", "network": "network.json"}
+TRAINING_IMAGES = "training_images.json"  # beside them: what these look like; older ones lack it
 ONNX = "network.onnx"  # beside them, of models that won something
 ONNX_SHA256 = f"{ONNX}.sha256"  # beside that: its checksum
 ABOUT = "MLmodel"  # the file in which MLflow says what a folder holds
@@ -61,11 +64,17 @@ def know_packages() -> None:
     warn_dependency_requirement_mismatches(["mlflow"])
 
 
-def log_network(run_id: str, network: nn.Module, settings: Mapping[str, object]) -> str:
+def log_network(
+    run_id: str,
+    network: nn.Module,
+    settings: Mapping[str, object],
+    trained_on: Likeness | None = None,
+) -> str:
     """Log `network` with the active run and return the model's ID, also kept as a tag.
 
-    `settings` are the arguments that build the same SCUNet. The model is named by the losses that
-    the run was trained on, and has them as its parameter.
+    `settings` are the arguments that build the same SCUNet, `trained_on` is what its training
+    images look like. The model is named by the losses that the run was trained on, and has them as
+    its parameter.
     """
     tags = get_run(run_id).data.tags
     losses = tags.get(Tag.LOSSES, "model")
@@ -85,6 +94,10 @@ def log_network(run_id: str, network: nn.Module, settings: Mapping[str, object])
             input_example=np.full((1, 1, 16, 16), 0.5, np.float32),
             pip_requirements=[f"{name}=={_public(version(name))}" for name in REQUIREMENTS],
         )
+        if trained_on is not None:
+            path = folder / TRAINING_IMAGES
+            path.write_text(trained_on.to_json(), encoding="utf-8")
+            MlflowClient().log_model_artifact(info.model_id, str(path), "artifacts")
     set_tags(run_id, {Tag.MODEL: info.model_id})
     return str(info.model_id)
 
@@ -200,6 +213,33 @@ def load_network(uri: str, trust_code: bool = False) -> nn.Module:
             f"no model at {uri!r} ({error}): rank a power set first, or name a model as "
             f"models:/NAME@ALIAS, models:/NAME/VERSION, {BUNDLED} or a folder"
         ) from error
+
+
+def load_likeness(uri: str) -> Likeness | None:
+    """Return what the training images of a model look like; None where it does not say.
+
+    `uri`: as of `load_network`. Raises ValueError where that is damaged.
+    """
+    if uri == BUNDLED:
+        return _read_likeness(BUNDLED_FOLDER)
+    if Path(uri).is_dir():
+        return _read_likeness(Path(uri) / "artifacts")
+    with TemporaryDirectory() as temporary:
+        try:
+            folder = download_artifacts(f"{uri}/artifacts", dst_path=temporary)
+        except (MlflowException, OSError):  # a model of others has no such folder
+            return None
+        return _read_likeness(Path(folder))
+
+
+def _read_likeness(folder: Path) -> Likeness | None:
+    path = inside(folder, TRAINING_IMAGES)
+    if not path.is_file():
+        return None
+    try:
+        return read_likeness(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: damaged, {error}") from error
 
 
 def read_network(folder: Path) -> nn.Module:

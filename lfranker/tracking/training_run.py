@@ -19,6 +19,7 @@ from mlflow import MlflowClient
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from torch import nn
 
+from lfranker.denoiser.likeness import MOST_PATCHES, Likeness, likeness_of
 from lfranker.denoiser.tiling import denoise
 from lfranker.evaluation.criteria import CHAMPION_METRICS
 from lfranker.evaluation.reference_free import noise_of
@@ -190,7 +191,7 @@ class TrainingRun:
         self._picture()
         # last: a run that has a model needs no more training
         network = {"config": list(config.blocks), "dim": config.dim, "head_dim": config.head_dim}
-        log_network(self._id, trainer.ema, network)
+        log_network(self._id, trainer.ema, network, _trained_on(trainer))
         if self.keep_checkpoints:
             self._checkpoint()
         else:
@@ -218,6 +219,13 @@ class TrainingRun:
             get_artifact_repository(self.run.artifact_uri).delete_artifacts(CHECKPOINTS)
         except NotImplementedError:
             self.notice("this artifact store cannot delete: the checkpoints stay")
+
+
+def _trained_on(trainer: Trainer) -> Likeness | None:
+    """Describe the noisy patches of a training."""
+    data = trainer.data
+    chosen = data.train[:: max(1, len(data.train) // MOST_PATCHES)]
+    return likeness_of(to_batch(data.noisy[chosen])[:, 0].numpy(), trainer.ema)
 
 
 def report_progress(step: int) -> None:

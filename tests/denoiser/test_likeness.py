@@ -1,0 +1,137 @@
+"""Traits of made images whose traits are known, and what is said of images that have others."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from lfranker.denoiser.likeness import (
+    FEATURES,
+    LEAST_PATCHES,
+    TRAITS,
+    Likeness,
+    brightness,
+    contrast,
+    likeness_of,
+    noise_correlation,
+    noise_level,
+    read_likeness,
+    structure_size,
+    unlike,
+)
+from lfranker.denoiser.scunet import SCUNet
+
+SIDE = 512
+Pixels = NDArray[np.float32]
+
+
+def network() -> SCUNet:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return SCUNet(config=[0, 0, 0, 1, 0, 0, 0], dim=16, head_dim=8).eval()
+
+
+NETWORK = network()
+
+
+def image(
+    seed: int,
+    sigma: float = 0.05,
+    size: float = 5.0,
+    mean: float = 0.45,
+    depth: float = 0.1,
+    correlated: bool = False,
+) -> Pixels:
+    """Blobs of one size with white noise, or noise whose neighbours along x are averaged."""
+    rng = np.random.default_rng(seed)
+    blobs = gaussian_filter(rng.standard_normal((SIDE, SIDE)), size)
+    noise = rng.standard_normal((SIDE, SIDE))
+    if correlated:
+        noise = (noise + np.roll(noise, 1, axis=1)) / np.sqrt(2)
+    made = mean + depth * blobs / blobs.std() + sigma * noise
+    return made.clip(0, 1).astype(np.float32)
+
+
+def patches(images: list[Pixels]) -> Pixels:
+    cut = [own.reshape(8, 64, 8, 64).swapaxes(1, 2).reshape(64, 64, 64) for own in images]
+    return np.concatenate(cut)
+
+
+@pytest.fixture(scope="module")
+def trained_on() -> Likeness:
+    found = likeness_of(patches([image(seed) for seed in range(8)]), NETWORK)
+    assert found is not None
+    return found
+
+
+def test_traits_are_those_that_images_were_made_with() -> None:
+    own = patches([image(3, sigma=0.08, size=20)])
+    assert noise_level(own).mean() == pytest.approx(0.08, rel=0.02)
+    # second differences of a patch: 64 x 62 values, of which three of a column share a line
+    assert noise_correlation(own).mean() == pytest.approx(0, abs=0.02)
+    correlated = patches([image(3, sigma=0.08, size=20, correlated=True)])
+    assert noise_correlation(correlated).mean() == pytest.approx(0.5, abs=0.02)
+    assert brightness(own).mean() == pytest.approx(0.45, abs=0.05)
+    # a sine of amplitude a has the deviation a / sqrt(2), and 1 / its wave number as its size
+    wave = 2 * np.pi / 32
+    sine = np.tile((0.5 + 0.2 * np.sin(wave * np.arange(256))).astype(np.float32), (1, 64, 1))
+    damped = np.exp(-((2.0 * wave) ** 2) / 2)
+    assert contrast(sine)[0] == pytest.approx(0.2 * damped / np.sqrt(2), rel=0.03)
+    assert structure_size(sine)[0] == pytest.approx(1 / wave, rel=0.05)
+
+
+@pytest.mark.parametrize("seed", range(20, 30))
+def test_images_of_the_same_kind_are_like_them(trained_on: Likeness, seed: int) -> None:
+    assert unlike(image(seed), NETWORK, trained_on) == []
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (lambda: image(40, sigma=0.1), "more noise (0.1, where 99 of 100 have 0.05"),
+        (lambda: image(40, sigma=0.02), "less noise (0.02"),
+        (lambda: image(40, correlated=True), "noise that is more correlated along the lines"),
+        (lambda: image(40, mean=0.8), "a higher brightness"),
+        (lambda: image(40, mean=0.15), "a lower brightness"),
+        (lambda: image(40, depth=0.02), "less contrast"),
+        (lambda: image(40, size=1.5), "finer structure"),
+        (lambda: image(40, size=25, depth=0.15), "coarser structure"),
+    ],
+)
+def test_images_of_another_kind_are_not_and_it_is_said_why(
+    trained_on: Likeness, made: Callable[[], Pixels], said: str
+) -> None:
+    assert any(reason.startswith(said) for reason in unlike(made(), NETWORK, trained_on))
+
+
+def test_features_alone_tell_an_image_apart(trained_on: Likeness) -> None:
+    """A vertical grating under the same noise, its contrast and size within the others'."""
+    ranges = dict.fromkeys(TRAITS, (-np.inf, np.inf))
+    blind = Likeness(
+        trained_on.patch, {**ranges, FEATURES: trained_on.ranges[FEATURES]},
+        trained_on.means, trained_on.deviations,
+    )  # fmt: skip
+    stripes = 0.45 + 0.4 * np.sign(np.sin(np.arange(SIDE) / 1.2))
+    rng = np.random.default_rng(0)
+    other = (stripes + 0.05 * rng.standard_normal((SIDE, SIDE))).clip(0, 1).astype(np.float32)
+    (reason,) = unlike(other, NETWORK, blind)
+    assert "first layer" in reason
+    assert unlike(image(31), NETWORK, blind) == []
+    headless = torch.nn.Identity()
+    assert unlike(other, headless, blind) == []
+
+
+def test_it_is_read_as_it_was_written(trained_on: Likeness) -> None:
+    assert read_likeness(trained_on.to_json()) == trained_on
+    for text in ("{}", "no JSON", '{"patch": 64, "ranges": {"noise": [1]}}', "[]"):
+        with pytest.raises(ValueError, match="not what training images look like"):
+            read_likeness(text)
+
+
+def test_what_tells_too_little_is_not_judged(trained_on: Likeness) -> None:
+    few = patches([image(0)])[: LEAST_PATCHES - 1]
+    assert likeness_of(few, NETWORK) is None
+    assert unlike(image(40, sigma=0.2)[:63], NETWORK, trained_on) == []
