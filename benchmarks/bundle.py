@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 
 from lfranker.denoiser.bundled import FOLDER, NETWORK, WEIGHTS, bundled_network
 from lfranker.denoiser.tiling import denoise
-from lfranker.tracking.models import read_network
+from lfranker.tracking.models import TRAINING_IMAGES, read_network
 
 LARGEST = 3e6  # bytes
 
@@ -32,7 +32,8 @@ def main() -> None:
     tensors = network.state_dict().items()
     halves = {name: value.cpu().to(torch.float16).contiguous() for name, value in tensors}
     save_file(halves, WEIGHTS)
-    shutil.copy(model / "artifacts" / NETWORK.name, NETWORK)
+    for name in (NETWORK.name, TRAINING_IMAGES):
+        shutil.copy(model / "artifacts" / name, FOLDER / name)
     size = WEIGHTS.stat().st_size
     if size > LARGEST:
         sys.exit(f"{size / 1e6:.2f} MB of weights; at most {LARGEST / 1e6:.0f} MB are allowed")

@@ -1,7 +1,8 @@
 """Whether a scan is like the images that a network was trained on, and in what it is not.
 
 A network is good for what it has seen. Of its noisy training patches the range of a few traits is
-kept with it; a scan is unlike them in a trait where half of it lies beyond 98 % of the patches.
+kept with it; a scan is unlike them in a trait where half of it lies beyond 98 % of the patches, and
+in the features of the network's first layer where half of it is stranger than 90 % of them.
 """
 
 import json
@@ -19,12 +20,13 @@ from lfranker.arrays import Floats, Image
 
 Patches = NDArray[np.float32]  # (n, p, p), noisy, in [0, 1]
 LOW, HIGH = 0.01, 0.99  # quantiles of the patches
+STRANGE = 0.9  # quantile; medians of 12 scans of one kind were at the patches' own median
+RIDGE = 0.01  # of the mean variance: added to each, so that the covariance can be inverted
 MOST_PATCHES = 512  # of a training; their quantiles are then known to half a per cent
 LEAST_PATCHES = 50  # fewer tell no such quantiles
 LOOKED_AT = 64  # patches of a scan, evenly spread
 STRUCTURE = 2.0  # px: structure is judged on a smoothed patch
 HEAD = "m_head"  # the network's first layer
-FEATURES = "features"
 
 
 @dataclass(frozen=True)
@@ -94,15 +96,16 @@ TRAITS: Mapping[str, Trait] = {
 class Likeness:
     """What the noisy training patches of a network look like.
 
-    ranges: by trait, the LOW and HIGH quantile of the patches; `means` and `deviations` are those
-    of each feature of the network's first layer, and FEATURES among the ranges is how far patches
-    are from them.
+    ranges: by trait, the LOW and HIGH quantile of the patches; means and precision, the inverse of
+    the covariance, are of the features of the network's first layer; strange: the STRANGE quantile
+    of how far patches are from these means.
     """
 
     patch: int  # px
     ranges: Mapping[str, tuple[float, float]]
     means: tuple[float, ...]
-    deviations: tuple[float, ...]
+    precision: tuple[tuple[float, ...], ...]
+    strange: float
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1)
@@ -113,8 +116,11 @@ def read_likeness(text: str) -> Likeness:
     try:
         stored = json.loads(text)
         ranges = {str(k): (float(low), float(high)) for k, (low, high) in stored["ranges"].items()}
-        features = (tuple(map(float, stored[name])) for name in ("means", "deviations"))
-        return Likeness(int(stored["patch"]), ranges, *features)
+        means = tuple(map(float, stored["means"]))
+        precision = tuple(tuple(map(float, row)) for row in stored["precision"])
+        if {len(row) for row in precision} - {len(means)} or len(precision) != len(means):
+            raise ValueError(f"{len(means)} features, and not as many rows of their precision")
+        return Likeness(int(stored["patch"]), ranges, means, precision, float(stored["strange"]))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not what training images look like ({error!r})") from error
 
@@ -124,14 +130,16 @@ def likeness_of(patches: Patches, network: nn.Module) -> Likeness | None:
     chosen = patches[:: max(1, len(patches) // MOST_PATCHES)][:MOST_PATCHES]
     if len(chosen) < LEAST_PATCHES:
         return None
+    ranges = {name: _range(trait.of(chosen)) for name, trait in TRAITS.items()}
     features = _features(chosen, network)
-    means, deviations = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-6)
-    values = {name: trait.of(chosen) for name, trait in TRAITS.items()}
-    values[FEATURES] = _distance(features, means, deviations)
-    ranges = {name: _range(value) for name, value in values.items()}
-    return Likeness(
-        chosen.shape[-1], ranges, tuple(map(float, means)), tuple(map(float, deviations))
-    )
+    if not features.shape[1]:
+        return Likeness(chosen.shape[-1], ranges, (), (), float("inf"))
+    means, covariance = features.mean(axis=0), np.cov(features, rowvar=False)
+    ridge = RIDGE * np.trace(covariance) / len(covariance) + 1e-9
+    precision = np.linalg.inv(covariance + ridge * np.eye(len(covariance)))
+    strange = float(np.quantile(_distance(features, means, precision), STRANGE))
+    rows = tuple(tuple(map(_short, row)) for row in precision)
+    return Likeness(chosen.shape[-1], ranges, tuple(map(_short, means)), rows, strange)
 
 
 def unlike(image: Image, network: nn.Module, trained_on: Likeness) -> list[str]:
@@ -150,12 +158,17 @@ def unlike(image: Image, network: nn.Module, trained_on: Likeness) -> list[str]:
         elif value > high:
             reasons.append(f"{trait.more} ({value:.2g}, where 99 of 100 have {high:.2g} or less)")
     features = _features(patches, network)
-    if features.shape[1] != len(trained_on.means):
+    if not features.shape[1] or features.shape[1] != len(trained_on.means):
         return reasons
-    far = _distance(features, np.array(trained_on.means), np.array(trained_on.deviations))
-    if float(np.median(far)) > trained_on.ranges[FEATURES][1]:
-        reasons.append("features that the network's first layer has seldom seen")
+    far = _distance(features, np.array(trained_on.means), np.array(trained_on.precision))
+    if float(np.median(far)) > trained_on.strange:
+        reasons.append("details that the network's first layer has seldom seen")
     return reasons
+
+
+def _short(value: float) -> float:
+    """Six digits: more are not known of a quantile, and fill the file."""
+    return float(f"{value:.6g}")
 
 
 def _range(values: Floats) -> tuple[float, float]:
@@ -178,7 +191,7 @@ def _cut(image: Image, patch: int) -> Patches:
 
 @torch.no_grad()
 def _features(patches: Patches, network: nn.Module) -> Floats:
-    """Root mean square of each feature of the first layer over each patch, (n, features).
+    """Logarithm of the power of each feature of the first layer over each patch, (n, features).
 
     (n, 0) where a network has no such layer.
     """
@@ -187,11 +200,12 @@ def _features(patches: Patches, network: nn.Module) -> Floats:
         return np.empty((len(patches), 0))
     device = next(head.parameters()).device
     seen = head(torch.from_numpy(patches)[:, None].to(device))
-    return np.asarray(seen.square().mean(dim=(2, 3)).sqrt().cpu().numpy(), np.float64)
+    power = seen.double().square().mean(dim=(2, 3)) + 1e-12
+    return np.asarray(power.log().cpu().numpy(), np.float64)
 
 
-def _distance(features: Floats, means: Floats, deviations: Floats) -> Floats:
-    """Root mean square of how many deviations features are from their means, (n,)."""
-    if not features.shape[1]:
-        return np.zeros(len(features))
-    return np.asarray(np.sqrt((((features - means) / deviations) ** 2).mean(axis=1)))
+def _distance(features: Floats, means: Floats, precision: Floats) -> Floats:
+    """Mahalanobis distance of features from their means, over the root of their number, (n,)."""
+    off = features - means
+    squares = np.einsum("ni,ij,nj->n", off, precision, off)
+    return np.asarray(np.sqrt(np.maximum(squares, 0) / features.shape[1]))

@@ -218,18 +218,17 @@ def load_network(uri: str, trust_code: bool = False) -> nn.Module:
 def load_likeness(uri: str) -> Likeness | None:
     """Return what the training images of a model look like; None where it does not say.
 
-    `uri`: as of `load_network`. Raises ValueError where that is damaged.
+    `uri`: as of `load_network`. Raises ValueError where there is no such model, or that is damaged.
     """
     if uri == BUNDLED:
         return _read_likeness(BUNDLED_FOLDER)
     if Path(uri).is_dir():
         return _read_likeness(Path(uri) / "artifacts")
-    with TemporaryDirectory() as temporary:
-        try:
-            folder = download_artifacts(f"{uri}/artifacts", dst_path=temporary)
-        except (MlflowException, OSError):  # a model of others has no such folder
-            return None
-        return _read_likeness(Path(folder))
+    try:
+        with TemporaryDirectory() as temporary:
+            return _read_likeness(Path(download_artifacts(uri, dst_path=temporary)) / "artifacts")
+    except (MlflowException, OSError) as error:
+        raise ValueError(f"no model at {uri!r} ({error})") from error
 
 
 def _read_likeness(folder: Path) -> Likeness | None:

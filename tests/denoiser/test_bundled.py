@@ -26,7 +26,7 @@ def test_it_is_small_in_half_precision_and_part_of_the_package() -> None:
     settings = tomllib.loads((PACKAGE / "pyproject.toml").read_text())["tool"]["setuptools"]
     (pattern,) = (p for p in settings["package-data"]["lfranker"] if "bundled" in p)
     shipped = {path.name for path in (PACKAGE / "lfranker").glob(pattern)}
-    assert shipped == {WEIGHTS.name, NETWORK.name, "README.md"}
+    assert shipped == {WEIGHTS.name, NETWORK.name, "training_images.json", "README.md"}
 
 
 def test_its_page_names_every_source_with_its_licence() -> None:

@@ -1,6 +1,9 @@
 """Traits of made images whose traits are known, and what is said of images that have others."""
 
+import os
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from lfranker.datasets.synthesis import DatasetConfig, load_clean, synthesise
+from lfranker.denoiser.bundled import bundled_network
 from lfranker.denoiser.likeness import (
-    FEATURES,
     LEAST_PATCHES,
     TRAITS,
     Likeness,
@@ -23,6 +27,11 @@ from lfranker.denoiser.likeness import (
     unlike,
 )
 from lfranker.denoiser.scunet import SCUNet
+from lfranker.images.image_file import read_image
+from lfranker.noise.noise_config import NoiseConfig
+from lfranker.noise.parsing import parse_noise
+from lfranker.options import changed
+from lfranker.training.batches import to_batch
 
 SIDE = 512
 Pixels = NDArray[np.float32]
@@ -110,10 +119,7 @@ def test_images_of_another_kind_are_not_and_it_is_said_why(
 def test_features_alone_tell_an_image_apart(trained_on: Likeness) -> None:
     """A vertical grating under the same noise, its contrast and size within the others'."""
     ranges = dict.fromkeys(TRAITS, (-np.inf, np.inf))
-    blind = Likeness(
-        trained_on.patch, {**ranges, FEATURES: trained_on.ranges[FEATURES]},
-        trained_on.means, trained_on.deviations,
-    )  # fmt: skip
+    blind = replace(trained_on, ranges=ranges)
     stripes = 0.45 + 0.4 * np.sign(np.sin(np.arange(SIDE) / 1.2))
     rng = np.random.default_rng(0)
     other = (stripes + 0.05 * rng.standard_normal((SIDE, SIDE))).clip(0, 1).astype(np.float32)
@@ -126,7 +132,8 @@ def test_features_alone_tell_an_image_apart(trained_on: Likeness) -> None:
 
 def test_it_is_read_as_it_was_written(trained_on: Likeness) -> None:
     assert read_likeness(trained_on.to_json()) == trained_on
-    for text in ("{}", "no JSON", '{"patch": 64, "ranges": {"noise": [1]}}', "[]"):
+    torn = replace(trained_on, precision=trained_on.precision[1:]).to_json()
+    for text in ("{}", "no JSON", '{"patch": 64, "ranges": {"noise": [1]}}', "[]", torn):
         with pytest.raises(ValueError, match="not what training images look like"):
             read_likeness(text)
 
@@ -135,3 +142,27 @@ def test_what_tells_too_little_is_not_judged(trained_on: Likeness) -> None:
     few = patches([image(0)])[: LEAST_PATCHES - 1]
     assert likeness_of(few, NETWORK) is None
     assert unlike(image(40, sigma=0.2)[:63], NETWORK, trained_on) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("LFRANKER_SEM_DATA" not in os.environ, reason="no real scans")
+def test_real_scans_are_like_patches_of_their_kind_and_those_of_other_vendors_are_not(
+    tmp_path: Path,
+) -> None:
+    folder = Path(os.environ["LFRANKER_SEM_DATA"])
+    fast, slow = (sorted((folder / "scans" / speed).iterdir()) for speed in ("100ns", "30us"))
+    (tmp_path / "clean").mkdir()
+    for path in slow[:12]:
+        (tmp_path / "clean" / path.name).symlink_to(path)
+    images = load_clean(tmp_path / "clean", 0.05)[0]
+    noise = changed(NoiseConfig(), parse_noise("microscope@100ns"))
+    data = synthesise(images, tmp_path / "data", DatasetConfig(patches=600, noise=noise))
+    network = bundled_network()
+    looks = likeness_of(to_batch(data.noisy[data.train])[:, 0].numpy(), network)
+    assert looks is not None
+    flagged = [path.name for path in fast[12:] if unlike(read_image(path).image, network, looks)]
+    assert len(flagged) <= 0.05 * len(fast[12:])
+    others = sorted((folder / "vendor").rglob("*.tif"))
+    assert len(others) >= 5
+    passed = [path.name for path in others if not unlike(read_image(path).image, network, looks)]
+    assert passed == []

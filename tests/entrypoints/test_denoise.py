@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from torch import nn
 
 from entrypoints.denoise import _check_free, _files, main
+from lfranker.denoiser.likeness import likeness_of
 from lfranker.images.image_file import read_image
 from lfranker.tracking.registry import Choice
 
@@ -103,6 +104,7 @@ class Darker(nn.Module):
 def model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("entrypoints.denoise.named_model", lambda uri: Choice(uri, uri, "as asked"))
     monkeypatch.setattr("entrypoints.denoise.load_network", lambda uri, **_: Darker())
+    monkeypatch.setattr("entrypoints.denoise.load_likeness", lambda uri: None)
 
 
 def noise(path: Path, compression: str | None = None) -> np.ndarray:
@@ -178,3 +180,20 @@ def test_no_name_of_a_file_begins_a_line_or_colours_the_terminal(tmp_path: Path)
     assert lines[0] == "2 files: m, as asked"
     assert lines[1].startswith(f"skipped: {tmp_path}/in\\x1b[31m/c\\n1 of 1 images.tif: empty file")
     assert lines[2:] == [f"1 of 2 images denoised into {tmp_path}/out\\n; 1 failed"]
+
+
+@pytest.mark.usefixtures("model")
+def test_a_scan_unlike_the_training_images_is_named_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise(tmp_path / "a.tif")
+    rng = np.random.default_rng(0)
+    quiet = 0.5 + 0.02 * rng.standard_normal((60, 16, 16), dtype=np.float32)
+    looks = {"m": likeness_of(quiet, Darker())}
+    monkeypatch.setattr("entrypoints.denoise.load_likeness", looks.__getitem__)
+    words = ["--input", str(tmp_path / "a.tif"), "--output", str(tmp_path / "b.tif"), "--model"]
+    result = CliRunner().invoke(main, [*words, "m"])
+    assert result.exit_code == 0
+    (warning,) = (line for line in result.stderr.splitlines() if "a.tif: the model" in line)
+    assert warning.startswith("note: a.tif: the model was trained on other images than this one")
+    assert "more noise (0.29, where 99 of 100 have 0.0" in warning  # 256 even levels: 1/sqrt(12)

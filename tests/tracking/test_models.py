@@ -20,14 +20,17 @@ from torch import nn
 from tracked import TINY, give_model, make_child, make_parent
 
 from entrypoints.denoise import main as denoise
+from lfranker.denoiser.likeness import likeness_of
 from lfranker.denoiser.scunet import SCUNet
 from lfranker.images.image_file import read_image, write_image
 from lfranker.tracking.models import (
     add_onnx,
     know_packages,
+    load_likeness,
     load_network,
     load_onnx,
     log_network,
+    read_network,
     weights_of,
 )
 from lfranker.tracking.runs import get_run, own_run
@@ -302,3 +305,27 @@ def test_weights_of_a_registered_model_or_of_a_run_start_a_training(
     ):
         with pytest.raises(ValueError, match=said):
             weights_of(uri, kept)
+
+
+def test_what_the_training_images_look_like_is_kept_with_a_model(
+    store: Path, tmp_path: Path
+) -> None:
+    network = SCUNet(**TINY)
+    patches = np.random.default_rng(0).random((60, 16, 16), dtype=np.float32)
+    looks = likeness_of(patches, network)
+    assert looks is not None
+    with own_run("train", "train") as run:
+        model = log_network(run.run_id, network, TINY, looks)
+    assert load_likeness(f"models:/{model}") == looks
+    folder = Path(mlflow.artifacts.download_artifacts(f"models:/{model}", dst_path=str(tmp_path)))
+    assert load_likeness(str(folder)) == looks
+    read_network(folder)
+    file = folder / "artifacts" / "training_images.json"
+    file.write_text(file.read_text()[:-20])
+    with pytest.raises(ValueError, match=r"training_images\.json: damaged"):
+        load_likeness(str(folder))
+    file.unlink()
+    assert load_likeness(str(folder)) is None
+    bundled = load_likeness("bundled")
+    assert bundled is not None
+    assert bundled.patch == 64
