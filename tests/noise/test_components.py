@@ -115,7 +115,7 @@ def test_components_are_named_in_one_order() -> None:
         ("correlation", "there is none that it could; add one or more of poisson, gaussian, sp"),
         ("lines+correlation", "there is none that it could"),
         ("poisson+poisson", "one is named twice; allowed are poisson, gaussian, speckle, lines"),
-        ("poisson+gausian", "or some of poisson, gaussian, speckle, lines, correlation joined"),
+        ("poisson+gausian", "some of poisson, gaussian, speckle, lines, correlation joined"),
     ],
 )
 def test_what_is_no_noise_is_refused(text: str, message: str) -> None:
