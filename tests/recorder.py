@@ -56,7 +56,7 @@ from lfranker.scans.registration import Transform
 from lfranker.scans.scan_set import Record, ScanSet, read_scans
 from lfranker.simulation.scans import damaged_scan, simulate_scans, simulated_fields
 from lfranker.tracking.claims import refuse_if_busy
-from lfranker.tracking.models import load_network, load_onnx, model_id_of
+from lfranker.tracking.models import load_likeness, load_network, load_onnx, model_id_of
 from lfranker.tracking.pages import how_to_open
 from lfranker.tracking.registry import Choice, choose_model, named_model
 from lfranker.tracking.runs import set_tags, title_of
@@ -311,6 +311,7 @@ def _ranking(recorded: Recorder) -> None:
     recorded.replace(score_baselines, lambda _: iter(()))
     recorded.replace(log_pictures, lambda _: None)
     recorded.replace(load_network, lambda _: Network())
+    recorded.replace(load_likeness, lambda _: None)
     recorded.replace(load_onnx, lambda _: Network())
     recorded.replace(model_id_of, lambda _: "m-1")
     recorded.replace(make_sheets, lambda _: Key("", {}, ()))

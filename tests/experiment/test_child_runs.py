@@ -47,7 +47,7 @@ SCORED = {f"outcome.{SCANS[:8]}": "ok"}
 
 
 def inputs() -> Inputs:
-    scans = SimpleNamespace(digest=SCANS)
+    scans = SimpleNamespace(digest=SCANS, has_clean=True)
     return cast("Inputs", SimpleNamespace(scans=scans, facts={"perceptual": "none"}, noise=""))
 
 
@@ -337,7 +337,7 @@ def prepared(folder: Path) -> Inputs:
         (folder / name).mkdir()
     data = [SimpleNamespace(folder=folder / n, digest=f"of {n}") for n in ("first", "second")]
     made = SimpleNamespace(
-        scans=SimpleNamespace(folder=folder / "scans", digest=SCANS),
+        scans=SimpleNamespace(folder=folder / "scans", digest=SCANS, has_clean=True),
         data_of=data.__getitem__,
         perceptual_choice="vgg16:random",
         init=folder / "start",
@@ -421,7 +421,10 @@ def test_a_new_training_has_the_tags_by_which_it_is_found_again(store: Path) -> 
     noise = NoiseConfig(mode="microscope", peak=(50.0, 60.0), sigma=(0.1, 0.2))
     settings = SimpleNamespace(dataset=SimpleNamespace(noise=noise))
     made = SimpleNamespace(
-        scans=SimpleNamespace(digest=SCANS), facts=facts, noise="mine", settings=settings
+        scans=SimpleNamespace(digest=SCANS, has_clean=True),
+        facts=facts,
+        noise="mine",
+        settings=settings,
     )
     plan = tasks(["mae", "perceptual"], 2, config)
     children = adopt(tracked(parent), "key of mine", plan, cast("Inputs", made), False, "{} tried")

@@ -155,7 +155,8 @@ def inputs_on(noise: str) -> Inputs:
     chosen = preset_settings("smoke", noise=noise)
     facts = {"data": noise, "perceptual": "none", "init": "none", "device": "cpu"}
     made = SimpleNamespace(
-        settings=chosen, facts=facts, noise=noise, scans=SimpleNamespace(digest=SCANS),
+        settings=chosen, facts=facts, noise=noise,
+        scans=SimpleNamespace(digest=SCANS, has_clean=True),
         weights_logged=lambda: {"weight/mae": 1.0}, facts_logged=lambda: {"dataset": noise},
     )  # fmt: skip
     return cast("Inputs", made)

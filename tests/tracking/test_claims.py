@@ -42,7 +42,7 @@ def searched(*words):
 
 def adopt(start, told, over):
     child_runs.trainings_with = searched
-    scans = SimpleNamespace(digest="0123456789abcdef")
+    scans = SimpleNamespace(digest="0123456789abcdef", has_clean=True)
     inputs = SimpleNamespace(scans=scans, facts={"perceptual": "none"}, noise="")
     plan = tasks(["mae", "ssim"], 1, TrainConfig())
     start.wait()
