@@ -17,6 +17,7 @@ from torch import nn
 from lfranker.datasets.patch_dataset import Dataset, DatasetConfig
 from lfranker.datasets.synthesis import synthesise
 from lfranker.denoiser.denoise_files import Done, Work, denoise_files
+from lfranker.denoiser.likeness import Likeness
 from lfranker.experiment import inputs, powerset
 from lfranker.experiment.console import Console
 from lfranker.experiment.inputs import clean_images
@@ -37,7 +38,7 @@ from lfranker.rating.workflow import make_sheets, take_ratings
 from lfranker.report.findings import Findings
 from lfranker.report.remarks import remarks
 from lfranker.report.tables import tables, to_markdown
-from lfranker.tracking.models import load_network, load_onnx
+from lfranker.tracking.models import load_likeness, load_network, load_onnx
 from lfranker.tracking.pages import how_to_open
 from lfranker.tracking.registry import Choice, choose_model, named_model
 from lfranker.tracking.score_logging import log_dataset
@@ -183,6 +184,7 @@ def test_files_that_fail_are_named_and_counted(record: Recorder, store: Path) ->
     caution = Choice("models:/m/2", "m 2", "scanned at 1us", "a demonstration")
     record.replace(choose_model, lambda _: caution)
     record.replace(load_network, lambda _: nn.Identity())
+    record.replace(load_likeness, lambda _: None)
     result = done(record, "denoise --input in --output out", exit_code=1)
     where = (store / "out").resolve()
     assert result.stdout.splitlines()[-1] == f"2 of 3 images denoised into {where}; 1 failed"
@@ -206,6 +208,8 @@ def test_work_is_what_belongs_to_each_file(record: Recorder, store: Path) -> Non
 
     record.replace(choose_model, choose)
     record.replace(load_network, lambda _: nn.Identity())
+    looks = {f"models:/{name}/1": Likeness(64, {}, (), (), 1.0) for name in ("first", "second")}
+    record.replace(load_likeness, lambda call: looks[call.uri])
     record.replace(denoise_files, whole)
     done(record, "denoise --input in --output out --criterion ssim --jobs 2 --white 4095")
     (call,) = record.calls["", "denoise_files"]
@@ -215,6 +219,7 @@ def test_work_is_what_belongs_to_each_file(record: Recorder, store: Path) -> Non
         (store / "in" / "deep" / "b.png", Path("out/deep/b.png")),
     ]
     assert len({id(own.network) for own in work}) == 2
+    assert [id(own.trained_on) for own in work] == [id(each) for each in looks.values()]
     assert [own.provenance.partition(" with ")[2] for own in work] == [
         "first, because of first.", "second, because of second."
     ]  # fmt: skip
@@ -229,6 +234,7 @@ def test_files_share_the_processors(
     write(store / "in", "a.png", "b.png")
     record.replace(available_cores, lambda _: cores)
     record.replace(load_onnx, lambda _: nn.Identity())
+    record.replace(load_likeness, lambda _: None)
     record.replace(denoise_files, whole)
     options = f"--engine onnx --jobs {jobs} --model models:/m/1"
     record.replace(named_model, lambda call: Choice(call.uri, call.uri, "as asked"))

@@ -175,7 +175,7 @@ def test_a_training_alone_finds_the_weights_that_its_power_set_would(
 
 
 class NoScans:
-    digest, notices = "none", ()
+    digest, notices, has_clean = "none", (), True
 
     def table(self) -> pd.DataFrame:
         return pd.DataFrame()
