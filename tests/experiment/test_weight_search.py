@@ -57,7 +57,11 @@ class MadeUp:
     def __init__(self, fail_after: int = 1000) -> None:
         records = [SimpleNamespace(place=place) for place in PLACES]
         scans = SimpleNamespace(
-            id=ScanSetId(SCANS, False), digest=SCANS, simulated=False, records=records
+            id=ScanSetId(SCANS, False),
+            digest=SCANS,
+            simulated=False,
+            records=records,
+            has_clean=True,
         )
         facts = dict.fromkeys(("data", "perceptual", "init", "device"), "none")
         settings = SimpleNamespace(train=TrainConfig())
