@@ -136,6 +136,8 @@ def ranked(
 
 def leaderboard_caption(ranking: Ranking) -> str:
     """Say what the mean rank of a leaderboard is the mean of."""
+    if not ranking.judged:
+        return "Leaderboard: no subset has a score"
     titles = joined(dict.fromkeys(in_words(criterion.metric) for criterion in ranking.judged))
     return f"Leaderboard: mean rank over {titles} at every scan speed"
 

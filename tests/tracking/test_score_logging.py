@@ -48,7 +48,7 @@ def test_scores_are_kept_with_the_versions_of_their_metrics(
     assert run.is_scored(scans.digest, {"mean": MEAN})
     assert not run.is_scored("f" * 64, {"mean": MEAN}), "other scans"
     assert not run.is_scored(scans.digest, {"mean": replace(MEAN, version=2)})
-    assert not run.is_scored(scans.digest)
+    assert not run.is_scored(scans.digest, METRICS)
 
 
 def test_a_scan_is_denoised_once_for_its_scores_and_its_pictures(store: Path) -> None:
