@@ -1,6 +1,7 @@
 """Trainings without clean images: the noisy scans that pairs are made of, and on which noise."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ def training_scans(
     else:
         left_out = None if all_noisy else target_among(folder, target)
         frames = noisy_frames(folder, left_out, white)
-    notices = [notice for own in frames for notice in own.notices]
+    notices = _counted(frames)
     made = [item for own in frames for item in (_pairs(own) if mode == FRAMES else _singles(own))]
     if mode == FRAMES:
         notices += _left_out(frames)
@@ -101,6 +102,17 @@ def training_scans(
             f"{folder} has none: noise {RECORRUPTED!r} takes single ones"
         )
     return made, notices
+
+
+def _counted(frames: Sequence[Frames]) -> list[str]:
+    """Say what was converted in reading scans: how many, not which."""
+    texts = Counter[str]()
+    for own in frames:
+        fronts = tuple({f"{file.name}: " for file in own.files})
+        for notice in own.notices:
+            front = next((each for each in fronts if notice.startswith(each)), "")
+            texts[notice.removeprefix(front)] += 1
+    return [f"{count} noisy scans: {text}" for text, count in texts.items()]
 
 
 def same_scans(scored: ScanSet, trained_on: frozenset[str]) -> list[str]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from click.testing import CliRunner, Result
 from mlflow import MlflowClient
 from scipy.ndimage import gaussian_filter
@@ -15,7 +16,7 @@ from lfranker.datasets.patch_dataset import read_dataset
 from lfranker.experiment import inputs as preparation
 from lfranker.experiment.inputs import InputConfig
 from lfranker.experiment.noise_comparison import inputs_on_each, settings_on_each
-from lfranker.experiment.noisy_scans import with_usual_noise
+from lfranker.experiment.noisy_scans import training_scans, with_usual_noise
 from lfranker.experiment.settings import preset_settings
 from lfranker.images.image_file import write_image
 from lfranker.noise.parsing import parse_noises
@@ -176,3 +177,12 @@ def test_a_plan_without_clean_images(store: Path) -> None:
     assert "3 of the 4 noisy scans that are scored" in output
     (run,) = MlflowClient().search_runs(["0"])
     assert run.data.tags[Tag.ROLE] == "dry-run"
+
+
+def test_what_was_converted_is_counted_and_not_told_of_each_file(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("a", "b", "c"):
+        colour = np.repeat(rng.integers(0, 256, (70, 70, 1), dtype=np.uint8), 3, axis=2)
+        tifffile.imwrite(tmp_path / f"{name}.tif", colour, photometric="rgb")
+    _, notices = training_scans("blind", tmp_path, None, None, all_noisy=True)
+    assert notices == ["3 noisy scans: RGB converted to gray (luma)"]
