@@ -185,4 +185,4 @@ def test_what_was_converted_is_counted_and_not_told_of_each_file(tmp_path: Path)
         colour = np.repeat(rng.integers(0, 256, (70, 70, 1), dtype=np.uint8), 3, axis=2)
         tifffile.imwrite(tmp_path / f"{name}.tif", colour, photometric="rgb")
     _, notices = training_scans("blind", tmp_path, None, None, all_noisy=True)
-    assert notices == ["3 noisy scans: RGB converted to gray (luma)"]
+    assert notices == ["3 noisy scans: RGB with equal channels read as gray, without loss"]
