@@ -10,7 +10,7 @@ from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.evaluation.reference_free import REFERENCE_FREE
 from lfranker.microscopes.scan_speed import speed_key
 
-ALL_METRICS: Mapping[str, Metric] = {**METRICS, **REFERENCE_FREE}
+ALL_METRICS: dict[str, Metric] = {**METRICS, **REFERENCE_FREE}
 VISUAL = "visual"  # what people see: the mean rating of blinded pictures, 1 to 5
 
 
@@ -25,6 +25,12 @@ DIRECTIONS: Mapping[str, bool] = {  # True: higher is better
 # Raw keypoint counts are left out: leftover noise raises them as well as detail does. The last two
 # are those of scans among which none is clean; no scans have scores by both kinds.
 CHAMPION_METRICS = ("psnr", "ssim", "repeatability", "noise_removed", "ssim_estimated")
+
+
+def deciding_metrics(scores: Iterable[object]) -> tuple[str, ...]:
+    """Return the CHAMPION_METRICS of scans that have such scores: with clean scans, or without."""
+    alone = any(name in REFERENCE_FREE for name in scores)
+    return tuple(name for name in CHAMPION_METRICS if (name in REFERENCE_FREE) == alone)
 
 
 NOISY = "noisy"  # the baseline that does nothing

@@ -157,7 +157,7 @@ REFERENCE_FREE: dict[str, Metric] = {
         lambda o, p: noise_removed(o, _trial(p)), True, "Noise removed", 4, ranked=True
     ),
     "ssim_estimated": Metric(
-        lambda o, p: ssim_estimated(o, _trial(p)), True, "SSIM, estimated", 4, ranked=True
+        lambda o, p: ssim_estimated(o, _trial(p)), True, "Estimated SSIM", 4, ranked=True
     ),
     "whiteness": Metric(
         lambda o, p: whiteness(o, _trial(p)), False, "Residual's distance from noise", 3

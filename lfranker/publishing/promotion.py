@@ -7,7 +7,7 @@ from functools import partial
 import pandas as pd
 
 from lfranker.denoiser.tiling import denoise
-from lfranker.evaluation.criteria import ALL_METRICS, CHAMPION, CHAMPION_METRICS, Criterion
+from lfranker.evaluation.criteria import ALL_METRICS, CHAMPION, Criterion, deciding_metrics
 from lfranker.evaluation.scoring import of_noisy
 from lfranker.ranking.contest import cross_fit
 from lfranker.ranking.entrants import PairScores
@@ -48,8 +48,8 @@ class Gate:
             return ""
         if not self.scans.simulated and not holder.ranked_on_real_scans:
             return ""
-        judged = [name for name in CHAMPION_METRICS if name in self.pairs.table]
-        metrics = judged if criterion == CHAMPION else [criterion.metric]
+        deciding = deciding_metrics(self.pairs.table)
+        metrics = deciding if criterion == CHAMPION else (criterion.metric,)
         old, reason = self._rows_of_holder(holder, metrics)
         if self.pairs.of(winner.name, winner.repeat).empty or old is None:
             return reason or "the winner has no table of scores by field"

@@ -54,7 +54,8 @@ def tables(ranking: Ranking) -> dict[str, pd.DataFrame]:
     """The leaderboard, and the tables of the paper by its numbering, in the order of the subsets.
 
     table2: PSNR and SSIM over all speeds; table3: at each speed; table4: keypoints at each speed;
-    table5: the entrants that win a column, and what they win.
+    table5: the entrants that win a column, and what they win. Those of which no score is there are
+    left out.
     """
     board = ranking.leaderboard
     criteria = criteria_of(board, ranking.directions)
@@ -68,11 +69,14 @@ def tables(ranking: Ranking) -> dict[str, pd.DataFrame]:
     winning = winning[winning["baseline"] | winning["wins"].ne("")]
     cost = ["seconds_per_step", "seconds_per_megapixel"]
     columns = ["mean_rank", "weighted", *overall, *REPORTED, *cost, "worse_than_noisy"]
-    return {
-        "leaderboard": _table(board, columns),
+    papers = {
         "table2": _table(by_subset, quality),
         "table3": _table(by_subset, [column for m in quality for column in speeds[m]]),
         "table4": _table(by_subset, speeds.get("keypoints") or ["keypoints"]),
+    }
+    return {
+        "leaderboard": _table(board, columns),
+        **{name: table for name, table in papers.items() if len(table.columns) > 1},
         "table5": _table(winning, [*map(str, criteria), "wins"]),
     }
 

@@ -14,8 +14,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from tracked import SCANS, give_model, make_child
 
-from lfranker.evaluation.criteria import CHAMPION
-from lfranker.evaluation.metrics import METRICS
+from lfranker.evaluation.criteria import ALL_METRICS, CHAMPION
 from lfranker.losses.names import LOSS_ORDER
 from lfranker.publishing.promotion import Gate
 from lfranker.publishing.ranking_run import Report, rank_power_set
@@ -161,7 +160,7 @@ def test_scores_by_another_version_of_a_metric_are_not_compared(
 ) -> None:
     """The holder was scored by the first version of PSNR, the winner by the second."""
     rank_one("old", 20.0)
-    monkeypatch.setitem(METRICS, "psnr", replace(METRICS["psnr"], version=2))
+    monkeypatch.setitem(ALL_METRICS, "psnr", replace(ALL_METRICS["psnr"], version=2))
     assert "was not scored on these scans" in " ".join(rank_one("new", 21.0).notices)
     assert champion() == "1"
 
