@@ -50,7 +50,8 @@ def test_weights_of_nothing_are_refused():
 
 
 def test_metrics_whose_equivalence_is_not_given_keep_the_default():
-    assert parse_equivalence("psnr=0.2") == {"psnr": 0.2, "ssim": 0.005, "repeatability": 0.01}
+    others = {"ssim": 0.005, "repeatability": 0.01, "noise_removed": 0.003, "ssim_estimated": 0.005}
+    assert parse_equivalence("psnr=0.2") == {"psnr": 0.2, **others}
     assert parse_equivalence("keypoints=9") == {**RankConfig().equivalence, "keypoints": 9}
 
 
