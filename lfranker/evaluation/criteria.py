@@ -27,6 +27,10 @@ DIRECTIONS: Mapping[str, bool] = {  # True: higher is better
 CHAMPION_METRICS = ("psnr", "ssim", "repeatability", "noise_removed", "ssim_estimated")
 
 
+# those of them that tell how good an image is, also beside the noisy scan and the filters
+QUALITY = ("psnr", "ssim", "noise_removed", "ssim_estimated")
+
+
 def deciding_metrics(scores: Iterable[object]) -> tuple[str, ...]:
     """Return the CHAMPION_METRICS of scans that have such scores: with clean scans, or without."""
     alone = any(name in REFERENCE_FREE for name in scores)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from lfranker.evaluation.criteria import ALL_METRICS
+from lfranker.evaluation.criteria import ALL_METRICS, QUALITY
 from lfranker.evaluation.scoring import metrics_of
 from lfranker.experiment.child_jobs import Child, entrant_of, job_of
 from lfranker.experiment.inputs import Inputs
@@ -39,7 +39,6 @@ from lfranker.training.numerics import SAFEGUARDS
 
 Say = Callable[[str], None]
 StepsMade = Callable[[Sequence[Job]], Mapping[str, int]]  # by the names of the jobs
-TOLD = ("psnr", "ssim", "noise_removed", "ssim_estimated")  # of what a training is said to be
 ASKED = 30.0  # seconds between two questions to the server how far trainings are
 
 
@@ -335,7 +334,7 @@ def _end(child: Child, job: Job, failure: str) -> str:
 
 def _shown(scores: Mapping[str, float]) -> str:
     """Write the scores that matter most: "PSNR 30.12 dB, SSIM 0.8912"."""
-    shown = [(ALL_METRICS[name], scores[name]) for name in TOLD if name in scores]
+    shown = [(ALL_METRICS[name], scores[name]) for name in QUALITY if name in scores]
     return ", ".join(f"{m.title} {value:.{m.digits}f} {m.unit}".rstrip() for m, value in shown)
 
 

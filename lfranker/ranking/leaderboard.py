@@ -17,6 +17,7 @@ from lfranker.evaluation.criteria import (
     CHAMPION_METRICS,
     DIRECTIONS,
     NOISY,
+    QUALITY,
     VISUAL,
     Criterion,
     criteria_of,
@@ -36,14 +37,13 @@ class Ranking:
         that can), then the baselines as given. The columns of the scores and `mean_rank`,
         `rank/<criterion>` (1 is best, ties averaged), `weighted` (see `weighted_score`,
         over all speeds), `outcome`, `baseline` and `worse_than_noisy`
-        (the metrics among psnr and ssim, over all speeds, that are below the noisy input's: "",
-        "psnr", "ssim" or "psnr, ssim").
+        (those of QUALITY, over all speeds, that are below the noisy input's, as "psnr, ssim").
     winners: the best entrant of every criterion in which not all are alike.
     judged: the criteria of which `mean_rank` is the mean.
     tied: entrants with the champion's mean rank, before which it comes by `tie_key`.
     gaps: entrants that are ok and lack a finite score, with the criteria in which they do.
-    better_baselines: the metrics among psnr and ssim in which baselines are above the champion,
-        with these baselines, the best first.
+    better_baselines: the metrics of QUALITY in which baselines are above the champion, with these
+        baselines, the best first.
     """
 
     leaderboard: pd.DataFrame
@@ -182,7 +182,7 @@ def _worse_than_noisy(usable: pd.DataFrame, entrants: list[str]) -> pd.Series:
     marks: pd.Series = pd.Series("", index=usable.index)
     if NOISY not in usable.index.difference(entrants):
         return marks
-    for metric in ("psnr", "ssim"):
+    for metric in QUALITY:
         if metric in usable:
             worse = usable[metric].loc[entrants].lt(usable[metric][NOISY])
             for name in worse.index[worse]:
@@ -198,7 +198,7 @@ def _gaps(usable: pd.DataFrame) -> dict[str, tuple[str, ...]]:
 
 def _better(baselines: pd.DataFrame, rivals: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     better = {}
-    for metric in ("psnr", "ssim"):
+    for metric in QUALITY:
         if len(rivals) and metric in rivals:
             values = baselines[metric].sort_values(ascending=False, kind="stable")
             better[metric] = tuple(map(str, values.index[values > rivals[metric].iloc[0]]))

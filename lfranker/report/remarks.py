@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from lfranker.evaluation.criteria import NOISY, is_filter
+from lfranker.evaluation.criteria import NOISY, QUALITY, is_filter
 from lfranker.evaluation.reference_free import REFERENCE_FREE
 from lfranker.losses import PERCEPTUAL_RANDOM
 from lfranker.ranking.entrants import Entrant, counted, loss_of
@@ -74,8 +74,9 @@ def _absent(ranking: Ranking) -> Iterator[str]:
         gaps = [f"{name} ({listed(columns, 40)})" for name, columns in ranking.gaps.items()]
         have = "has" if len(gaps) == 1 else "have"
         yield f"{len(gaps):,} of {total} {have} no finite score in some criteria: {listed(gaps)}."
-    for metric in ("psnr", "ssim"):
-        worse = entrants.index[entrants["worse_than_noisy"].str.contains(metric)]
+    worse_in = entrants["worse_than_noisy"].str.split(", ")
+    for metric in QUALITY:
+        worse = entrants.index[[metric in marked for marked in worse_in]]
         if len(worse):
             yield (
                 f"{len(worse):,} of {total} {is_are(len(worse))} worse than the noisy input in "

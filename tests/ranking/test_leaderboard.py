@@ -251,6 +251,20 @@ def test_worse_than_the_noisy_input_is_marked():
     assert not rank(board(rows).drop("noisy")).leaderboard["worse_than_noisy"].any()
 
 
+def test_without_clean_scans_baselines_are_compared_by_what_is_estimated():
+    rows = {
+        "mae": {"noise_removed": 0.8, "ssim_estimated": 0.7},
+        "mse": {"noise_removed": -0.1, "ssim_estimated": 0.6},
+        "ssim": {"noise_removed": 0.7, "ssim_estimated": 0.1},
+        "noisy": {"noise_removed": 0.0, "ssim_estimated": 0.2, "baseline": True},
+        "median-5": {"noise_removed": 0.9, "ssim_estimated": 0.5, "baseline": True},
+    }
+    ranking = rank(board(rows))
+    worse = ranking.leaderboard["worse_than_noisy"]
+    assert worse[["mae", "mse", "ssim"]].to_list() == ["", "noise_removed", "ssim_estimated"]
+    assert ranking.better_baselines == {"noise_removed": ("median-5",)}
+
+
 def test_criteria_come_metric_by_metric_and_from_fast_to_slow():
     given = ["ssim", "psnr/30us", "psnr/500ns", "cost", "psnr/2us", "keypoints/x", "psnr"]
     table = pd.DataFrame([[1.0] * 7], columns=given, index=["mae"])

@@ -41,6 +41,17 @@ def test_each_remark_follows_from_the_leaderboard(rows, said) -> None:
     assert remarks(ranked(rows)) == said
 
 
+def test_estimated_ssim_is_not_taken_for_ssim() -> None:
+    scores = {"mae": (0.8, 0.7), "mse": (0.5, 0.1), "noisy": (0.0, 0.2)}
+    board = pd.DataFrame.from_dict(
+        scores, orient="index", columns=["noise_removed", "ssim_estimated"]
+    )
+    board["baseline"] = board.index == "noisy"
+    assert remarks(rank(board)) == [
+        "1 of 2 subsets is worse than the noisy input in estimated SSIM: mse."
+    ]
+
+
 def test_several_are_counted_and_the_missing_come_first() -> None:
     failed = {name: {"outcome": "failed"} for name in ("mse", "ssim")}
     first, second = remarks(ranked(failed, ("mae", "mse", "ssim", "mae+mse")))
