@@ -15,21 +15,22 @@ from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 from numpy.typing import NDArray
 from safetensors.torch import load_file
+from torch import nn
 
-from lfranker.denoiser.scunet import SCUNet
+from lfranker.denoiser.networks import build
 from lfranker.denoiser.tiling import denoise
 
 
 class ServedModel(PythonModel):
     """`unwrap_python_model().network` is the torch module."""
 
-    network: SCUNet
+    network: nn.Module
     # the signature is given; MLflow would ask for type hints as a second, weaker one
     _skip_type_hint_validation = True
 
     def load_context(self, context: Any) -> None:
         settings = json.loads(Path(context.artifacts["network"]).read_text())
-        self.network = SCUNet(**settings)
+        self.network = build(settings)
         self.network.load_state_dict(load_file(context.artifacts["weights"]), strict=True)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         # as it was trained; also faster on processors

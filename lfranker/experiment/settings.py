@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from lfranker.datasets.synthesis import DatasetConfig, read_dataset
+from lfranker.denoiser.networks import require
 from lfranker.noise.parsing import blind_ranges, refuse_unused, with_noise
 from lfranker.options import changed, flat, options
+from lfranker.training.config import unused_by
 from lfranker.training.presets import PRESETS, Preset
 from lfranker.training.trainer import TrainConfig
 
@@ -23,7 +25,7 @@ class Settings:
     @property
     def used(self) -> dict[str, Any]:
         """All of them by name, as they are logged; not what is None, which the data decide."""
-        used = {**flat(self.dataset), **flat(self.train)}
+        used = {**flat(self.dataset), **self.train.used}
         return {name: value for name, value in used.items() if value is not None}
 
 
@@ -44,11 +46,20 @@ def preset_settings(
         raise ValueError(f"no setting is called {unknown[0]}; allowed are {', '.join(known)}")
     spread = {name: value for name, value in with_noise(changes).items() if value is not None}
     train = changed(chosen.train, {**spread, "seed": seed})
+    _check_network(spread, train.network)
     if data is not None:
         return Settings(chosen, train, _stored(data, spread))
     dataset = changed(chosen.dataset, {**spread, "seed": seed})
     refuse_unused(spread, dataset.noise.mode)
     return Settings(chosen, train, changed(dataset, blind_ranges(dataset.noise, spread)))
+
+
+def _check_network(given: Mapping[str, Any], network: str) -> None:
+    """Raise ValueError where a network's package is missing, or a setting has no effect on it."""
+    require(network)
+    for name in unused_by(network):
+        if name in given:
+            raise ValueError(f"--{name.replace('_', '-')} has no effect on network {network}")
 
 
 def _stored(data: Path, changes: Mapping[str, Any]) -> DatasetConfig:

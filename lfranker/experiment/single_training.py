@@ -14,7 +14,7 @@ from lfranker.experiment.console import QUIET, Console
 from lfranker.experiment.inputs import InputConfig, Inputs, inputs
 from lfranker.experiment.settings import Settings
 from lfranker.losses import parse_subset, subset_name
-from lfranker.options import flat, option
+from lfranker.options import option
 from lfranker.processes.jobs import orphaned
 from lfranker.processes.signals import stop_between_steps
 from lfranker.scans.preparation import Pair
@@ -77,7 +77,7 @@ def _train(
         load_initial(network, prepared.init)
     objective = prepared.objective(subset)
     trainer = Trainer(network, objective, prepared.data, train, prepared.device)
-    logged = {**flat(train), "losses": name, **prepared.facts_logged()}
+    logged = {**train.used, "losses": name, **prepared.facts_logged()}
     log_settings(run.run_id, {**logged, **prepared.weights_logged()})
     set_tags(run.run_id, {Tag.LOSSES: name, Tag.REPEAT: str(train.repeat)})
     if "perceptual" in subset:

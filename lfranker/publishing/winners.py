@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from lfranker.denoiser.networks import SCUNET, TITLES
 from lfranker.denoiser.onnx_network import has_package
 from lfranker.evaluation.criteria import CHAMPION, Criterion, scored
 from lfranker.publishing.promotion import Gate
@@ -83,9 +84,10 @@ def _finite_scores(row: Mapping[Hashable, Any]) -> dict[str, float]:
 def _description(gate: Gate, name: str, criteria: Sequence[Criterion], ranking: Ranking) -> str:
     board = tables(ranking)["leaderboard"]
     entrants = board.index[board["outcome"].ne("baseline")]
+    network = gate.power_set.settings.get("network", SCUNET)
     table = to_markdown(board.loc[[name]], "Its scores", simulated=gate.scans.simulated)
     return (
-        f"SCUNet trained on **{name}**. Won: {', '.join(map(str, criteria))}, among "
+        f"{TITLES[network]} trained on **{name}**. Won: {', '.join(map(str, criteria))}, among "
         f"{len(entrants)} {counted(entrants, 'subsets of losses')} "
         f"([power set run {gate.power_set.run_id}]({page_of(gate.power_set)})).\n\n{table}"
     )

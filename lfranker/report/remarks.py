@@ -140,10 +140,11 @@ def shortcomings(settings: Mapping[str, str]) -> list[str]:
     """
     seen = int(settings.get("steps", LEAST.steps)) * int(settings.get("batch", LEAST.batch))
     wanted = round(ENOUGH * LEAST.steps * LEAST.batch)
-    narrow = int(settings.get("dim", LEAST.dim)) < LEAST.dim
+    channels = settings.get("dim") or settings.get("width") or str(LEAST.dim)
+    narrow = int(channels) < LEAST.dim
     return [
         *([f"saw {seen:,} patches each, fewer than {wanted:,}"] if seen < wanted else []),
-        *([f"are {settings['dim']} channels wide, fewer than {LEAST.dim}"] if narrow else []),
+        *([f"are {channels} channels wide, fewer than {LEAST.dim}"] if narrow else []),
     ]
 
 

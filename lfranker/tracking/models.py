@@ -31,8 +31,8 @@ from lfranker.denoiser.bundled import FOLDER as BUNDLED_FOLDER
 from lfranker.denoiser.bundled import WEIGHTS as BUNDLED_WEIGHTS
 from lfranker.denoiser.bundled import bundled_network
 from lfranker.denoiser.likeness import Likeness, read_likeness
+from lfranker.denoiser.networks import PACKAGE, build
 from lfranker.denoiser.onnx_network import OnnxNetwork, has_package, write_onnx
-from lfranker.denoiser.scunet import SCUNet
 from lfranker.evaluation.criteria import BUNDLED
 from lfranker.files import inside, sha256_of
 from lfranker.tracking.runs import get_run, set_tags
@@ -43,7 +43,7 @@ from lfranker.training.memory import NUMBER, weight_count
 # what the served model imports, and nothing else, travels with a model
 SHIPPED = (
     "arrays.py", "images/memory.py",
-    "denoiser/scunet.py", "denoiser/tiling.py", "denoiser/served_model.py",
+    "denoiser/networks.py", "denoiser/scunet.py", "denoiser/tiling.py", "denoiser/served_model.py",
 )  # fmt: skip
 REQUIREMENTS = ("mlflow", "torch", "numpy", "einops", "safetensors")
 ARTIFACTS = {"weights": "weights.safetensors", "network": "network.json"}
@@ -72,12 +72,13 @@ def log_network(
 ) -> str:
     """Log `network` with the active run and return the model's ID, also kept as a tag.
 
-    `settings` are the arguments that build the same SCUNet, `trained_on` is what its training
-    images look like. The model is named by the losses that the run was trained on, and has them as
-    its parameter.
+    `settings` are what `networks.build` makes the same network of, `trained_on` is what its
+    training images look like. The model is named by the losses that the run was trained on, and has
+    them as its parameter.
     """
     tags = get_run(run_id).data.tags
     losses = tags.get(Tag.LOSSES, "model")
+    packages = (*REQUIREMENTS, PACKAGE) if "network" in settings else REQUIREMENTS
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         save_weights(network, folder / ARTIFACTS["weights"])
@@ -92,7 +93,7 @@ def log_network(
             code_paths=[str(package)],
             signature=SIGNATURE,
             input_example=np.full((1, 1, 16, 16), 0.5, np.float32),
-            pip_requirements=[f"{name}=={_public(version(name))}" for name in REQUIREMENTS],
+            pip_requirements=[f"{name}=={_public(version(name))}" for name in packages],
         )
         if trained_on is not None:
             path = folder / TRAINING_IMAGES
@@ -258,7 +259,7 @@ def read_network(folder: Path) -> nn.Module:
     settings = _settings(network)
     if NUMBER * weight_count(settings) > weights.stat().st_size:  # before it takes the memory
         raise ValueError(f"{weights}: too short for the network that {network.name} describes")
-    module = SCUNet(config=settings.blocks, dim=settings.dim, head_dim=settings.head_dim)
+    module = build(settings.network_settings)
     _check_shapes(weights, module)
     module.load_state_dict(load_file(weights), strict=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -290,10 +291,10 @@ def _settings(path: Path) -> TrainConfig:
     """Read the network's shape, within the bounds of the options. Raises ValueError."""
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        if set(stored) != {"config", "dim", "head_dim"}:
+        if set(stored) not in ({"config", "dim", "head_dim"}, {"network", "width", "config"}):
             raise ValueError(f"it says {', '.join(map(str, stored))}")
-        depth = ",".join(str(int(count)) for count in stored["config"])
-        return TrainConfig(depth=depth, dim=stored["dim"], head_dim=stored["head_dim"])
+        depth = ",".join(str(int(count)) for count in stored.pop("config"))
+        return TrainConfig(depth=depth, **stored)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: does not describe a network ({error})") from error
 

@@ -190,8 +190,7 @@ class TrainingRun:
         log_metrics(self._id, summary)
         self._picture()
         # last: a run that has a model needs no more training
-        network = {"config": list(config.blocks), "dim": config.dim, "head_dim": config.head_dim}
-        log_network(self._id, trainer.ema, network, _trained_on(trainer))
+        log_network(self._id, trainer.ema, config.network_settings, _trained_on(trainer))
         if self.keep_checkpoints:
             self._checkpoint()
         else:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from lfranker.options import check, determining, option
+from lfranker.denoiser.networks import NETWORKS, SCUNET
+from lfranker.options import check, determining, flat, option
 
 SHORTER = (4, 2)  # a branch has so many times fewer steps than its training
 DECAY = 0.2  # share of the steps, the last, in which the learning rate falls to zero
@@ -39,9 +40,23 @@ class TrainConfig:
     ema_decay: float = option(
         0.999, "Decay of the averaged weights, which are the ones scored.", minimum=0, below=1
     )
+    network: str = option(
+        SCUNET,
+        "The network; all but scunet are built by the package spandrel, of the extra `networks`.",
+        choices=NETWORKS,
+        added=True,
+    )
+    width: int = option(
+        32,
+        "Channels of the first stage of a network other than scunet, which has dim and head_dim.",
+        minimum=2,
+        maximum=1024,
+        added=True,
+    )
     depth: int | str = option(
         1,
-        "Blocks per stage, or of all seven: 0,1,1,1,1,1,0; the published SCUNet has 4 each.",
+        "Blocks per stage, or of all seven: 0,1,1,1,1,1,0; the published SCUNet has 4 each. In "
+        "drunet all stages have the largest of these numbers.",
         parse=parse_depth,
     )
     dim: int = option(
@@ -109,6 +124,19 @@ class TrainConfig:
         return (depth,) * STAGES if isinstance(depth, int) else tuple(map(int, depth.split(",")))
 
     @property
+    def network_settings(self) -> dict[str, Any]:
+        """What `denoiser.networks.build` makes the network of."""
+        if self.network == SCUNET:
+            return {"config": list(self.blocks), "dim": self.dim, "head_dim": self.head_dim}
+        return {"network": self.network, "width": self.width, "config": list(self.blocks)}
+
+    @property
+    def used(self) -> dict[str, Any]:
+        """All settings by name, as they are logged: without those of other networks' shapes."""
+        unused = unused_by(self.network)
+        return {name: value for name, value in flat(self).items() if name not in unused}
+
+    @property
     def branches(self) -> tuple[int, ...]:
         """Steps of the shorter trainings that leave this one to decay early, fewest first."""
         if not self.shorter:
@@ -137,6 +165,16 @@ class TrainConfig:
     def determining(self) -> dict[str, Any]:
         """The settings that determine the weights: all but the rhythm of logging."""
         return determining(self)
+
+
+SHAPES = {"scunet": {"depth", "dim", "head_dim"}, "dncnn": {"width"}}
+OTHER_SHAPES = {"depth", "width"}
+
+
+def unused_by(network: str) -> list[str]:
+    """Return the settings that the shape of some network has, but not that of this one."""
+    shapes = {name: SHAPES.get(name, OTHER_SHAPES) for name in NETWORKS}
+    return sorted(set().union(*shapes.values()) - shapes[network])
 
 
 def decay_steps(steps: int) -> int:

@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from lfranker.denoiser.networks import Padded
 from lfranker.training.checkpoints import UNREADABLE
 
 # where checkpoints keep a network, the averaged one before the other
@@ -26,7 +27,6 @@ WRAPPED = (
     "net",
     "module",
 )
-FIRST = "m_head.0.weight"  # of a SCUNet; what stands before it in a file, stands before all names
 
 
 def load_initial(network: nn.Module, path: Path) -> None:
@@ -34,25 +34,29 @@ def load_initial(network: nn.Module, path: Path) -> None:
 
     Raises ValueError where they cannot be read or belong to a network of another shape.
     """
-    weights = read_weights(path)
-    if difference := _difference(weights, network.state_dict()):
+    foreign = isinstance(network, Padded)
+    own = network.network if isinstance(network, Padded) else network
+    weights = read_weights(path, next(iter(own.state_dict())))
+    if difference := _difference(weights, own.state_dict()):
+        shape = "width and depth" if foreign else "depth, dim and head_dim"
+        published = "" if foreign else "; the published ones are 4, 64, 32"
         raise ValueError(
             f"{path} holds weights of another network than the one asked for: {difference} (set "
-            "depth, dim and head_dim; the published ones are 4, 64, 32)"
+            f"network, {shape}{published})"
         )
-    network.load_state_dict(weights, strict=True)
+    own.load_state_dict(weights, strict=True)
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path, first: str = "m_head.0.weight") -> dict[str, Tensor]:
     """Tensors by name, from .safetensors or from a .pth that holds tensors, numbers and texts.
 
-    Published SCUNet files are a bare state dict; training tools nest it, and put `module.`
-    (several GPUs), `_orig_mod.` (torch.compile) or the name of the network before every name.
-    Raises ValueError.
+    Published files are a bare state dict; training tools nest it, and put `module.` (several GPUs),
+    `_orig_mod.` (torch.compile) or the name of the network before every name: what stands before
+    ``first``, a name of the network's, stands before all. Raises ValueError.
     """
     try:
         if path.suffix == ".safetensors":
-            return _unprefixed(load_file(path))
+            return _unprefixed(load_file(path), first)
         stored = torch.load(path, map_location="cpu", weights_only=True)
     except (*UNREADABLE, SafetensorError, OSError) as error:
         reason = " ".join(str(error).split())[:300]
@@ -61,7 +65,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if found is None:
         held = f"holds {', '.join(map(str, stored))}"[:300] if isinstance(stored, Mapping) else ""
         raise ValueError(f"{path}: no weights of a network found in it; {held or type(stored)}")
-    return _unprefixed(found)
+    return _unprefixed(found, first)
 
 
 def _unwrapped(stored: Any) -> dict[str, Tensor] | None:
@@ -75,9 +79,9 @@ def _unwrapped(stored: Any) -> dict[str, Tensor] | None:
     return tensors or None
 
 
-def _unprefixed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _unprefixed(weights: Mapping[str, Tensor], first: str) -> dict[str, Tensor]:
     """Return the weights of the network under its own names; as they are where it has none."""
-    fronts = [name.removesuffix(FIRST) for name in weights if name.endswith(FIRST)]
+    fronts = [name.removesuffix(first) for name in weights if name.endswith(first)]
     if not fronts:
         return dict(weights)
     front = max(fronts, key=lambda front: "ema" in front)

@@ -1,13 +1,16 @@
 """Memory that a training needs, estimated before it begins, and what the machine has.
 
-What the network keeps for its backward pass was counted (PyTorch's saved tensors) on eight networks
-of one to four blocks a stage, 16 and 32 channels; the formula is within 7 % of all of them.
+What SCUNet keeps for its backward pass was counted (PyTorch's saved tensors) on eight networks of
+one to four blocks a stage, 16 and 32 channels; the formula is within 7 % of all of them. Of other
+networks it is counted each time, on tensors without data.
 """
 
 import os
 
 import torch
+from torch import Tensor
 
+from lfranker.denoiser.networks import SCUNET, build
 from lfranker.denoiser.scunet import MULTIPLE, WINDOW
 from lfranker.images.memory import group_limits
 from lfranker.training.config import TrainConfig
@@ -26,7 +29,10 @@ HALF = 0.6  # of what a GPU keeps, most of it in 16 bits
 
 
 def weight_count(config: TrainConfig) -> int:
-    """Return how many weights the network has, but for its biases and norms."""
+    """Return how many weights the network has; of SCUNet without biases and norms."""
+    if config.network != SCUNET:
+        with torch.device("meta"):
+            return sum(weight.numel() for weight in build(config.network_settings).parameters())
     blocks = sum(
         count * (config.dim * 2**level) ** 2 * 19 // 2  # 1 x 1, 3 x 3, attention and its MLP
         for count, level in zip(config.blocks, LEVELS, strict=True)
@@ -37,6 +43,8 @@ def weight_count(config: TrainConfig) -> int:
 
 def kept_bytes(config: TrainConfig, patch: int) -> float:
     """Return about how many bytes the network keeps of a batch for its backward pass."""
+    if config.network != SCUNET:
+        return _counted_bytes(config, patch)
     side = -(-patch // MULTIPLE) * MULTIPLE
     pixels = [config.batch * side**2 // 4**level for level in range(4)]
     channels = [config.dim * 2**level for level in range(4)]
@@ -45,6 +53,22 @@ def kept_bytes(config: TrainConfig, patch: int) -> float:
         attention = channels[level] // 2 // config.head_dim * WINDOW**2
         numbers += count * pixels[level] * (KEPT_IN_BLOCK * channels[level] + attention)
     return NUMBER * numbers
+
+
+def _counted_bytes(config: TrainConfig, patch: int) -> int:
+    sizes, alive = dict[int, int](), list[Tensor]()
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        sizes[storage._cdata] = storage.nbytes()
+        alive.append(tensor)  # or another storage may get its address
+        return tensor
+
+    with torch.device("meta"), torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept):
+        network = build(config.network_settings)
+        network(torch.empty(config.batch, 1, patch, patch))
+    own = {weight.untyped_storage()._cdata for weight in network.parameters()}
+    return sum(size for storage, size in sizes.items() if storage not in own)
 
 
 def training_bytes(config: TrainConfig, patch: int, perceptual: bool = True) -> float:
@@ -77,9 +101,10 @@ def refuse_too_large(config: TrainConfig, patch: int, device: torch.device, jobs
         memory = torch.cuda.get_device_properties(device).total_memory
     if memory is None or needed * jobs <= memory:
         return
+    shape = f"dim (now {config.dim})" if config.network == SCUNET else f"width (now {config.width})"
     several = f"{jobs} trainings at once need" if jobs > 1 else "a training needs"
     raise ValueError(
         f"{several} about {needed * jobs / 1e9:.3g} GB of memory, {where} {memory / 1e9:.3g} GB: "
         f"ask for less of {'jobs, ' * (jobs > 1)}batch (now {config.batch}), patch (now {patch}), "
-        f"dim (now {config.dim}) or depth (now {config.depth})"
+        f"{shape} or depth (now {config.depth})"
     )

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from lfranker.datasets.synthesis import Dataset
-from lfranker.denoiser.scunet import SCUNet
+from lfranker.denoiser.networks import build
 from lfranker.losses import Objective, gradient_norms, shares
 from lfranker.training.batches import Batch, Batches, draw_batch, to_batch
 from lfranker.training.config import TrainConfig, learning_rate_factor
@@ -66,13 +66,13 @@ class DivergedError(RuntimeError):
     """The loss or its gradient is no longer finite."""
 
 
-def build_network(config: TrainConfig) -> SCUNet:
+def build_network(config: TrainConfig) -> nn.Module:
     """A network whose initial weights depend on `seed` and `repeat` alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(
             int(np.random.SeedSequence((config.seed, config.repeat)).generate_state(1)[0])
         )
-        return SCUNet(config=config.blocks, dim=config.dim, head_dim=config.head_dim)
+        return build(config.network_settings)
 
 
 def _numbers(*values: Tensor) -> list[float]:
@@ -85,7 +85,7 @@ class Trainer:
 
     def __init__(
         self,
-        network: SCUNet,
+        network: nn.Module,
         objective: Objective,
         data: Dataset,
         config: TrainConfig,

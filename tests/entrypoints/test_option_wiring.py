@@ -89,6 +89,11 @@ TRAINING: Mapping[str, tuple[str, object]] = {
     "log_every": ("6", 6),
     "checkpoint_seconds": ("77", 77.0),
 }
+NAFNET: Mapping[str, tuple[str, object]] = {  # what SCUNet has no use for
+    "network": ("nafnet", "nafnet"),
+    "width": ("12", 12),
+    "depth": ("0,1,1,2,1,1,0", "0,1,1,2,1,1,0"),
+}
 PATCHES: Mapping[str, tuple[str, object]] = {
     "patch": ("40", 40),
     "patches": ("30", 30),
@@ -359,6 +364,11 @@ RANKING = {
 
 LINES: Mapping[str, Line] = {
     "powerset": Line("powerset", OWN),
+    "powerset of another network": Line(
+        "powerset",
+        settings(NAFNET, "seconds_per_step", "train:Trainer"),
+        "--losses mae --preset smoke --device cpu --yes",
+    ),
     "powerset without clean images": Line(
         "powerset", FROM_SCANS, "--losses mae --preset smoke --device cpu --yes"
     ),
@@ -473,6 +483,7 @@ LINES: Mapping[str, Line] = {
         },
     ),
     "train": Line("train", ALONE),
+    "train another network": Line("train", settings(NAFNET, "Trainer", "build_network")),
     "train without clean images": Line("train", FROM_SCANS),
     "train on noisy scans that are scored": Line("train", OF_SCORED),
     "train on a stored dataset": Line(

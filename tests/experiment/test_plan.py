@@ -88,3 +88,11 @@ def test_source_of_ones_loss_files_changes_the_key_where_there_are_some() -> Non
     own = powerset_key(CONFIG, {**FACTS, "loss_files": "a"})
     assert own != powerset_key(CONFIG, {**FACTS, "loss_files": "b"})
     assert own != powerset_key(CONFIG, FACTS)
+
+
+def test_other_networks_have_keys_of_their_own_and_scunet_has_the_one_of_before() -> None:
+    """The key is that of runs before there were other networks."""
+    assert powerset_key(TrainConfig(), FACTS) == "43f72054b8ead3d3"
+    others = [TrainConfig(network="nafnet"), TrainConfig(network="nafnet", width=16)]
+    others += [TrainConfig(network="dncnn")]
+    assert len({powerset_key(own, FACTS) for own in (TrainConfig(), *others)}) == 4

@@ -21,6 +21,7 @@ from tracked import TINY, give_model, make_child, make_parent
 
 from entrypoints.denoise import main as denoise
 from lfranker.denoiser.likeness import likeness_of
+from lfranker.denoiser.networks import build
 from lfranker.denoiser.scunet import SCUNet
 from lfranker.images.image_file import read_image, write_image
 from lfranker.tracking.models import (
@@ -329,3 +330,30 @@ def test_what_the_training_images_look_like_is_kept_with_a_model(
     bundled = load_likeness("bundled")
     assert bundled is not None
     assert bundled.patch == 64
+
+
+@pytest.mark.parametrize("name", ["nafnet", "drunet", "dncnn"])
+def test_other_networks_are_served_and_need_spandrel_too(store: Path, name: str) -> None:
+    pytest.importorskip("spandrel", reason="needs the extra networks")
+    settings = {"network": name, "width": 4, "config": [0, 1, 1, 1, 1, 1, 0]}
+    torch.manual_seed(3)
+    network = build(settings).eval()
+    with own_run("train", "train") as run:
+        model = log_network(run.run_id, network, settings)
+    folder = Path(mlflow.artifacts.download_artifacts(f"models:/{model}"))
+    needed = (folder / "requirements.txt").read_text()
+    assert any(line.startswith("spandrel==") for line in needed.splitlines())
+    image = torch.rand(1, 1, 70, 50)
+    with torch.inference_mode():
+        expected = network(image)
+        found = load_network(f"models:/{model}")(image)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+    served = mlflow.pyfunc.load_model(f"models:/{model}").predict(image.numpy())
+    np.testing.assert_allclose(served, expected.clamp(0, 1), atol=1e-6)
+    (folder / NETWORK).write_text(json.dumps({**settings, "network": "vgg"}))
+    with pytest.raises(ValueError, match="network is vgg; allowed are scunet, nafnet"):
+        read_network(folder)
+
+
+def test_scunet_needs_what_it_needed_before(model: Path) -> None:
+    assert "spandrel" not in (model / "requirements.txt").read_text()

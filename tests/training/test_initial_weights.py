@@ -103,3 +103,22 @@ def test_a_dry_run_checks_them_before_anything_is_made(tmp_path: Path, store: Pa
     assert done.exit_code == 2
     assert "m_head.0.weight is (16, 1, 3, 3), and (32, 1, 3, 3) is asked for" in done.output
     assert not (store / "kept" / "datasets").exists()
+
+
+@pytest.mark.parametrize("front", ["", "network.", "module.", "net."])
+@pytest.mark.parametrize("name", ["nafnet", "drunet", "dncnn"])
+def test_published_weights_of_other_networks_are_found(
+    tmp_path: Path, name: str, front: str
+) -> None:
+    """Published files have the names of the network itself, ours one more in front of them."""
+    pytest.importorskip("spandrel", reason="needs the extra networks")
+    config = replace(TINY, network=name, width=4)
+    source = build_network(replace(config, seed=9)).state_dict()
+    bare = {key.removeprefix("network."): value for key, value in source.items()}
+    torch.save({"params": before(front, bare)}, tmp_path / "weights.pth")
+    network = build_network(config)
+    load_initial(network, tmp_path / "weights.pth")
+    for key, value in network.state_dict().items():
+        assert torch.equal(value, source[key]), key
+    with pytest.raises(ValueError, match=r"\(set network, width and depth\)"):
+        load_initial(build_network(replace(config, width=8)), tmp_path / "weights.pth")

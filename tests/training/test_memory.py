@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from lfranker.denoiser.scunet import SCUNet
+from lfranker.denoiser.networks import FOREIGN
 from lfranker.perceptual.vgg import MANY, VGG19
 from lfranker.training import memory
 from lfranker.training.config import TrainConfig
@@ -20,7 +20,7 @@ from lfranker.training.trainer import build_network
 CPU = torch.device("cpu")
 
 
-def really_kept(network: SCUNet, batch: Tensor) -> int:
+def really_kept(network: nn.Module, batch: Tensor) -> int:
     """Bytes of the storages that autograd keeps, each once."""
     sizes, alive = dict[int, int](), list[Tensor]()
     own = {id(parameter) for parameter in network.parameters()}
@@ -52,6 +52,15 @@ def test_what_is_kept_and_the_weights_are_estimated(config: TrainConfig, patch: 
     assert weight_count(config) == sum(weights)
 
 
+@pytest.mark.parametrize("name", FOREIGN)
+def test_of_other_networks_it_is_counted_without_any_data(name: str) -> None:
+    pytest.importorskip("spandrel", reason="needs the extra networks")
+    config = TrainConfig(network=name, batch=3, width=8, depth="1,0,2,1,0,1,1")
+    network = build_network(config)
+    assert kept_bytes(config, 40) == really_kept(network, torch.rand(3, 1, 40, 40))
+    assert weight_count(config) == sum(weight.numel() for weight in network.parameters())
+
+
 def test_the_perceptual_loss_takes_memory_of_its_own() -> None:
     config = TrainConfig(batch=8)
     more = training_bytes(config, 64) - training_bytes(config, 64, perceptual=False)
@@ -70,6 +79,8 @@ def test_a_training_larger_than_the_machine_is_refused_with_what_to_lower(
     message = r"a training needs about \d{2,} GB .* has 16 GB: .* batch \(now 4000\), patch \(now 6"
     with pytest.raises(ValueError, match=message):
         refuse_too_large(TrainConfig(batch=4000), 64, CPU, jobs=1)
+    with pytest.raises(ValueError, match=r"width \(now 1024\) or depth \(now 1\)"):
+        refuse_too_large(TrainConfig(network="dncnn", width=1024), 640, CPU, jobs=1)
     with pytest.raises(ValueError, match=r"200 trainings at once need .*: ask for less of jobs"):
         refuse_too_large(TrainConfig(), 64, CPU, jobs=200)
 

@@ -353,9 +353,10 @@ def test_a_damaged_checkpoint_is_named_and_the_other_used(tmp_path: Path) -> Non
 
 
 def test_logging_settings_do_not_determine_the_weights() -> None:
-    settings = replace(TINY, precision="bfloat16", compile="default").determining()
+    added = {"precision": "bfloat16", "compile": "default", "network": "nafnet", "width": 8}
+    settings = replace(TINY, **added).determining()
     assert set(asdict(TINY)) - set(settings) == {"shorter", "log_every", "checkpoint_seconds"}
-    assert not {"precision", "compile"} & set(TINY.determining()), "stored before they were options"
+    assert not set(added) & set(TINY.determining()), "stored before they were options"
 
 
 @pytest.mark.parametrize(
@@ -389,3 +390,29 @@ def test_choices_are_those_of_torch(name: str, allowed: tuple[str, ...]) -> None
 def test_impossible_settings_are_named(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=name):
         replace(TINY, **{name: value})
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", ["nafnet", "drunet", "dncnn"])
+def test_other_networks_learn_and_go_on_to_the_bit(name: str, precision: str) -> None:
+    pytest.importorskip("spandrel", reason="needs the extra networks")
+    config = replace(TINY, network=name, width=4, steps=8, precision=precision)
+    whole = make_trainer(config)
+    losses = [step.loss for step in whole.steps()]
+    assert losses[-1] < losses[0]
+    first, second = make_trainer(config), make_trainer(replace(config, repeat=1))
+    steps = first.steps()
+    for _ in range(3):
+        next(steps)
+    assert not same_weights(first.network, second.network)
+    second = make_trainer(config)
+    second.load_state_dict(deepcopy(first.state_dict()))
+    for _ in second.steps():
+        pass
+    assert same_weights(second.network, whole.network)
+    assert same_weights(second.ema, whole.ema)
+
+
+def same_weights(one: nn.Module, other: nn.Module) -> bool:
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
