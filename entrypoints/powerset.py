@@ -17,6 +17,7 @@ from lfranker.experiment.settings import preset_settings
 from lfranker.experiment.time_estimate import LONG, TimeEstimate, as_clock
 from lfranker.noise.parsing import Noises, all_noises, parse_component_set, parse_noises
 from lfranker.options import changed, only, options
+from lfranker.training.config import parse_networks
 
 OF_SETTINGS = tuple(name for kind in o.SETTINGS for name in options(kind))
 
@@ -35,6 +36,13 @@ OF_SETTINGS = tuple(name for kind in o.SETTINGS for name in options(kind))
     "--noise-components",
     type=o.Parsed(parse_component_set, "none"),
     help="And the noise of every subset of these components, e.g. poisson,gaussian,correlation.",
+)
+@click.option(
+    "--networks",
+    type=o.Parsed(parse_networks, "none"),
+    help="Rank networks and losses jointly, e.g. scunet,nafnet. The first, scunet if it is among "
+    "them, has --steps, each other one so many that it takes as long, as measured once on this "
+    "machine: on another one its steps, and so its weights, may differ.",
 )
 @o.yes_no_option("--dry-run", "Only show the plan and how long it would take.")
 @o.yes_no_option("--yes", "Start without asking, even if it takes more than a day.")
@@ -58,18 +66,23 @@ def main(dry_run: bool, yes: bool, **given: Any) -> None:
 
 def power_set_config(
     preset: str, seed: int, noises: Noises | None, noise_components: Sequence[str] | None,
-    **given: Any,
+    networks: Sequence[str] | None = None, **given: Any,
 ) -> PowerSetConfig:  # fmt: skip
     """Return the power set that is asked for. Raises ValueError naming an option."""
     changes = only(given, *o.SETTINGS)
     if not noises and not noise_components:
         sources = (given[name] for name in ("clean", "noisy", "scans", "target"))
         changes = with_usual_noise(changes, *sources)
+    if networks and "network" in changes:
+        raise ValueError(one_noise("network"))
     if noises or noise_components:
         if "noise" in changes:
             raise ValueError(one_noise("noise"))
         compared = all_noises(noises or {}, noise_components or ())
-        on_each = settings_on_each(preset, compared, seed, **changes)
+        on_each = settings_on_each(preset, compared, seed, networks or (), **changes)
+        chosen = next(iter(on_each.values()))
+    elif networks:
+        on_each = settings_on_each(preset, {}, seed, networks, **changes)
         chosen = next(iter(on_each.values()))
     else:
         on_each, chosen = {}, preset_settings(preset, seed, given["data"], **changes)

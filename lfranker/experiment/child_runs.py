@@ -18,6 +18,7 @@ from lfranker.launching.launcher import Launcher, Watch
 from lfranker.noise.noise_config import BLIND, OF_SCANS, mode_of
 from lfranker.processes.failures import CommandError, FailedTrainingsError
 from lfranker.processes.jobs import Job, last_words
+from lfranker.ranking.entrants import parts_of
 from lfranker.redaction import redact_file
 from lfranker.tracking.claims import claimed, refuse_if_busy, still_open, to_collect
 from lfranker.tracking.power_set import Training, find_training, trainings_with
@@ -98,8 +99,11 @@ def _child(
     else:
         take_up(known, parent)
         run, todo = known, _todo(known, inputs)
-    if inputs.noise:
-        _name_noise(run, inputs)
+    noise, network = parts_of(inputs.noise)
+    if noise:
+        _name_noise(run, noise, inputs)
+    if network:
+        set_tags(run.run_id, {Tag.NETWORK: network})
     if todo == "train":
         schedule(run)
     elif known is not None and not known.finished:
@@ -107,14 +111,14 @@ def _child(
     return Child(task, run, todo, inputs)
 
 
-def _name_noise(run: TrackedRun, inputs: Inputs) -> None:
+def _name_noise(run: TrackedRun, label: str, inputs: Inputs) -> None:
     """The noise as a tag, and all of its parameters."""
     noise = inputs.settings.dataset.noise
     names = (*mode_of(noise.mode).uses, "gain", "offset")  # the last two are of all that is added
     uses = {name: getattr(noise, name) for name in names}
     if noise.mode in OF_SCANS:
         uses = {"blind_radius": inputs.data.blind_radius} if noise.mode == BLIND else {}
-    set_tags(run.run_id, {Tag.NOISE: inputs.noise})
+    set_tags(run.run_id, {Tag.NOISE: label})
     log_settings(run.run_id, {"noise": noise.mode, **uses})
 
 
@@ -267,7 +271,8 @@ def run_all(
     """
     reasons: dict[str, str] = {}
     by_id = {child.run.run_id: child for child in children}
-    work = {i: cost.get(c.task.name, 1.0) * c.steps for i, c in by_id.items()}
+    cost_of = {i: cost.get(c.task.name, 1.0) * c.inputs.pace for i, c in by_id.items()}
+    work = {i: cost_of[i] * c.steps for i, c in by_id.items()}
     total = sum(work[job.name] for job in jobs)
     for job in jobs:
         if job.progress is not None:
@@ -284,7 +289,7 @@ def run_all(
                 return
             steps = made([job for job in jobs if job.name not in done])
             current = sum(work[name] for name in done) + sum(
-                count * cost.get(by_id[name].task.name, 1.0) for name, count in steps.items()
+                count * cost_of[name] for name, count in steps.items()
             )
             bar.update(min(current, total) - bar.n)
 

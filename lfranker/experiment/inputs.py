@@ -346,7 +346,8 @@ class Inputs:
     loss_weights: dict[str, float]  # of every term, by the name of its loss
     facts: dict[str, str]
     notices: list[str]
-    noise: str = ""  # its label among several that are compared
+    noise: str = ""  # label of noise, network or both among several that are compared
+    pace: float = 1.0  # seconds a step of the network, over those of the first that is compared
     drawn: tuple[Dataset, ...] = ()  # the dataset of each repeat, where these differ
     perceptual_file: Path | None = None  # of the weights; None where random, or not needed
 

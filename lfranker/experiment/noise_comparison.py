@@ -1,4 +1,4 @@
-"""A power set over several noises: what is asked for, and the inputs of the trainings on each."""
+"""A power set over several noises, networks or both: what is asked for, and the inputs on each."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,31 +13,45 @@ from lfranker.experiment.settings import Settings, preset_settings
 from lfranker.noise.noise_config import OF_SCANS, NoiseConfig
 from lfranker.noise.parsing import Noises, unused
 from lfranker.options import options
+from lfranker.ranking.entrants import compared, joint_label, parts_of
+from lfranker.training.config import unused_by
 from lfranker.training.loss_balancing import loss_weights
 
 
 def settings_on_each(
-    preset: str, noises: Noises, seed: int = 0, **changes: Any
+    preset: str, noises: Noises, seed: int = 0, networks: Sequence[str] = (), **changes: Any
 ) -> dict[str, Settings]:
     """Settings on each noise by its label, as `preset_settings` makes them on one.
 
-    A change that only some of the noises know is made to those. Raises ValueError where none does,
-    or where two are the same.
+    Where there are ``networks``, on each of these and of the noises, if any. A change that only
+    some of them know is made to those. Raises ValueError where none does, or where two are the
+    same.
     """
-    without = {label: unused(noise["noise"]) for label, noise in noises.items()}
+    given: dict[str, dict[str, Any]] = {}
+    for noise, read in noises.items() or [("", None)]:
+        for network in networks or [""]:
+            own: dict[str, Any] = {"noise": read} if read else {}
+            own |= {"network": network} if network else {}
+            given[joint_label(noise, network)] = own
+    without = {label: _without(own) for label, own in given.items()}
     for name in sorted(set.intersection(*map(set, without.values()))):
         if changes.get(name) is not None:
             raise ValueError(
-                f"--{name.replace('_', '-')} has no effect on any of the noises {', '.join(noises)}"
+                f"--{name.replace('_', '-')} has no effect on any of the {compared(given, 's')} "
+                f"{', '.join(given)}"
             )
     chosen = {
-        label: preset_settings(
-            preset, seed, **{**changes, "noise": noise, **dict.fromkeys(without[label])}
-        )
-        for label, noise in noises.items()
+        label: preset_settings(preset, seed, **{**changes, **own, **dict.fromkeys(without[label])})
+        for label, own in given.items()
     }
     _check_different(chosen)
     return chosen
+
+
+def _without(own: Mapping[str, Any]) -> list[str]:
+    """Return the settings that have no effect on a noise, a network or both."""
+    noise, network = own.get("noise"), own.get("network")
+    return [*(unused(noise["noise"]) if noise else ()), *(unused_by(network) if network else ())]
 
 
 def inputs_on_each(
@@ -111,7 +125,10 @@ def keys_of(all_inputs: Sequence[Inputs]) -> tuple[str, dict[str, str]]:
 
 
 def settings_logged(all_inputs: Sequence[Inputs]) -> dict[str, Any]:
-    """Parameters of the parent: what all trainings have in common."""
+    """Parameters of the parent: what all trainings have in common.
+
+    Where networks are compared, `steps` are those of the first, and `network_steps` of each.
+    """
     first = all_inputs[0]
     logged = {**first.settings.used, **first.facts_logged(), **first.weights_logged()}
     if len(all_inputs) == 1:
@@ -119,15 +136,37 @@ def settings_logged(all_inputs: Sequence[Inputs]) -> dict[str, Any]:
     own = {*options(NoiseConfig), "dataset"}
     weights = [inputs.weights_logged() for inputs in all_inputs]
     own |= {name for name in weights[0] if len({w[name] for w in weights}) > 1}
+    labels = [parts_of(inputs.noise) for inputs in all_inputs]
+    noises, networks = (
+        list(dict.fromkeys(filter(None, part))) for part in zip(*labels, strict=True)
+    )
+    own = own if noises else set()
+    by_network = {inputs.settings.train.network: inputs for inputs in reversed(all_inputs)}
+    if networks:
+        own |= {"network"}
+        for inputs in by_network.values():
+            logged = {**inputs.settings.train.used, **logged}
     common = {name: value for name, value in logged.items() if name not in own}
-    return {**common, "noises": ",".join(inputs.noise for inputs in all_inputs)}
+    common |= {"noises": ",".join(noises)} if noises else {}
+    if not networks:
+        return common
+    steps = (f"{name}={by_network[name].settings.train.steps}" for name in networks)
+    paces = (f"{name}={by_network[name].pace:g}" for name in networks)
+    return {
+        **common,
+        "networks": ",".join(networks),
+        "network_steps": ",".join(steps),
+        "network_paces": ",".join(paces),
+    }
 
 
 def _check_different(chosen: Mapping[str, Settings]) -> None:
-    known: dict[DatasetConfig, str] = {}
+    known: dict[tuple[DatasetConfig, str], str] = {}
     for label, own in chosen.items():
-        if own.dataset in known:
+        which = own.dataset, own.train.network
+        if which in known:
             raise ValueError(
-                f"the noises {known[own.dataset]} and {label} are the same: leave one of them out"
+                f"the {compared(chosen, 's')} {known[which]} and {label} are the same: leave one "
+                f"of them out"
             )
-        known[own.dataset] = label
+        known[which] = label

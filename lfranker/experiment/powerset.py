@@ -12,6 +12,7 @@ from tqdm import tqdm
 from lfranker.experiment.child_jobs import Child
 from lfranker.experiment.child_runs import Means, adopt, closing
 from lfranker.experiment.console import QUIET, Console
+from lfranker.experiment.equal_seconds import at_equal_seconds
 from lfranker.experiment.follow_ups import check_learning_rate, refine
 from lfranker.experiment.inputs import InputConfig, Inputs, count_fields
 from lfranker.experiment.launch import (
@@ -45,6 +46,7 @@ from lfranker.publishing.pictures import log_pictures
 from lfranker.publishing.promotion import Rescore, score_version
 from lfranker.publishing.ranking_run import Report, leaderboard_caption, rank_power_set
 from lfranker.ranking.config import RankConfig
+from lfranker.ranking.entrants import compared
 from lfranker.ranking.learning_rate_check import FACTORS, MOST_CHECKED
 from lfranker.ranking.weight_search import split_sites
 from lfranker.redaction import redacted
@@ -132,7 +134,7 @@ class PowerSetConfig:
         for name, value in alone.items():
             if self.noises and value:
                 raise ValueError(one_noise(name))
-
+        self._check_networks()
         if self.search == "staged" and not all(own.train.branches for own in self.on_each.values()):
             raise ValueError(
                 "--search staged judges trainings by shorter ones: it needs --shorter true, and "
@@ -140,6 +142,19 @@ class PowerSetConfig:
             )
         self._check_draws()
         self._check_launch()
+
+    def _check_networks(self) -> None:
+        """Raise ValueError where networks are compared, and something goes with one only."""
+        if len({own.train.network for own in self.on_each.values()}) < 2:
+            return
+        alone = {
+            "init": (self.inputs.init, "weights are of one of them"),
+            "launcher": (self.launch.engine, "steps are timed on this machine"),
+            "search": (self.search == "staged", "stages have the same steps for all trainings"),
+        }
+        for name, (value, why) in alone.items():
+            if value:
+                raise ValueError(f"--{name} does not go with --networks: {why}")
 
     def _check_launch(self) -> None:
         """Raise ValueError where an engine is asked for what this machine alone can do."""
@@ -192,10 +207,10 @@ class PowerSetConfig:
 
 
 def one_noise(name: str) -> str:
-    """Return the message on an option that goes with one noise only."""
+    """Return the message on an option that goes with one noise and network only."""
     return (
-        f"--{name.replace('_', '-')} is of one noise, --noises and --noise-components make a "
-        f"dataset and train all losses on each of several: leave one of them out"
+        f"--{name.replace('_', '-')} is of one noise and network, --noises, --noise-components and "
+        f"--networks train all losses on each of several: leave one of them out"
     )
 
 
@@ -229,14 +244,19 @@ def run_power_set(
                 all_inputs = [trained_on(own, device) for own in all_inputs]
             if config.refine:
                 _check_refinable(all_inputs[0])
+            subsets = config.rule.subsets(losses)
+            all_inputs = at_equal_seconds(all_inputs, subsets, cache)
         inputs = all_inputs[0]
         for notice in (notice for own in all_inputs for notice in own.notices):
             console.note(f"note: {notice}")
         plan = tasks(losses, config.repeats, inputs.settings.train, inputs.label, config.rule)
-        jobs = config.jobs or _jobs(inputs)
+        jobs = config.jobs or min(map(_jobs, all_inputs))
         if engine:
             jobs = launch.max_jobs or len(plan) * len(all_inputs)
-        estimate = _estimate(plan, inputs, jobs, _more(config), len(all_inputs))
+        estimate = replace(
+            _estimate(plan, inputs, jobs, _more(config), len(all_inputs)),
+            compared=compared([own.noise for own in all_inputs], "s"),
+        )
         console.say(str(estimate))
         if not go_ahead(estimate):
             set_tags(run.run_id, {Tag.ROLE: "dry-run"})
@@ -358,7 +378,9 @@ def _children(
     children = list[Child]()
     try:
         for own in all_inputs:
-            children += adopt(run, keys[own.noise], plan, own, take_over, engine=engine)
+            train = own.settings.train
+            its = [replace(task, config=replace(train, repeat=task.repeat)) for task in plan]
+            children += adopt(run, keys[own.noise], its, own, take_over, engine=engine)
     except BaseException:
         with closing(children):
             raise

@@ -56,7 +56,8 @@ class TimeEstimate:
     jobs: int  # trainings at once
     overhead: float  # of each training: starting and scoring
     more: int = 0  # trainings after the ranking at the most, of subsets not known yet
-    noises: int = 1  # that each subset is trained on
+    noises: int = 1  # that each subset is trained on, networks or both
+    compared: str = "noises"  # what these are
     in_branches: int = 0  # steps of each training beside `steps`
 
     @property
@@ -80,7 +81,7 @@ class TimeEstimate:
     def __str__(self) -> str:
         """A line for each subset, or for each size where there are many."""
         number = len(self.by_subset)
-        on_each = f", each subset on {self.noises} noises" if self.noises > 1 else ""
+        on_each = f", each subset on {self.noises} {self.compared}" if self.noises > 1 else ""
         branches = f" and {self.in_branches:,} in shorter branches" if self.in_branches else ""
         bound = (
             f"; {as_clock(self.longest)} if all took as long as the slowest subset timed"

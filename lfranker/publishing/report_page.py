@@ -9,7 +9,7 @@ import pandas as pd
 from lfranker.evaluation.criteria import NOISY, VISUAL
 from lfranker.losses import PERCEPTUAL_RANDOM
 from lfranker.publishing.pictures import logged_glance, logged_pictures
-from lfranker.ranking.entrants import PairScores, counted, losses_of
+from lfranker.ranking.entrants import PairScores, compared, counted, losses_of
 from lfranker.ranking.leaderboard import Ranking
 from lfranker.report.findings import Findings
 from lfranker.report.first_screen import against, answer, split
@@ -148,14 +148,16 @@ def _facts(results: Results) -> Grid:
     runs = [run for (name, _), run in found if not wanted or name in wanted]
     subsets = set(map(losses_of, wanted))
     every = 2 ** max(1, len(power_set.loss_set)) - 1
-    each = "pair of subset and noise" if noises else "subset"
+    kind = compared(noises)
+    each = f"combination of subset, {kind}" if " and " in kind else f"pair of subset and {kind}"
+    each = each if kind else "subset"
     hours = sum(run.milliseconds for run in runs) / 3.6e6
     facts = {
         **{f"{name} version": version(name) for name in PACKAGES},
         "power set run": power_set.run_id,
         "its page in MLflow": how_to_open(power_set.run_id),
         "losses": ",".join(power_set.loss_set),
-        **({"noises": ", ".join(noises)} if noises else {}),
+        **({compared(noises, "s"): ", ".join(noises)} if noises else {}),
         "subsets": f"{len(subsets):,} of {every:,}, {power_set.rule}".rstrip(", "),
         "trainings": f"{len(runs):,}, {power_set.repeats_seen} of each {each}",
         "hours of training and scoring, all together": f"{hours:.2f}",

@@ -10,7 +10,7 @@ from lfranker.denoiser.networks import SCUNET, TITLES
 from lfranker.denoiser.onnx_network import has_package
 from lfranker.evaluation.criteria import CHAMPION, Criterion, scored
 from lfranker.publishing.promotion import Gate
-from lfranker.ranking.entrants import counted
+from lfranker.ranking.entrants import counted, noise_of, parts_of
 from lfranker.ranking.leaderboard import Ranking
 from lfranker.report.tables import tables, to_markdown
 from lfranker.tracking.models import add_onnx
@@ -84,7 +84,8 @@ def _finite_scores(row: Mapping[Hashable, Any]) -> dict[str, float]:
 def _description(gate: Gate, name: str, criteria: Sequence[Criterion], ranking: Ranking) -> str:
     board = tables(ranking)["leaderboard"]
     entrants = board.index[board["outcome"].ne("baseline")]
-    network = gate.power_set.settings.get("network", SCUNET)
+    _, network = parts_of(noise_of(name))
+    network = network or gate.power_set.settings.get("network", SCUNET)
     table = to_markdown(board.loc[[name]], "Its scores", simulated=gate.scans.simulated)
     return (
         f"{TITLES[network]} trained on **{name}**. Won: {', '.join(map(str, criteria))}, among "

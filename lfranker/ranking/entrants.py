@@ -1,7 +1,9 @@
 """Entrants of a ranking, and their scores of single pairs of scans.
 
-An entrant is a subset of losses, and where noises are compared its noise. Intervals, effects and
-winners by sample are made of the scores of pairs.
+An entrant is a subset of losses, and where noises or networks are compared its noise or network.
+Intervals, effects and winners by sample are made of the scores of pairs. The label of a noise may
+therefore be that of a network, "nafnet", or of both, "eq1,nafnet": what is said of noises holds of
+these too.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,6 +11,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from lfranker.denoiser.networks import NETWORKS
 from lfranker.evaluation.criteria import ALL_METRICS, Criterion
 from lfranker.losses.names import LOSS_ORDER
 
@@ -17,14 +20,14 @@ MARK = " @ "
 
 @dataclass(frozen=True)
 class Entrant:
-    """A subset of losses, trained on a noise.
+    """A subset of losses, trained on a noise, by a network.
 
     Its text, `mae+ssim` or `mae+ssim @ poisson+speckle`, names rows of tables; neither part has a
     blank in it.
     """
 
     losses: tuple[str, ...]  # as they are shown: "perceptual-random" with random weights
-    noise: str = ""  # its label; "" where there is one noise for all
+    noise: str = ""  # label of noise, network or both; "" where there is one for all
 
     @classmethod
     def parse(cls, text: str) -> "Entrant":
@@ -69,9 +72,29 @@ def noises_in(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(noise for name in names if (noise := noise_of(name))))
 
 
+def parts_of(label: str) -> tuple[str, str]:
+    """Split a label into that of the noise and the network; "" where there is one for all."""
+    noise, _, network = label.rpartition(",")
+    return (noise, network) if network in NETWORKS else (label, "")
+
+
+def joint_label(noise: str, network: str) -> str:
+    """Return the label of which `parts_of` gives the parts."""
+    return ",".join(filter(None, (noise, network)))
+
+
+def compared(labels: Iterable[str], plural: str = "") -> str:
+    """Name what labels stand for, with an "s" as ``plural``: "noise", or "network"."""
+    parts = [parts_of(label) for label in labels]
+    names = ("noise", any(noise for noise, _ in parts)), ("network", any(n for _, n in parts))
+    return " and ".join(name + plural for name, there in names if there)
+
+
 def counted(names: Iterable[object], subsets: str = "loss subsets") -> str:
-    """Name entrants for a count of them: ``subsets`` where there is one noise."""
-    return "pairs of losses and noise" if noises_in(map(str, names)) else subsets
+    """Name entrants for a count of them: ``subsets`` where there is one noise and network."""
+    kind = compared(noises_in(map(str, names)))
+    several = "combinations of losses," if " and " in kind else "pairs of losses and"
+    return f"{several} {kind}" if kind else subsets
 
 
 def placed(noise: str) -> str:

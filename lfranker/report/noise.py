@@ -1,4 +1,4 @@
-"""The noises that were trained on, of a power set over losses and noises: findings and section."""
+"""Noises trained on, or networks, of a power set over losses and these: findings and section."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -7,7 +7,14 @@ import pandas as pd
 
 from lfranker.evaluation.criteria import ALL_METRICS
 from lfranker.noise.components import components_of, same_noise
-from lfranker.ranking.entrants import Entrant, PairScores, losses_of, noise_of, noises_in
+from lfranker.ranking.entrants import (
+    Entrant,
+    PairScores,
+    compared,
+    losses_of,
+    noise_of,
+    noises_in,
+)
 from lfranker.ranking.evidence import Evidence
 from lfranker.ranking.loss_effects import attributions
 from lfranker.ranking.noise_effects import balanced, best_by_noise, lead, noise_means
@@ -93,20 +100,29 @@ def noise_section(findings: Findings) -> Section:
     """Say and draw what was found; nothing where all entrants were trained on one noise."""
     sentences: list[str] = []
     plots: dict[str, str] = {}
+    kind = "noise"
     for metric, own in findings.evidence.items():
         if metric not in ALL_METRICS:  # people rate losses, not noises
             continue
         sentences += noise_sentences(metric, own, findings.margins.get(metric, 0.0))
         title, label = title_of(metric, unit=False), title_of(metric)
+        kind = _kind(own) or kind
         if own.noises is not None:
-            plots[f"{title} by noise, mean over the losses"] = interval_plot(own.noises, label)
+            plots[f"{title} by {kind}, mean over the losses"] = interval_plot(own.noises, label)
         if own.component_effects is not None:
             caption = f"Mean effect on {title} of adding a component to the noise of the training"
             effects = own.component_effects.reset_index()
             plots[caption] = attribution_plot(
                 effects.rename(columns={"components": "losses"}), label, "a component"
             )
-    return Section("Which noise is best to train on?", sentences, plots)
+    verb = "is best to train on" if kind == "noise" else "is best"
+    return Section(f"Which {kind} {verb}?", sentences, plots)
+
+
+def _kind(own: Evidence, plural: str = "") -> str:
+    """Name what is compared: noises, networks or both."""
+    found = [] if own.noises is None else list(map(str, own.noises.index))
+    return compared([*found, *own.noises_without], plural)
 
 
 def noise_sentences(metric: str, own: Evidence, margin: float) -> Iterator[str]:
@@ -114,8 +130,8 @@ def noise_sentences(metric: str, own: Evidence, margin: float) -> Iterator[str]:
     title, unit = in_words(metric), ALL_METRICS[metric].unit
     if own.noises_without:
         yield (
-            f"In {title}, noises are compared without {listed(own.noises_without)}, where no loss "
-            f"subset has all scores."
+            f"In {title}, {_kind(own, 's')} are compared without {listed(own.noises_without)}, "
+            f"where no loss subset has all scores."
         )
     if own.noises is not None:
         yield from _means(own, own.noises, title, margin, unit)
@@ -134,10 +150,11 @@ def _means(
 ) -> Iterator[str]:
     losses = own.noise_losses
     many = f"mean over {len(losses):,} loss subsets" if len(losses) > 1 else f"of {losses[0]}"
-    yield standing_sentence(f"{title} by noise ({many})", table, margin, unit)
+    yield standing_sentence(f"{title} by {_kind(own)} ({many})", table, margin, unit)
     second = table.iloc[1]
     lead = estimate(second["below"], second["below_low"], second["below_high"], unit)
-    yield f"The best noise in {title}, {table.index[0]}, is ahead of {second.name} by {lead}."
+    best = table.index[0]
+    yield f"The best {_kind(own)} in {title}, {best}, is ahead of {second.name} by {lead}."
 
 
 def interaction_sentence(metric: str, own: Evidence, table: pd.DataFrame) -> str:
@@ -145,24 +162,26 @@ def interaction_sentence(metric: str, own: Evidence, table: pd.DataFrame) -> str
     title, unit = in_words(metric), ALL_METRICS[metric].unit
     best = dict(zip(table["noise"], table["best"], strict=True))
     best |= dict(zip(table["other"], table["other_best"], strict=True))
+    kind = compared(map(str, best))
+    at = "on" if kind == "noise" else "with"
     if own.noise_lead is not None:
         ahead = own.noise_lead
         return (
-            f"In {title}, {next(iter(best.values()))} has the highest mean on every noise; over "
+            f"In {title}, {next(iter(best.values()))} has the highest mean {at} every {kind}; over "
             f"all of them it is ahead of the next, {ahead.other}, by "
             f"{estimate(ahead.value, ahead.low, ahead.high, unit)}."
         )
     differing = table[table["best"] != table["other_best"]]
     row = differing.sort_values("low", kind="stable").iloc[-1]
     conclusion = (
-        "the best losses depend on the noise"
+        f"the best losses depend on the {kind}"
         if row["low"] > 0
-        else "it is not shown that the best losses depend on the noise"
+        else f"it is not shown that the best losses depend on the {kind}"
     )
     return (
-        f"In {title}, the losses with the highest mean are, by noise: "
+        f"In {title}, the losses with the highest mean are, by {kind}: "
         f"{listed(f'{noise} {losses}' for noise, losses in best.items())}. {row['best']} is "
-        f"further ahead of {row['other_best']} on {row['noise']} than on {row['other']}, by "
+        f"further ahead of {row['other_best']} {at} {row['noise']} than {at} {row['other']}, by "
         f"{estimate(row['value'], row['low'], row['high'], unit)}, an interval for all such pairs "
         f"at once: {conclusion}."
     )

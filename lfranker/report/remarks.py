@@ -126,6 +126,12 @@ def caveats(settings: Mapping[str, str], loss_set: str) -> Iterator[str]:
             f"This ranking demonstrates the machinery: its networks {' and '.join(reasons)}, too "
             f"little to say which loss is best. Use `-P preset=small` or `paper` for that."
         )
+    if steps := settings.get("network_steps"):
+        each = [" ".join(item.split("=")) + " steps" for item in steps.split(",")]
+        yield (
+            f"Networks are compared at equal seconds of training: {listed(each)}, as the machine "
+            f"measured them where the trainings were planned. Seconds of denoising are not equal."
+        )
     if PERCEPTUAL_RANDOM in loss_set:
         yield (
             "The perceptual loss has a network with random weights, which is not the perceptual "

@@ -19,7 +19,7 @@ from lfranker.microscopes.scan_speed import (
     nearest_speed,
     vendor_speed_name,
 )
-from lfranker.ranking.entrants import Entrant
+from lfranker.ranking.entrants import Entrant, parts_of
 from lfranker.tracking.server import is_unknown
 from lfranker.tracking.tags import Tag, used_tag
 from lfranker.training.presets import PRESETS
@@ -120,12 +120,13 @@ def _parsed(version: ModelVersion) -> Version:
 
 
 def _tags(winner: Winner, simulated: bool) -> dict[str, str]:
-    """Return the tags of a version: scores, losses and noise."""
+    """Return the tags of a version: scores, losses, noise and network."""
     entrant = Entrant.parse(winner.name)
     tags = {key.replace("/", "."): f"{value:.6g}" for key, value in winner.scores.items()}
     tags |= {Tag.LOSSES: entrant.subset, Tag.SIMULATED: str(simulated).lower()}
-    if entrant.noise:
-        tags[Tag.NOISE] = entrant.noise
+    noise, network = parts_of(entrant.noise)
+    tags |= {Tag.NOISE: noise} if noise else {}
+    tags |= {Tag.NETWORK: network} if network else {}
     return tags
 
 
@@ -268,6 +269,7 @@ def _choice(version: ModelVersion, reason: str, alias: str | None = None) -> Cho
         *([f"alias {alias}"] if alias else []),
         *([f"losses {losses}"] if (losses := version.tags.get(Tag.LOSSES)) else []),
         *([f"noise {noise}"] if (noise := version.tags.get(Tag.NOISE)) else []),
+        *([f"network {network}"] if (network := version.tags.get(Tag.NETWORK)) else []),
         *([f"run {version.run_id}"] if version.run_id else []),
     ]
     caution = _caution(version)

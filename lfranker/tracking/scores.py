@@ -7,7 +7,7 @@ import pandas as pd
 
 from lfranker.evaluation.criteria import ALL_METRICS, VISUAL, Criterion, scored
 from lfranker.losses.names import LOSS_ORDER
-from lfranker.ranking.entrants import COLUMNS, GROUPS, PairScores, is_combined, tie_key
+from lfranker.ranking.entrants import COLUMNS, GROUPS, PairScores, is_combined, parts_of, tie_key
 from lfranker.ranking.leaderboard import Ranking, rank
 from lfranker.scans.scan_set import ScanSetId
 from lfranker.tracking.power_set import Baseline, PowerSet, ScoredRun, Training
@@ -101,11 +101,13 @@ def field_scores_at(power_set: PowerSet, scans: ScanSetId) -> dict[int, PairScor
 
     The fewest steps come first; the last are those of the whole trainings, which are the scores
     of `field_scores`. A number of steps at which one training lacks scores is left out; {} where
-    the power set does not say how long its trainings are, or has no tables of its fields.
+    the power set does not say how long its trainings are, or has no tables of its fields, or its
+    networks have different steps.
     """
     entrants = list(_entrants(power_set, scans.digest))
     whole = _read(entrants, score_file(scans))
-    if whole.empty or not power_set.steps:
+    networks = {parts_of(label)[1] for label in power_set.noises}
+    if whole.empty or not power_set.steps or len(networks) > 1:
         return {}
     read = set(whole.table["name"])
     trained = [

@@ -43,7 +43,8 @@ class Tag(StrEnum):
     LOSS_SET = "lfranker.loss-set"  # all losses, "mae,ssim", as they are shown
     REPEATS = "lfranker.repeats"  # how many were asked for
     SUBSETS = "lfranker.subsets"  # which subsets were asked for: `SubsetRule.to_text`
-    NOISES = "lfranker.noises"  # JSON, label -> key of the noises that are compared
+    NETWORK = "lfranker.network"  # likewise the network
+    NOISES = "lfranker.noises"  # JSON, label -> key of the noises, networks or both compared
     SCANS = "lfranker.scans"  # digest of its own scan set; see `scan_set` for every one
     LEARNING_RATES = "lfranker.learning-rates"  # factor=key of the check at other learning rates
     SEARCH = "lfranker.refined"  # ID of the newest search for weights

@@ -167,6 +167,17 @@ class TrainConfig:
         return determining(self)
 
 
+def parse_networks(text: str) -> tuple[str, ...]:
+    """Read "nafnet,scunet" as networks to compare, SCUNet first. Raises ValueError."""
+    names = [name.strip() for name in text.split(",")]
+    unknown = [name for name in names if name not in NETWORKS]
+    if unknown or len(names) < 2 or len(set(names)) < len(names):
+        raise ValueError(
+            f"networks are {text!r}; allowed are two or more of {', '.join(NETWORKS)}, each once"
+        )
+    return tuple(sorted(names, key=lambda name: name != SCUNET))
+
+
 SHAPES = {"scunet": {"depth", "dim", "head_dim"}, "dncnn": {"width"}}
 OTHER_SHAPES = {"depth", "width"}
 

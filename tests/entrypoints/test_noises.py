@@ -22,7 +22,10 @@ from lfranker.tracking.tags import Tag
         (["--noise-components", "poisson,read-out"], "unknown 'read-out'; allowed are poisson"),
         (["--noises", "eq1"], "two noises or more, there is only eq1; --noise takes one"),
         (["--noise-components", "correlation"], "two noises or more, there is none"),
-        (["--noises", "eq1,gamma", "--noise", "mix"], "--noise is of one noise, --noises and"),
+        (
+            ["--noises", "eq1,gamma", "--noise", "mix"],
+            "--noise is of one noise and network",
+        ),
         (["--noises", "eq1,gamma", "--data", "."], "--data is of one noise"),
         (["--noise-components", "poisson,gaussian", "--refine", "3"], "--refine is of one noise"),
         (["--noises", "eq1,gamma", "--check-learning-rate"], "--check-learning-rate is of one"),

@@ -169,6 +169,10 @@ def draw_of(call: SimpleNamespace) -> tuple[int, int]:
     return call.config.repeat, call.data.config.image_draw
 
 
+def width_of(call: SimpleNamespace) -> int:
+    return int(call.config.width)
+
+
 def weights_tried(recorded: Recorder) -> int:
     """By the search, beside those that the power set was trained with."""
     return len({str(weights) for weights in recorded.told("loss_weights")}) - len(SUBSETS)
@@ -295,6 +299,7 @@ OWN = {  # a power set with options of nearly all kinds
         },
     ),
 }
+BOTH = {"scunet", "nafnet"}
 CARRIED = {"280ns", "2us"}  # dwell times
 NOISES = {"eq1", "gamma", "poisson", "lines", "poisson+lines"}
 ON_EACH = (of_all("Trainer", lambda call: call.data.config.noise.mode, "train"), NOISES)
@@ -367,6 +372,18 @@ LINES: Mapping[str, Line] = {
     "powerset of another network": Line(
         "powerset",
         settings(NAFNET, "seconds_per_step", "train:Trainer"),
+        "--losses mae --preset smoke --device cpu --yes",
+    ),
+    "powerset of several networks": Line(
+        "powerset",
+        {
+            "networks": case(
+                "nafnet,scunet",
+                (of_all("Trainer", lambda call: call.config.network, "train"), BOTH),
+                (of_all("seconds_per_step", lambda call: call.config.network), BOTH),
+            ),
+            "width": case("12", (of_all("Trainer", width_of, "train"), {12, 32})),
+        },
         "--losses mae --preset smoke --device cpu --yes",
     ),
     "powerset without clean images": Line(

@@ -48,7 +48,9 @@ SCORED = {f"outcome.{SCANS[:8]}": "ok"}
 
 def inputs() -> Inputs:
     scans = SimpleNamespace(digest=SCANS, has_clean=True)
-    return cast("Inputs", SimpleNamespace(scans=scans, facts={"perceptual": "none"}, noise=""))
+    return cast(
+        "Inputs", SimpleNamespace(scans=scans, facts={"perceptual": "none"}, noise="", pace=1.0)
+    )
 
 
 def adopted(parent: Run, take_over: bool = False) -> Child:
@@ -346,6 +348,7 @@ def prepared(folder: Path) -> Inputs:
         facts={"perceptual": "weights", "device": "cuda"},
         settings=SimpleNamespace(preset=PRESETS["small"]),
         noise="",
+        pace=1.0,
     )
     return cast("Inputs", made)
 

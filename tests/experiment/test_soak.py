@@ -26,7 +26,9 @@ from lfranker.training.trainer import TrainConfig
 COUNT, WARM = 60, 20  # trainings; what is held after so many is held for good
 MOST = 8  # MB more
 SCANS = SimpleNamespace(digest="0" * 64, has_clean=True)
-INPUTS = cast("Inputs", SimpleNamespace(scans=SCANS, facts={"perceptual": "none"}, noise=""))
+INPUTS = cast(
+    "Inputs", SimpleNamespace(scans=SCANS, facts={"perceptual": "none"}, noise="", pace=1.0)
+)
 LINE = "done"
 STUB = f"import sys; open(sys.argv[1], 'w').write('8'); print('{LINE}')"
 
