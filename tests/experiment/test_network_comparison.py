@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 from mlflow.artifacts import load_text
 from recorder import COMMANDS, everywhere
 
+from lfranker.denoiser import networks
 from lfranker.evaluation.baselines import families
 from lfranker.experiment.noise_comparison import settings_on_each
 from lfranker.experiment.settings import preset_settings
@@ -151,6 +152,24 @@ def test_a_winner_says_which_network_it_is(whole: Whole) -> None:
     assert Tag.NOISE not in version.tags
     title = {"scunet": "SCUNet", "nafnet": "NAFNet"}[network]
     assert version.description.startswith(f"{title} trained on **{version.tags[Tag.LOSSES]} @ ")
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("powerset", "--network nafnet"),
+        ("powerset", "--networks scunet,nafnet"),
+        ("train", "--network dncnn"),
+    ],
+)
+def test_a_missing_package_is_said_before_any_work(
+    store: Path, monkeypatch: pytest.MonkeyPatch, command: str, options: str
+) -> None:
+    monkeypatch.setattr(networks, "find_spec", lambda name: None)
+    done = CliRunner().invoke(COMMANDS[command], f"--preset smoke {options}".split())
+    assert done.exit_code == 2
+    assert "`pip install 'lfranker[networks]'`" in " ".join(done.output.split())
+    assert not MlflowClient().search_runs(["0"]), "a refused command leaves no run"
 
 
 def test_labels_have_parts() -> None:
