@@ -6,9 +6,10 @@ The table has a row per training and field: name, repeat (of the draw), n (own s
 field, psnr and ssim. Fields of one site are given as --joined 017,018.
 """
 
+import argparse
+import sys
 from pathlib import Path
 
-import click
 import pandas as pd
 
 from lfranker.ranking.config import EQUIVALENCE
@@ -16,35 +17,41 @@ from lfranker.ranking.own_scans import parse_counts, scan_curve
 from lfranker.report.own_scans import scan_sentences
 
 
-@click.command()
-@click.argument("table", type=click.Path(exists=True, path_type=Path))
-@click.option("--counts", default="1,2,4", help="Numbers of scans that the forecast may know.")
-@click.option("--target", default=12, help="The number that is forecast, and was measured.")
-@click.option("--joined", default="", help="Fields of one site.")
-@click.option("--seed", default=0)
-def main(table: Path, counts: str, target: int, joined: str, seed: int) -> None:
+def say(text: str) -> None:
+    """Write a line."""
+    sys.stdout.write(text + "\n")
+
+
+def main() -> None:
     """Say the forecast, what was measured, and how far they are apart."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("table", type=Path)
+    parser.add_argument("--counts", type=parse_counts, default=(1, 2, 4))
+    parser.add_argument("--target", type=int, default=12)
+    parser.add_argument("--joined", default="")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    table, known, target = options.table, options.counts, options.target
     rows = pd.read_csv(table, dtype={"field": str})
-    site = dict.fromkeys(joined.split(","), joined)
+    site = dict.fromkeys(options.joined.split(","), options.joined)
     rows = rows.assign(
         place=[site.get(field, field) for field in rows["field"]], draw=rows["repeat"]
     )
     rows = rows.rename(columns={"n": "count"})
     rows = rows if "speed" in rows else rows.assign(speed="")
-    known = parse_counts(counts)
-    curve = scan_curve(rows, str(rows["name"].iloc[0]), known, target, EQUIVALENCE, seed)
+    curve = scan_curve(rows, str(rows["name"].iloc[0]), known, target, EQUIVALENCE, options.seed)
     for sentence in scan_sentences(curve):
-        click.echo(f"- {sentence}")
+        say(f"- {sentence}")
     for metric, own in curve.tables.items():
         means = rows.groupby(["draw", "count", "place"])[metric].mean().unstack("count")
         measured = float((means[target] - means[0]).mean())
         found = curve.forecast(metric)
-        click.echo(
+        say(
             f"{metric}: forecast {found.value:.4f} ({found.low:.4f} to {found.high:.4f}), "
             f"measured {measured:.4f}, off by {found.value - measured:+.4f}, "
             f"{'told' if curve.is_told(metric) else 'not told'}"
         )
-        click.echo(own.to_string())
+        say(own.to_string())
 
 
 if __name__ == "__main__":
