@@ -94,6 +94,13 @@ def test_more_luck_makes_wider_intervals_and_more_draws_narrower_ones() -> None:
     assert width(3, 0.03) < 0.6 * width(3, 0.3)
 
 
+def test_the_mean_over_draws_is_as_sure_as_its_standard_error() -> None:
+    """At 4 images: 2 s^2 + t^2 / 4 over 12 draws, s = t = 0.1; twice the root of that is 0.087."""
+    gains = simulated(LAWS["inverse"], np.random.default_rng(4), 12, training=0.1, image=0.1)
+    found = fit(gains, COUNTS, 0.1, these_sites=True).at(4)
+    assert found.half_width == pytest.approx(0.087, rel=0.5)
+
+
 def test_unequal_sites_count_where_other_sites_are_meant() -> None:
     gains = simulated(LAWS["inverse"], np.random.default_rng(1), spread=0.5)
     here, like = (fit(gains, COUNTS, 0.1, these_sites=these).at(12) for these in (True, False))
