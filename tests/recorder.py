@@ -32,6 +32,7 @@ from lfranker.denoiser.denoise_files import denoise_files
 from lfranker.experiment.inputs import count_fields
 from lfranker.experiment.noisy_scans import same_scans, training_scans
 from lfranker.experiment.plan import fingerprint
+from lfranker.experiment.scan_curve import draw_scans, learn_from_scans
 from lfranker.experiment.time_estimate import scoring_seconds, seconds_per_step
 from lfranker.experiment.worker import TrainingTask, read_task, run_task
 from lfranker.launching.engine import EngineLauncher
@@ -256,6 +257,8 @@ def _training(recorded: Recorder) -> None:
     recorded.replace(Trainer, lambda _: SimpleNamespace(ema=Network()))
     recorded.replace(TrainingRun, lambda _: SimpleNamespace(train=lambda _: "ok"))
     recorded.replace(run_jobs, lambda call: _finish(call, len(recorded.calls["", "run_jobs"])))
+    recorded.replace(draw_scans, lambda _: None)
+    recorded.replace(learn_from_scans, lambda _: None)
     recorded.replace(refuse_if_busy, lambda call: list(call.runs) and None)
 
 

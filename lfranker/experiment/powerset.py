@@ -24,6 +24,13 @@ from lfranker.experiment.launch import (
 )
 from lfranker.experiment.noise_comparison import inputs_on_each, keys_of, settings_logged
 from lfranker.experiment.plan import Task, tasks
+from lfranker.experiment.scan_curve import (
+    CurveConfig,
+    check_sites,
+    check_sources_of_curve,
+    draw_scans,
+    learn_from_scans,
+)
 from lfranker.experiment.settings import Settings
 from lfranker.experiment.staged_search import run_staged
 from lfranker.experiment.time_estimate import (
@@ -48,10 +55,12 @@ from lfranker.publishing.ranking_run import Report, leaderboard_caption, rank_po
 from lfranker.ranking.config import RankConfig
 from lfranker.ranking.entrants import compared
 from lfranker.ranking.learning_rate_check import FACTORS, MOST_CHECKED
+from lfranker.ranking.own_scans import MOST_SCANS, checked_counts, parse_counts
 from lfranker.ranking.weight_search import split_sites
 from lfranker.redaction import redacted
 from lfranker.report.remarks import remarks
 from lfranker.report.tables import tables, to_markdown
+from lfranker.statistics.learning_curve import LEAST_DRAWS
 from lfranker.tracking.claims import sweep
 from lfranker.tracking.pages import how_to_open
 from lfranker.tracking.power_set import load_power_set
@@ -103,6 +112,18 @@ class PowerSetConfig:
     refine: int | None = option(
         None, "Search among so many weights of the losses that win.", minimum=1, maximum=10_000
     )
+    curve: tuple[int, ...] | None = option(
+        None,
+        "Train the champion with so many slow scans of --scans among the training images too, e.g. "
+        "1,2,4, each time drawn at least twice, and forecast what --curve-to of them would bring.",
+        parse=parse_counts,
+    )
+    curve_to: int = option(
+        12,
+        "Number of slow scans that --curve forecasts the gain of.",
+        minimum=2,
+        maximum=MOST_SCANS,
+    )
     take_over: bool = option(False, "Go on with trainings whose process another machine left open.")
     keep_checkpoints: bool = option(False, "Keep checkpoints of finished trainings.")
     stall_minutes: float = option(
@@ -126,8 +147,10 @@ class PowerSetConfig:
             for own in self.on_each.values():
                 for factor in FACTORS:  # out of bounds it would be refused after all trainings
                     replace(own.train, learning_rate=own.train.learning_rate * factor)
+        self._check_curve()
         alone = {
             "data": self.inputs.data,
+            "curve": self.curve,
             "refine": self.refine,
             "check_learning_rate": self.check_learning_rate,
         }
@@ -171,6 +194,23 @@ class PowerSetConfig:
                 "be detached"
             )
 
+    def _check_curve(self) -> None:
+        """Raise ValueError where slow scans cannot be drawn as training images."""
+        if self.curve is None:
+            return
+        checked_counts(self.curve)
+        if self.curve_to <= self.curve[-1]:
+            raise ValueError(
+                f"--curve-to {self.curve_to}: what is trained with --curve needs no forecast; give "
+                f"more than {self.curve[-1]}"
+            )
+        if self.vary_data:
+            raise ValueError(
+                "--curve compares trainings on the same clean images, and --vary-data draws them "
+                "again for each repeat: leave one of them out"
+            )
+        check_sources_of_curve(self.settings, self.inputs)
+
     def _check_draws(self) -> None:
         """Raise ValueError where training images cannot be drawn for each repeat."""
         if not self.vary_data:
@@ -199,6 +239,11 @@ class PowerSetConfig:
     def draws(self) -> int:
         """How many times training images are drawn: for each repeat, or not at all."""
         return self.repeats if self.vary_data else 0
+
+    @property
+    def scan_draws(self) -> int:
+        """How many times slow scans are drawn for the curve: in each repeat, at least twice."""
+        return max(self.repeats, LEAST_DRAWS) if self.curve else 0
 
     @property
     def on_each(self) -> Mapping[str, Settings]:
@@ -246,6 +291,8 @@ def run_power_set(
                 _check_refinable(all_inputs[0])
             subsets = config.rule.subsets(losses)
             all_inputs = at_equal_seconds(all_inputs, subsets, cache)
+            if config.curve:
+                draw_scans(all_inputs[0], config.inputs, config.curve, config.scan_draws)
         inputs = all_inputs[0]
         for notice in (notice for own in all_inputs for notice in own.notices):
             console.note(f"note: {notice}")
@@ -280,9 +327,14 @@ def _check_size(config: PowerSetConfig) -> None:
         for own in config.on_each.values():
             on_one = -(-(config.jobs or 1) // len(places_of(where)))
             refuse_too_large(own.train, own.dataset.patch, where, on_one)
-    if config.refine and (config.inputs.scans or not isinstance(config.inputs.clean, Path)):
+    if not config.refine and not config.curve:
+        return
+    if config.inputs.scans or not isinstance(config.inputs.clean, Path):
         fields = range(count_fields(config.settings, config.inputs.scans, config.inputs.target))
-        split_sites([str(field) for field in fields], config.settings.train.seed)
+        if config.refine:
+            split_sites([str(field) for field in fields], config.settings.train.seed)
+        if config.curve:
+            check_sites(len(fields), config.curve, config.scan_draws)
 
 
 def _conduct(
@@ -347,7 +399,12 @@ def _after_training(
         check_learning_rate(run, plan, result, means, config.take_over)
     if config.refine:
         refine(run, plan, result.ranking, means, config.refine, config.take_over)
-    return ranked() if config.check_learning_rate or config.refine else result
+    if config.curve:
+        learn_from_scans(
+            run, plan, result.ranking, means, config.inputs,
+            CurveConfig(config.curve, config.curve_to, config.scan_draws), config.take_over,
+        )  # fmt: skip
+    return ranked() if config.check_learning_rate or config.refine or config.curve else result
 
 
 def _describe(run_id: str, config: PowerSetConfig, all_inputs: list[Inputs], jobs: int) -> None:
@@ -403,7 +460,8 @@ def _check_refinable(inputs: Inputs) -> None:
 def _more(config: PowerSetConfig) -> int:
     """Trainings after the ranking, at the most."""
     checks = len(FACTORS) * (MOST_CHECKED + 1) * config.repeats * config.check_learning_rate
-    return checks + (config.refine + config.repeats - 1 if config.refine else 0)
+    curve = config.scan_draws * (1 + len(config.curve)) - config.repeats if config.curve else 0
+    return checks + curve + (config.refine + config.repeats - 1 if config.refine else 0)
 
 
 def _estimate(plan: list[Task], inputs: Inputs, jobs: int, more: int, noises: int) -> TimeEstimate:

@@ -71,6 +71,9 @@ def _named(findings: Findings) -> Iterator[tuple[str, pd.DataFrame | None]]:
         "learning-rate",
         None if findings.learning_rate is None else findings.learning_rate.mean_ranks,
     )
+    if findings.own_scans is not None:
+        for metric, table in findings.own_scans.tables.items():
+            yield f"own-scans-{metric}", table
     yield "visual-raters", findings.raters
     yield "visual-agreement", findings.rater_agreement
     yield from _comparisons(VISUAL, findings.of(VISUAL))

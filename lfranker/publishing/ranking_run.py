@@ -35,6 +35,7 @@ from lfranker.scans.scan_set import ScanSetId
 from lfranker.tracking.follow_ups import checked, refined
 from lfranker.tracking.power_set import PowerSet, load_power_set
 from lfranker.tracking.runs import log_texts
+from lfranker.tracking.scan_curve import curve_of
 from lfranker.tracking.scores import (
     by_sample,
     combined_gradient_shares,
@@ -169,7 +170,8 @@ def add_findings(
 ) -> Findings:
     """Return the findings with what the server knows beside the scores of fields.
 
-    Gradient contributions, the check of the learning rate, and the newest search for weights.
+    Gradient contributions, the check of the learning rate, the curve over own slow scans, and the
+    newest search for weights.
     """
     shares = combined_gradient_shares(power_set, list(map(str, ranking.leaderboard.index)))
     known = shares.dropna(how="all").dropna(axis="columns", how="all").rename_axis("losses")
@@ -186,6 +188,7 @@ def add_findings(
         too_short=bool(shortcomings(power_set.settings)),
         stops=power_set.stops,
         saved=power_set.saved,
+        own_scans=curve_of(power_set, scans, equivalence),
         search=outcome,
         search_trials=trials,
     )

@@ -27,6 +27,7 @@ from lfranker.ranking.leads import (
 from lfranker.ranking.learning_rate_check import RateCheck
 from lfranker.ranking.loss_effects import attributions
 from lfranker.ranking.noise_effects import balanced, over_noises
+from lfranker.ranking.own_scans import ScanCurve
 from lfranker.ranking.top_set import agreement, beats, effort, erratic, front, intervals
 from lfranker.ranking.weight_search import Outcome
 from lfranker.ranking.winner_stability import (
@@ -95,6 +96,7 @@ class Findings:
     rater_agreement: pd.DataFrame | None = None
     stops: Mapping[str, Stop] = field(default_factory=dict)  # entrants that were stopped early
     saved: float = 0.0  # share of the steps that this saved
+    own_scans: ScanCurve | None = None  # trainings with slow scans among the images
     search: Outcome | None = None
     search_trials: pd.DataFrame | None = None
 

@@ -226,6 +226,28 @@ def rank_course_plot(mean_ranks: pd.DataFrame) -> str:
     return _svg(figure)
 
 
+def learning_curve_plot(table: pd.DataFrame, label: str) -> str:
+    """Draw gains by number of images: measured points, and the law with its 95 % bands.
+
+    ``table`` is one of `own_scans.ScanCurve.tables`. Dark: the fields scored; light: all like them.
+    """
+    figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
+    axes = figure.subplots()
+    counts = table.index.to_numpy(np.float64)
+    for kind, shade, words in (("like_", 0.15, "fields like these"), ("", 0.3, "these fields")):
+        low, high = (table[f"{kind}{end}"].to_numpy(np.float64) for end in ("low", "high"))
+        axes.fill_between(counts, low, high, color=TOP, alpha=shade, label=f"95 %, {words}")
+    axes.plot(counts, table["value"], color=TOP, label="power law")
+    axes.plot(counts, table["measured"], "o", color="black", label="measured")
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(counts, [f"{value:g}" for value in counts])
+    axes.minorticks_off()
+    axes.set(xlabel="own slow scans among the training images", ylabel=f"gain in {label}")
+    figure.legend(loc="outside upper center", ncols=4, fontsize=8)
+    axes.grid(alpha=0.3)
+    return _svg(figure)
+
+
 def _numbers(table: pd.DataFrame, *columns: str) -> list[list[float]]:
     rows: list[list[float]] = table[list(columns)].to_numpy(np.float64).tolist()
     return rows

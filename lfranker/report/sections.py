@@ -18,9 +18,11 @@ from lfranker.report.findings import Findings
 from lfranker.report.html_page import Grid, Section
 from lfranker.report.noise import noise_section
 from lfranker.report.numbers import number
+from lfranker.report.own_scans import scan_sentences, scan_table
 from lfranker.report.plots import (
     attribution_plot,
     heat_map,
+    learning_curve_plot,
     pareto_plot,
     rank_course_plot,
     rank_plot,
@@ -56,6 +58,7 @@ def sections(ranking: Ranking, findings: Findings) -> list[Section]:
         noise_section(findings),
         other_learning_rates(findings),
         other_weights(findings),
+        own_scans(findings),
         do_criteria_agree(ranking, findings),
         by_sample(findings),
     ]
@@ -153,6 +156,23 @@ def other_weights(findings: Findings) -> Section:
     return Section(
         "Do other weights of the losses do better?", [search_sentence(search)] if search else []
     )
+
+
+def own_scans(findings: Findings) -> Section:
+    question, curve = "How many slow scans do I need?", findings.own_scans
+    if curve is None:
+        return Section(question)
+    plots = {
+        f"Gain in {title_of(metric, unit=False)} by own slow scans among the training images": (
+            learning_curve_plot(table, title_of(metric))
+        )
+        for metric, table in curve.tables.items()
+    }
+    grids = {
+        f"Gain in {title_of(metric)} over no own slow scans": scan_table(curve, metric)
+        for metric in curve.tables
+    }
+    return Section(question, list(scan_sentences(curve)), plots, grids=grids)
 
 
 def do_criteria_agree(ranking: Ranking, findings: Findings) -> Section:

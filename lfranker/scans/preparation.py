@@ -9,8 +9,8 @@ import io
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import astuple, dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,7 @@ from lfranker.scans.scan_set import (
     Pair,
     Record,
     ScanSet,
+    files_of,
     noting,
     pair_files,
     read_scans,
@@ -55,7 +56,7 @@ from lfranker.scans.sites import (
     stated_sites,
 )
 
-__all__ = ["Pair", "ScanSet", "prepare_scans", "read_scans"]
+__all__ = ["Pair", "ScanSet", "prepare_scans", "read_scans", "subset_of"]
 
 MOST = 0.9  # of a frame; where the clean scan shows less of it, this is said
 PREPARATION = 5  # raised whenever the stored pairs would differ: older sets are made again
@@ -123,6 +124,43 @@ def prepare_scans(
             shutil.rmtree(out)
     made = read_scans(out)
     return noting(made, f"scans were prepared again: {why}") if why else made
+
+
+def subset_of(scans: ScanSet, fields: Collection[str], cache: Path) -> ScanSet:
+    """Return the set of some of the fields, stored in ``cache``; or the one that is there.
+
+    Its pairs are the same, pixel for pixel.
+    """
+    records = tuple(record for record in scans.records if record.field in fields)
+    kept = tuple(field for field in scans.fields if field in fields)
+    known = json.dumps([scans.digest, kept])
+    digest = hashlib.sha256(known.encode()).hexdigest()
+    out = cache / digest[:16]
+    present, _ = _present(out, digest)
+    if present is not None:
+        return present
+    _check_replaceable(out)
+    files = files_of(records)
+    require_space(cache, sum((scans.folder / name).stat().st_size for name in files))
+    with new_folder(out) as draft:
+        for name in files:
+            shutil.copyfile(scans.folder / name, draft / name)
+        used = {record.speed for record in records}
+        own = replace(
+            scans,
+            folder=draft,
+            speeds=tuple(speed for speed in scans.speeds if speed in used),
+            fields=kept,
+            digest=digest,
+            plan=(),
+            warnings=(),
+            excluded=(),
+            records=records,
+        )
+        write_manifest(own)
+        if out.exists():
+            shutil.rmtree(out)
+    return read_scans(out)
 
 
 def _chosen(folder: Path, target: str | None) -> tuple[ScanPlan, Files, str, tuple[Exclusion, ...]]:

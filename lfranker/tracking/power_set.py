@@ -150,6 +150,7 @@ class PowerSet(TrackedRun):
     scan_sets: tuple[ScanSetId, ...]  # that it was scored on, its own first
     settings: Mapping[str, str]  # as they were used
     learning_rates: Mapping[float, str]  # factor -> key of the check at other learning rates
+    curve: str  # "1,2,4" where the champion was trained with own slow scans too, else ""
     search_id: str  # run of the newest search for weights, "" where there is none
     members: Sequence[Training | Baseline]  # newest first
     unreadable: tuple[str, ...] = ()  # runs that are left out, and why
@@ -255,6 +256,7 @@ def load_power_set(run_id: str | None = None) -> PowerSet:
         scan_sets=tuple(_scan_sets(tags)),
         settings=settings_of(parent),
         learning_rates=_read(parent, Tag.LEARNING_RATES, parse_factors, ""),
+        curve=tags.get(Tag.CURVE, ""),
         search_id=tags.get(Tag.SEARCH, ""),
         members=members,
         unreadable=tuple(unreadable),

@@ -35,6 +35,7 @@ class Tag(StrEnum):
     SCORING = "lfranker.scoring"  # digest of the first scan set, whose scores have plain names
     OUTCOME = "lfranker.outcome"  # ok, collapsed or diverged; see `outcome_on` for one scan set
 
+    OWN_SCANS = "lfranker.own-scans"  # fields whose slow scans it learns from, for the curve
     SAFEGUARDS = "lfranker.safeguards"  # that it diverged with: see `training.numerics`
     SUPERSEDED = "lfranker.superseded"  # ID of the run that trains the same again
     METRICS = "lfranker.metrics"  # JSON, metric -> version, of one scan set: see `metrics_on`
@@ -47,6 +48,7 @@ class Tag(StrEnum):
     NOISES = "lfranker.noises"  # JSON, label -> key of the noises, networks or both compared
     SCANS = "lfranker.scans"  # digest of its own scan set; see `scan_set` for every one
     LEARNING_RATES = "lfranker.learning-rates"  # factor=key of the check at other learning rates
+    CURVE = "lfranker.curve"  # numbers of own slow scans that the champion was trained with too
     SEARCH = "lfranker.refined"  # ID of the newest search for weights
     CHAMPION = "lfranker.champion"  # what won, or none
 

@@ -405,6 +405,15 @@ LINES: Mapping[str, Line] = {
         },
         "--losses mae --preset smoke --device cpu --yes",
     ),
+    "powerset and a curve over slow scans": Line(
+        "powerset",
+        {
+            "curve": case("1,3", (of_all("learn_from_scans", lambda c: c.curve.counts), {(1, 3)})),
+            "curve_to": case("9", (of_all("learn_from_scans", lambda c: c.curve.target), {9})),
+            "repeats": case("2", (of_all("learn_from_scans", lambda c: c.curve.draws), {2})),
+        },
+        "--losses mae --preset smoke --device cpu --yes",
+    ),
     "powerset in stages": Line(
         "powerset",
         {"search": case("staged", (calls("run_jobs"), 3))},

@@ -20,6 +20,7 @@ from lfranker.experiment.inputs import Inputs
 from lfranker.experiment.noise_comparison import keys_of, settings_logged
 from lfranker.experiment.plan import tasks
 from lfranker.experiment.powerset import PowerSetConfig, _after_training, _describe, _estimate
+from lfranker.experiment.scan_curve import CurveConfig
 from lfranker.experiment.settings import preset_settings
 from lfranker.experiment.time_estimate import (
     IMPORTS,
@@ -117,11 +118,16 @@ def test_a_plan_is_estimated_from_steps_of_each_subset(
         ({}, 0),
         ({"check_learning_rate": True}, 2 * (powerset.MOST_CHECKED + 1) * 3),
         ({"refine": 5}, 5 + 2),
+        ({"curve": (1, 2, 4)}, 3 * 3),
         ({"check_learning_rate": True, "refine": 5}, 2 * (powerset.MOST_CHECKED + 1) * 3 + 7),
     ],
 )
 def test_trainings_after_the_ranking_are_counted(changes: dict[str, Any], more: int) -> None:
     assert powerset._more(config(repeats=3, **changes)) == more
+
+
+def test_slow_scans_are_drawn_twice_at_least_for_which_a_training_without_is_missing() -> None:
+    assert powerset._more(config(repeats=1, curve=(1, 2))) == 2 * 2 + 1
 
 
 def test_what_follows_the_trainings_is_done_in_order_and_ranked_at_the_end(
@@ -146,11 +152,15 @@ def test_what_follows_the_trainings_is_done_in_order_and_ranked_at_the_end(
     record.replace(powerset.rank, noted("rank", lambda _: next(answers)))
     record.replace(powerset.check_learning_rate, noted("check", lambda _: None))
     record.replace(powerset.refine, noted("refine", lambda _: None))
-    own = config(check_learning_rate=True, refine=4, take_over=True, model_name="own")
+    record.replace(powerset.learn_from_scans, noted("curve", lambda _: None))
+    own = config(
+        check_learning_rate=True, refine=4, take_over=True, model_name="own", curve=(1, 3),
+        curve_to=9, repeats=3,
+    )  # fmt: skip
     inputs, console = made(), Console(print, said.append)
     means, plan = cast(Means, object()), tasks(("mae",), 1, SMOKE.train)
     assert _after_training(RUN, own, plan, [inputs], means, console) is reports[1]
-    assert order == ["baselines", "pictures", "rank", "check", "refine", "rank"]
+    assert order == ["baselines", "pictures", "rank", "check", "refine", "curve", "rank"]
     assert said == ["baseline noisy scored"]
     (call,) = record.calls["", "score_baselines"]
     key, _ = keys_of([inputs])
@@ -165,6 +175,9 @@ def test_what_follows_the_trainings_is_done_in_order_and_ranked_at_the_end(
     assert list(vars(call).values()) == [RUN, plan, reports[0], means, True]
     (call,) = record.calls["", "refine"]
     assert list(vars(call).values()) == [RUN, plan, ranking, means, 4, True]
+    (call,) = record.calls["", "learn_from_scans"]
+    curve = CurveConfig((1, 3), 9, draws=3)
+    assert list(vars(call).values()) == [RUN, plan, ranking, means, own.inputs, curve, True]
 
 
 class Failing:

@@ -16,6 +16,7 @@ from lfranker.ranking.entrants import PairScores
 from lfranker.ranking.evidence import Evidence
 from lfranker.ranking.leaderboard import Ranking, rank
 from lfranker.ranking.learning_rate_check import RateCheck
+from lfranker.ranking.own_scans import ScanCurve
 from lfranker.ranking.weight_search import Outcome
 from lfranker.report.findings import Findings, find
 from lfranker.report.html_page import Section
@@ -60,6 +61,7 @@ def test_each_table_has_its_file(rows: pd.DataFrame) -> None:
         found.with_evidence("visual", Evidence(intervals=TABLE)),
         shares=TABLE,
         learning_rate=RateCheck("", 1, {1.0: "mae"}, TABLE),
+        own_scans=ScanCurve("mae", (1, 2), 4, 2, 3, 3, {"psnr": TABLE, "ssim": TABLE}),
         raters=TABLE,
         rater_agreement=TABLE,
         search=Outcome("mae+mse", 3, {"mse": 2.0}, TABLE),
@@ -73,8 +75,8 @@ def test_each_table_has_its_file(rows: pd.DataFrame) -> None:
         *(f"{table}-ssim" for table in metrics),
         "combined-psnr", "combined-ssim", "champion-shares", "regret", "lengths",
         "lengths-tau", "lengths-psnr", "forecast-psnr", "agreement", "shares",
-        "learning-rate", "visual-raters", "visual-agreement", "intervals-visual", "refine",
-        "refine-trials",
+        "learning-rate", "own-scans-psnr", "own-scans-ssim", "visual-raters",
+        "visual-agreement", "intervals-visual", "refine", "refine-trials",
     ]  # fmt: skip
 
 

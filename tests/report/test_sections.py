@@ -90,7 +90,7 @@ def test_without_findings_all_sections_are_empty_but_the_overview(drawn: Recorde
     assert [section.question for section in own if not section.is_empty] == [
         "Do the criteria agree?"
     ]
-    assert len({section.question for section in own}) == 12
+    assert len({section.question for section in own}) == 13
 
 
 @pytest.mark.parametrize(("repeats", "said"), [(1, 1), (2, 2), (3, 1)])

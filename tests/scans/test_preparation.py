@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 from lfranker.evaluation.scoring import of_noisy, score, summarise
 from lfranker.images.image_file import read_image, write_image
-from lfranker.scans.preparation import prepare_scans, read_scans
+from lfranker.scans.preparation import prepare_scans, read_scans, subset_of
 from lfranker.scans.registration import register, warp
 from lfranker.scans.scan_set import MANIFEST, SEAL
 
@@ -341,3 +341,29 @@ def test_the_clean_scan_is_a_reference_where_there_is_one(prepared):
     assert prepared.has_clean
     assert list(pair.references) == ["clean"]
     assert pair.references["clean"] is pair.clean
+
+
+def test_a_subset_has_the_same_pairs_of_some_fields(prepared, tmp_path):
+    own = subset_of(prepared, {"f1"}, tmp_path / "cache")
+    assert (own.fields, own.speeds, own.target) == (("f1",), prepared.speeds, "spd8")
+    assert own.digest not in ("", prepared.digest)
+    assert own.folder.parent == prepared.folder.parent
+    whole = [pair for pair in prepared if pair.field == "f1"]
+    for pair, same in zip(own, whole, strict=True):
+        assert (pair.speed, pair.transform, pair.place) == (same.speed, same.transform, same.place)
+        for name in ("noisy", "clean", "mask", "original"):
+            np.testing.assert_array_equal(getattr(pair, name), getattr(same, name))
+    before = {path: path.stat().st_mtime_ns for path in own.folder.iterdir()}
+    assert subset_of(prepared, {"f1"}, tmp_path / "cache").digest == own.digest
+    assert {path: path.stat().st_mtime_ns for path in own.folder.iterdir()} == before
+    assert subset_of(prepared, {"f0"}, tmp_path / "cache").digest != own.digest
+
+
+def test_a_damaged_subset_is_made_again(prepared, tmp_path):
+    own = subset_of(prepared, {"f1"}, tmp_path / "cache")
+    file = next(own.folder.glob("*-noisy.npy"))
+    stored = file.read_bytes()
+    file.write_bytes(stored[:-1] + b"x")
+    again = subset_of(prepared, {"f1"}, tmp_path / "cache")
+    again.verify()
+    assert file.read_bytes() == stored

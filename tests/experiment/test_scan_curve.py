@@ -1,0 +1,276 @@
+"""The curve over own slow scans: what is drawn, trained, scored, said, and read back."""
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import chdir
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from in_process import one_after_another
+from mlflow import MlflowClient
+from mlflow.artifacts import load_text
+from recorder import COMMANDS, everywhere
+
+from lfranker.datasets.clean_images import CleanImage, sha256_of_pixels
+from lfranker.datasets.patch_dataset import read_dataset
+from lfranker.evaluation.baselines import families
+from lfranker.experiment.inputs import InputConfig, Inputs
+from lfranker.experiment.powerset import PowerSetConfig
+from lfranker.experiment.scan_curve import CurveConfig, check_sites, draw_scans, learn_from_scans
+from lfranker.experiment.settings import preset_settings
+from lfranker.experiment.time_estimate import scoring_seconds, seconds_per_step
+from lfranker.processes.jobs import run_jobs
+from lfranker.ranking.leaderboard import rank
+from lfranker.scans.scan_set import ScanSet, read_scans
+from lfranker.simulation.scans import simulate_scans, simulated_fields
+from lfranker.tracking.models import add_onnx
+from lfranker.tracking.power_set import PowerSet, load_power_set, trainings_with
+from lfranker.tracking.scan_curve import CurvePlan, read_curve_plan
+
+FIELDS, COUNTS, TARGET = 7, (1, 2), 6
+OPTIONS = {
+    "preset": "smoke", "losses": "mae", "seed": 3, "steps": 30, "log-every": 15, "patches": 16,
+    "patch": 48, "depth": "0,0,0,1,0,0,0", "shorter": "false",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A power set with a curve, as the command left it."""
+
+    power_set: PowerSet
+    plan: CurvePlan
+    scans: ScanSet
+    scored: ScanSet
+    cache: Path
+    options: Mapping[str, object]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[Whole]:
+    folder = tmp_path_factory.mktemp("curve")
+    (folder / "mlflow.db").write_bytes(empty_store.read_bytes())
+    with pytest.MonkeyPatch.context() as patch, chdir(folder):
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+        patch.setenv("MLFLOW_EXPERIMENT_NAME", "curve")
+        MlflowClient().create_experiment("curve", (folder / "mlruns").as_uri())
+        everywhere(patch, run_jobs, one_after_another)
+        everywhere(patch, seconds_per_step, lambda *_, **__: 0.01)
+        everywhere(patch, scoring_seconds, lambda *_, **__: 0.01)
+        everywhere(patch, families, dict)
+        everywhere(patch, add_onnx, lambda model_id: None)
+        simulate_scans(simulated_fields(FIELDS, 160, 11), folder / "scans", 11)
+        cache = folder / "cache"
+        options = {
+            **OPTIONS, "scans": folder / "scans", "cache": cache,
+            "curve": ",".join(map(str, COUNTS)), "curve-to": TARGET,
+        }  # fmt: skip
+        run("powerset", options)
+        power_set = load_power_set()
+        plan = read_curve_plan(power_set)
+        assert plan is not None
+        sets = [read_scans(path.parent) for path in sorted(cache.rglob("scans.json"))]
+        scored, scans = sorted(sets, key=lambda own: len(own.fields))
+        yield Whole(power_set, plan, scans, scored, cache, options)
+
+
+def run(command: str, options: Mapping[str, object]) -> str:
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    done = CliRunner().invoke(COMMANDS[command], words)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def runs(whole: Whole) -> dict[tuple[int, int], Any]:
+    """Draw and number of scans -> MLflow's run."""
+    found = {}
+    for draw in whole.plan.draws:
+        for count, key in draw.keys.items():
+            training = trainings_with(key, whole.power_set.experiment_id)["mae", draw.repeat]
+            found[draw.repeat, count] = MlflowClient().get_run(training.run_id)
+        none = whole.power_set.trainings["mae", draw.repeat]
+        found[draw.repeat, 0] = MlflowClient().get_run(none.run_id)
+    return found
+
+
+def table_of(run_id: str, scans: ScanSet) -> pd.DataFrame:
+    path = f"scores/synthetic-{scans.digest[:8]}.csv"
+    return pd.read_csv(io.StringIO(load_text(f"runs:/{run_id}/{path}")), dtype={"field": str})
+
+
+def test_draws_have_no_field_in_common_and_none_that_is_scored(whole: Whole) -> None:
+    drawn = [field for draw in whole.plan.draws for field in draw.fields]
+    assert [len(draw.fields) for draw in whole.plan.draws] == [2, 2]
+    assert len(set(drawn)) == 4
+    assert set(whole.scored.fields) == set(whole.scans.fields) - set(drawn)
+    assert (whole.plan.scans, whole.plan.scored) == (whole.scans.digest, whole.scored.digest)
+    original = {pair.field: pair for pair in whole.scans}
+    for pair in whole.scored:
+        assert pair.field not in drawn
+        assert np.array_equal(pair.original, original[pair.field].original)
+
+
+def test_each_training_has_the_scans_of_its_draw_among_its_images(whole: Whole) -> None:
+    clean = {pair.field: sha256_of_pixels(pair.original) for pair in whole.scans}
+    datasets = [read_dataset(path.parent) for path in whole.cache.glob("datasets/*/manifest.json")]
+    by_digest = {data.digest: data for data in datasets}
+    found = runs(whole)
+    assert set(found) == {(draw, count) for draw in (0, 1) for count in (0, *COUNTS)}
+    usual = by_digest[found[0, 0].data.params["dataset"]].trained_on
+    for (number, count), one in found.items():
+        fields = whole.plan.draws[number].fields[:count]
+        own = {clean[field] for field in fields}
+        assert by_digest[one.data.params["dataset"]].trained_on - usual == own
+        assert one.data.tags["lfranker.repeat"] == str(number)
+        assert one.data.tags.get("lfranker.own-scans", "") == ", ".join(fields)
+        assert one.data.tags["mlflow.parentRunId"] == whole.power_set.run_id
+    name = found[1, 2].info.run_name
+    assert name == "mae #1 (2 own slow scans)"
+
+
+def test_the_page_has_the_gains_computed_here_again(whole: Whole) -> None:
+    found = runs(whole)
+    text = load_text(f"runs:/{whole.power_set.run_id}/ranking/own-scans-psnr.csv")
+    table = pd.read_csv(io.StringIO(text), index_col="scans")
+    assert list(table.index) == [1, 2, 4, 6]
+    for count in COUNTS:
+        gains = []
+        for draw in (0, 1):
+            own = table_of(found[draw, count].info.run_id, whole.scored)
+            none = table_of(found[draw, 0].info.run_id, whole.scans)
+            none = none[none["field"].isin(whole.scored.fields)]
+            assert len(own) == len(none) == 9, "three speeds of three fields"
+            gains.append(own["psnr"].mean() - none["psnr"].mean())
+        assert table["measured"][count] == pytest.approx(np.mean(gains), abs=1e-9)
+    assert table["measured"].isna().tolist() == [False, False, True, True]
+    page = load_text(f"runs:/{whole.power_set.run_id}/ranking/ranking.html")
+    assert "How many slow scans do I need?" in page
+    assert "6 scans would bring" in page
+    summary = json.loads(load_text(f"runs:/{whole.power_set.run_id}/ranking/ranking.json"))
+    assert any("6 scans would bring" in sentence for sentence in summary["evidence"])
+
+
+def test_it_is_ranked_again_from_the_server_alone(whole: Whole) -> None:
+    before = load_text(f"runs:/{whole.power_set.run_id}/ranking/own-scans-psnr.csv")
+    away = whole.cache.rename(whole.cache.with_name("away"))
+    said = run("rank", {"parent": whole.power_set.run_id, "promote": "never"})
+    away.rename(whole.cache)
+    assert "6 scans would bring" in said
+    assert load_text(f"runs:/{whole.power_set.run_id}/ranking/own-scans-psnr.csv") == before
+
+
+def test_the_same_again_keeps_all_trainings(whole: Whole) -> None:
+    before = {key: one.info.run_id for key, one in runs(whole).items()}
+    run("powerset", whole.options)
+    assert {key: one.info.run_id for key, one in runs(whole).items()} == before
+
+
+def some_inputs(whole: Whole, **changes: Any) -> Inputs:
+    settings = preset_settings("smoke", seed=3, patch=48, **changes)
+    return cast(Inputs, SimpleNamespace(scans=whole.scans, settings=settings))
+
+
+def test_fewer_scans_are_the_first_of_more(whole: Whole) -> None:
+    config = InputConfig(cache=whole.cache)
+    more = draw_scans(some_inputs(whole), config, (1, 2), 2)
+    fewer = draw_scans(some_inputs(whole), config, (1,), 2)
+    names = [[image.name for image in draw] for draw in more.draws]
+    assert [[image.name for image in draw] for draw in fewer.draws] == [own[:1] for own in names]
+    assert [[f"own/{field}" for field in draw.fields] for draw in whole.plan.draws] == names
+    assert {image.group for draw in more.draws for image in draw} == {"own"}
+
+
+def test_fields_of_a_site_that_is_trained_on_are_not_scored(whole: Whole) -> None:
+    """The first two fields are of one site."""
+    fields = whole.scans.fields
+    site = {field: f"site {max(at, 1)}"
+            for at, field in enumerate(fields)}  # fmt: skip
+    assert site[fields[0]] == site[fields[1]]
+    records = tuple(replace(record, place=site[record.field]) for record in whole.scans.records)
+    scans = replace(whole.scans, records=records, digest="of six sites")
+    for seed in range(4):
+        own = SimpleNamespace(scans=scans, settings=preset_settings("smoke", seed=seed, patch=48))
+        drawn = draw_scans(cast(Inputs, own), InputConfig(cache=whole.cache), (1,), 3)
+        taken = {site[image.name.removeprefix("own/")] for draw in drawn.draws for image in draw}
+        assert len(taken) == 3
+        assert {site[field] for field in drawn.scored.fields} == set(site.values()) - taken
+
+
+def test_scans_that_no_patch_can_be_cut_from_are_not_drawn(whole: Whole) -> None:
+    with pytest.raises(ValueError, match="there are 7, of which 0 can be trained on"):
+        draw_scans(some_inputs(whole, minimum_contrast=0.9), InputConfig(), (1, 2), 2)
+    with pytest.raises(ValueError, match="there are 7, of which 0 can be trained on"):
+        draw_scans(some_inputs(whole, max_noise=1e-9), InputConfig(), (1, 2), 2)
+
+
+def test_own_scans_among_the_clean_images_are_refused(
+    whole: Whole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = np.zeros((64, 64), np.float32)
+    for images, words in (
+        ([CleanImage("a", ".", image, ""), CleanImage("own/b", "own/x", image, "")], "has one"),
+        ([CleanImage("a", ".", image, "")], "two clean images"),
+    ):
+        monkeypatch.setattr(
+            "lfranker.experiment.scan_curve.training_images", lambda *_, own=images: (own, [])
+        )
+        with pytest.raises(ValueError, match=words):
+            draw_scans(some_inputs(whole), InputConfig(), (1, 2), 2)
+
+
+@pytest.mark.parametrize(
+    ("sites", "usable", "advice"),
+    [(10, None, "give 3 scans"), (12, 5, "give 2 scans"), (4, None, "more scans")],
+)
+def test_too_few_sites_are_refused_with_what_fits(
+    sites: int, usable: int | None, advice: str
+) -> None:
+    with pytest.raises(ValueError, match=advice):
+        check_sites(sites, (1, 2, 4), 2, usable)
+    check_sites(11, (1, 2, 4), 2, 8)
+
+
+def test_without_a_champion_nothing_is_trained() -> None:
+    said = list[str]()
+    means = SimpleNamespace(say=said.append)
+    board = pd.DataFrame({"psnr": [20.0], "outcome": ["collapsed"]}, index=["mae"])
+    curve = CurveConfig((1, 2), 4, 2)
+    learn_from_scans(
+        cast(Any, None), [], rank(board), cast(Any, means), InputConfig(), curve, take_over=False
+    )
+    assert said == ["no curve over slow scans: no subset could win"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"curve": (2,)}, "curve is 2; allowed are 2 numbers or more"),
+        ({"curve": (2, 1)}, "the lowest first"),
+        ({"curve": (0, 1)}, "from 1"),
+        ({"curve": (1, 12)}, "--curve-to 12"),
+        ({"curve": (1, 2), "vary_data": True, "repeats": 2}, "--vary-data"),
+        ({"curve": (1, 2), "noises": {"a": "settings"}}, "--curve is of one noise"),
+        ({"curve": (1, 2), "noise": "blind"}, "from noisy scans alone"),
+        ({"curve": (1, 2), "target": "none"}, "--target none"),
+        ({"curve": (1, 2), "data": Path()}, "--data"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_before_any_work(
+    changes: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    noise = {"noise": changes.pop("noise")} if "noise" in changes else {}
+    settings = preset_settings("smoke", **noise)
+    if "noises" in changes:
+        changes["noises"] = {"a": settings, "b": settings}
+    inputs = InputConfig(
+        scans=tmp_path, target=changes.pop("target", None), data=changes.pop("data", None)
+    )
+    with pytest.raises(ValueError, match=words):
+        PowerSetConfig(settings, losses=("mae",), inputs=inputs, **changes)
