@@ -107,7 +107,10 @@ def reference_caveats(ranking: Ranking) -> Iterator[str]:
     if any(criterion.metric in REFERENCE_FREE for criterion in ranking.judged):
         yield (
             "These losses were ranked without clean scans, by estimates of how much of the noise "
-            "is removed: no scan shows what is lost of the structure."
+            "is removed: no scan shows what is lost of the structure. Where there were slow scans "
+            "to compare with (one microscope, two power sets), estimated SSIM ranked losses much "
+            "as SSIM does (Kendall's tau .85 and .89), and noise removed less surely as PSNR does "
+            "(.56 and .83)."
         )
 
 

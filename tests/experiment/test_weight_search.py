@@ -67,6 +67,7 @@ class MadeUp:
         settings = SimpleNamespace(train=TrainConfig())
         weights = {"mae": 1.0, "ssim": 1.0}
         made = {"scans": scans, "facts": facts, "settings": settings, "loss_weights": weights}
+        made["noise"] = ""
         self.inputs = Inputs(**{item.name: made.get(item.name) for item in fields(Inputs)})
         self.at_once, self.engine, self.trained, self.fail_after = 2, "", [], fail_after
         self.said: list[str] = []

@@ -40,6 +40,7 @@ from lfranker.tracking.models import load_network
 from lfranker.tracking.power_set import PowerSet, load_power_set
 from lfranker.tracking.registry import Version
 from lfranker.tracking.runs import log_texts
+from lfranker.tracking.scan_curve import curve_of
 from lfranker.tracking.score_logging import score_run
 from lfranker.tracking.scores import (
     by_sample,
@@ -237,6 +238,7 @@ def test_findings_get_what_the_server_knows(monkeypatch: pytest.MonkeyPatch) -> 
     record.replace(combined_gradient_shares, lambda _: shares)
     record.replace(refined, lambda _: SimpleNamespace(result=result))
     record.replace(checked, lambda _: "checked")
+    record.replace(curve_of, lambda _: "curve")
     record.replace(shortcomings, lambda _: ["train for 9 steps"])
     before = Findings(scope=Scope(2, 3), subsets=5)
     found = add_findings(before, own, RANKING, cast(PairScores, pairs), OWN, {"psnr": 0.1})
@@ -247,6 +249,7 @@ def test_findings_get_what_the_server_knows(monkeypatch: pytest.MonkeyPatch) -> 
     expected = replace(
         before, scope=Scope(2, 3, True), shares=known, unmeasured=1,
         learning_rate=cast(Any, "checked"), too_short=True, stops=own.stops, saved=0.25,
+        own_scans=cast(Any, "curve"),
         search=cast(Any, "outcome"), search_trials=cast(Any, rows),
     )  # fmt: skip
     check_same(vars(found), **vars(expected))
@@ -257,6 +260,8 @@ def test_findings_get_what_the_server_knows(monkeypatch: pytest.MonkeyPatch) -> 
     check_same(vars(call), power_set=own, pairs=pairs, scans=OWN)
     (call,) = record.calls["", "checked"]
     check_same(vars(call), power_set=own, scans=OWN, margins={"psnr": 0.1})
+    (call,) = record.calls["", "curve_of"]
+    check_same(vars(call), power_set=own, scans=OWN, margins={"psnr": 0.1})
 
 
 def test_findings_stay_empty_where_the_server_knows_nothing(
@@ -264,12 +269,13 @@ def test_findings_stay_empty_where_the_server_knows_nothing(
 ) -> None:
     record = Recorder(monkeypatch)
     record.replace(combined_gradient_shares, lambda _: pd.DataFrame(index=["mae+mse"]))
-    for function in (refined, checked):
+    for function in (refined, checked, curve_of):
         record.replace(function, lambda _: None)
     own = power_set(settings={}, stops={}, saved=0.0)
     found = add_findings(Findings(), own, RANKING, PairScores.none(), OWN, {})
     assert (found.shares, found.unmeasured, found.scope, found.too_short) == (None, 1, None, False)
     assert (found.search, found.search_trials, found.learning_rate) == (None, None, None)
+    assert found.own_scans is None
 
 
 def test_a_version_is_scored_by_its_own_model_in_its_own_run(
