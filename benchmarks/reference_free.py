@@ -30,7 +30,7 @@ from tqdm import tqdm
 from lfranker.arrays import Floats, Image
 from lfranker.denoiser.tiling import denoise
 from lfranker.evaluation.criteria import ALL_METRICS, CHAMPION_METRICS
-from lfranker.evaluation.reference_free import REFERENCE_FREE, noise_of
+from lfranker.evaluation.reference_free import REFERENCE_FREE, noise_by_speed
 from lfranker.evaluation.scoring import of_noisy, score
 from lfranker.scans.scan_set import ScanSet, read_scans
 from lfranker.statistics.rank_agreement import tau_interval
@@ -175,7 +175,7 @@ def _best_of_half(rows: pd.DataFrame, criteria: Sequence[str], other: str) -> tu
 
 def _degenerate(rows: pd.DataFrame, scans: ScanSet, criteria: Sequence[str]) -> None:
     """Print the place that each entrant that must not win has among the subsets."""
-    noise = noise_of(scans)
+    noise = noise_by_speed(scans)
     subsets = rows.groupby("name")[list(criteria)].mean()
     for name, function in DEGENERATE.items():
         table = score(of_noisy(function), scans, REFERENCE_FREE, noise=noise)

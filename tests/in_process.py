@@ -1,5 +1,6 @@
 """The processes of a power set, done in this process one after another."""
 
+import shutil
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from mlflow.utils.thread_utils import ThreadLocalVariable
 
 from lfranker.experiment.worker import run_task
 from lfranker.processes.jobs import Job
+from lfranker.simulation.scans import simulate_scans, simulated_fields
 
 
 def one_after_another(
@@ -26,3 +28,10 @@ def one_after_another(
                 patch.setenv(variable, value)
             run_task(Path(job.command[3]))
         yield job, 0
+
+
+def scans_at_spd5(count: int, size: int, folder: Path, seed: int) -> None:
+    """Simulate so many fields at one fast speed and the clean one: others take as long again."""
+    simulate_scans(simulated_fields(count, size, seed), folder, seed)
+    for speed in ("spd2", "spd3"):
+        shutil.rmtree(folder / speed)

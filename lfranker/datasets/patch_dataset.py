@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lfranker.files import inside
-from lfranker.noise.measured import MeasuredNoise, noise_of
+from lfranker.noise.measured import MeasuredNoise, read_noise
 from lfranker.noise.models import Range
 from lfranker.noise.noise_config import FORMER, NoiseConfig
 from lfranker.options import changed, check, determining, option, options
@@ -127,7 +127,7 @@ class Dataset:
     def measured(self) -> Mapping[str, MeasuredNoise]:
         """The noise of noisy scans by their speed, where training needs to know it."""
         stored = self.manifest["request"].get("measured", {})
-        return {speed: noise_of(numbers) for speed, numbers in stored.items()}
+        return {speed: read_noise(numbers) for speed, numbers in stored.items()}
 
     @property
     def blind_radius(self) -> int:

@@ -13,8 +13,8 @@ from tqdm import tqdm
 from lfranker.arrays import Image
 from lfranker.evaluation.baselines import Family
 from lfranker.evaluation.metrics import psnr
-from lfranker.evaluation.reference_free import noise_of, noise_removed, tried
-from lfranker.noise.noise_covariance import NoiseCovariance
+from lfranker.evaluation.reference_free import noise_by_speed, noise_removed, tried
+from lfranker.noise.measured import MeasuredNoise
 from lfranker.scans.scan_set import Pair, Record, ScanSet
 
 PAIRS = 4  # of each half and speed on which every value is tried
@@ -69,7 +69,7 @@ def spread(records: Sequence[Record]) -> list[Record]:
 
 def best_value(family: Family, scans: ScanSet, records: Sequence[Record]) -> float:
     """The family's parameter with the highest mean score on these pairs."""
-    scores, noise = np.zeros(len(family.values)), noise_of(scans)
+    scores, noise = np.zeros(len(family.values)), noise_by_speed(scans)
     for pair in map(scans.read, records):
         for number, value in enumerate(family.values):
             scores[number] += _score(pair, _with(family, value), noise)
@@ -81,7 +81,7 @@ def _with(family: Family, value: float) -> Callable[[Pair], Image]:
 
 
 def _score(
-    pair: Pair, denoiser: Callable[[Pair], Image], noise: Mapping[str, NoiseCovariance]
+    pair: Pair, denoiser: Callable[[Pair], Image], noise: Mapping[str, MeasuredNoise]
 ) -> float:
     output = np.clip(denoiser(pair), 0, 1)
     if pair.speed in noise:

@@ -26,7 +26,7 @@ from scipy.ndimage import gaussian_filter, median_filter, uniform_filter
 
 from lfranker.arrays import Floats, Image
 from lfranker.evaluation.metrics import Metric
-from lfranker.noise.noise_covariance import NoiseCovariance, covariance_of
+from lfranker.noise.measured import MeasuredNoise, measured_noise
 from lfranker.scans.scan_set import Pair, ScanSet, read_scans
 from lfranker.text import listed
 
@@ -43,7 +43,7 @@ LAGS = ((0, 1), (0, 2), (0, 3), (1, 0), (2, 0), (3, 0))  # y, x: at which residu
 class Trial(Pair):
     """A scan without a clean one, its noise, and what a denoiser makes of it with a little more."""
 
-    noise: NoiseCovariance
+    noise: MeasuredNoise
     pilot: Image  # a median of the scan: what is known of its structure without a denoiser
     variance: Floats  # of the noise, pixel by pixel
     probe: Image  # b
@@ -51,7 +51,7 @@ class Trial(Pair):
     used: NDArray[np.bool_]  # not saturated
 
 
-def noise_of(scans: ScanSet) -> Mapping[str, NoiseCovariance]:
+def noise_by_speed(scans: ScanSet) -> Mapping[str, MeasuredNoise]:
     """Measure the noise of scans among which none is clean, by speed; {} where some are.
 
     Raises ValueError where they do not show it.
@@ -60,13 +60,13 @@ def noise_of(scans: ScanSet) -> Mapping[str, NoiseCovariance]:
 
 
 @cache
-def _measured(folder: Path, digest: str) -> Mapping[str, NoiseCovariance]:
+def _measured(folder: Path, digest: str) -> Mapping[str, MeasuredNoise]:
     scans = read_scans(folder)
     measured = {}
     for speed in scans.speeds:
         own = [record for record in scans.records if record.speed == speed]
         try:
-            measured[speed] = covariance_of(scans.read(record).noisy for record in own)
+            measured[speed] = measured_noise(scans.read(record).noisy for record in own)
         except ValueError as error:
             fields = listed([record.field for record in own])
             raise ValueError(f"the noise at {speed} cannot be measured on {fields}: {error}") from (
@@ -75,7 +75,7 @@ def _measured(folder: Path, digest: str) -> Mapping[str, NoiseCovariance]:
     return measured
 
 
-def tried(pair: Pair, denoiser: Callable[[Pair], Image], noise: NoiseCovariance) -> Trial:
+def tried(pair: Pair, denoiser: Callable[[Pair], Image], noise: MeasuredNoise) -> Trial:
     """Have a scan with a little more noise denoised: the same noise for all denoisers."""
     key = hashlib.sha256(f"{pair.speed}/{pair.field}".encode()).digest()[:8]
     pilot = np.asarray(median_filter(pair.noisy, 7, mode="reflect"))
@@ -180,12 +180,12 @@ def _residual(output: Image, trial: Trial) -> Floats:
 
 
 def _passed(output: Image, trial: Trial) -> Floats:
-    """What the denoiser makes of the probe."""
+    """Return what the denoiser makes of the probe."""
     return (trial.tilted.astype(np.float64) - output) / STEP
 
 
 def _error(output: Image, trial: Trial) -> Floats:
-    """Squared error of each pixel, without bias; single ones may well be below 0."""
+    """Estimate the squared error of each pixel, without bias; single ones may well be below 0."""
     residual, passed = _residual(output, trial), _passed(output, trial)
     return np.asarray(residual**2 - trial.variance + 2 * trial.probe * passed)
 

@@ -10,12 +10,12 @@ from lfranker.arrays import Image, correlation
 from lfranker.evaluation.criteria import Criterion
 from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.evaluation.reference_free import REFERENCE_FREE, tried
-from lfranker.noise.noise_covariance import NoiseCovariance
+from lfranker.noise.measured import MeasuredNoise
 from lfranker.scans.scan_set import Pair, ScanSet
 
 BLACK = 0.5 / 255  # a mean below it rounds to 0 in the 8 bits that microscopes write
 FLAT = 1e-3  # standard deviation; rounding to 8 bits alone makes 1.1e-3
-NO_NOISE: Mapping[str, NoiseCovariance] = {}
+NO_NOISE: Mapping[str, MeasuredNoise] = {}
 UNRELATED = 0.1  # correlation with the input; noise of 3 times the structure's size leaves 0.3
 
 
@@ -37,14 +37,14 @@ def score(
     scans: Iterable[Pair],
     metrics: Mapping[str, Metric] = METRICS,
     on_output: Callable[[Pair, Image], None] = lambda *_: None,
-    noise: Mapping[str, NoiseCovariance] = NO_NOISE,
+    noise: Mapping[str, MeasuredNoise] = NO_NOISE,
 ) -> pd.DataFrame:
     """A row for each pair: field, speed, groups, every metric, and what ``outcome`` looks at.
 
     The output is clipped to [0, 1] first. ``seconds`` are those of the denoiser alone. An output
     with values that are not finite has ``finite`` False and NaN for every score. ``on_output``
     gets each pair with what the denoiser made of it, not clipped. ``noise`` by speed is what
-    metrics without a clean scan need: see `reference_free.noise_of`.
+    metrics without a clean scan need: see `reference_free.noise_by_speed`.
     """
     rows = [_row(denoiser, pair, metrics, on_output, noise.get(pair.speed)) for pair in scans]
     if not rows:
@@ -57,7 +57,7 @@ def _row(
     pair: Pair,
     metrics: Mapping[str, Metric],
     on_output: Callable[[Pair, Image], None],
-    noise: NoiseCovariance | None,
+    noise: MeasuredNoise | None,
 ) -> dict[str, str | float | bool]:
     start = perf_counter()
     raw = denoiser(pair)

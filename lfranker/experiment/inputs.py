@@ -30,7 +30,7 @@ from lfranker.datasets.synthesis import (
 )
 from lfranker.denoiser.tiling import denoise
 from lfranker.evaluation.criteria import INITIAL
-from lfranker.evaluation.reference_free import noise_of
+from lfranker.evaluation.reference_free import noise_by_speed
 from lfranker.experiment.noisy_scans import check_sources, same_scans, training_scans
 from lfranker.experiment.plan import VARY_DATA, fingerprint
 from lfranker.experiment.settings import Settings
@@ -410,7 +410,7 @@ def inputs(
     clean, white = _folder(config.clean), config.white
     scored = scans(chosen, config.scans, config.target, cache, clean, data.trained_on, white)
     _refuse_seen(scored, data)
-    noise_of(scored)  # what cannot be measured is said before any training
+    noise_by_speed(scored)  # what cannot be measured is said before any training
     facts = {
         "preset": chosen.preset.name,
         "data": data.digest,

@@ -48,10 +48,15 @@ class SpeedNoise:
     def lags(self) -> tuple[float, ...]:
         return tuple(self[name] for name in LAGS)
 
+    @property
+    def correlation(self) -> tuple[float, tuple[float, ...]]:
+        """The autocorrelation at lag 1 that can be made, and the kernel that makes it."""
+        kernel = kernel_for(self.lags)
+        return min(max(self["lag1"], 0.0), MAX_LAG1, reachable(kernel)), kernel
+
     def fixed(self) -> dict[str, Any]:
         """Settings of `NoiseConfig` that make this noise at its values; no offset, no gain."""
-        kernel = kernel_for(self.lags)
-        lag1 = min(max(self["lag1"], 0.0), MAX_LAG1, reachable(kernel))
+        lag1, kernel = self.correlation
         values = {
             "peak": 1 / self["gamma"],
             "sigma": self["sigma"],

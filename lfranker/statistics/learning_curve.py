@@ -15,7 +15,7 @@ three draws cannot fix them either. Of sites like those that were scored, which 
 the covariance is that measured, times (S - 1) / chi-square over S - 1 degrees of freedom.
 
 In simulations with two to five draws, 90 to 100 of 100 intervals (95 %) hold the truth, and of the
-forecasts that are sure within 0.3 dB one in forty is off by more (tests).
+forecasts that are sure within 0.3 dB one in thirty is off by more (tests).
 """
 
 from collections.abc import Sequence

@@ -27,7 +27,7 @@ from lfranker.evaluation.baseline_tuning import Tuned, tune
 from lfranker.evaluation.baselines import BASELINES, families
 from lfranker.evaluation.criteria import CLEAN
 from lfranker.evaluation.metrics import METRICS, Metric
-from lfranker.evaluation.reference_free import noise_of
+from lfranker.evaluation.reference_free import noise_by_speed
 from lfranker.evaluation.scoring import (
     Denoiser,
     metrics_of,
@@ -79,7 +79,7 @@ def score_run(
     metrics = metrics_of(scans) if metrics is None else metrics
     pairs = tqdm(scans, "scoring", len(scans), leave=False, unit="scan", disable=None)
     pictured = partial(log_pictures, run_id, scans, prefix)
-    table = score(denoiser, pairs, metrics, pictured, noise_of(scans))
+    table = score(denoiser, pairs, metrics, pictured, noise_by_speed(scans))
     log_texts(run_id, {score_file(scans.id): table.to_csv(index=False)})
     log_scan_dataset(run_id, scans)
     scores = {prefix + metric_name(k): v for k, v in summarise(table, metrics).items()}

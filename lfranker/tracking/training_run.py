@@ -22,7 +22,7 @@ from torch import nn
 from lfranker.denoiser.likeness import MOST_PATCHES, Likeness, likeness_of
 from lfranker.denoiser.tiling import denoise
 from lfranker.evaluation.criteria import CHAMPION_METRICS
-from lfranker.evaluation.reference_free import noise_of
+from lfranker.evaluation.reference_free import noise_by_speed
 from lfranker.evaluation.scoring import Denoiser, metrics_of, outcome, score, summarise
 from lfranker.files import write_text
 from lfranker.images.image_strips import strip
@@ -300,7 +300,7 @@ def score_branch(
         return
     metrics = metrics_of(scans)
     own = denoiser(branch_network(run_id, steps, like))
-    table = score(own, scans, metrics, noise=noise_of(scans))
+    table = score(own, scans, metrics, noise=noise_by_speed(scans))
     log_texts(run_id, {score_file(scans.id, steps): table.to_csv(index=False)})
     _log_by_steps(run_id, scans, summarise(table, metrics), steps)
     if outcome(table) == "collapsed":

@@ -19,15 +19,15 @@ from lfranker.evaluation.reference_free import (
     whiteness,
 )
 from lfranker.evaluation.scoring import of_noisy, outcome, score, summarise
-from lfranker.noise.noise_covariance import NoiseCovariance
+from lfranker.noise.measured import MeasuredNoise
+from lfranker.noise.scan_correlation import autocorrelation
 from lfranker.scans.registration import Transform
 from lfranker.scans.scan_set import Pair
 
 SIDE, DRAWS = 160, 12
 TAPS = (0.85, 0.35, 0.12)
-NOISE = NoiseCovariance(
-    0.012, 0.02, 0.01, 0.01, tuple(np.array(TAPS) / np.sqrt(TAPS[0] ** 2 + 2 * 0.1369))
-)
+UNIT = tuple(np.array(TAPS) / np.sqrt(TAPS[0] ** 2 + 2 * 0.1369))
+NOISE = MeasuredNoise(0.012, 0.02, 0.01, 0.01, autocorrelation(UNIT, 4), UNIT)
 Filter = Callable[[Image], Image]
 FILTERS: dict[str, Filter] = {
     "as it is": lambda image: image,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from in_process import one_after_another
+from in_process import one_after_another, scans_at_spd5
 from mlflow import MlflowClient
 from mlflow.artifacts import load_text
 from recorder import COMMANDS, everywhere
@@ -22,7 +22,6 @@ from lfranker.experiment.time_estimate import scoring_seconds, seconds_per_step
 from lfranker.losses.objective import Objective
 from lfranker.processes.jobs import run_jobs
 from lfranker.ranking.entrants import compared, counted, joint_label, parts_of
-from lfranker.simulation.scans import simulate_scans, simulated_fields
 from lfranker.tracking.models import add_onnx, load_network
 from lfranker.tracking.power_set import PowerSet, load_power_set
 from lfranker.tracking.runs import get_run
@@ -70,7 +69,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterat
         everywhere(patch, scoring_seconds, lambda *_, **__: 0.01)
         everywhere(patch, add_onnx, lambda model_id: None)
         everywhere(patch, families, dict)
-        simulate_scans(simulated_fields(3, 128, 11), folder / "scans", 11)
+        scans_at_spd5(3, 128, folder / "scans", 11)
         power_set(WORDS)
         alone = load_power_set()
         joint = f"{WORDS} --networks nafnet,scunet --width 4 --repeats 2"

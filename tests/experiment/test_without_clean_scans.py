@@ -18,7 +18,7 @@ from recorder import COMMANDS, everywhere
 
 from lfranker.denoiser.tiling import denoise
 from lfranker.evaluation.baselines import FAMILIES, families, gaussian
-from lfranker.evaluation.reference_free import noise_of, noise_removed, tried
+from lfranker.evaluation.reference_free import noise_by_speed, noise_removed, tried
 from lfranker.evaluation.scoring import of_noisy
 from lfranker.experiment.time_estimate import scoring_seconds, seconds_per_step
 from lfranker.processes.jobs import run_jobs
@@ -68,7 +68,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterat
 
 
 def test_scores_are_those_of_the_logged_models_on_the_noisy_scans(whole: Whole) -> None:
-    noise = noise_of(whole.scans)
+    noise = noise_by_speed(whole.scans)
     table = field_scores(whole.power_set, whole.scans.id).table
     for name, training in [(key[0], run) for key, run in whole.power_set.trainings.items()]:
         denoiser = of_noisy(partial(denoise, load_network(f"models:/{training.model}")))
@@ -86,7 +86,7 @@ def test_scores_are_those_of_the_logged_models_on_the_noisy_scans(whole: Whole) 
 
 def test_filters_are_tuned_by_the_noise_that_they_remove(whole: Whole) -> None:
     board = scores(whole.power_set, whole.scans.digest)
-    noise = noise_of(whole.scans)
+    noise = noise_by_speed(whole.scans)
     widths = {"gaussian-1": 1.0, "gaussian-2": 2.0}
     for name, sigma in widths.items():
         denoiser = of_noisy(partial(gaussian, sigma=sigma))

@@ -1,13 +1,16 @@
+import json
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from lfranker.noise.noise_covariance import NoiseCovariance, covariance_of
+from lfranker.noise.measured import MeasuredNoise, measured_noise, read_noise
 from lfranker.noise.scan_correlation import taps_for
 
 SHAPE = (300, 300)
 LAG1 = 0.45
 TAPS = taps_for(LAG1, (1.0, 0.2))
+LAGS = (LAG1, 0.1, 0.0, 0.0)
 
 
 def smooth_scene(seed: int) -> np.ndarray:
@@ -16,7 +19,7 @@ def smooth_scene(seed: int) -> np.ndarray:
 
 
 def test_noise_that_is_drawn_has_the_covariance() -> None:
-    noise = NoiseCovariance(0.01, 0.03, 0.05, 0.02, TAPS)
+    noise = MeasuredNoise(0.01, 0.03, 0.05, 0.02, LAGS, TAPS)
     signal = np.full(SHAPE, 0.45, np.float32)
     drawn = noise.draw(signal, np.random.default_rng(0)).astype(np.float64)
     variance = 0.01 * 0.4 + 0.03**2
@@ -27,20 +30,25 @@ def test_noise_that_is_drawn_has_the_covariance() -> None:
     assert (within[:, 1:] * within[:, :-1]).mean() / variance == pytest.approx(LAG1, abs=0.03)
     assert (within[1:] * within[:-1]).mean() / variance == pytest.approx(0, abs=0.03)
     assert drawn.mean(axis=1).std() == pytest.approx(0.02, rel=0.25)  # 300 lines, 4 sigmas
-    darker = NoiseCovariance(0.01, 0.0, 0.05, 0.0, TAPS)
+    darker = MeasuredNoise(0.01, 0.0, 0.05, 0.0, LAGS, TAPS)
     assert not darker.draw(np.full(SHAPE, 0.04, np.float32), np.random.default_rng(0)).any()
 
 
 def test_the_covariance_is_measured_on_noisy_scans_alone() -> None:
-    true = NoiseCovariance(0.012, 0.0, 0.0, 0.0, TAPS)
+    true = MeasuredNoise(0.012, 0.0, 0.0, 0.0, LAGS, TAPS)
     scans = []
     for seed in range(6):
         scene = smooth_scene(seed)
         scans.append(scene + true.draw(scene, np.random.default_rng([seed, 1])))
-    found = covariance_of(np.float32(scan) for scan in scans)
+    found = measured_noise(np.float32(scan) for scan in scans)
     at = np.linspace(0.25, 0.65, 5, dtype=np.float32)[None]
     assert found.variance(at) == pytest.approx(true.variance(at), rel=0.06)
     assert found.autocorrelation(2) == pytest.approx(true.autocorrelation(2), abs=0.03)
+
+
+def test_what_is_stored_is_read_again() -> None:
+    noise = MeasuredNoise(0.01, 0.03, 0.05, 0.02, LAGS, TAPS)
+    assert read_noise(json.loads(json.dumps(noise.stored()))) == noise
 
 
 def test_noise_that_does_not_grow_with_the_brightness_is_constant() -> None:
@@ -49,7 +57,7 @@ def test_noise_that_does_not_grow_with_the_brightness_is_constant() -> None:
         scene, rng = smooth_scene(seed), np.random.default_rng([seed, 2])
         deviation = 0.06 - 0.05 * (scene - 0.2)  # it even shrinks
         scans.append(np.float32(scene + deviation * rng.standard_normal(SHAPE)))
-    found = covariance_of(scans)
+    found = measured_noise(scans)
     assert found.gamma == 0
     at = np.array([[0.2, 0.45, 0.7]], np.float32)
     assert found.variance(at)[0] == pytest.approx(np.full(3, 0.0475**2), rel=0.1)
@@ -57,4 +65,4 @@ def test_noise_that_does_not_grow_with_the_brightness_is_constant() -> None:
 
 def test_scans_that_do_not_show_it_are_refused() -> None:
     with pytest.raises(ValueError, match="needed to fit the noise"):
-        covariance_of([np.ones((60, 60), np.float32)])
+        measured_noise([np.ones((60, 60), np.float32)])
