@@ -135,6 +135,11 @@ def caveats(settings: Mapping[str, str], loss_set: str) -> Iterator[str]:
             f"Networks are compared at equal seconds of training: {listed(each)}, as the machine "
             f"measured them where the trainings were planned. Seconds of denoising are not equal."
         )
+    if settings.get("initial_weights", "none") != "none":
+        yield (
+            "The networks started from given weights. On images unlike those that they were "
+            "trained on now, they may be worse than these weights: all scores are of these scans."
+        )
     if PERCEPTUAL_RANDOM in loss_set:
         yield (
             "The perceptual loss has a network with random weights, which is not the perceptual "

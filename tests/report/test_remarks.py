@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from lfranker.ranking.leaderboard import Ranking, rank
-from lfranker.report.remarks import better_filters, remarks
+from lfranker.report.remarks import better_filters, caveats, remarks
 
 ROWS = {
     "mae": {"psnr": 21.0, "ssim": 0.7},
@@ -50,6 +50,13 @@ def test_estimated_ssim_is_not_taken_for_ssim() -> None:
     assert remarks(rank(board)) == [
         "1 of 2 subsets is worse than the noisy input in estimated SSIM: mse."
     ]
+
+
+def test_networks_that_started_from_weights_may_have_forgotten_what_these_knew() -> None:
+    for weights, told in (("none", []), ("0123456789abcdef", [True])):
+        said = caveats({"initial_weights": weights}, "mae")
+        assert ["may be worse than these weights" in one for one in said] == told
+    assert not list(caveats({}, "mae")), "older power sets do not tell"
 
 
 def test_several_are_counted_and_the_missing_come_first() -> None:
