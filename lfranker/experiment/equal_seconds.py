@@ -19,6 +19,7 @@ from lfranker.experiment.inputs import Inputs
 from lfranker.experiment.plan import fingerprint
 from lfranker.experiment.time_estimate import Subset, seconds_per_step, to_time
 from lfranker.files import write_text
+from lfranker.options import options
 from lfranker.training.config import TrainConfig
 
 LEAST_TIMED = 6  # times that each network is timed, on few subsets again and again
@@ -80,7 +81,10 @@ def _paces(
 
 def _costing(train: TrainConfig) -> dict[str, Any]:
     """Return the settings that steps take longer or shorter by."""
-    without = ("steps", "seed", "repeat", "learning_rate", "weight_decay", "warmup", "shorter")
+    without = {"steps", "seed", "repeat", "learning_rate", "weight_decay", "warmup"}
+    without |= {
+        name for name, (_, known) in options(TrainConfig).items() if not known.affects_weights
+    }
     return {name: value for name, value in train.used.items() if name not in without}
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from lfranker.datasets.synthesis import CleanImage, DatasetConfig
+from lfranker.denoiser.networks import NETWORKS
 from lfranker.experiment import inputs as preparation
 from lfranker.experiment.inputs import InputConfig, Inputs
 from lfranker.experiment.noisy_scans import same_scans
@@ -27,6 +28,10 @@ def settings_on_each(
     some of them know is made to those. Raises ValueError where none does, or where two are the
     same.
     """
+    if clashing := [noise for noise in noises if noise in NETWORKS]:
+        raise ValueError(
+            f"the profile is called like the network {clashing[0]!r}: give it another name"
+        )
     given: dict[str, dict[str, Any]] = {}
     for noise, read in noises.items() or [("", None)]:
         for network in networks or [""]:

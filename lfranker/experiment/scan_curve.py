@@ -88,6 +88,8 @@ def draw_scans(inputs: Inputs, config: InputConfig, counts: Sequence[int], draws
     noisy, too small, or without contrast.
     """
     scans, chosen = inputs.scans, inputs.settings
+    if not scans.has_clean:
+        raise ValueError("--curve learns from clean scans, and --scans was prepared without any")
     others, _ = training_images(chosen, config)
     _check_others(others)
     first = {record.field: record for record in reversed(scans.records)}

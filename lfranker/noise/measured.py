@@ -38,20 +38,23 @@ class MeasuredNoise:
         return max((lag for lag, value in enumerate(self.lags, 1) if value > NEGLIGIBLE), default=0)
 
     def deviation(self, signal: Image | Floats) -> Floats:
-        """Return the standard deviation at each brightness, without the offsets of lines."""
-        above = np.maximum(signal.astype(np.float64) - self.black, 0)
+        """Return the standard deviation at each brightness, without the offsets of lines.
+
+        In the signal's precision, that of trainings: weights depend on the last bit.
+        """
+        above = np.maximum(signal - self.black, 0)
         return np.asarray(np.sqrt(self.gamma * above + self.sigma**2))
 
     def variance(self, signal: Image) -> Floats:
         """Return the variance of each pixel where the signal is that (h, w), lines included."""
-        return np.asarray(self.deviation(signal) ** 2 + self.line_offset**2)
+        return np.asarray(self.deviation(signal.astype(np.float64)) ** 2 + self.line_offset**2)
 
     def draw(self, signal: Image, rng: np.random.Generator) -> Image:
         """Draw normal noise (h, w) with this covariance in a scan that would be ``signal``."""
         white = rng.standard_normal(signal.shape).astype(np.float32)
         lines = self.line_offset * rng.standard_normal((len(signal), 1))
-        correlated = filter_fast_axis(white, self.taps)
-        return np.asarray(self.deviation(signal) * correlated + lines, np.float32)
+        deviation = self.deviation(signal.astype(np.float64))
+        return np.asarray(deviation * filter_fast_axis(white, self.taps) + lines, np.float32)
 
     def autocorrelation(self, lags: int) -> tuple[float, ...]:
         """Return the autocorrelation along x of what is drawn, at lags 1, 2, ..., without lines."""

@@ -145,7 +145,11 @@ def _facts(results: Results) -> Grid:
     power_set = results.power_set
     wanted, noises = power_set.expected, power_set.noises
     found = power_set.trainings.items()
-    runs = [run for (name, _), run in found if not wanted or name in wanted]
+    runs = [
+        run
+        for (name, repeat), run in found
+        if (not wanted or name in wanted) and repeat < power_set.repeats_seen
+    ]
     subsets = set(map(losses_of, wanted))
     every = 2 ** max(1, len(power_set.loss_set)) - 1
     kind = compared(noises)

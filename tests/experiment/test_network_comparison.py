@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import chdir
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from recorder import COMMANDS, everywhere
 
 from lfranker.denoiser import networks
 from lfranker.evaluation.baselines import families
+from lfranker.experiment.equal_seconds import _costing
 from lfranker.experiment.noise_comparison import settings_on_each
 from lfranker.experiment.settings import preset_settings
 from lfranker.experiment.time_estimate import scoring_seconds, seconds_per_step
@@ -196,6 +197,19 @@ def test_networks_and_noises_are_crossed_and_settings_go_where_they_have_an_effe
     assert each["eq1,nafnet"].dataset.noise.alpha == (0.5, 0.5)
     with pytest.raises(ValueError, match="no effect on any of the networks drunet, dncnn"):
         settings_on_each("smoke", {}, 0, ("drunet", "dncnn"), dim=32)
+
+
+def test_a_noise_that_is_called_like_a_network_is_refused() -> None:
+    noises = {"eq1": {"noise": "eq1"}, "nafnet": {"noise": "gamma"}}
+    with pytest.raises(ValueError, match="called like the network 'nafnet'"):
+        settings_on_each("smoke", noises)
+
+
+def test_what_is_only_watched_is_not_timed_again() -> None:
+    train = preset_settings("smoke").train
+    watched = replace(train, log_every=7, checkpoint_seconds=1.0, shorter=not train.shorter)
+    assert _costing(watched) == _costing(train)
+    assert _costing(replace(train, batch=train.batch + 1)) != _costing(train)
 
 
 def test_two_networks_or_more_are_compared_scunet_first() -> None:

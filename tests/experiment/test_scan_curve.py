@@ -209,6 +209,13 @@ def test_scans_that_no_patch_can_be_cut_from_are_not_drawn(whole: Whole) -> None
         draw_scans(some_inputs(whole, max_noise=1e-9), InputConfig(), (1, 2), 2)
 
 
+def test_prepared_scans_among_which_none_is_clean_are_refused(whole: Whole) -> None:
+    own = some_inputs(whole)
+    own.scans = replace(whole.scans, target="")  # type: ignore[misc]
+    with pytest.raises(ValueError, match="prepared without any"):
+        draw_scans(own, InputConfig(), (1, 2), 2)
+
+
 def test_own_scans_among_the_clean_images_are_refused(
     whole: Whole, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,16 @@ def test_noise_that_is_drawn_has_the_covariance() -> None:
     assert not darker.draw(np.full(SHAPE, 0.04, np.float32), np.random.default_rng(0)).any()
 
 
+def test_trainings_draw_in_the_precision_of_their_patches() -> None:
+    """What an earlier version computed: with another last bit its trainings are not the same."""
+    noise = MeasuredNoise(0.0132, 0.016, 0.0, 0.001, LAGS, TAPS)
+    signal = smooth_scene(0)
+    before = np.sqrt(np.float32(0.0132) * signal + np.float32(0.016**2))
+    assert noise.deviation(signal).dtype == np.float32
+    assert np.array_equal(noise.deviation(signal), before)
+    assert noise.variance(signal).dtype == np.float64
+
+
 def test_the_covariance_is_measured_on_noisy_scans_alone() -> None:
     true = MeasuredNoise(0.012, 0.0, 0.0, 0.0, LAGS, TAPS)
     scans = []

@@ -55,6 +55,7 @@ RUNS = {
     ("mae", 0): SimpleNamespace(milliseconds=3_600_000),
     ("mae", 1): SimpleNamespace(milliseconds=1_800_000),
     ("tv", 0): SimpleNamespace(milliseconds=7_200_000),  # of another command
+    ("mae", 2): SimpleNamespace(milliseconds=7_200_000),  # of a curve over own slow scans
 }
 POWER_SET: Mapping[str, Any] = {
     "run_id": "parent",
