@@ -58,7 +58,7 @@ def _dncnn(width: int, blocks: Sequence[int]) -> nn.Module:
 
 
 @dataclass(frozen=True)
-class Foreign:
+class SpandrelNetwork:
     """A network of spandrel: how it is built of its width and the blocks of its stages."""
 
     build: Callable[[int, Sequence[int]], nn.Module]
@@ -67,9 +67,9 @@ class Foreign:
 
 
 FOREIGN = {
-    "nafnet": Foreign(_nafnet, 8, 9.0),
-    "drunet": Foreign(_drunet, 8, 6.0),
-    "dncnn": Foreign(_dncnn, 1, 2.1),
+    "nafnet": SpandrelNetwork(_nafnet, 8, 9.0),
+    "drunet": SpandrelNetwork(_drunet, 8, 6.0),
+    "dncnn": SpandrelNetwork(_dncnn, 1, 2.1),
 }
 NETWORKS = (SCUNET, *FOREIGN)
 TITLES = {SCUNET: "SCUNet", "nafnet": "NAFNet", "drunet": "DRUNet", "dncnn": "DnCNN"}

@@ -25,7 +25,7 @@ def has_package(name: str) -> bool:
 
 
 def write_onnx(network: nn.Module, path: Path) -> None:
-    """Write a SCUNet for one image of any height and width. Needs the package onnx."""
+    """Write a network for one image of any height and width. Needs the package onnx."""
     own = copy.deepcopy(network).cpu().float().to(memory_format=torch.contiguous_format).eval()
     size = {2: "height", 3: "width"}
     with warnings.catch_warnings(), torch.no_grad():

@@ -154,13 +154,13 @@ def whiteness(output: Image, trial: Trial) -> float:
 
 REFERENCE_FREE: dict[str, Metric] = {
     "noise_removed": Metric(
-        lambda o, p: noise_removed(o, _trial(p)), True, "Noise removed", 4, ranked=True
+        lambda o, p: noise_removed(o, _trial(p)), True, "Noise removed", 4, ranked=True, version=2
     ),
     "ssim_estimated": Metric(
-        lambda o, p: ssim_estimated(o, _trial(p)), True, "Estimated SSIM", 4, ranked=True
+        lambda o, p: ssim_estimated(o, _trial(p)), True, "Estimated SSIM", 4, ranked=True, version=2
     ),
     "whiteness": Metric(
-        lambda o, p: whiteness(o, _trial(p)), False, "Residual's distance from noise", 3
+        lambda o, p: whiteness(o, _trial(p)), False, "Residual's distance from noise", 3, version=2
     ),
 }
 

@@ -46,7 +46,7 @@ def _forecast_sentence(curve: ScanCurve, metric: str) -> str:
     else:
         said = (
             f"What {curve.target} scans would bring in {title} cannot be told within "
-            f"{number(curve.tolerances[metric], unit)} from so few: it may be "
+            f"{number(curve.tolerances[metric], unit)} from so few scans and draws: it may be "
             f"{_ends(found, unit)}"
         )
     table = curve.tables[metric]
@@ -56,8 +56,8 @@ def _forecast_sentence(curve: ScanCurve, metric: str) -> str:
     more = estimate(further.value, further.low, further.high, unit, signed=True)
     return (
         f"{said} at the fields scored, where {most} brought {number(measured, unit)}; at fields "
-        f"like these it may be {_ends(Forecast(curve.target, found.value, *like), unit)}, which is "
-        f"{more} over {most}."
+        f"like these it may be {_ends(Forecast(curve.target, found.value, *like), unit)}, and there "
+        f"{curve.target} would bring {more} more than {most}."
     )
 
 

@@ -39,8 +39,8 @@ def test_a_sure_forecast_is_given_with_its_half_width() -> None:
     assert first.endswith("on 8 fields of 6 other sites.")
     assert forecast == (
         "12 scans would bring about 1.35 ± 0.25 dB in PSNR at the fields scored, where 4 brought "
-        "1.25 dB; at fields like these it may be 0.80 to 1.90 dB, which is +0.11 dB (+0.02 to "
-        "+0.32) over 4."
+        "1.25 dB; at fields like these it may be 0.80 to 1.90 dB, and there 12 would bring "
+        "+0.11 dB (+0.02 to +0.32) more than 4."
     )
     assert "0.1 to 1.1 times what the doubling before brought" in law
 
@@ -49,8 +49,8 @@ def test_an_unsure_forecast_is_not_given() -> None:
     unsure = replace(CURVE, tolerances={"psnr": 0.2})
     _, forecast, _ = scan_sentences(unsure)
     assert forecast.startswith(
-        "What 12 scans would bring in PSNR cannot be told within 0.200 dB from so few: it may be "
-        "1.15 to 1.60 dB at the fields scored, where 4 brought 1.25 dB;"
+        "What 12 scans would bring in PSNR cannot be told within 0.200 dB from so few scans and "
+        "draws: it may be 1.15 to 1.60 dB at the fields scored, where 4 brought 1.25 dB;"
     )
     assert "±" not in forecast
 
