@@ -56,8 +56,8 @@ def _forecast_sentence(curve: ScanCurve, metric: str) -> str:
     more = estimate(further.value, further.low, further.high, unit, signed=True)
     return (
         f"{said} at the fields scored, where {most} brought {number(measured, unit)}; at fields "
-        f"like these it may be {_ends(Forecast(curve.target, found.value, *like), unit)}, and there "
-        f"{curve.target} would bring {more} more than {most}."
+        f"like these it may be {_ends(Forecast(curve.target, found.value, *like), unit)}, and "
+        f"there {curve.target} would bring {more} more than {most}."
     )
 
 

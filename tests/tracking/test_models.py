@@ -112,7 +112,7 @@ def test_a_pickle_in_a_model_folder_is_never_executed(
     assert not (tmp_path / "out.png").exists()
 
 
-class SpandrelNetwork(mlflow.pyfunc.PythonModel):  # type: ignore[misc,name-defined]
+class Foreign(mlflow.pyfunc.PythonModel):  # type: ignore[misc,name-defined]
     """Another's model, which MLflow pickles."""
 
     def load_context(self, context: Any) -> None:
@@ -124,9 +124,7 @@ class SpandrelNetwork(mlflow.pyfunc.PythonModel):  # type: ignore[misc,name-defi
 
 def test_a_registered_model_of_others_is_run_only_where_the_user_trusts_it(store: Path) -> None:
     with own_run("train", "train"):
-        info = mlflow.pyfunc.log_model(
-            name="foreign", python_model=SpandrelNetwork(), pip_requirements=[]
-        )
+        info = mlflow.pyfunc.log_model(name="foreign", python_model=Foreign(), pip_requirements=[])
     mlflow.register_model(info.model_uri, "foreign")
     with pytest.raises(ValueError, match=r"not a model that lfranker logged.*trust_code=true"):
         load_network("models:/foreign/1")
