@@ -88,6 +88,7 @@ def power_set(words: str) -> str:
     return " ".join(done.output.split())
 
 
+@pytest.mark.slow
 def test_scunet_is_the_very_training_that_it_is_alone(whole: Whole) -> None:
     assert "3 of 12 trainings are finished already and kept" in whole.output
     for losses in ("mae", "ssim", "mae+ssim"):
@@ -95,6 +96,7 @@ def test_scunet_is_the_very_training_that_it_is_alone(whole: Whole) -> None:
         assert whole.joint.trainings[f"{losses} @ scunet", 0].run_id == own.run_id
 
 
+@pytest.mark.slow
 def test_nafnet_has_so_many_steps_that_it_takes_as_long(whole: Whole) -> None:
     steps = {name: get_run(run.run_id).data for (name, _), run in whole.joint.trainings.items()}
     for name, data in steps.items():
@@ -115,6 +117,7 @@ def test_nafnet_has_so_many_steps_that_it_takes_as_long(whole: Whole) -> None:
     assert "noises" not in used
 
 
+@pytest.mark.slow
 def test_the_same_power_set_trains_nothing_again_and_measures_nothing_again(whole: Whole) -> None:
     assert "12 of 12 trainings are finished already and kept" in whole.again
     assert whole.timed[0] >= 6, "three subsets, each at least twice"
@@ -123,6 +126,7 @@ def test_the_same_power_set_trains_nothing_again_and_measures_nothing_again(whol
     assert json.loads(kept.read_text())["paces"] == {"scunet": 1.0, "nafnet": 0.4}
 
 
+@pytest.mark.slow
 def test_models_are_networks_as_they_were_trained(whole: Whole) -> None:
     model = whole.joint.trainings["mae @ nafnet", 1].model
     config = preset_settings("smoke", network="nafnet", width=4, depth="0,0,0,1,0,0,0").train
@@ -132,6 +136,7 @@ def test_models_are_networks_as_they_were_trained(whole: Whole) -> None:
     assert any(not torch.equal(found[name], expected[name]) for name in found)
 
 
+@pytest.mark.slow
 def test_the_page_and_the_note_compare_networks(whole: Whole) -> None:
     note = get_run(whole.joint.run_id).data.tags["mlflow.note.content"]
     page = load_text(f"runs:/{whole.joint.run_id}/ranking/ranking.html")
@@ -146,6 +151,7 @@ def test_the_page_and_the_note_compare_networks(whole: Whole) -> None:
     assert "by the length of the training" not in page, "their lengths are not the same"
 
 
+@pytest.mark.slow
 def test_a_winner_says_which_network_it_is(whole: Whole) -> None:
     version = MlflowClient().get_model_version_by_alias("lfranker", "champion")
     network = version.tags[Tag.NETWORK]

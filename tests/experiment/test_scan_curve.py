@@ -104,6 +104,7 @@ def table_of(run_id: str, scans: ScanSet) -> pd.DataFrame:
     return pd.read_csv(io.StringIO(load_text(f"runs:/{run_id}/{path}")), dtype={"field": str})
 
 
+@pytest.mark.slow
 def test_draws_have_no_field_in_common_and_none_that_is_scored(whole: Whole) -> None:
     drawn = [field for draw in whole.plan.draws for field in draw.fields]
     assert [len(draw.fields) for draw in whole.plan.draws] == [2, 2]
@@ -116,6 +117,7 @@ def test_draws_have_no_field_in_common_and_none_that_is_scored(whole: Whole) -> 
         assert np.array_equal(pair.original, original[pair.field].original)
 
 
+@pytest.mark.slow
 def test_each_training_has_the_scans_of_its_draw_among_its_images(whole: Whole) -> None:
     clean = {pair.field: sha256_of_pixels(pair.original) for pair in whole.scans}
     datasets = [read_dataset(path.parent) for path in whole.cache.glob("datasets/*/manifest.json")]
@@ -134,6 +136,7 @@ def test_each_training_has_the_scans_of_its_draw_among_its_images(whole: Whole) 
     assert name == "mae #1 (2 own slow scans)"
 
 
+@pytest.mark.slow
 def test_the_page_has_the_gains_computed_here_again(whole: Whole) -> None:
     found = runs(whole)
     text = load_text(f"runs:/{whole.power_set.run_id}/ranking/own-scans-psnr.csv")
@@ -156,6 +159,7 @@ def test_the_page_has_the_gains_computed_here_again(whole: Whole) -> None:
     assert any("6 scans would bring" in sentence for sentence in summary["evidence"])
 
 
+@pytest.mark.slow
 def test_it_is_ranked_again_from_the_server_alone(whole: Whole) -> None:
     before = load_text(f"runs:/{whole.power_set.run_id}/ranking/own-scans-psnr.csv")
     away = whole.cache.rename(whole.cache.with_name("away"))
@@ -165,6 +169,7 @@ def test_it_is_ranked_again_from_the_server_alone(whole: Whole) -> None:
     assert load_text(f"runs:/{whole.power_set.run_id}/ranking/own-scans-psnr.csv") == before
 
 
+@pytest.mark.slow
 def test_the_same_again_keeps_all_trainings(whole: Whole) -> None:
     before = {key: one.info.run_id for key, one in runs(whole).items()}
     run("powerset", whole.options)
@@ -176,6 +181,7 @@ def some_inputs(whole: Whole, **changes: Any) -> Inputs:
     return cast(Inputs, SimpleNamespace(scans=whole.scans, settings=settings))
 
 
+@pytest.mark.slow
 def test_fewer_scans_are_the_first_of_more(whole: Whole) -> None:
     config = InputConfig(cache=whole.cache)
     more = draw_scans(some_inputs(whole), config, (1, 2), 2)
@@ -186,6 +192,7 @@ def test_fewer_scans_are_the_first_of_more(whole: Whole) -> None:
     assert {image.group for draw in more.draws for image in draw} == {"own"}
 
 
+@pytest.mark.slow
 def test_fields_of_a_site_that_is_trained_on_are_not_scored(whole: Whole) -> None:
     """The first two fields are of one site."""
     fields = whole.scans.fields
@@ -202,6 +209,7 @@ def test_fields_of_a_site_that_is_trained_on_are_not_scored(whole: Whole) -> Non
         assert {site[field] for field in drawn.scored.fields} == set(site.values()) - taken
 
 
+@pytest.mark.slow
 def test_scans_that_no_patch_can_be_cut_from_are_not_drawn(whole: Whole) -> None:
     with pytest.raises(ValueError, match="there are 7, of which 0 can be trained on"):
         draw_scans(some_inputs(whole, minimum_contrast=0.9), InputConfig(), (1, 2), 2)
@@ -209,6 +217,7 @@ def test_scans_that_no_patch_can_be_cut_from_are_not_drawn(whole: Whole) -> None
         draw_scans(some_inputs(whole, max_noise=1e-9), InputConfig(), (1, 2), 2)
 
 
+@pytest.mark.slow
 def test_prepared_scans_among_which_none_is_clean_are_refused(whole: Whole) -> None:
     own = some_inputs(whole)
     own.scans = replace(whole.scans, target="")  # type: ignore[misc]
@@ -216,6 +225,7 @@ def test_prepared_scans_among_which_none_is_clean_are_refused(whole: Whole) -> N
         draw_scans(own, InputConfig(), (1, 2), 2)
 
 
+@pytest.mark.slow
 def test_own_scans_among_the_clean_images_are_refused(
     whole: Whole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
