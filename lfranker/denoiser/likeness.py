@@ -94,7 +94,7 @@ TRAITS: Mapping[str, Trait] = {
 
 @dataclass(frozen=True)
 class Likeness:
-    """What the noisy training patches of a network look like.
+    """Properties that the noisy training patches of a network have.
 
     ranges: by trait, the LOW and HIGH quantile of the patches; means and precision, the inverse of
     the covariance, are of the features of the network's first layer; strange: the STRANGE quantile

@@ -125,14 +125,14 @@ class TrainConfig:
 
     @property
     def network_settings(self) -> dict[str, Any]:
-        """What `denoiser.networks.build` makes the network of."""
+        """Return the settings that `denoiser.networks.build` makes the network of."""
         if self.network == SCUNET:
             return {"config": list(self.blocks), "dim": self.dim, "head_dim": self.head_dim}
         return {"network": self.network, "width": self.width, "config": list(self.blocks)}
 
     @property
     def used(self) -> dict[str, Any]:
-        """All settings by name, as they are logged: without those of other networks' shapes."""
+        """Return all settings by name, as logged: without those of other networks' shapes."""
         unused = unused_by(self.network)
         return {name: value for name, value in flat(self).items() if name not in unused}
 

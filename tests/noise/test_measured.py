@@ -35,7 +35,7 @@ def test_noise_that_is_drawn_has_the_covariance() -> None:
 
 
 def test_trainings_draw_in_the_precision_of_their_patches() -> None:
-    """What an earlier version computed: with another last bit its trainings are not the same."""
+    """The last bit counts too: trainings that an earlier version made are found by their keys."""
     noise = MeasuredNoise(0.0132, 0.016, 0.0, 0.001, LAGS, TAPS)
     signal = smooth_scene(0)
     before = np.sqrt(np.float32(0.0132) * signal + np.float32(0.016**2))
