@@ -12,7 +12,8 @@ from entrypoints import options as o
 from lfranker.experiment.console import Console
 from lfranker.experiment.noise_comparison import settings_on_each
 from lfranker.experiment.noisy_scans import with_usual_noise
-from lfranker.experiment.powerset import PowerSetConfig, one_noise, run_power_set
+from lfranker.experiment.powerset import run_power_set
+from lfranker.experiment.powerset_config import PowerSetConfig, one_noise
 from lfranker.experiment.settings import preset_settings
 from lfranker.experiment.time_estimate import LONG, TimeEstimate, as_clock
 from lfranker.noise.parsing import Noises, all_noises, parse_component_set, parse_noises

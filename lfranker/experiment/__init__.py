@@ -3,7 +3,8 @@
 from lfranker.datasets.clean_images import NO_CLEAN
 from lfranker.experiment.inputs import InputConfig
 from lfranker.experiment.noise_comparison import settings_on_each
-from lfranker.experiment.powerset import PowerSetConfig, rank, run_power_set
+from lfranker.experiment.powerset import rank, run_power_set
+from lfranker.experiment.powerset_config import PowerSetConfig
 from lfranker.experiment.settings import Settings, preset_settings
 from lfranker.losses.subsets import SubsetRule
 from lfranker.ranking.config import RankConfig

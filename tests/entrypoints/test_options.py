@@ -13,7 +13,7 @@ from entrypoints.powerset import main as powerset
 from entrypoints.powerset import power_set_config
 from entrypoints.rank import main as rank
 from entrypoints.synth import main as synth
-from lfranker.experiment.powerset import PowerSetConfig
+from lfranker.experiment.powerset_config import PowerSetConfig
 
 
 def read(*words: str) -> PowerSetConfig:

@@ -17,7 +17,7 @@ from lfranker.datasets.clean_images import simulated_clean
 from lfranker.datasets.synthesis import DatasetConfig, synthesise
 from lfranker.experiment import inputs as preparation
 from lfranker.experiment.inputs import InputConfig, Settings, initial_weights
-from lfranker.experiment.powerset import PowerSetConfig
+from lfranker.experiment.powerset_config import PowerSetConfig
 from lfranker.experiment.settings import preset_settings
 from lfranker.images.image_file import read_image, write_image
 from lfranker.noise.noise_config import NoiseConfig

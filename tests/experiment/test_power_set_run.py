@@ -19,7 +19,8 @@ from lfranker.experiment.console import Console
 from lfranker.experiment.inputs import Inputs
 from lfranker.experiment.noise_comparison import keys_of, settings_logged
 from lfranker.experiment.plan import tasks
-from lfranker.experiment.powerset import PowerSetConfig, _after_training, _describe, _estimate
+from lfranker.experiment.powerset import _after_training, _describe, _estimate
+from lfranker.experiment.powerset_config import PowerSetConfig
 from lfranker.experiment.scan_curve import CurveConfig
 from lfranker.experiment.settings import preset_settings
 from lfranker.experiment.time_estimate import (
