@@ -9,7 +9,7 @@ import io
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
@@ -90,9 +90,8 @@ def prepare_scans(
     shown = files[target] if target else _first_of_each(files)
     stated, sample = _grouped(folder, plan, shown, simulated)
     groups = [[field, *astuple(site), sample[field]] for field, site in stated.items()]
-    known = json.dumps([examined.digest, groups, plan.table, [str(item) for item in alone]])
-    digest = hashlib.sha256(known.encode()).hexdigest()
-    out = cache / digest[:16]
+    known = [examined.digest, groups, plan.table, [str(item) for item in alone]]
+    digest, out = _place(cache, known)
     present, why = _present(out, digest)
     if present is not None:
         return present
@@ -119,9 +118,7 @@ def prepare_scans(
             records=tuple(records),
             white=examined.white,
         )
-        write_manifest(scans)
-        if out.exists():
-            shutil.rmtree(out)
+        _finish(scans, out)
     made = read_scans(out)
     return noting(made, f"scans were prepared again: {why}") if why else made
 
@@ -133,9 +130,7 @@ def subset_of(scans: ScanSet, fields: Collection[str], cache: Path) -> ScanSet:
     """
     records = tuple(record for record in scans.records if record.field in fields)
     kept = tuple(field for field in scans.fields if field in fields)
-    known = json.dumps([scans.digest, kept])
-    digest = hashlib.sha256(known.encode()).hexdigest()
-    out = cache / digest[:16]
+    digest, out = _place(cache, [scans.digest, kept])
     present, _ = _present(out, digest)
     if present is not None:
         return present
@@ -157,10 +152,21 @@ def subset_of(scans: ScanSet, fields: Collection[str], cache: Path) -> ScanSet:
             excluded=(),
             records=records,
         )
-        write_manifest(own)
-        if out.exists():
-            shutil.rmtree(out)
+        _finish(own, out)
     return read_scans(out)
+
+
+def _place(cache: Path, known: Sequence[object]) -> tuple[str, Path]:
+    """Return the digest of a set, by all that makes it what it is, and its folder."""
+    digest = hashlib.sha256(json.dumps(known).encode()).hexdigest()
+    return digest, cache / digest[:16]
+
+
+def _finish(draft: ScanSet, out: Path) -> None:
+    """Complete a draft, which takes the place of ``out`` when it is renamed."""
+    write_manifest(draft)
+    if out.exists():
+        shutil.rmtree(out)
 
 
 def _chosen(folder: Path, target: str | None) -> tuple[ScanPlan, Files, str, tuple[Exclusion, ...]]:
