@@ -1,16 +1,22 @@
 """The processes of a power set, done in this process one after another."""
 
 import shutil
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import chdir, contextmanager
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 from mlflow.tracking import fluent
 from mlflow.utils.thread_utils import ThreadLocalVariable
+from recorder import everywhere
 
+from lfranker.evaluation.baselines import Family, families
+from lfranker.experiment.time_estimate import scoring_seconds, seconds_per_step
 from lfranker.experiment.worker import run_task
-from lfranker.processes.jobs import Job
+from lfranker.processes.jobs import Job, run_jobs
 from lfranker.simulation.scans import simulate_scans, simulated_fields
+from lfranker.tracking.models import add_onnx
 
 
 def one_after_another(
@@ -28,6 +34,31 @@ def one_after_another(
                 patch.setenv(variable, value)
             run_task(Path(job.command[3]))
         yield job, 0
+
+
+@contextmanager
+def power_sets_in(
+    folder: Path,
+    empty_store: Path,
+    tuned: Callable[[], Mapping[str, Family]] = dict,
+    timed: Callable[..., float] = lambda *_, **__: 0.01,
+) -> Iterator[None]:
+    """Run power sets of this folder and its own store in this process, without what takes long.
+
+    `tuned`: the filters that are tuned, which takes longer than all the rest; `timed`: seconds of a
+    step.
+    """
+    (folder / "mlflow.db").write_bytes(empty_store.read_bytes())
+    with pytest.MonkeyPatch.context() as patch, chdir(folder):
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+        patch.setenv("MLFLOW_EXPERIMENT_NAME", folder.name)
+        MlflowClient().create_experiment(folder.name, (folder / "mlruns").as_uri())
+        everywhere(patch, run_jobs, one_after_another)
+        everywhere(patch, seconds_per_step, timed)
+        everywhere(patch, scoring_seconds, lambda *_, **__: 0.01)
+        everywhere(patch, add_onnx, lambda model_id: None)
+        everywhere(patch, families, tuned)
+        yield
 
 
 def scans_at_spd5(count: int, size: int, folder: Path, seed: int) -> None:

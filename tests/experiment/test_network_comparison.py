@@ -2,28 +2,24 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import chdir
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import torch
 from click.testing import CliRunner
-from in_process import one_after_another, scans_at_spd5
+from in_process import power_sets_in, scans_at_spd5
 from mlflow import MlflowClient
 from mlflow.artifacts import load_text
-from recorder import COMMANDS, everywhere
+from recorder import COMMANDS
 
 from lfranker.denoiser import networks
-from lfranker.evaluation.baselines import families
 from lfranker.experiment.equal_seconds import _costing
 from lfranker.experiment.noise_comparison import settings_on_each
 from lfranker.experiment.settings import preset_settings
-from lfranker.experiment.time_estimate import scoring_seconds, seconds_per_step
 from lfranker.losses.objective import Objective
-from lfranker.processes.jobs import run_jobs
 from lfranker.ranking.entrants import compared, counted, joint_label, parts_of
-from lfranker.tracking.models import add_onnx, load_network
+from lfranker.tracking.models import load_network
 from lfranker.tracking.power_set import PowerSet, load_power_set
 from lfranker.tracking.runs import get_run
 from lfranker.tracking.tags import Tag
@@ -54,22 +50,13 @@ class Whole:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[Whole]:
     folder = tmp_path_factory.mktemp("networks")
-    (folder / "mlflow.db").write_bytes(empty_store.read_bytes())
     timed: list[str] = []
 
     def seconds(objective: Objective, data: object, config: TrainConfig, device: object) -> float:
         timed.append(config.network)
         return SECONDS[config.network]
 
-    with pytest.MonkeyPatch.context() as patch, chdir(folder):
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
-        patch.setenv("MLFLOW_EXPERIMENT_NAME", "networks")
-        MlflowClient().create_experiment("networks", (folder / "mlruns").as_uri())
-        everywhere(patch, run_jobs, one_after_another)
-        everywhere(patch, seconds_per_step, seconds)
-        everywhere(patch, scoring_seconds, lambda *_, **__: 0.01)
-        everywhere(patch, add_onnx, lambda model_id: None)
-        everywhere(patch, families, dict)
+    with power_sets_in(folder, empty_store, timed=seconds):
         scans_at_spd5(3, 128, folder / "scans", 11)
         power_set(WORDS)
         alone = load_power_set()

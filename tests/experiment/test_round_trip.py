@@ -5,7 +5,6 @@ Every number is computed again here, from the weights and from the pixels.
 
 import io
 from collections.abc import Iterator, Mapping
-from contextlib import chdir
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -15,23 +14,20 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
-from in_process import one_after_another
+from in_process import power_sets_in
 from mlflow import MlflowClient
 from mlflow.artifacts import load_text
-from recorder import COMMANDS, everywhere
+from recorder import COMMANDS
 from safetensors.torch import save_file
 from skimage.metrics import peak_signal_noise_ratio
 
 from lfranker.datasets.patch_dataset import read_dataset
 from lfranker.denoiser.tiling import denoise
-from lfranker.evaluation.baselines import families
 from lfranker.experiment.settings import preset_settings
-from lfranker.experiment.time_estimate import scoring_seconds, seconds_per_step
 from lfranker.losses import build_objective
-from lfranker.processes.jobs import run_jobs
 from lfranker.scans.scan_set import ScanSet, read_scans
 from lfranker.simulation.scans import simulate_scans, simulated_fields
-from lfranker.tracking.models import add_onnx, load_network
+from lfranker.tracking.models import load_network
 from lfranker.tracking.power_set import PowerSet, Training, load_power_set
 from lfranker.tracking.runs import list_files_below
 from lfranker.training.curves import validate
@@ -62,16 +58,7 @@ class Whole:
 def whole(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[Whole]:
     """Two power sets' worth of commands, each training in two repeats, far from defaults."""
     folder = tmp_path_factory.mktemp("whole")
-    (folder / "mlflow.db").write_bytes(empty_store.read_bytes())
-    with pytest.MonkeyPatch.context() as patch, chdir(folder):
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
-        patch.setenv("MLFLOW_EXPERIMENT_NAME", "whole")
-        MlflowClient().create_experiment("whole", (folder / "mlruns").as_uri())
-        everywhere(patch, run_jobs, one_after_another)
-        everywhere(patch, seconds_per_step, lambda *_, **__: 0.01)
-        everywhere(patch, scoring_seconds, lambda *_, **__: 0.01)
-        everywhere(patch, families, dict)  # tuning them takes longer than all the rest
-        everywhere(patch, add_onnx, lambda model_id: None)
+    with power_sets_in(folder, empty_store):
         for name, count, seed in (("first", 2, 11), ("second", 1, 12)):
             simulate_scans(simulated_fields(count, 160, seed), folder / name, seed)
         other = build_network(preset_settings("smoke", seed=99, depth=DEPTH).train)

@@ -3,7 +3,6 @@
 import io
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import chdir
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,23 +12,19 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from in_process import one_after_another, scans_at_spd5
+from in_process import power_sets_in, scans_at_spd5
 from mlflow import MlflowClient
 from mlflow.artifacts import load_text
-from recorder import COMMANDS, everywhere
+from recorder import COMMANDS
 
 from lfranker.datasets.clean_images import CleanImage, sha256_of_pixels
 from lfranker.datasets.patch_dataset import read_dataset
-from lfranker.evaluation.baselines import families
 from lfranker.experiment.inputs import InputConfig, Inputs
-from lfranker.experiment.powerset import PowerSetConfig
+from lfranker.experiment.powerset_config import PowerSetConfig
 from lfranker.experiment.scan_curve import CurveConfig, check_sites, draw_scans, learn_from_scans
 from lfranker.experiment.settings import preset_settings
-from lfranker.experiment.time_estimate import scoring_seconds, seconds_per_step
-from lfranker.processes.jobs import run_jobs
 from lfranker.ranking.leaderboard import rank
 from lfranker.scans.scan_set import ScanSet, read_scans
-from lfranker.tracking.models import add_onnx
 from lfranker.tracking.power_set import PowerSet, load_power_set, trainings_with
 from lfranker.tracking.scan_curve import CurvePlan, read_curve_plan
 
@@ -55,16 +50,7 @@ class Whole:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[Whole]:
     folder = tmp_path_factory.mktemp("curve")
-    (folder / "mlflow.db").write_bytes(empty_store.read_bytes())
-    with pytest.MonkeyPatch.context() as patch, chdir(folder):
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
-        patch.setenv("MLFLOW_EXPERIMENT_NAME", "curve")
-        MlflowClient().create_experiment("curve", (folder / "mlruns").as_uri())
-        everywhere(patch, run_jobs, one_after_another)
-        everywhere(patch, seconds_per_step, lambda *_, **__: 0.01)
-        everywhere(patch, scoring_seconds, lambda *_, **__: 0.01)
-        everywhere(patch, families, dict)
-        everywhere(patch, add_onnx, lambda model_id: None)
+    with power_sets_in(folder, empty_store):
         scans_at_spd5(FIELDS, 160, folder / "scans", 11)
         cache = folder / "cache"
         options = {

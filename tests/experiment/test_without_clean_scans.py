@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import chdir
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,20 +10,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from in_process import one_after_another
+from in_process import power_sets_in
 from mlflow import MlflowClient
 from mlflow.artifacts import load_text
-from recorder import COMMANDS, everywhere
+from recorder import COMMANDS
 
 from lfranker.denoiser.tiling import denoise
-from lfranker.evaluation.baselines import FAMILIES, families, gaussian
+from lfranker.evaluation.baselines import FAMILIES, gaussian
 from lfranker.evaluation.reference_free import noise_by_speed, noise_removed, tried
 from lfranker.evaluation.scoring import of_noisy
-from lfranker.experiment.time_estimate import scoring_seconds, seconds_per_step
-from lfranker.processes.jobs import run_jobs
 from lfranker.scans.scan_set import ScanSet, read_scans
 from lfranker.simulation.scans import simulate_scans, simulated_fields
-from lfranker.tracking.models import add_onnx, load_network
+from lfranker.tracking.models import load_network
 from lfranker.tracking.power_set import PowerSet, load_power_set
 from lfranker.tracking.runs import list_files_below
 from lfranker.tracking.scores import field_scores, scores
@@ -43,16 +40,7 @@ class Whole:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[Whole]:
     folder = tmp_path_factory.mktemp("alone")
-    (folder / "mlflow.db").write_bytes(empty_store.read_bytes())
-    with pytest.MonkeyPatch.context() as patch, chdir(folder):
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
-        patch.setenv("MLFLOW_EXPERIMENT_NAME", "alone")
-        MlflowClient().create_experiment("alone", (folder / "mlruns").as_uri())
-        everywhere(patch, run_jobs, one_after_another)
-        everywhere(patch, seconds_per_step, lambda *_, **__: 0.01)
-        everywhere(patch, scoring_seconds, lambda *_, **__: 0.01)
-        everywhere(patch, add_onnx, lambda model_id: None)
-        everywhere(patch, families, lambda: {"gaussian-tuned": FAMILIES["gaussian-tuned"]})
+    with power_sets_in(folder, empty_store, lambda: {"gaussian-tuned": FAMILIES["gaussian-tuned"]}):
         simulate_scans(simulated_fields(3, 128, 11), folder / "scans", 11)
         for path in (folder / "scans").iterdir():
             if path.is_dir() and path.name not in SPEEDS:
