@@ -22,7 +22,7 @@ from mlflow import MlflowClient
 
 from benchmarks.paired import last_line
 from entrypoints.powerset import main as powerset
-from lfranker.experiment.child_jobs import WORKER
+from lfranker.child_runs.jobs import WORKER
 from lfranker.processes.jobs import PROGRESS_VARIABLE
 from lfranker.processes.template import Copy, Request, Template
 from lfranker.tracking.power_set import load_power_set

@@ -24,11 +24,11 @@ from scipy.stats import kendalltau
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from lfranker.child_runs.worker import TrainingTask, read_task
 from lfranker.datasets.synthesis import read_dataset
 from lfranker.denoiser.scunet import SCUNet
 from lfranker.denoiser.tiling import denoise
 from lfranker.evaluation.scoring import of_noisy, score
-from lfranker.experiment.worker import TrainingTask, read_task
 from lfranker.losses import Objective, build_objective, parse_subset
 from lfranker.scans.preparation import read_scans
 from lfranker.tracking.power_set import PowerSet, load_power_set

@@ -18,10 +18,8 @@ from types import SimpleNamespace
 from typing import cast
 from unittest.mock import patch
 
-from lfranker.experiment.child_jobs import Child, same_package
-from lfranker.experiment.child_runs import adopt, closing, run_all
-from lfranker.experiment.inputs import Inputs
-from lfranker.experiment.plan import tasks
+from lfranker.child_runs.adoption import adopt, closing, run_all
+from lfranker.child_runs.jobs import Child, same_package
 from lfranker.files import write_text
 from lfranker.launching.engine import EngineLauncher
 from lfranker.launching.launcher import Launcher
@@ -29,6 +27,8 @@ from lfranker.launching.local import LocalLauncher
 from lfranker.launching.ray_engine import RayEngine
 from lfranker.launching.slurm import SlurmEngine, parse_slurm
 from lfranker.losses.names import LOSS_ORDER
+from lfranker.planning.inputs import Inputs
+from lfranker.planning.plan import tasks
 from lfranker.processes.jobs import Job
 from lfranker.publishing import ranking_run
 from lfranker.ranking.config import RankConfig

@@ -16,7 +16,7 @@ from typing import Any
 
 from mlflow import MlflowClient
 
-from lfranker.experiment.child_jobs import training_job
+from lfranker.child_runs.jobs import training_job
 from lfranker.processes.jobs import run_jobs
 from lfranker.processes.signals import terminate_as_interrupt
 from lfranker.tracking.power_set import search

@@ -14,10 +14,10 @@ from tqdm import tqdm
 from entrypoints import options as o
 from lfranker.denoiser.denoise_files import Done, Work, denoise_file, denoise_files
 from lfranker.evaluation.criteria import ALL_METRICS
-from lfranker.experiment.inputs import InputConfig
 from lfranker.images.image_file import SUFFIXES, image_files
 from lfranker.images.white_level import white_levels
 from lfranker.microscopes.reading import read_metadata
+from lfranker.planning.inputs import InputConfig
 from lfranker.processes.jobs import available_cores
 from lfranker.text import printable
 from lfranker.tracking.models import load_likeness, load_network, load_onnx

@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 
 from entrypoints import options as o
-from lfranker.experiment.console import Console
-from lfranker.experiment.inputs import InputConfig
-from lfranker.experiment.inputs import scans as prepare
-from lfranker.experiment.scoring import score_model, score_power_set, score_training
-from lfranker.experiment.settings import preset_settings
+from lfranker.child_runs.console import Console
+from lfranker.child_runs.scoring import score_model, score_power_set, score_training
+from lfranker.planning.inputs import InputConfig
+from lfranker.planning.inputs import scans as prepare
+from lfranker.planning.settings import preset_settings
 from lfranker.processes.signals import terminate_as_interrupt
 from lfranker.tracking.runs import name_given_run
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 
 from entrypoints import options as o
-from lfranker.experiment.inputs import InputConfig
 from lfranker.noise.measurement import Measurement, exposures_of, fit_pairs, fit_singles
 from lfranker.noise.parsing import carried, parse_dwell_times
 from lfranker.noise.profile import Profile, write_profile
+from lfranker.planning.inputs import InputConfig
 from lfranker.report.plots import noise_level_plot
 from lfranker.scans.preparation import prepare_scans
 from lfranker.tracking.runs import log_metrics, log_settings, log_texts, own_run, set_tags

@@ -9,15 +9,15 @@ import click
 from tqdm import tqdm
 
 from entrypoints import options as o
-from lfranker.experiment.console import Console
-from lfranker.experiment.noise_comparison import settings_on_each
-from lfranker.experiment.noisy_scans import with_usual_noise
+from lfranker.child_runs.console import Console
 from lfranker.experiment.powerset import run_power_set
 from lfranker.experiment.powerset_config import PowerSetConfig, one_noise
-from lfranker.experiment.settings import preset_settings
-from lfranker.experiment.time_estimate import LONG, TimeEstimate, as_clock
 from lfranker.noise.parsing import Noises, all_noises, parse_component_set, parse_noises
 from lfranker.options import changed, only, options
+from lfranker.planning.noise_comparison import settings_on_each
+from lfranker.planning.noisy_scans import with_usual_noise
+from lfranker.planning.settings import preset_settings
+from lfranker.planning.time_estimate import LONG, TimeEstimate, as_clock
 from lfranker.training.config import parse_networks
 
 OF_SETTINGS = tuple(name for kind in o.SETTINGS for name in options(kind))

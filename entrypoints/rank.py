@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from entrypoints import options as o
-from lfranker.experiment.console import Console
+from lfranker.child_runs.console import Console
 from lfranker.experiment.powerset import rank
 from lfranker.ranking.config import RankConfig
 from lfranker.tracking.runs import name_given_run, title_of

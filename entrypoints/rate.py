@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from entrypoints import options as o
-from lfranker.experiment.inputs import InputConfig
+from lfranker.planning.inputs import InputConfig
 from lfranker.rating.sheets import SheetConfig
 from lfranker.rating.workflow import make_sheets, take_ratings
 from lfranker.tracking.runs import name_given_run

@@ -8,10 +8,10 @@ import click
 
 from entrypoints import options as o
 from lfranker.datasets.synthesis import DatasetConfig, synthesise
-from lfranker.experiment.inputs import InputConfig, training_images
-from lfranker.experiment.noisy_scans import with_usual_noise
-from lfranker.experiment.settings import preset_settings
 from lfranker.options import changed, flat, only
+from lfranker.planning.inputs import InputConfig, training_images
+from lfranker.planning.noisy_scans import with_usual_noise
+from lfranker.planning.settings import preset_settings
 from lfranker.tracking.runs import log_settings, own_run
 from lfranker.tracking.score_logging import log_dataset
 

@@ -7,12 +7,12 @@ from typing import Any
 import click
 
 from entrypoints import options as o
-from lfranker.experiment.console import Console
-from lfranker.experiment.inputs import InputConfig
-from lfranker.experiment.noisy_scans import with_usual_noise
-from lfranker.experiment.settings import preset_settings
-from lfranker.experiment.single_training import TrainingConfig, run_training
+from lfranker.child_runs.console import Console
+from lfranker.child_runs.single_training import TrainingConfig, run_training
 from lfranker.options import changed, only
+from lfranker.planning.inputs import InputConfig
+from lfranker.planning.noisy_scans import with_usual_noise
+from lfranker.planning.settings import preset_settings
 from lfranker.training.trainer import TrainConfig
 
 

@@ -6,6 +6,8 @@ only in files, in stored datasets and inside keypoint detection. `data_range` is
 The rooms; each imports only from rooms further down, and pyproject.toml has that as a contract:
 
 experiment     a power set from its inputs to its ranking, callable from Python
+child_runs     a child run, and the process that trains and scores in it
+planning       inputs of trainings, made once; which trainings there are, and how long they take
 publishing     a ranking goes out: page, note, marks, pictures, registered models
 rating         blinded rating of denoised fields by people
 report         words, tables and plots | tracking: all that knows MLflow

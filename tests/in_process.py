@@ -11,9 +11,9 @@ from mlflow.tracking import fluent
 from mlflow.utils.thread_utils import ThreadLocalVariable
 from recorder import everywhere
 
+from lfranker.child_runs.worker import run_task
 from lfranker.evaluation.baselines import Family, families
-from lfranker.experiment.time_estimate import scoring_seconds, seconds_per_step
-from lfranker.experiment.worker import run_task
+from lfranker.planning.time_estimate import scoring_seconds, seconds_per_step
 from lfranker.processes.jobs import Job, run_jobs
 from lfranker.simulation.scans import simulate_scans, simulated_fields
 from lfranker.tracking.models import add_onnx

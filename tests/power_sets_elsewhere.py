@@ -20,10 +20,10 @@ from mlflow.entities import Run
 from project import ROOT, SLOW, environment_without
 from safetensors.torch import save_file
 
-from lfranker.experiment.settings import preset_settings
 from lfranker.images.image_file import write_image
 from lfranker.perceptual.vgg import NETWORKS, convolutions_for, last_layers
 from lfranker.perceptual.weights import random_state
+from lfranker.planning.settings import preset_settings
 from lfranker.simulation.scans import simulated_fields
 from lfranker.tracking.models import load_network
 from lfranker.tracking.runs import OPEN
@@ -203,7 +203,7 @@ def worker_of(run_id: str) -> int:
                 line = (folder / "cmdline").read_bytes().decode().split("\0")
             except OSError:
                 continue
-            if "lfranker.experiment.worker" in line and any(run_id in word for word in line):
+            if "lfranker.child_runs.worker" in line and any(run_id in word for word in line):
                 return int(folder.name)
     return pytest.fail(f"no process trains {run_id}")
 

@@ -25,16 +25,12 @@ import yaml
 from click.testing import CliRunner, Result
 from mlflow import MlflowClient
 
+from lfranker.child_runs.worker import TrainingTask, read_task, run_task
 from lfranker.datasets.clean_images import CleanImage, load_clean, simulated_clean
 from lfranker.datasets.patch_dataset import Dataset, DatasetConfig, read_dataset
 from lfranker.datasets.synthesis import synthesise
 from lfranker.denoiser.denoise_files import denoise_files
-from lfranker.experiment.inputs import count_fields
-from lfranker.experiment.noisy_scans import same_scans, training_scans
-from lfranker.experiment.plan import fingerprint
 from lfranker.experiment.scan_curve import draw_scans, learn_from_scans
-from lfranker.experiment.time_estimate import scoring_seconds, seconds_per_step
-from lfranker.experiment.worker import TrainingTask, read_task, run_task
 from lfranker.launching.engine import EngineLauncher
 from lfranker.launching.launcher import Outcome, Watch
 from lfranker.launching.ray_engine import RayEngine
@@ -45,6 +41,10 @@ from lfranker.noise.parsing import fei_profile
 from lfranker.noise.profile import write_profile
 from lfranker.options import flat
 from lfranker.perceptual.weights import load_levels, resolve_weights
+from lfranker.planning.inputs import count_fields
+from lfranker.planning.noisy_scans import same_scans, training_scans
+from lfranker.planning.plan import fingerprint
+from lfranker.planning.time_estimate import scoring_seconds, seconds_per_step
 from lfranker.processes.jobs import Job, run_jobs
 from lfranker.publishing.pictures import log_pictures
 from lfranker.publishing.promotion import score_version

@@ -1,12 +1,12 @@
-"""A power set from inputs to ranking: plan, child processes, what follows; callable from Python."""
+"""A power set from its inputs to its ranking and what follows it; callable from Python."""
 
 from lfranker.datasets.clean_images import NO_CLEAN
-from lfranker.experiment.inputs import InputConfig
-from lfranker.experiment.noise_comparison import settings_on_each
 from lfranker.experiment.powerset import rank, run_power_set
 from lfranker.experiment.powerset_config import PowerSetConfig
-from lfranker.experiment.settings import Settings, preset_settings
 from lfranker.losses.subsets import SubsetRule
+from lfranker.planning.inputs import InputConfig
+from lfranker.planning.noise_comparison import settings_on_each
+from lfranker.planning.settings import Settings, preset_settings
 from lfranker.ranking.config import RankConfig
 
 __all__ = [

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 
 import optuna
 
-from lfranker.experiment.child_jobs import Child
-from lfranker.experiment.child_runs import Means, adopt, closing
-from lfranker.experiment.inputs import Inputs
-from lfranker.experiment.plan import Task, powerset_key
+from lfranker.child_runs.adoption import Means, adopt, closing
+from lfranker.child_runs.jobs import Child
+from lfranker.planning.inputs import Inputs
+from lfranker.planning.plan import Task, powerset_key
 from lfranker.publishing.ranking_run import Report
 from lfranker.ranking.entrants import is_combined
 from lfranker.ranking.leaderboard import Ranking

@@ -3,13 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
-from lfranker.experiment.inputs import InputConfig, Inputs
 from lfranker.launching.config import LaunchConfig
 from lfranker.launching.engine import Engine, EngineLauncher
 from lfranker.launching.launcher import Launcher
 from lfranker.launching.local import LocalLauncher
 from lfranker.launching.ray_engine import RayEngine
 from lfranker.launching.slurm import SlurmEngine, asks_for_gpu
+from lfranker.planning.inputs import InputConfig, Inputs
 from lfranker.tracking.runs import set_owners
 from lfranker.tracking.server import require_server
 from lfranker.training.config import TrainConfig

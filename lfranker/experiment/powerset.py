@@ -9,12 +9,11 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from lfranker.experiment.child_jobs import Child
-from lfranker.experiment.child_runs import Means, adopt, closing
-from lfranker.experiment.console import QUIET, Console
-from lfranker.experiment.equal_seconds import at_equal_seconds
+from lfranker.child_runs.adoption import Means, adopt, closing
+from lfranker.child_runs.console import QUIET, Console
+from lfranker.child_runs.jobs import Child
+from lfranker.child_runs.travelling import Sender
 from lfranker.experiment.follow_ups import check_learning_rate, refine
-from lfranker.experiment.inputs import Inputs, count_fields
 from lfranker.experiment.launch import (
     device_for,
     engine_for,
@@ -22,8 +21,6 @@ from lfranker.experiment.launch import (
     prepared_here,
     trained_on,
 )
-from lfranker.experiment.noise_comparison import inputs_on_each, keys_of, settings_logged
-from lfranker.experiment.plan import Task, tasks
 from lfranker.experiment.powerset_config import PowerSetConfig
 from lfranker.experiment.scan_curve import (
     CurveConfig,
@@ -32,7 +29,12 @@ from lfranker.experiment.scan_curve import (
     learn_from_scans,
 )
 from lfranker.experiment.staged_search import run_staged
-from lfranker.experiment.time_estimate import (
+from lfranker.losses import subset_name
+from lfranker.planning.equal_seconds import at_equal_seconds
+from lfranker.planning.inputs import Inputs, count_fields
+from lfranker.planning.noise_comparison import inputs_on_each, keys_of, settings_logged
+from lfranker.planning.plan import Task, tasks
+from lfranker.planning.time_estimate import (
     IMPORTS,
     STARTING,
     TimeEstimate,
@@ -41,8 +43,6 @@ from lfranker.experiment.time_estimate import (
     seconds_per_step,
     to_time,
 )
-from lfranker.experiment.travelling import Sender
-from lfranker.losses import subset_name
 from lfranker.processes.jobs import available_cores, copied
 from lfranker.processes.signals import terminate_as_interrupt
 from lfranker.publishing.pictures import log_pictures

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from lfranker.experiment.inputs import InputConfig
 from lfranker.experiment.scan_curve import check_sources_of_curve
-from lfranker.experiment.settings import Settings
 from lfranker.launching.config import LaunchConfig
 from lfranker.losses import parse_losses
 from lfranker.losses.subsets import SubsetRule
 from lfranker.options import check, option
+from lfranker.planning.inputs import InputConfig
+from lfranker.planning.settings import Settings
 from lfranker.ranking.config import RankConfig
 from lfranker.ranking.learning_rate_check import FACTORS
 from lfranker.ranking.own_scans import MOST_SCANS, checked_counts, parse_counts

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
+from lfranker.child_runs.adoption import Means, adopt, closing
+from lfranker.child_runs.jobs import Child
 from lfranker.datasets.clean_images import OWN, SIMULATED, CleanImage
 from lfranker.datasets.patch_sampling import Source, make_source
-from lfranker.experiment.child_jobs import Child
-from lfranker.experiment.child_runs import Means, adopt, closing
-from lfranker.experiment.inputs import InputConfig, Inputs, dataset_of, training_images
-from lfranker.experiment.plan import Task, powerset_key
-from lfranker.experiment.settings import Settings
 from lfranker.noise.models import estimate_noise
 from lfranker.noise.noise_config import OF_SCANS
+from lfranker.planning.inputs import InputConfig, Inputs, dataset_of, training_images
+from lfranker.planning.plan import Task, powerset_key
+from lfranker.planning.settings import Settings
 from lfranker.ranking.leaderboard import Ranking
 from lfranker.scans.folder_layout import NO_TARGET
 from lfranker.scans.preparation import ScanSet, subset_of

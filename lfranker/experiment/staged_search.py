@@ -9,8 +9,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
-from lfranker.experiment.child_jobs import Child
-from lfranker.experiment.child_runs import Means
+from lfranker.child_runs.adoption import Means
+from lfranker.child_runs.jobs import Child
 from lfranker.ranking.along_training import Stop, to_stop
 from lfranker.tracking.power_set import PowerSet, load_power_set
 from lfranker.tracking.runs import end_run, schedule, set_tags

@@ -19,10 +19,10 @@ from lfranker.datasets.synthesis import (
     request_of,
     synthesise,
 )
-from lfranker.experiment.plan import fingerprint
 from lfranker.noise.noise_config import NoiseConfig
 from lfranker.noise.parsing import parse_noise
 from lfranker.options import changed
+from lfranker.planning.plan import fingerprint
 from lfranker.simulation.scenes import scene
 
 CONFIG = DatasetConfig(patch=32, patches=70, seed=4)

@@ -7,9 +7,9 @@ from click.testing import CliRunner
 from mlflow import MlflowClient
 
 from entrypoints.powerset import main
-from lfranker.experiment import inputs as preparation
 from lfranker.noise.parsing import fei_profile
 from lfranker.noise.profile import write_profile
+from lfranker.planning import inputs as preparation
 from lfranker.tracking.tags import Tag
 
 

@@ -14,21 +14,21 @@ from prepared import make_scans
 from recorder import Recorder
 from torch import nn
 
+from lfranker.child_runs.console import Console
+from lfranker.child_runs.scoring import score_model
+from lfranker.child_runs.single_training import TrainingConfig, run_training
 from lfranker.datasets.patch_dataset import Dataset, DatasetConfig
 from lfranker.datasets.synthesis import synthesise
 from lfranker.denoiser.denoise_files import Done, Work, denoise_files
 from lfranker.denoiser.likeness import Likeness
-from lfranker.experiment import inputs, powerset
-from lfranker.experiment.console import Console
-from lfranker.experiment.inputs import clean_images
-from lfranker.experiment.scoring import score_model
-from lfranker.experiment.settings import preset_settings
-from lfranker.experiment.single_training import TrainingConfig, run_training
 from lfranker.images.image_file import write_image
 from lfranker.noise.measurement import fit_singles
 from lfranker.noise.parsing import fei_profile
 from lfranker.noise.profile import read_profile
 from lfranker.options import flat
+from lfranker.planning import inputs, powerset
+from lfranker.planning.inputs import clean_images
+from lfranker.planning.settings import preset_settings
 from lfranker.processes.jobs import available_cores
 from lfranker.publishing.ranking_run import Report, leaderboard_caption, rank_power_set
 from lfranker.ranking.config import RankConfig

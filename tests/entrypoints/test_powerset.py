@@ -13,10 +13,10 @@ from mlflow import MlflowClient
 
 from entrypoints.powerset import go_ahead, main
 from entrypoints.train import main as train
-from lfranker.experiment import inputs as preparation
-from lfranker.experiment.inputs import InputConfig
-from lfranker.experiment.settings import preset_settings
-from lfranker.experiment.time_estimate import LONG, TimeEstimate
+from lfranker.planning import inputs as preparation
+from lfranker.planning.inputs import InputConfig
+from lfranker.planning.settings import preset_settings
+from lfranker.planning.time_estimate import LONG, TimeEstimate
 
 
 def lasting(seconds: float) -> TimeEstimate:
@@ -169,7 +169,7 @@ def test_a_training_alone_finds_the_weights_that_its_power_set_would(
     assert (unit.facts["loss_weights"], unit.loss_weights) == ("unit", {"ssim": 1.0})
     assert not any("weights" in notice for notice in unit.notices)
     assert 0 < alone.loss_weights["ssim"] < 1
-    monkeypatch.setattr("lfranker.experiment.single_training.TrainingRun", Untrained)
+    monkeypatch.setattr("lfranker.child_runs.single_training.TrainingRun", Untrained)
     flags = ["--cache", str(store / "cache"), "--losses", "ssim", "--loss-weights", "gradnorm"]
     flags += ["--preset", "smoke", "--patches", "24", "--patch", "32", "--device", "cpu"]
     assert CliRunner().invoke(train, flags).exit_code == 0

@@ -7,9 +7,9 @@ from typing import cast
 import pytest
 from recorder import Recorder
 
-from lfranker.experiment.child_runs import Means, adopt, closing
+from lfranker.child_runs.adoption import Means, adopt, closing
 from lfranker.experiment.follow_ups import check_learning_rate
-from lfranker.experiment.plan import powerset_key, tasks
+from lfranker.planning.plan import powerset_key, tasks
 from lfranker.publishing.ranking_run import Report
 from lfranker.ranking.learning_rate_check import subsets_to_check
 from lfranker.tracking.follow_ups import note_keys

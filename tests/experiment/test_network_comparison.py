@@ -14,10 +14,10 @@ from mlflow.artifacts import load_text
 from recorder import COMMANDS
 
 from lfranker.denoiser import networks
-from lfranker.experiment.equal_seconds import _costing
-from lfranker.experiment.noise_comparison import settings_on_each
-from lfranker.experiment.settings import preset_settings
 from lfranker.losses.objective import Objective
+from lfranker.planning.equal_seconds import _costing
+from lfranker.planning.noise_comparison import settings_on_each
+from lfranker.planning.settings import preset_settings
 from lfranker.ranking.entrants import compared, counted, joint_label, parts_of
 from lfranker.tracking.models import load_network
 from lfranker.tracking.power_set import PowerSet, load_power_set

@@ -13,23 +13,23 @@ from prepared import make_scans
 from recorder import Recorder
 from trained import make_data
 
+from lfranker.child_runs.adoption import Means, Tally, adopt
+from lfranker.child_runs.console import Console
 from lfranker.experiment import powerset
-from lfranker.experiment.child_runs import Means, Tally, adopt
-from lfranker.experiment.console import Console
-from lfranker.experiment.inputs import Inputs
-from lfranker.experiment.noise_comparison import keys_of, settings_logged
-from lfranker.experiment.plan import tasks
 from lfranker.experiment.powerset import _after_training, _describe, _estimate
 from lfranker.experiment.powerset_config import PowerSetConfig
 from lfranker.experiment.scan_curve import CurveConfig
-from lfranker.experiment.settings import preset_settings
-from lfranker.experiment.time_estimate import (
+from lfranker.losses.subsets import SubsetRule
+from lfranker.planning.inputs import Inputs
+from lfranker.planning.noise_comparison import keys_of, settings_logged
+from lfranker.planning.plan import tasks
+from lfranker.planning.settings import preset_settings
+from lfranker.planning.time_estimate import (
     IMPORTS,
     STARTING,
     scoring_seconds,
     seconds_per_step,
 )
-from lfranker.losses.subsets import SubsetRule
 from lfranker.processes.failures import CommandError, FailedTrainingsError
 from lfranker.processes.jobs import copied
 from lfranker.publishing.pictures import log_pictures

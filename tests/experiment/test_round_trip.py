@@ -23,8 +23,8 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from lfranker.datasets.patch_dataset import read_dataset
 from lfranker.denoiser.tiling import denoise
-from lfranker.experiment.settings import preset_settings
 from lfranker.losses import build_objective
+from lfranker.planning.settings import preset_settings
 from lfranker.scans.scan_set import ScanSet, read_scans
 from lfranker.simulation.scans import simulate_scans, simulated_fields
 from lfranker.tracking.models import load_network

@@ -19,10 +19,10 @@ from recorder import COMMANDS
 
 from lfranker.datasets.clean_images import CleanImage, sha256_of_pixels
 from lfranker.datasets.patch_dataset import read_dataset
-from lfranker.experiment.inputs import InputConfig, Inputs
 from lfranker.experiment.powerset_config import PowerSetConfig
 from lfranker.experiment.scan_curve import CurveConfig, check_sites, draw_scans, learn_from_scans
-from lfranker.experiment.settings import preset_settings
+from lfranker.planning.inputs import InputConfig, Inputs
+from lfranker.planning.settings import preset_settings
 from lfranker.ranking.leaderboard import rank
 from lfranker.scans.scan_set import ScanSet, read_scans
 from lfranker.tracking.power_set import PowerSet, load_power_set, trainings_with

@@ -13,11 +13,11 @@ from typing import NamedTuple, cast
 import pytest
 from tracked import make_parent
 
-from lfranker.experiment.child_jobs import Child
-from lfranker.experiment.child_runs import adopt, run_all
-from lfranker.experiment.inputs import Inputs
-from lfranker.experiment.plan import tasks
+from lfranker.child_runs.adoption import adopt, run_all
+from lfranker.child_runs.jobs import Child
 from lfranker.launching.local import LocalLauncher
+from lfranker.planning.inputs import Inputs
+from lfranker.planning.plan import tasks
 from lfranker.processes import jobs as processes
 from lfranker.processes.jobs import Job
 from lfranker.tracking.runs import tracked

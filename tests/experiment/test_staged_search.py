@@ -13,12 +13,12 @@ from in_process import one_after_another
 from mlflow import MlflowClient
 from recorder import COMMANDS, everywhere
 
+from lfranker.child_runs.adoption import Means
+from lfranker.child_runs.jobs import Child
 from lfranker.evaluation.baselines import families
 from lfranker.experiment import staged_search
-from lfranker.experiment.child_jobs import Child
-from lfranker.experiment.child_runs import Means
 from lfranker.experiment.staged_search import run_staged
-from lfranker.experiment.time_estimate import scoring_seconds, seconds_per_step
+from lfranker.planning.time_estimate import scoring_seconds, seconds_per_step
 from lfranker.processes.jobs import run_jobs
 from lfranker.ranking.along_training import Stop
 from lfranker.ranking.entrants import PairScores

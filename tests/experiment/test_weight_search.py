@@ -14,11 +14,11 @@ from mlflow.entities import Run
 from recorder import Recorder
 from tracked import SCANS, make_child, make_parent, power_set_of
 
-from lfranker.experiment.child_jobs import Child
-from lfranker.experiment.child_runs import Means, closing
+from lfranker.child_runs.adoption import Means, closing
+from lfranker.child_runs.jobs import Child
 from lfranker.experiment.follow_ups import refine, winning_combined_loss
-from lfranker.experiment.inputs import Inputs
-from lfranker.experiment.plan import tasks
+from lfranker.planning.inputs import Inputs
+from lfranker.planning.plan import tasks
 from lfranker.publishing.ranking_run import rank_power_set
 from lfranker.ranking.leaderboard import rank
 from lfranker.ranking.weight_search import Trial, compare, split_sites

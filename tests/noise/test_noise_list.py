@@ -5,11 +5,11 @@ import pytest
 
 from lfranker.datasets.clean_images import simulated_clean
 from lfranker.datasets.synthesis import DatasetConfig, synthesise
-from lfranker.experiment.settings import preset_settings
 from lfranker.noise.noise_config import NoiseConfig
 from lfranker.noise.parsing import all_noises, fei_profile, label_of, parse_noise, parse_noises
 from lfranker.noise.profile import write_profile
 from lfranker.options import changed
+from lfranker.planning.settings import preset_settings
 
 
 @pytest.fixture

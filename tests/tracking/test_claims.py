@@ -25,15 +25,15 @@ ROOT = Path(__file__).parents[2]
 ADOPTING = """
 import json, multiprocessing, os, sys, time
 from types import SimpleNamespace
-from lfranker.experiment import child_runs
-from lfranker.experiment.plan import tasks
+from lfranker.child_runs import adoption
+from lfranker.planning.plan import tasks
 from lfranker.tracking import claims
 from lfranker.tracking.runs import find_run
 from lfranker.training.config import TrainConfig
 
 if sys.argv[2] == "tag":
     claims._folder = lambda: None
-search = child_runs.trainings_with
+search = adoption.trainings_with
 
 def searched(*words):
     found = search(*words)
@@ -41,13 +41,13 @@ def searched(*words):
     return found
 
 def adopt(start, told, over):
-    child_runs.trainings_with = searched
+    adoption.trainings_with = searched
     scans = SimpleNamespace(digest="0123456789abcdef", has_clean=True)
     inputs = SimpleNamespace(scans=scans, facts={"perceptual": "none"}, noise="")
     plan = tasks(["mae", "ssim"], 1, TrainConfig())
     start.wait()
     try:
-        child_runs.adopt(find_run(sys.argv[1]), "key", plan, inputs, False)
+        adoption.adopt(find_run(sys.argv[1]), "key", plan, inputs, False)
         told.put((os.getpid(), ""))
     except ValueError as error:
         told.put((os.getpid(), str(error)))

@@ -15,10 +15,10 @@ from scipy.ndimage import gaussian_filter
 from tracked import SCANS, give_model, make_child, make_parent, power_set_of
 
 from lfranker.arrays import Image
+from lfranker.child_runs.scoring import score_model
 from lfranker.evaluation.baselines import BASELINES, FAMILIES, families
 from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.evaluation.scoring import of_noisy
-from lfranker.experiment.scoring import score_model
 from lfranker.report.remarks import site_caveats
 from lfranker.scans.registration import Transform
 from lfranker.scans.scan_set import Exclusion, Pair, ScanSetId

@@ -96,7 +96,7 @@ def test_batches_drawn_beside_the_steps_are_the_same() -> None:
 def test_a_copy_of_a_process_that_is_prepared_may_use_a_gpu() -> None:
     """A process that asked CUDA for its devices could not hand them to its copies."""
     code = (
-        "import os, torch\nfrom lfranker.experiment import worker\nworker.prepare()\n"
+        "import os, torch\nfrom lfranker.child_runs import worker\nworker.prepare()\n"
         "if os.fork() == 0:\n"
         "    print(torch.cuda._is_in_bad_fork(), flush=True)\n    os._exit(0)\n"
         "os.wait()\n"

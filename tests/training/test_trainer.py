@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from trained import CPU, TINY, make_data, make_trainer
 
 from lfranker.denoiser.scunet import ConvTransBlock
-from lfranker.experiment.time_estimate import seconds_per_step
 from lfranker.losses import Objective, build_objective
+from lfranker.planning.time_estimate import seconds_per_step
 from lfranker.training import trainer as trainer_module
 from lfranker.training.batches import draw_batch
 from lfranker.training.checkpoints import newest_checkpoint, save_checkpoint

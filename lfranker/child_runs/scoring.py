@@ -5,10 +5,10 @@ from functools import partial
 
 from torch import nn
 
+from lfranker.child_runs.console import QUIET, Console
 from lfranker.denoiser.likeness import unlike
 from lfranker.denoiser.tiling import denoise
 from lfranker.evaluation.scoring import Denoiser, metrics_of, of_noisy
-from lfranker.experiment.console import QUIET, Console
 from lfranker.processes.jobs import launched
 from lfranker.publishing.pictures import log_pictures
 from lfranker.scans.preparation import ScanSet

@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import lfranker
-from lfranker.experiment.inputs import InputConfig, Inputs
-from lfranker.experiment.plan import Task
-from lfranker.experiment.travelling import Sender
-from lfranker.experiment.worker import ScoringTask, TrainingTask, write_task
+from lfranker.child_runs.travelling import Sender
+from lfranker.child_runs.worker import ScoringTask, TrainingTask, write_task
+from lfranker.planning.inputs import InputConfig, Inputs
+from lfranker.planning.plan import Task
 from lfranker.processes.jobs import KEEPS_MEMORY, PROGRESS_VARIABLE, Job
 from lfranker.ranking.entrants import Entrant
 from lfranker.tracking.runs import TrackedRun
 from lfranker.tracking.server import QUIET
 
-WORKER = "lfranker.experiment.worker"
+WORKER = "lfranker.child_runs.worker"
 
 
 @dataclass(frozen=True)

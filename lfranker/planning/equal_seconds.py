@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 
-from lfranker.experiment.inputs import Inputs
-from lfranker.experiment.plan import fingerprint
-from lfranker.experiment.time_estimate import Subset, seconds_per_step, to_time
 from lfranker.files import write_text
 from lfranker.options import options
+from lfranker.planning.inputs import Inputs
+from lfranker.planning.plan import fingerprint
+from lfranker.planning.time_estimate import Subset, seconds_per_step, to_time
 from lfranker.training.config import TrainConfig
 
 LEAST_TIMED = 6  # times that each network is timed, on few subsets again and again

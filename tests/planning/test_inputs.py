@@ -15,14 +15,14 @@ from safetensors.torch import save_file
 
 from lfranker.datasets.clean_images import simulated_clean
 from lfranker.datasets.synthesis import DatasetConfig, synthesise
-from lfranker.experiment import inputs as preparation
-from lfranker.experiment.inputs import InputConfig, Settings, initial_weights
 from lfranker.experiment.powerset_config import PowerSetConfig
-from lfranker.experiment.settings import preset_settings
 from lfranker.images.image_file import read_image, write_image
 from lfranker.noise.noise_config import NoiseConfig
 from lfranker.noise.parsing import parse_noise
 from lfranker.options import changed
+from lfranker.planning import inputs as preparation
+from lfranker.planning.inputs import InputConfig, Settings, initial_weights
+from lfranker.planning.settings import preset_settings
 from lfranker.training.loss_balancing import described
 
 CONFIG = DatasetConfig(patch=32, patches=40, noise=NoiseConfig(peak=(50.0, 60.0)), seed=3)
@@ -270,7 +270,7 @@ def test_weights_to_start_from_may_be_those_of_a_model(tmp_path: Path, monkeypat
         asked.append((uri, folder))
         return tmp_path / "kept.safetensors"
 
-    monkeypatch.setattr("lfranker.experiment.inputs.weights_of", kept)
+    monkeypatch.setattr("lfranker.planning.inputs.weights_of", kept)
     config = InputConfig(init=Path("models:/lfranker@champion"))
     assert initial_weights(config.init, tmp_path) == tmp_path / "kept.safetensors"
     assert asked == [("models:/lfranker@champion", tmp_path / "init")]

@@ -8,13 +8,13 @@ from torch import nn
 from tqdm import tqdm
 
 from lfranker.arrays import Image
+from lfranker.child_runs.console import QUIET, Console
 from lfranker.denoiser.tiling import denoise
 from lfranker.evaluation.scoring import Denoiser
-from lfranker.experiment.console import QUIET, Console
-from lfranker.experiment.inputs import InputConfig, Inputs, inputs
-from lfranker.experiment.settings import Settings
 from lfranker.losses import parse_subset, subset_name
 from lfranker.options import option
+from lfranker.planning.inputs import InputConfig, Inputs, inputs
+from lfranker.planning.settings import Settings
 from lfranker.processes.jobs import orphaned
 from lfranker.processes.signals import stop_between_steps
 from lfranker.scans.preparation import Pair

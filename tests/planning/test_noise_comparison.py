@@ -11,17 +11,17 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from tracked import SCANS, give_model, make_child, make_parent, power_set_of
 
-from lfranker.experiment.child_runs import adopt
-from lfranker.experiment.inputs import InputConfig, Inputs
-from lfranker.experiment.noise_comparison import (
+from lfranker.child_runs.adoption import adopt
+from lfranker.microscopes.reading import ScanMetadata
+from lfranker.planning.inputs import InputConfig, Inputs
+from lfranker.planning.noise_comparison import (
     inputs_on_each,
     keys_of,
     settings_logged,
     settings_on_each,
 )
-from lfranker.experiment.plan import powerset_key, tasks
-from lfranker.experiment.settings import preset_settings
-from lfranker.microscopes.reading import ScanMetadata
+from lfranker.planning.plan import powerset_key, tasks
+from lfranker.planning.settings import preset_settings
 from lfranker.publishing.ranking_run import rank_power_set
 from lfranker.tracking.power_set import trainings_with
 from lfranker.tracking.registry import choose_model

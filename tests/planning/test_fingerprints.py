@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from lfranker.datasets.synthesis import DatasetConfig
-from lfranker.experiment.plan import fingerprint, powerset_key
 from lfranker.noise.parsing import parse_noise
 from lfranker.options import changed
+from lfranker.planning.plan import fingerprint, powerset_key
 from lfranker.training.presets import PRESETS
 
 FACTS = {"data": "d1", "perceptual": "p1", "init": "none", "device": "cpu", "preset": "x"}

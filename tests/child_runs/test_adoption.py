@@ -1,7 +1,6 @@
 """What is left to do for the trainings of a power set, and how they end."""
 
 import json
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -9,48 +8,33 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
-import torch
+from child_inputs import child_of, inputs
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from recorder import Recorder
 from tracked import SCANS, make_child, make_parent, power_set_of
 
-import lfranker
-from lfranker.evaluation.metrics import METRICS, Metric
-from lfranker.experiment import child_runs
-from lfranker.experiment.child_jobs import (
-    WORKER,
+from lfranker.child_runs import adoption
+from lfranker.child_runs.adoption import Means, Tally, _close, adopt
+from lfranker.child_runs.jobs import (
     Child,
-    job_of,
-    same_package,
-    training_job,
 )
-from lfranker.experiment.child_runs import Means, Tally, _close, adopt
-from lfranker.experiment.inputs import InputConfig, Inputs
-from lfranker.experiment.plan import Task, tasks, training_fingerprint
-from lfranker.experiment.worker import ScoringTask, TrainingTask, read_task
+from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.launching.local import LocalLauncher
 from lfranker.launching.owners import own_name
 from lfranker.noise.noise_config import NoiseConfig, mode_of
+from lfranker.planning.inputs import Inputs
+from lfranker.planning.plan import tasks, training_fingerprint
 from lfranker.processes.failures import CommandError, FailedTrainingsError
-from lfranker.processes.jobs import KEEPS_MEMORY, PROGRESS_VARIABLE, Job
+from lfranker.processes.jobs import Job
 from lfranker.tracking import claims, runs
 from lfranker.tracking.runs import TrackedRun, log_metrics, set_tags, tracked
-from lfranker.tracking.server import QUIET
 from lfranker.tracking.tags import Tag
 from lfranker.training.numerics import SAFEGUARDS
-from lfranker.training.presets import PRESETS
 from lfranker.training.trainer import TrainConfig
 
 PLAN = tasks(["mae"], 1, TrainConfig())
 SCORED = {f"outcome.{SCANS[:8]}": "ok"}
-
-
-def inputs() -> Inputs:
-    scans = SimpleNamespace(digest=SCANS, has_clean=True)
-    return cast(
-        "Inputs", SimpleNamespace(scans=scans, facts={"perceptual": "none"}, noise="", pace=1.0)
-    )
 
 
 def adopted(parent: Run, take_over: bool = False) -> Child:
@@ -224,7 +208,7 @@ def python_job(child: Child, code: str, folder: Path) -> Job:
 
 
 def run_all(children: list[Child], jobs: list[Job], at_once: int) -> dict[str, str]:
-    return child_runs.run_all(children, jobs, LocalLauncher(at_once), {}, lambda _: None)
+    return adoption.run_all(children, jobs, LocalLauncher(at_once), {}, lambda _: None)
 
 
 def test_a_training_that_fails_says_why_and_keeps_its_log_without_passwords(
@@ -255,7 +239,7 @@ def test_a_log_that_cannot_be_kept_does_not_hide_how_a_training_ended(
     child = adopted(make_parent("mae"))
     said: list[str] = []
     jobs = [python_job(child, "raise RuntimeError('first')", tmp_path)]
-    child_runs.run_all([child], jobs, LocalLauncher(1), {}, said.append)
+    adoption.run_all([child], jobs, LocalLauncher(1), {}, said.append)
     assert status(child.run) == "FAILED"
     (line,) = said
     assert "FAILED: RuntimeError: first; its log could not be kept: [Errno 28] No space" in line
@@ -270,7 +254,7 @@ def test_a_stopped_training_is_named_ended_and_tried_again_in_the_same_run(
     code += "p.touch(); there or os.kill(os.getpid(), signal.SIGSTOP)"
     jobs = [python_job(child, code, tmp_path)]
     launcher = LocalLauncher(1, stall_minutes=0.1)
-    assert child_runs.run_all([child], jobs, launcher, {}, said.append) == {}
+    assert adoption.run_all([child], jobs, launcher, {}, said.append) == {}
     assert status(child.run) == "FINISHED"
     stalls = [line for line in said if "mae (repeat 0): no progress for" in line]
     assert stalls[0].endswith(" minutes, it is ended after 0.1")
@@ -281,7 +265,7 @@ def test_a_training_that_stalls_twice_has_failed(store: Path, tmp_path: Path) ->
     child = adopted(make_parent("mae"))
     jobs = [python_job(child, "import time; time.sleep(600)", tmp_path)]
     launcher = LocalLauncher(1, stall_minutes=0.03)
-    reasons = child_runs.run_all([child], jobs, launcher, {}, lambda _: None)
+    reasons = adoption.run_all([child], jobs, launcher, {}, lambda _: None)
     assert reasons == {child.run.run_id: "no progress for 0.03 minutes, twice"}
     assert status(child.run) == "FAILED"
 
@@ -299,7 +283,7 @@ def test_a_folder_that_is_deleted_while_it_is_read_ends_all_trainings_in_one_lin
     code = f"import shutil, time; shutil.rmtree({str(folder.parent)!r}); time.sleep(600)"
     jobs = [python_job(child, code, tmp_path)]
     with pytest.raises(CommandError, match=rf"{folder} was deleted while .*: the same command"):
-        child_runs.run_all(
+        adoption.run_all(
             [child], jobs, means.launcher, {}, lambda _: None, check=means.check_inputs
         )
     assert status(child.run) == "KILLED", "the process is ended, or this would take ten minutes"
@@ -318,104 +302,6 @@ def test_failures_are_counted_among_all_trainings_until_they_are_made_good(
         tally.raise_if_failed()
     tally.add([second], {})
     tally.raise_if_failed()
-
-
-def test_a_worker_can_import_what_its_parent_can(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Losses of the user's own lie beside the script that runs the power set."""
-    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    folders = same_package()["PYTHONPATH"].split(os.pathsep)
-    assert folders[0] == str(Path(lfranker.__file__).parents[1]), "this very lfranker first"
-    assert str(tmp_path) in folders
-
-
-LENGTHS = TrainConfig(steps=40, threads=3, repeat=1)
-
-
-def prepared(folder: Path) -> Inputs:
-    """Inputs of which no two are alike."""
-    for name in ("scans", "first", "second", "start"):
-        (folder / name).mkdir()
-    data = [SimpleNamespace(folder=folder / n, digest=f"of {n}") for n in ("first", "second")]
-    made = SimpleNamespace(
-        scans=SimpleNamespace(folder=folder / "scans", digest=SCANS, has_clean=True),
-        data_of=data.__getitem__,
-        perceptual_choice="vgg16:random",
-        init=folder / "start",
-        device=torch.device("cuda", 1),
-        loss_weights={"mae": 1.0, "ssim": 0.5, "mse": 2.0},
-        facts={"perceptual": "weights", "device": "cuda"},
-        settings=SimpleNamespace(preset=PRESETS["small"]),
-        noise="",
-        pace=1.0,
-    )
-    return cast("Inputs", made)
-
-
-def child_of(folder: Path, todo: str, until: int = 0) -> Child:
-    run = TrackedRun("run", "title", "experiment", "uri")
-    task = Task(("mse", "ssim"), "mse+ssim", LENGTHS)
-    return Child(task, run, todo, prepared(folder), until)
-
-
-def test_a_training_is_told_all_that_it_needs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in KEEPS_MEMORY:
-        monkeypatch.delenv(name, raising=False)
-    job = job_of(child_of(tmp_path, "train", until=10), True, tmp_path)
-    file = tmp_path / "logs" / "run.json"
-    assert read_task(file) == TrainingTask(
-        losses=("mse", "ssim"),
-        preset="small",
-        train=LENGTHS,
-        inputs=InputConfig(
-            scans=tmp_path / "scans",
-            data=tmp_path / "second",
-            perceptual="vgg16:random",
-            init=tmp_path / "start",
-            device="cuda",
-            loss_weights={"ssim": 0.5, "mse": 2.0},
-            cache=tmp_path,
-        ),
-        keep_checkpoints=True,
-        dataset="of second",
-        scan_set=SCANS,
-        until=10,
-    )
-    limits = {"OMP_NUM_THREADS": "3", "MKL_NUM_THREADS": "3", "MLFLOW_RUN_ID": "run"}
-    progress = tmp_path / "logs" / "run.steps"
-    assert dict(job.environment) == {
-        **limits, **KEEPS_MEMORY, **same_package(), QUIET: "true", PROGRESS_VARIABLE: str(progress)
-    }  # fmt: skip
-    assert job.command == [sys.executable, "-m", WORKER, str(file)]
-    assert (job.name, job.log, job.progress) == ("run", tmp_path / "logs" / "run.txt", progress)
-    assert (job.module, job.words) == (WORKER, (str(file),))
-
-
-def test_a_scoring_is_told_its_run_and_scans_and_opens_no_run_of_its_own(tmp_path: Path) -> None:
-    job = job_of(child_of(tmp_path, "evaluate"), True, tmp_path)
-    read = read_task(tmp_path / "logs" / "run.json")
-    assert read == ScoringTask("run", tmp_path / "scans", SCANS)
-    assert "MLFLOW_RUN_ID" not in job.environment
-    assert job.environment["OMP_NUM_THREADS"] == "3"
-
-
-def test_what_is_no_copy_of_a_worker_is_started_anew(tmp_path: Path) -> None:
-    assert training_job("run", ["other.module", "word"], 1, tmp_path).module == ""
-
-
-def test_the_steps_of_a_child_are_those_until_it_pauses(tmp_path: Path) -> None:
-    """40 steps: branches of 10 and 20, which leave after 8 and 16."""
-    assert child_of(tmp_path, "train", until=20).steps == 16 + 2 + 4
-    assert replace(child_of_last(tmp_path), until=10).steps == 8 + 2
-    assert child_of_last(tmp_path).steps == 40 + 2 + 4
-
-
-def child_of_last(folder: Path) -> Child:
-    task = Task(("mse", "ssim"), "mse+ssim", LENGTHS)
-    return Child(task, TrackedRun("run", "title", "experiment", "uri"), "train", inputs())
 
 
 def test_a_new_training_has_the_tags_by_which_it_is_found_again(store: Path) -> None:
@@ -464,7 +350,7 @@ def test_what_is_run_is_given_to_processes_and_tallied(
 ) -> None:
     child, record = child_of(tmp_path, "train"), Recorder(monkeypatch)
     done = replace(child, todo="", run=replace(child.run, run_id="kept"))
-    record.replace(child_runs.run_all, lambda _: {"run": "no memory"})
+    record.replace(adoption.run_all, lambda _: {"run": "no memory"})
     said = list[str]()
     launcher = LocalLauncher(2)
     means = Means(child.inputs, launcher, 2, {"mse+ssim": 0.3}, True, tmp_path, said.append)
@@ -493,13 +379,3 @@ def test_how_a_child_ended_is_said_in_a_line(store: Path, tmp_path: Path) -> Non
     assert status(child.run) == "FINISHED"
     set_tags(child.run.run_id, {Tag.OUTCOME: "diverged"})
     assert _close(paused, job, "").startswith("mae (repeat 0) diverged: PSNR"), "no branch to score"
-
-
-def test_trainings_keep_their_memory_unless_the_user_says_how(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "5")
-    told = training_job("run", ["a"], 2, tmp_path).environment
-    assert told["MALLOC_TRIM_THRESHOLD_"] == "5"
-    assert int(told["MALLOC_MMAP_THRESHOLD_"]) == 2**30, "bytes; no tensor of a step is as large"
-    assert told["OMP_NUM_THREADS"] == "2"

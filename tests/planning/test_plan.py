@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from lfranker.experiment.plan import fingerprint, powerset_key, tasks, training_fingerprint
 from lfranker.losses.subsets import SubsetRule
+from lfranker.planning.plan import fingerprint, powerset_key, tasks, training_fingerprint
 from lfranker.training.numerics import NUMERICS
 from lfranker.training.trainer import TrainConfig
 

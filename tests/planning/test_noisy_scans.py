@@ -13,13 +13,13 @@ from scipy.ndimage import gaussian_filter
 from entrypoints import powerset, synth, train
 from lfranker.datasets.clean_images import NO_CLEAN
 from lfranker.datasets.patch_dataset import read_dataset
-from lfranker.experiment import inputs as preparation
-from lfranker.experiment.inputs import InputConfig
-from lfranker.experiment.noise_comparison import inputs_on_each, settings_on_each
-from lfranker.experiment.noisy_scans import training_scans, with_usual_noise
-from lfranker.experiment.settings import preset_settings
 from lfranker.images.image_file import write_image
 from lfranker.noise.parsing import parse_noises
+from lfranker.planning import inputs as preparation
+from lfranker.planning.inputs import InputConfig
+from lfranker.planning.noise_comparison import inputs_on_each, settings_on_each
+from lfranker.planning.noisy_scans import training_scans, with_usual_noise
+from lfranker.planning.settings import preset_settings
 from lfranker.scans.preparation import prepare_scans
 from lfranker.tracking.tags import Tag
 

@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from lfranker.datasets.synthesis import read_dataset
-from lfranker.experiment.inputs import Inputs
 from lfranker.files import sha256_of
+from lfranker.planning.inputs import Inputs
 from lfranker.scans.preparation import read_scans
 from lfranker.tracking.runs import TrackedRun
 from lfranker.tracking.shared_inputs import SharedInput, at_hand, share

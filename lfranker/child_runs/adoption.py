@@ -8,14 +8,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from lfranker.child_runs.jobs import Child, entrant_of, job_of
+from lfranker.child_runs.travelling import Sender
 from lfranker.evaluation.criteria import ALL_METRICS, QUALITY
 from lfranker.evaluation.scoring import metrics_of
-from lfranker.experiment.child_jobs import Child, entrant_of, job_of
-from lfranker.experiment.inputs import Inputs
-from lfranker.experiment.plan import Task, training_fingerprint
-from lfranker.experiment.travelling import Sender
 from lfranker.launching.launcher import Launcher, Watch
 from lfranker.noise.noise_config import BLIND, OF_SCANS, mode_of
+from lfranker.planning.inputs import Inputs
+from lfranker.planning.plan import Task, training_fingerprint
 from lfranker.processes.failures import CommandError, FailedTrainingsError
 from lfranker.processes.jobs import Job, last_words
 from lfranker.ranking.entrants import parts_of

@@ -4,7 +4,7 @@ from itertools import combinations
 
 import pytest
 
-from lfranker.experiment.time_estimate import ALL_TIMED, TimeEstimate, as_clock, costs, to_time
+from lfranker.planning.time_estimate import ALL_TIMED, TimeEstimate, as_clock, costs, to_time
 
 LOSSES = [f"l{n}" for n in range(6)]
 SUBSETS = [s for size in range(1, 7) for s in combinations(LOSSES, size)]

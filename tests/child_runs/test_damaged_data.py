@@ -14,12 +14,12 @@ from prepared import make_scans
 
 from entrypoints.evaluate import main as evaluate
 from entrypoints.train import main as train
+from lfranker.child_runs.worker import ScoringTask, TrainingTask, run_task, write_task
 from lfranker.datasets import synthesis
 from lfranker.datasets.synthesis import Dataset, synthesise
-from lfranker.experiment import inputs as preparation
-from lfranker.experiment.inputs import InputConfig
-from lfranker.experiment.settings import Settings, preset_settings
-from lfranker.experiment.worker import ScoringTask, TrainingTask, run_task, write_task
+from lfranker.planning import inputs as preparation
+from lfranker.planning.inputs import InputConfig
+from lfranker.planning.settings import Settings, preset_settings
 from lfranker.scans.preparation import ScanSet, read_scans
 from lfranker.scans.scan_set import MANIFEST, SEAL
 

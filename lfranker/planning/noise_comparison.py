@@ -6,14 +6,14 @@ from typing import Any
 
 from lfranker.datasets.synthesis import CleanImage, DatasetConfig
 from lfranker.denoiser.networks import NETWORKS
-from lfranker.experiment import inputs as preparation
-from lfranker.experiment.inputs import InputConfig, Inputs
-from lfranker.experiment.noisy_scans import same_scans
-from lfranker.experiment.plan import fingerprint, powerset_key
-from lfranker.experiment.settings import Settings, preset_settings
 from lfranker.noise.noise_config import OF_SCANS, NoiseConfig
 from lfranker.noise.parsing import Noises, unused
 from lfranker.options import options
+from lfranker.planning import inputs as preparation
+from lfranker.planning.inputs import InputConfig, Inputs
+from lfranker.planning.noisy_scans import same_scans
+from lfranker.planning.plan import fingerprint, powerset_key
+from lfranker.planning.settings import Settings, preset_settings
 from lfranker.ranking.entrants import compared, joint_label, parts_of
 from lfranker.training.config import unused_by
 from lfranker.training.loss_balancing import loss_weights

@@ -1,6 +1,6 @@
 """A process of a power set, which does one task: a training, or scoring its model.
 
-python -m lfranker.experiment.worker TASK.json
+python -m lfranker.child_runs.worker TASK.json
 """
 
 import json
@@ -12,15 +12,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lfranker.child_runs.console import Console
+from lfranker.child_runs.scoring import score_training
+from lfranker.child_runs.single_training import TrainingConfig, run_training
+from lfranker.child_runs.travelling import found_here, node_cache
 from lfranker.datasets.synthesis import Dataset, read_dataset
-from lfranker.experiment.console import Console
-from lfranker.experiment.inputs import InputConfig
-from lfranker.experiment.scoring import score_training
-from lfranker.experiment.settings import Settings
-from lfranker.experiment.single_training import TrainingConfig, run_training
-from lfranker.experiment.travelling import found_here, node_cache
 from lfranker.files import write_text
 from lfranker.launching.on_node import LOG, owner_here
+from lfranker.planning.inputs import InputConfig
+from lfranker.planning.settings import Settings
 from lfranker.processes.signals import terminate_as_interrupt
 from lfranker.scans.preparation import ScanSet, read_scans
 from lfranker.tracking.claims import other_owner

@@ -31,9 +31,6 @@ from lfranker.datasets.synthesis import (
 from lfranker.denoiser.tiling import denoise
 from lfranker.evaluation.criteria import INITIAL
 from lfranker.evaluation.reference_free import noise_by_speed
-from lfranker.experiment.noisy_scans import check_sources, same_scans, training_scans
-from lfranker.experiment.plan import VARY_DATA, fingerprint
-from lfranker.experiment.settings import Settings
 from lfranker.files import looked_for
 from lfranker.losses import (
     Features,
@@ -46,6 +43,9 @@ from lfranker.losses import (
 from lfranker.noise.noise_config import OF_SCANS
 from lfranker.options import check, option
 from lfranker.perceptual.weights import PerceptualWeights, load_levels, resolve_weights
+from lfranker.planning.noisy_scans import check_sources, same_scans, training_scans
+from lfranker.planning.plan import VARY_DATA, fingerprint
+from lfranker.planning.settings import Settings
 from lfranker.report.remarks import site_caveats
 from lfranker.scans.folder_layout import NO_TARGET, scan_plan
 from lfranker.scans.frames import frame_files

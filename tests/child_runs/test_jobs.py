@@ -1,0 +1,105 @@
+"""What a process of a child run is told: command, task and environment."""
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from child_inputs import LENGTHS, child_of, inputs
+from tracked import SCANS
+
+import lfranker
+from lfranker.child_runs.jobs import (
+    WORKER,
+    Child,
+    job_of,
+    same_package,
+    training_job,
+)
+from lfranker.child_runs.worker import ScoringTask, TrainingTask, read_task
+from lfranker.planning.inputs import InputConfig
+from lfranker.planning.plan import Task
+from lfranker.processes.jobs import KEEPS_MEMORY, PROGRESS_VARIABLE
+from lfranker.tracking.runs import TrackedRun
+from lfranker.tracking.server import QUIET
+from lfranker.training.trainer import TrainConfig
+
+
+def test_a_worker_can_import_what_its_parent_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Losses of the user's own lie beside the script that runs the power set."""
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    folders = same_package()["PYTHONPATH"].split(os.pathsep)
+    assert folders[0] == str(Path(lfranker.__file__).parents[1]), "this very lfranker first"
+    assert str(tmp_path) in folders
+
+
+def test_a_training_is_told_all_that_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in KEEPS_MEMORY:
+        monkeypatch.delenv(name, raising=False)
+    job = job_of(child_of(tmp_path, "train", until=10), True, tmp_path)
+    file = tmp_path / "logs" / "run.json"
+    assert read_task(file) == TrainingTask(
+        losses=("mse", "ssim"),
+        preset="small",
+        train=LENGTHS,
+        inputs=InputConfig(
+            scans=tmp_path / "scans",
+            data=tmp_path / "second",
+            perceptual="vgg16:random",
+            init=tmp_path / "start",
+            device="cuda",
+            loss_weights={"ssim": 0.5, "mse": 2.0},
+            cache=tmp_path,
+        ),
+        keep_checkpoints=True,
+        dataset="of second",
+        scan_set=SCANS,
+        until=10,
+    )
+    limits = {"OMP_NUM_THREADS": "3", "MKL_NUM_THREADS": "3", "MLFLOW_RUN_ID": "run"}
+    progress = tmp_path / "logs" / "run.steps"
+    assert dict(job.environment) == {
+        **limits, **KEEPS_MEMORY, **same_package(), QUIET: "true", PROGRESS_VARIABLE: str(progress)
+    }  # fmt: skip
+    assert job.command == [sys.executable, "-m", WORKER, str(file)]
+    assert (job.name, job.log, job.progress) == ("run", tmp_path / "logs" / "run.txt", progress)
+    assert (job.module, job.words) == (WORKER, (str(file),))
+
+
+def test_a_scoring_is_told_its_run_and_scans_and_opens_no_run_of_its_own(tmp_path: Path) -> None:
+    job = job_of(child_of(tmp_path, "evaluate"), True, tmp_path)
+    read = read_task(tmp_path / "logs" / "run.json")
+    assert read == ScoringTask("run", tmp_path / "scans", SCANS)
+    assert "MLFLOW_RUN_ID" not in job.environment
+    assert job.environment["OMP_NUM_THREADS"] == "3"
+
+
+def test_what_is_no_copy_of_a_worker_is_started_anew(tmp_path: Path) -> None:
+    assert training_job("run", ["other.module", "word"], 1, tmp_path).module == ""
+
+
+def test_the_steps_of_a_child_are_those_until_it_pauses(tmp_path: Path) -> None:
+    """40 steps: branches of 10 and 20, which leave after 8 and 16."""
+    assert child_of(tmp_path, "train", until=20).steps == 16 + 2 + 4
+    assert replace(child_of_last(tmp_path), until=10).steps == 8 + 2
+    assert child_of_last(tmp_path).steps == 40 + 2 + 4
+
+
+def child_of_last(folder: Path) -> Child:
+    task = Task(("mse", "ssim"), "mse+ssim", LENGTHS)
+    return Child(task, TrackedRun("run", "title", "experiment", "uri"), "train", inputs())
+
+
+def test_trainings_keep_their_memory_unless_the_user_says_how(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "5")
+    told = training_job("run", ["a"], 2, tmp_path).environment
+    assert told["MALLOC_TRIM_THRESHOLD_"] == "5"
+    assert int(told["MALLOC_MMAP_THRESHOLD_"]) == 2**30, "bytes; no tensor of a step is as large"
+    assert told["OMP_NUM_THREADS"] == "2"
