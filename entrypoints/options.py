@@ -1,5 +1,6 @@
 """Command-line options, made from the fields of the settings' dataclasses."""
 
+import gc
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ from lfranker.noise.models import Range, parse_range
 from lfranker.noise.parsing import parse_noise
 from lfranker.options import Option, default_of, options
 from lfranker.processes.failures import CommandError
+from lfranker.processes.template import keep_imports
 from lfranker.redaction import redacted
 from lfranker.text import as_text, check_name
 from lfranker.tracking.models import is_model
@@ -72,6 +74,12 @@ class Command(click.Command):
 
     served = True  # it needs the tracking server from its start
     after_stop = "what is finished is kept, and the same command goes on with what is left"
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        if not gc.isenabled():  # as `entrypoints` has left it
+            keep_imports()
+            gc.enable()
+        return super().main(*args, **kwargs)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         try:

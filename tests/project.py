@@ -10,12 +10,15 @@ from tempfile import TemporaryFile
 
 import click
 import mlflow
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
+from lfranker.images.image_file import write_image
+from lfranker.simulation.scans import simulated_fields
 from lfranker.tracking.power_set import load_power_set
 from lfranker.tracking.runs import get_run
 
@@ -29,6 +32,17 @@ def environment_without(*packages: str) -> dict[str, str]:
     own = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     folders = [str(HIDING), *filter(None, [own.get("PYTHONPATH")])]
     return {**own, "PYTHONPATH": os.pathsep.join(folders), "HIDDEN_PACKAGES": ",".join(packages)}
+
+
+def scans_of_one_field(folder: Path) -> Path:
+    """Write scans of one small field at two speeds, so that no filter is tuned: that takes long."""
+    (clean,) = simulated_fields(1, 128, 0).values()
+    noise = np.random.default_rng(0).normal(0, 0.05, clean.shape).astype(np.float32)
+    for speed, image in {"spd2": clean + noise, "spd8": clean}.items():
+        (folder / speed).mkdir(parents=True)
+        levels = np.clip(image, 0, 1)
+        write_image(folder / speed / "field.png", levels, np.dtype(np.uint8), 255)
+    return folder
 
 
 class Project:

@@ -10,6 +10,8 @@ process was made and with which code that ended. It ends when its starter is gon
 notice that (`lfranker.processes.jobs.orphaned`).
 """
 
+import atexit
+import gc
 import json
 import os
 import select
@@ -157,8 +159,10 @@ def _is_gone(pid: int) -> bool:
 def serve(module: str) -> None:
     """Make copies as they are asked for, until nobody can ask any more; in a copy, do the job."""
     answers = _own_output()
+    gc.disable()
     imported = import_module(module)
     imported.prepare()
+    keep_imports()
     sys.stdout.flush()  # else each copy would say it again
     awake, wake = os.pipe()
     for end in (awake, wake):
@@ -186,10 +190,20 @@ def serve(module: str) -> None:
                 for end in (awake, wake, answers):
                     os.close(end)
                 _become(request)
+                gc.enable()
                 sys.argv[1:] = request.words
                 imported.main(request.words)
                 return
             _tell(answers, pid, None)
+
+
+def keep_imports() -> None:
+    """Have no garbage looked for, also at the end, in what this process has imported.
+
+    Of torch and MLflow that takes seconds, and writes to memory that copies share.
+    """
+    gc.freeze()
+    atexit.register(gc.freeze)
 
 
 def _own_output() -> int:

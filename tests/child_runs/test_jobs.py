@@ -23,7 +23,6 @@ from lfranker.planning.plan import Task
 from lfranker.processes.jobs import KEEPS_MEMORY, PROGRESS_VARIABLE
 from lfranker.tracking.runs import TrackedRun
 from lfranker.tracking.server import QUIET
-from lfranker.training.trainer import TrainConfig
 
 
 def test_a_worker_can_import_what_its_parent_can(

@@ -10,7 +10,6 @@ import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -61,21 +60,34 @@ def address(project: Project) -> Iterator[str]:
         server.wait(PATIENCE)
 
 
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    """Yield a browser, which takes long to start."""
+    chrome = next(filter(None, map(shutil.which, BROWSERS)), None)
     driver = shutil.which("chromedriver")
-    if program is None or driver is None:
+    if chrome is None or driver is None:
         pytest.skip(f"one of {', '.join(BROWSERS)} and chromedriver are needed on the path")
     options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for flag in [*FLAGS.split(), f"--user-data-dir={tmp_path / 'profile'}"]:
+    options.binary_location = chrome
+    for flag in [*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
         options.add_argument(flag)
     found = webdriver.Chrome(options, Service(driver))
     try:
         yield found
     finally:
         found.quit()
+
+
+@pytest.fixture
+def browser(program: webdriver.Chrome) -> webdriver.Chrome:
+    """Return the browser with one empty window."""
+    first, *others = program.window_handles
+    for window in others:
+        program.switch_to.window(window)
+        program.close()
+    program.switch_to.window(first)
+    program.get("about:blank")
+    return program
 
 
 def wait_for(find: Callable[[], Any], subject: object) -> Any:

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
 from guarded_server import (
@@ -27,11 +26,9 @@ from guarded_server import (
     passing,
 )
 from mlflow import MlflowClient
-from project import ROOT, SLOW, environment_without
+from project import ROOT, SLOW, environment_without, scans_of_one_field
 
 from entrypoints.powerset import main as powerset_entry
-from lfranker.images.image_file import write_image
-from lfranker.simulation.scans import simulated_fields
 from lfranker.tracking.power_set import load_power_set
 
 pytestmark = pytest.mark.slow
@@ -50,15 +47,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path
 
 @pytest.fixture(scope="module")
 def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Scans of one small field at two speeds, so that no filter is tuned, which takes minutes."""
-    folder = tmp_path_factory.mktemp("given") / "scans"
-    (clean,) = simulated_fields(1, 128, 0).values()
-    noise = np.random.default_rng(0).normal(0, 0.05, clean.shape).astype(np.float32)
-    for speed, image in {"spd2": clean + noise, "spd8": clean}.items():
-        (folder / speed).mkdir(parents=True)
-        levels = np.clip(image, 0, 1)
-        write_image(folder / speed / "field.png", levels, np.dtype(np.uint8), 255)
-    return folder
+    return scans_of_one_field(tmp_path_factory.mktemp("given") / "scans")
 
 
 def options(cache: Path, scans: Path) -> list[str]:

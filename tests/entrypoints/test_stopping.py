@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from mlflow.entities import Run
-from project import ROOT, Project
+from project import ROOT, Project, scans_of_one_field
 
 from lfranker.tracking.runs import OPEN
 from lfranker.tracking.tags import Tag
@@ -21,6 +21,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def own(store: Path) -> Project:
+    scans_of_one_field(store / "scans")
     return Project(store)
 
 
@@ -44,6 +45,7 @@ def started(project: Project, steps: int) -> subprocess.Popen[str]:
 
 def command(project: Project, steps: int) -> list[str]:
     options = {"preset": "smoke", "cache": project.folder / "cache", "steps": steps, "jobs": 2}
+    options |= {"scans": project.folder / "scans"}
     options |= {"checkpoint-seconds": 1, "depth": "0,0,0,1,0,0,0", "batch": 1, "log-every": 10}
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     return [sys.executable, "-m", "entrypoints.powerset", *words]
