@@ -21,12 +21,13 @@ from lfranker.datasets.patch_dataset import Dataset, DatasetConfig
 from lfranker.datasets.synthesis import synthesise
 from lfranker.denoiser.denoise_files import Done, Work, denoise_files
 from lfranker.denoiser.likeness import Likeness
+from lfranker.experiment import powerset
 from lfranker.images.image_file import write_image
 from lfranker.noise.measurement import fit_singles
 from lfranker.noise.parsing import fei_profile
 from lfranker.noise.profile import read_profile
 from lfranker.options import flat
-from lfranker.planning import inputs, powerset
+from lfranker.planning import inputs
 from lfranker.planning.inputs import clean_images
 from lfranker.planning.settings import preset_settings
 from lfranker.processes.jobs import available_cores
