@@ -25,8 +25,8 @@ from torch import nn
 from lfranker.arrays import Image
 from lfranker.denoiser.onnx_network import OnnxNetwork, write_onnx
 from lfranker.denoiser.tiling import denoise
-from lfranker.evaluation.bm3d import stabilised_bm3d
 from lfranker.evaluation.metrics import METRICS
+from lfranker.evaluation.stabilised import stabilised_bm3d
 from lfranker.scans.preparation import prepare_scans
 from lfranker.scans.scan_set import Pair
 from lfranker.tracking.models import load_network

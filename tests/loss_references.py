@@ -16,7 +16,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from sklearn.metrics import mean_absolute_percentage_error, mean_squared_log_error
 from torch import Tensor
 
-from lfranker.evaluation.bm3d import stabilise
+from lfranker.evaluation.stabilised import stabilise
 
 Floats = NDArray[np.float64]
 

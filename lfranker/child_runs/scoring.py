@@ -92,5 +92,5 @@ def _denoiser(network: nn.Module) -> Denoiser:
 def _score_baselines(
     parent: TrackedRun, keys: Sequence[str], scans: ScanSet, console: Console
 ) -> None:
-    for line in score_baselines(parent, keys, scans, {}):
+    for line in score_baselines(parent, keys, scans, {}, {}):
         console.note(f"baseline {line}")

@@ -15,8 +15,8 @@ from skimage.restoration import denoise_nl_means, denoise_tv_chambolle
 
 from lfranker.arrays import Image
 from lfranker.denoiser.bundled import denoise_bundled
-from lfranker.evaluation.bm3d import stabilised_bm3d
 from lfranker.evaluation.criteria import BUNDLED, CHAMPION_METRICS, is_filter
+from lfranker.evaluation.stabilised import stabilised_bm3d
 from lfranker.noise.models import estimate_noise
 
 

@@ -41,11 +41,12 @@ NOISY = "noisy"  # the baseline that does nothing
 CLEAN = "clean"  # the clean scan itself: as many keypoints as there are to be found
 BUNDLED = "bundled"  # the network that comes with the package
 INITIAL = "init "  # in front of the name of weights that trainings start from
+DRUNET = "drunet "  # in front of the name of weights of a published DRUNet
 
 
 def is_filter(baseline: str) -> bool:
     """Return whether it is a filter: neither a scan itself, nor a network made elsewhere."""
-    return baseline not in (NOISY, CLEAN, BUNDLED) and not baseline.startswith(INITIAL)
+    return baseline not in (NOISY, CLEAN, BUNDLED) and not baseline.startswith((INITIAL, DRUNET))
 
 
 BEST = "best-"  # in front of a criterion in an alias

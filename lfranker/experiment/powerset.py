@@ -21,7 +21,7 @@ from lfranker.experiment.launch import (
     prepared_here,
     trained_on,
 )
-from lfranker.experiment.powerset_config import PowerSetConfig
+from lfranker.experiment.powerset_config import PowerSetConfig, published_drunet
 from lfranker.experiment.scan_curve import (
     CurveConfig,
     check_sites,
@@ -196,7 +196,11 @@ def _after_training(
     """Score the baselines, rank, and do what is asked for after that."""
     inputs, (key, noises) = all_inputs[0], keys_of(all_inputs)
     for line in score_baselines(
-        run, [key, *noises.values()], inputs.scans, inputs.extra_baselines()
+        run,
+        [key, *noises.values()],
+        inputs.scans,
+        inputs.extra_baselines(),
+        published_drunet(config.drunet),
     ):
         console.note(f"baseline {line}")
     log_pictures(load_power_set(run.run_id), inputs.scans)

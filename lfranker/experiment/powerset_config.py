@@ -2,8 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
+from lfranker.evaluation.baselines import Family
+from lfranker.evaluation.criteria import DRUNET
+from lfranker.evaluation.drunet import FIRST, drunet_family, drunet_of
 from lfranker.experiment.scan_curve import check_sources_of_curve
+from lfranker.files import looked_for
 from lfranker.launching.config import LaunchConfig
 from lfranker.losses import parse_losses
 from lfranker.losses.subsets import SubsetRule
@@ -15,6 +20,7 @@ from lfranker.ranking.learning_rate_check import FACTORS
 from lfranker.ranking.own_scans import MOST_SCANS, checked_counts, parse_counts
 from lfranker.statistics.learning_curve import LEAST_DRAWS
 from lfranker.tracking.registry import USUAL_NAME, checked_model_name
+from lfranker.training.initial_weights import read_weights
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,11 @@ class PowerSetConfig:
         minimum=2,
         maximum=MOST_SCANS,
     )
+    drunet: Path | None = option(
+        None,
+        "Weights of a published DRUNet for gray images (drunet_gray.pth), to compare with: it is "
+        "scored behind a transform that stabilises the noise. Needs the extra networks.",
+    )
     take_over: bool = option(False, "Go on with trainings whose process another machine left open.")
     keep_checkpoints: bool = option(False, "Keep checkpoints of finished trainings.")
     stall_minutes: float = option(
@@ -100,6 +111,7 @@ class PowerSetConfig:
             if self.noises and value:
                 raise ValueError(one_noise(name))
         self._check_networks()
+        published_drunet(self.drunet)  # what is wrong with the file is said right away
         if self.search == "staged" and not all(own.train.branches for own in self.on_each.values()):
             raise ValueError(
                 "--search staged judges trainings by shorter ones: it needs --shorter true, and "
@@ -191,6 +203,26 @@ class PowerSetConfig:
     def on_each(self) -> Mapping[str, Settings]:
         """The settings on each noise; of a noise that is alone under the label ""."""
         return self.noises or {"": self.settings}
+
+
+def published_drunet(file: Path | None) -> dict[str, Family]:
+    """Return DRUNet of this file by its name among the baselines; none without a file.
+
+    Raises ValueError naming the option.
+    """
+    if file is None:
+        return {}
+    if not file.is_file():
+        raise ValueError(f"drunet: no such file: {file}{looked_for(file)}")
+    try:
+        weights = read_weights(file, FIRST)
+    except ValueError as error:
+        raise ValueError(f"drunet: {error}") from error
+    try:
+        network = drunet_of(weights)
+    except ValueError as error:
+        raise ValueError(f"drunet: {file}: {error}") from error
+    return {DRUNET + file.stem: drunet_family(network)}
 
 
 def one_noise(name: str) -> str:

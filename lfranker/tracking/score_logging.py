@@ -24,7 +24,7 @@ from tqdm import tqdm
 from lfranker.arrays import Image
 from lfranker.datasets.synthesis import Dataset
 from lfranker.evaluation.baseline_tuning import Tuned, tune
-from lfranker.evaluation.baselines import BASELINES, families
+from lfranker.evaluation.baselines import BASELINES, Family, families
 from lfranker.evaluation.criteria import CLEAN
 from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.evaluation.reference_free import noise_by_speed
@@ -117,11 +117,13 @@ def score_baselines(
     keys: Sequence[str],
     scans: ScanSet,
     extra: Mapping[str, Callable[[Image], Image]],
+    extra_tuned: Mapping[str, Family],
 ) -> Iterator[str]:
     """Score the classical denoisers as children of `parent`, once per scan set; says what it did.
 
     And those that are `extra`, and the clean scan itself, by its keypoints. Filters with a
-    parameter that is tuned on other fields are left out where there are none. `keys` are the power
+    parameter that is tuned on other fields, `extra_tuned` among them, are left out where there are
+    none. `keys` are the power
     set's own, or the ID of a run that has none, and those of the noises that it compares: what was
     scored for one of these counts.
     """
@@ -133,7 +135,8 @@ def score_baselines(
         and run.is_scored(scans.digest, _metrics_of(run.name, scans))
     }
     plain = {name: of_noisy(function) for name, function in {**BASELINES, **extra}.items()}
-    tuned = list(families())
+    known = {**families(), **extra_tuned}
+    tuned = list(known)
     if len({record.place for record in scans.records}) < 2:
         yield f"{', '.join(tuned)} left out: all scans show one place, there is none to tune on"
         tuned = []
@@ -144,7 +147,7 @@ def score_baselines(
             parent, name, {Tag.POWERSET: keys[0], Tag.BASELINE: name, Tag.NAME: name}
         )
         try:
-            _score_baseline(run, name, _baseline(name, plain, scans), scans)
+            _score_baseline(run, name, _baseline(name, plain, known, scans), scans)
         except Exception as error:  # a filter that fails must not cost the ranking of the networks
             end_run(run.run_id, "FAILED", f"{type(error).__name__}: {error}")
             yield f"{name} failed: {error}"
@@ -156,10 +159,12 @@ def score_baselines(
             yield f"{name} scored"
 
 
-def _baseline(name: str, plain: Mapping[str, Denoiser], scans: ScanSet) -> Denoiser:
+def _baseline(
+    name: str, plain: Mapping[str, Denoiser], tuned: Mapping[str, Family], scans: ScanSet
+) -> Denoiser:
     if name == CLEAN:
         return lambda pair: pair.clean
-    return plain[name] if name in plain else tune(name, families()[name], scans)
+    return plain[name] if name in plain else tune(name, tuned[name], scans)
 
 
 def _score_baseline(run: TrackedRun, name: str, denoiser: Denoiser, scans: ScanSet) -> None:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from drunet_weights import drunet_weights
 
 from lfranker.images.image_file import write_image
 
@@ -15,6 +17,7 @@ def folder(store: Path) -> Path:
         (store / name).mkdir()
     for name in ("start.pth", "vgg.pth", "ratings.csv"):
         (store / name).write_text(name)
+    torch.save(drunet_weights(), store / "gray.pth")
     for name in ("taken/a.png", "taken/b.png", "given/a.png"):
         write_image(store / name, np.zeros((8, 8), np.float32), np.dtype(np.uint16), 65535)
     return store

@@ -256,6 +256,10 @@ OWN = {  # a power set with options of nearly all kinds
     "refine": case("2", (weights_tried, 2), (calls("rank_power_set"), 2)),
     "yes": case("true", (succeeded, True)),  # the plan takes days
     "take_over": case("true", (calls("refuse_if_busy"), 0)),
+    "drunet": case(
+        "gray.pth",
+        (of_all("score_baselines", lambda call: "+".join(call.extra_tuned)), {"drunet gray"}),
+    ),
     "stall_minutes": case("7", (at("run_jobs", "stall.seconds"), 420.0)),
     "keep_checkpoints": case(
         "true",

@@ -88,7 +88,7 @@ def test_baselines_are_scored_again_by_new_metrics_and_versions_only(
     parent, scans = make_parent("mae"), make_scans(store)
 
     def said() -> list[str]:
-        return list(score_baselines(tracked(parent), power_set_of(parent).keys, scans, {}))
+        return list(score_baselines(tracked(parent), power_set_of(parent).keys, scans, {}, {}))
 
     assert said() == ["noisy scored", "clean scored"]
     assert said() == []
@@ -110,10 +110,10 @@ def test_baselines_of_one_of_the_noises_that_are_compared_are_not_scored_again(
     monkeypatch.setattr(score_logging, "BASELINES", {"noisy": BASELINES["noisy"]})
     monkeypatch.setattr(score_logging, "families", dict)
     alone, joint, scans = make_parent("mae", key="one"), make_parent("mae"), make_scans(store)
-    assert list(score_baselines(tracked(alone), ["one"], scans, {}))
+    assert list(score_baselines(tracked(alone), ["one"], scans, {}, {}))
     set_tags(joint.info.run_id, {Tag.NOISES: json.dumps({"eq1": "one", "gamma": "two"})})
     assert power_set_of(joint).keys == ["key", "one", "two"]
-    assert list(score_baselines(tracked(joint), power_set_of(joint).keys, scans, {})) == []
+    assert list(score_baselines(tracked(joint), power_set_of(joint).keys, scans, {}, {})) == []
 
 
 def test_all_that_is_known_of_scans_is_kept_with_a_run(store: Path) -> None:
@@ -163,7 +163,7 @@ def test_a_filter_that_fails_is_said_and_the_others_are_scored(
         raise RuntimeError("too small")
 
     monkeypatch.setattr(score_logging, "BASELINES", {"broken": broken, "noisy": BASELINES["noisy"]})
-    said = list(score_baselines(tracked(parent), ["key", "other"], scans, {"init": stretched}))
+    said = list(score_baselines(tracked(parent), ["key", "other"], scans, {"init": stretched}, {}))
     tuned = ", ".join(families())
     assert said == [
         f"{tuned} left out: all scans show one place, there is none to tune on",
@@ -197,7 +197,7 @@ def test_scoring_that_is_stopped_ends_the_run_of_its_filter(
     parent, scans = make_parent("mae"), make_scans(store)
     monkeypatch.setattr(score_logging, "BASELINES", {"slow": stop})
     with pytest.raises(KeyboardInterrupt):
-        list(score_baselines(tracked(parent), ["key"], scans, {}))
+        list(score_baselines(tracked(parent), ["key"], scans, {}, {}))
     (run,) = power_set_of(parent).baselines
     assert (run.name, run.status) == ("slow", "KILLED")
     assert get_run(run.run_id).data.tags[Tag.REASON] == "KeyboardInterrupt"
@@ -210,7 +210,7 @@ def test_a_filter_that_was_tuned_has_its_parameters_in_its_run(
     few = {"gaussian-tuned": replace(FAMILIES["gaussian-tuned"], values=(0.5, 5.0))}
     monkeypatch.setattr(score_logging, "families", lambda: few)
     parent, scans = make_parent("mae"), make_scans(store)
-    assert list(score_baselines(tracked(parent), ["key"], scans, {})) == [
+    assert list(score_baselines(tracked(parent), ["key"], scans, {}, {})) == [
         "gaussian-tuned scored", "clean scored"
     ]  # fmt: skip
     run = next(run for run in power_set_of(parent).baselines if run.name == "gaussian-tuned")

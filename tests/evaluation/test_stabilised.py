@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lfranker.evaluation.bm3d import noise_line, stabilise, stabilised_bm3d, unstabilise
+from lfranker.evaluation.stabilised import noise_line, stabilise, stabilised_bm3d, unstabilise
 
 PEAK, SIGMA = 76.0, 0.016  # of real scans at 100 ns
 A, B = 1 / PEAK, SIGMA**2

@@ -1,4 +1,9 @@
-"""BM3D behind a transform that makes Poisson-Gaussian noise the same everywhere."""
+"""Denoisers of white noise, BM3D among them, where noise is stronger in brighter pixels.
+
+A transform makes Poisson-Gaussian noise the same everywhere first.
+"""
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -50,16 +55,27 @@ def unstabilise(values: Floats, a: float, b: float) -> Image:
     return np.asarray(a / 4 * np.maximum(values, 0) ** 2 - a / 8 - b / a, np.float32)
 
 
-def stabilised_bm3d(image: Image, strength: float) -> Image:
-    """BM3D (Dabov et al. 2007, 10.1109/TIP.2007.901238) of the stabilised image.
+def denoise_stabilised(
+    image: Image, strength: float, denoiser: Callable[[Floats, float], Floats]
+) -> Image:
+    """``denoiser(values, sigma)`` of the stabilised image, which is scaled to [0, 1].
 
     ``strength`` is the noise's sigma in units of what was found: above 1 where the noise is
-    correlated. Needs the package bm3d, which is free for non-commercial use only.
+    correlated.
     """
-    from bm3d import bm3d
-
     a, b = noise_line(image)
     stable = stabilise(image, a, b)
     low, span = float(stable.min()), float(np.ptp(stable)) or 1.0
-    filtered = bm3d((stable - low) / span, sigma_psd=strength / span)
+    filtered = denoiser((stable - low) / span, strength / span)
     return unstabilise(np.asarray(filtered, np.float64) * span + low, a, b)
+
+
+def stabilised_bm3d(image: Image, strength: float) -> Image:
+    """BM3D (Dabov et al. 2007, 10.1109/TIP.2007.901238) of the stabilised image.
+
+    ``strength``: see `denoise_stabilised`. Needs the package bm3d, which is free for non-commercial
+    use only.
+    """
+    from bm3d import bm3d
+
+    return denoise_stabilised(image, strength, lambda values, sigma: bm3d(values, sigma_psd=sigma))
