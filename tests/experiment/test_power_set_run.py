@@ -165,7 +165,7 @@ def test_what_follows_the_trainings_is_done_in_order_and_ranked_at_the_end(
     assert said == ["baseline noisy scored"]
     (call,) = record.calls["", "score_baselines"]
     key, _ = keys_of([inputs])
-    assert list(vars(call).values()) == [RUN, [key], "scans", {}]
+    assert list(vars(call).values()) == [RUN, [key], "scans", {}, {}]
     for call in record.calls["", "rank"]:
         assert (call.parent, call.model_name, call.config) == ("parent", "own", own.ranking)
         assert call.rescore.keywords == {"scans": "scans"}
