@@ -249,7 +249,7 @@ def scans(
     `seen`: sha256 of the clean images that trainings saw.
     """
     if folder is not None and (folder / PREPARED).exists():
-        return _given_scans(folder)
+        return _given_scans(folder, target)
     if folder is None:
         fields_of_view = _held_out(chosen, clean, seen, white)
         name = fingerprint(
@@ -279,9 +279,15 @@ def count_fields(chosen: Settings, folder: Path | None, target: str | None = Non
     return max(map(len, files.values()), default=0)
 
 
-def _given_scans(folder: Path) -> ScanSet:
-    """Scans that the user prepared before, every file of them checked."""
+def _given_scans(folder: Path, target: str | None) -> ScanSet:
+    """Scans that were prepared before, every file of them checked; ``target`` as they have it."""
     given = read_scans(folder)
+    if target not in (None, given.target or NO_TARGET):
+        made = f"with {given.target} as its clean scans" if given.target else "without clean scans"
+        raise ValueError(
+            f"--target {target}: {folder} was prepared {made}: leave --target out, or give the "
+            f"folder of the scans themselves"
+        )
     if not given.sha256:
         return noting(given, f"{folder} has no checksums: it is of an earlier version")
     try:

@@ -150,16 +150,23 @@ def caveats(settings: Mapping[str, str], loss_set: str) -> Iterator[str]:
 def shortcomings(settings: Mapping[str, str]) -> list[str]:
     """Say of networks why they tell too little of losses; none of those that were trained enough.
 
-    `settings`: as of `caveats`.
+    `settings`: as of `caveats`. Where networks are compared, it is the least that counts.
     """
-    seen = int(settings.get("steps", LEAST.steps)) * int(settings.get("batch", LEAST.batch))
+    steps = _steps_of_each(settings) or [int(settings.get("steps", LEAST.steps))]
+    seen = min(steps) * int(settings.get("batch", LEAST.batch))
     wanted = round(ENOUGH * LEAST.steps * LEAST.batch)
-    channels = settings.get("dim") or settings.get("width") or str(LEAST.dim)
-    narrow = int(channels) < LEAST.dim
+    few = "as few as " * (len(set(steps)) > 1)
+    channels = min((int(settings[s]) for s in ("dim", "width") if s in settings), default=LEAST.dim)
     return [
-        *([f"saw {seen:,} patches each, fewer than {wanted:,}"] if seen < wanted else []),
-        *([f"are {channels} channels wide, fewer than {LEAST.dim}"] if narrow else []),
+        *([f"saw {few}{seen:,} patches each, fewer than {wanted:,}"] if seen < wanted else []),
+        *([f"are {channels} channels wide, fewer than {LEAST.dim}"] * (channels < LEAST.dim)),
     ]
+
+
+def _steps_of_each(settings: Mapping[str, str]) -> list[int]:
+    """Return the steps of each network that is compared; [] where there is one alone."""
+    told = settings.get("network_steps", "")
+    return [int(item.partition("=")[2]) for item in told.split(",") if item]
 
 
 def site_caveats(scans: pd.DataFrame) -> Iterator[str]:

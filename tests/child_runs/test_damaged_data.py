@@ -274,3 +274,11 @@ def test_a_dataset_larger_than_the_disk_is_refused_with_what_it_needs(tmp_path: 
     with pytest.raises(ValueError, match=r"disk full at .*: 8.19e\+03 GB needed, .* GB free"):
         synthesise(images, tmp_path / "set", large)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("target", ["none", "spd7"])
+def test_prepared_scans_keep_their_clean_ones(tmp_path: Path, target: str) -> None:
+    scans = make_scans(tmp_path)
+    with pytest.raises(ValueError, match=f"--target {target}: .* prepared with {scans.target} as"):
+        preparation.scans(CHOSEN, scans.folder, target, tmp_path)
+    assert preparation.scans(CHOSEN, scans.folder, scans.target, tmp_path).digest == scans.digest
