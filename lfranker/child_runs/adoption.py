@@ -54,8 +54,8 @@ def adopt(
 ) -> list[Child]:
     """Return a child run for every task: those of earlier power sets that share the key, or new.
 
-    Trainings that diverged with fewer safeguards than there are now are superseded by new runs,
-    which have their names by `title`. Raises ValueError where another process is still training
+    Trainings that diverged with fewer safeguards than there are now are superseded by new runs.
+    ``title`` is the form of their names. Raises ValueError where another process is still training
     one of them, unless `take_over`. Another command that adopts the same waits meanwhile.
     `engine`: whose jobs are taken up where the command that had them ended; "": of none.
     """
@@ -71,7 +71,7 @@ def adopt(
         def child_of(task: Task) -> Child:
             there = known.get((task.name, task.repeat))
             if there is not None and there.run_id in owners and _todo(there, inputs):
-                return _collected(parent, task, inputs, there)
+                return _collected(parent, task, inputs, there, title)
             return _child(parent, key, task, inputs, there, title)
 
         # thousands for an engine, each of which takes the server several requests
@@ -81,11 +81,13 @@ def adopt(
     return children
 
 
-def _collected(parent: TrackedRun, task: Task, inputs: Inputs, known: Training) -> Child:
+def _collected(
+    parent: TrackedRun, task: Task, inputs: Inputs, known: Training, title: str
+) -> Child:
     """A run that a job of an engine is at."""
     set_tags(known.run_id, {Tag.PARENT: parent.run_id})
     todo = "evaluate" if known.finished else "train"
-    return Child(task, known, todo, inputs, owner=known.owner)
+    return Child(task, known, todo, inputs, form=title, owner=known.owner)
 
 
 def _child(
@@ -108,7 +110,7 @@ def _child(
         schedule(run)
     elif known is not None and not known.finished:
         end_run(run.run_id, "FINISHED")
-    return Child(task, run, todo, inputs)
+    return Child(task, run, todo, inputs, form=title)
 
 
 def _name_noise(run: TrackedRun, label: str, inputs: Inputs) -> None:

@@ -28,6 +28,7 @@ class Child:
     todo: str
     inputs: Inputs
     until: int = 0  # it pauses once the branch of so many steps is scored; 0: it does not
+    form: str = "{}"  # of its title, of which an entrant is a part: "{} (2 own slow scans)"
     owner: str = ""  # of an engine's job that does it already, for a command that has ended
 
     @property
@@ -38,7 +39,8 @@ class Child:
 
     @property
     def title(self) -> str:
-        return f"{entrant_of(self.task, self.inputs)} (repeat {self.task.repeat})"
+        shown = self.form.format(entrant_of(self.task, self.inputs))
+        return f"{shown} (repeat {self.task.repeat})"
 
 
 def entrant_of(task: Task, inputs: Inputs) -> Entrant:

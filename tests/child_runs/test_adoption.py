@@ -324,7 +324,8 @@ def test_a_new_training_has_the_tags_by_which_it_is_found_again(store: Path) -> 
         *(f"{name} tried" for name in shown),
         *(f"{name} #1 tried" for name in shown),
     ]
-    assert [child.title for child in children[-2:]] == [f"{name} (repeat 1)" for name in shown[-2:]]
+    titles = [f"{name} tried (repeat 1)" for name in shown[-2:]]
+    assert [child.title for child in children[-2:]] == titles
     run = runs["perceptual @ mine #1 tried"].data
     assert {tag: value for tag, value in run.tags.items() if "user" not in tag} == {
         Tag.PARENT: parent.info.run_id,
