@@ -12,9 +12,10 @@ from mlflow import MlflowClient
 
 from entrypoints.noise_fit import main
 from lfranker.images.image_file import write_image
+from lfranker.microscopes.metadata import ScanMetadata
 from lfranker.noise.fit import fit_noise, measure_pairs, measure_scans
 from lfranker.noise.fit_check import compare, synthetic
-from lfranker.noise.measurement import fit_singles, single_files
+from lfranker.noise.measurement import exposure, fit_singles, single_files
 from lfranker.noise.parsing import parse_noise
 from lfranker.noise.profile import NEEDED, WHITE, SpeedNoise, read_profile
 from lfranker.scans.preparation import ScanSet, prepare_scans
@@ -188,3 +189,12 @@ def test_single_scans_are_sorted_by_folder(tmp_path: Path) -> None:
     assert {speed: [path.name for path in files] for speed, files in found.items()} == {
         "100ns": ["b.png", "c.png"], "2us": ["a.png"], "scan": ["d.png"]
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("speed", "expected"), [("2us", 2e-6), ("fast", 1e-7)])
+def test_the_dwell_time_is_that_of_the_name_and_else_that_of_the_file(
+    speed: str, expected: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = ScanMetadata(exposure=1e-7)
+    monkeypatch.setattr("lfranker.noise.measurement.read_metadata", lambda path: told)
+    assert exposure(speed, tmp_path) == pytest.approx(expected)
