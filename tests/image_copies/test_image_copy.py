@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,7 @@ from PIL import ImageCms, PngImagePlugin
 
 from lfranker.image_copies.image_copy import copy_with
 from lfranker.images.decoding import decode
-from lfranker.images.image_file import read_image
+from lfranker.images.image_file import read_image, write_image
 
 RNG = np.random.default_rng(0)
 H, W = 24, 40
@@ -331,6 +332,20 @@ def test_another_format_is_written_with_a_word(tmp_path: Path) -> None:
     )
     assert "a.png: written in another format, without its metadata" in notice
     np.testing.assert_array_equal(decode(tmp_path / "a.tif").samples, levels())
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_gray_values_of_twelve_bits_stay_in_their_range(tmp_path: Path, suffix: str) -> None:
+    """A PNG says nothing of bits: full brightness is the gray value 4095, as in the other file."""
+    full, expected = 4095, RAMP * 4095
+    write_image(tmp_path / "a.tif", RAMP, np.dtype(np.uint16), full)
+    source = tmp_path / "a.tif" if suffix == ".png" else tmp_path / "a.png"
+    if suffix == ".tif":
+        Pillow.fromarray(np.round(expected).astype(np.uint16)).save(source)
+    scan = replace(read_image(source), maximum=full)
+    copy_with(source, scan, RAMP, tmp_path / f"b{suffix}", "x")
+    written = decode(tmp_path / f"b{suffix}").samples
+    np.testing.assert_allclose(written, expected, atol=0.501)  # half a gray value
 
 
 def test_what_does_not_come_back_is_not_written(
