@@ -43,6 +43,7 @@ LEFT_OUT: Mapping[str, str] = {
     "white": "auto",
     "data": "none",
     "init": "none",
+    "drunet": "none",
     "jobs": "auto",
     "refine": "none",
     "max_size": "all",
@@ -277,6 +278,7 @@ _BY_NAME: Mapping[str, Callable[[str], Any]] = {  # what must be there; and what
     "scans": folder,
     "data": folder,
     "init": weights,
+    "drunet": file,
     "noise": parse_noise,
     "cache": writable_folder,
 }

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lfranker.arrays import Floats, Image
-from lfranker.denoiser.networks import FOREIGN, Padded, require
+from lfranker.denoiser.networks import FOREIGN, Padded
 from lfranker.denoiser.tiling import denoise
 from lfranker.evaluation.baselines import BM3D, Family
 from lfranker.evaluation.stabilised import denoise_stabilised
@@ -38,7 +38,6 @@ def drunet_of(weights: Mapping[str, Tensor]) -> nn.Module:
 
     Raises ValueError where they are of another network, or of DRUNet for colour images.
     """
-    require(NAME)
     from spandrel.architectures.DRUNet import DRUNetArch
 
     architecture, tensors = DRUNetArch(), dict(weights)
@@ -50,7 +49,12 @@ def drunet_of(weights: Mapping[str, Tensor]) -> nn.Module:
             f"holds a DRUNet of {inputs} channels; that for gray images takes 2, the image and its "
             f"noise (drunet_gray.pth)"
         )
-    return cast(nn.Module, architecture.load(tensors).model).eval()
+    try:
+        network = architecture.load(tensors).model
+    except (RuntimeError, KeyError, IndexError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"holds weights that do not fit DRUNet ({reason})") from error
+    return cast(nn.Module, network).eval()
 
 
 def stabilised_drunet(image: Image, strength: float, network: nn.Module) -> Image:

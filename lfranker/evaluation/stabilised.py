@@ -60,8 +60,8 @@ def denoise_stabilised(
 ) -> Image:
     """``denoiser(values, sigma)`` of the stabilised image, which is scaled to [0, 1].
 
-    ``strength`` is the noise's sigma in units of what was found: above 1 where the noise is
-    correlated.
+    Noise that is correlated seems weaker than it is: ``strength`` says how many times the sigma
+    that is found in the image the denoiser is told, which is 1 after the transform.
     """
     a, b = noise_line(image)
     stable = stabilise(image, a, b)

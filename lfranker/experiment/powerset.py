@@ -195,13 +195,13 @@ def _after_training(
 ) -> Report:
     """Score the baselines, rank, and do what is asked for after that."""
     inputs, (key, noises) = all_inputs[0], keys_of(all_inputs)
-    for line in score_baselines(
-        run,
-        [key, *noises.values()],
-        inputs.scans,
-        inputs.extra_baselines(),
-        published_drunet(config.drunet),
-    ):
+    try:
+        tuned = published_drunet(config.drunet, inputs.device)
+    except ValueError as error:  # it was there before the trainings: the ranking goes on without
+        console.note(f"baseline not scored: {error}")
+        tuned = {}
+    keys, extra = [key, *noises.values()], inputs.extra_baselines()
+    for line in score_baselines(run, keys, inputs.scans, extra, tuned):
         console.note(f"baseline {line}")
     log_pictures(load_power_set(run.run_id), inputs.scans)
     rescore = partial(score_version, scans=inputs.scans)

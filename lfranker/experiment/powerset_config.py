@@ -2,13 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 
+import torch
+
+from lfranker.denoiser.networks import PACKAGE
 from lfranker.evaluation.baselines import Family
 from lfranker.evaluation.criteria import DRUNET
 from lfranker.evaluation.drunet import FIRST, drunet_family, drunet_of
 from lfranker.experiment.scan_curve import check_sources_of_curve
-from lfranker.files import looked_for
+from lfranker.files import looked_for, sha256_of
 from lfranker.launching.config import LaunchConfig
 from lfranker.losses import parse_losses
 from lfranker.losses.subsets import SubsetRule
@@ -75,7 +79,8 @@ class PowerSetConfig:
     drunet: Path | None = option(
         None,
         "Weights of a published DRUNet for gray images (drunet_gray.pth), to compare with: it is "
-        "scored behind a transform that stabilises the noise. Needs the extra networks.",
+        "scored behind a transform that stabilises the noise. Needs the extra networks, and is "
+        "slow without a GPU.",
     )
     take_over: bool = option(False, "Go on with trainings whose process another machine left open.")
     keep_checkpoints: bool = option(False, "Keep checkpoints of finished trainings.")
@@ -205,13 +210,19 @@ class PowerSetConfig:
         return self.noises or {"": self.settings}
 
 
-def published_drunet(file: Path | None) -> dict[str, Family]:
+def published_drunet(file: Path | None, device: torch.device | None = None) -> dict[str, Family]:
     """Return DRUNet of this file by its name among the baselines; none without a file.
 
+    The name has the file's digest: what another file of that name scored is not taken for its own.
     Raises ValueError naming the option.
     """
     if file is None:
         return {}
+    if find_spec(PACKAGE) is None:
+        raise ValueError(
+            f"drunet: needs the package {PACKAGE}: `pip install 'lfranker[networks]'`, or leave "
+            f"--drunet out"
+        )
     if not file.is_file():
         raise ValueError(f"drunet: no such file: {file}{looked_for(file)}")
     try:
@@ -219,10 +230,11 @@ def published_drunet(file: Path | None) -> dict[str, Family]:
     except ValueError as error:
         raise ValueError(f"drunet: {error}") from error
     try:
-        network = drunet_of(weights)
+        network = drunet_of(weights).to(device)
     except ValueError as error:
         raise ValueError(f"drunet: {file}: {error}") from error
-    return {DRUNET + file.stem: drunet_family(network)}
+    name = file.stem.lower().removeprefix("drunet").strip("_-")
+    return {f"{DRUNET}{name}-{sha256_of(file)[:8]}": drunet_family(network)}
 
 
 def one_noise(name: str) -> str:

@@ -139,8 +139,8 @@ class InputConfig:
                 raise ValueError(f"{name}: no such file or folder: {path}{looked_for(path)}")
         if self.clean is NO_CLEAN:
             self._check_noisy()
-        if self.target == NO_TARGET and self.scans is None:
-            raise ValueError(f"--target {NO_TARGET} is of your scans: give --scans")
+        if self.target is not None and self.scans is None:
+            raise ValueError(f"--target {self.target} is of your scans: give --scans")
 
     def _check_noisy(self) -> None:
         """Raise ValueError where there are no clean images, and not what there is instead."""
@@ -284,9 +284,10 @@ def _given_scans(folder: Path, target: str | None) -> ScanSet:
     given = read_scans(folder)
     if target not in (None, given.target or NO_TARGET):
         made = f"with {given.target} as its clean scans" if given.target else "without clean scans"
+        allowed = given.target or NO_TARGET
         raise ValueError(
-            f"--target {target}: {folder} was prepared {made}: leave --target out, or give the "
-            f"folder of the scans themselves"
+            f"--target {target}: {folder} was prepared {made}: allowed is {allowed}, or nothing "
+            f"at all; or give the folder of the scans themselves"
         )
     if not given.sha256:
         return noting(given, f"{folder} has no checksums: it is of an earlier version")

@@ -121,9 +121,9 @@ def score_baselines(
 ) -> Iterator[str]:
     """Score the classical denoisers as children of `parent`, once per scan set; says what it did.
 
-    And those that are `extra`, and the clean scan itself, by its keypoints. Filters with a
+    So are denoisers that are `extra`, and the clean scan itself, by its keypoints. Denoisers with a
     parameter that is tuned on other fields, `extra_tuned` among them, are left out where there are
-    none. `keys` are the power
+    no other fields. `keys` are the power
     set's own, or the ID of a run that has none, and those of the noises that it compares: what was
     scored for one of these counts.
     """

@@ -282,3 +282,13 @@ def test_prepared_scans_keep_their_clean_ones(tmp_path: Path, target: str) -> No
     with pytest.raises(ValueError, match=f"--target {target}: .* prepared with {scans.target} as"):
         preparation.scans(CHOSEN, scans.folder, target, tmp_path)
     assert preparation.scans(CHOSEN, scans.folder, scans.target, tmp_path).digest == scans.digest
+
+
+def test_prepared_scans_without_clean_ones_have_no_target(tmp_path: Path) -> None:
+    scans = replace(make_scans(tmp_path), target="")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(preparation, "read_scans", lambda folder: scans)
+        with pytest.raises(ValueError, match="without clean scans: allowed is none"):
+            preparation.scans(CHOSEN, scans.folder, "spd8", tmp_path)
+        given = preparation.scans(CHOSEN, scans.folder, "none", tmp_path)
+        assert given.digest == scans.digest

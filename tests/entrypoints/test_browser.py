@@ -61,14 +61,14 @@ def address(project: Project) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
     """Yield a browser, which takes long to start."""
-    chrome = next(filter(None, map(shutil.which, BROWSERS)), None)
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
     driver = shutil.which("chromedriver")
-    if chrome is None or driver is None:
+    if program is None or driver is None:
         pytest.skip(f"one of {', '.join(BROWSERS)} and chromedriver are needed on the path")
     options = webdriver.ChromeOptions()
-    options.binary_location = chrome
+    options.binary_location = program
     for flag in [*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
         options.add_argument(flag)
     found = webdriver.Chrome(options, Service(driver))
@@ -79,15 +79,16 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
 
 
 @pytest.fixture
-def browser(program: webdriver.Chrome) -> webdriver.Chrome:
+def browser(chrome: webdriver.Chrome) -> webdriver.Chrome:
     """Return the browser with one empty window."""
-    first, *others = program.window_handles
+    first, *others = chrome.window_handles
     for window in others:
-        program.switch_to.window(window)
-        program.close()
-    program.switch_to.window(first)
-    program.get("about:blank")
-    return program
+        chrome.switch_to.window(window)
+        chrome.close()
+    chrome.switch_to.window(first)
+    chrome.get("about:blank")
+    chrome.delete_all_cookies()
+    return chrome
 
 
 def wait_for(find: Callable[[], Any], subject: object) -> Any:

@@ -258,7 +258,7 @@ OWN = {  # a power set with options of nearly all kinds
     "take_over": case("true", (calls("refuse_if_busy"), 0)),
     "drunet": case(
         "gray.pth",
-        (of_all("score_baselines", lambda call: "+".join(call.extra_tuned)), {"drunet gray"}),
+        (of_all("score_baselines", lambda c: "+".join(c.extra_tuned)[:12]), {"drunet gray-"}),
     ),
     "stall_minutes": case("7", (at("run_jobs", "stall.seconds"), 420.0)),
     "keep_checkpoints": case(

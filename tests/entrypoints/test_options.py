@@ -1,14 +1,19 @@
 """How options are typed: names, values that are refused, words that mean: left out."""
 
+import gc
+import importlib
 import os
+import sys
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
+import entrypoints
 from entrypoints.denoise import main as denoise
 from entrypoints.evaluate import main as evaluate
+from entrypoints.options import LocalCommand
 from entrypoints.powerset import main as powerset
 from entrypoints.powerset import power_set_config
 from entrypoints.rank import main as rank
@@ -136,3 +141,23 @@ def test_a_stop_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     done = CliRunner().invoke(powerset, [])
     assert done.exit_code == 130
     assert done.output.endswith("kept, and the same command goes on with what is left\n")
+
+
+def test_commands_look_for_garbage_once_all_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While `python -m` looks for the module of a command, the word before the options is -m."""
+    seen = list[bool]()
+
+    @click.command(cls=LocalCommand)
+    def command() -> None:
+        seen.append(gc.isenabled())
+
+    importlib.reload(entrypoints)
+    assert gc.isenabled(), "imported by another program"
+    monkeypatch.setattr(sys, "argv", ["-m", "--help"])
+    importlib.reload(entrypoints)
+    try:
+        assert not gc.isenabled()
+        assert CliRunner().invoke(command).exit_code == 0
+    finally:
+        gc.enable()
+    assert seen == [True]

@@ -1,5 +1,6 @@
 """DRUNet behind the stabilising transform, on small networks with weights drawn at random."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -62,8 +63,9 @@ def test_sigma_is_in_units_of_the_noise_that_was_found(scan: np.ndarray) -> None
 def test_a_file_of_weights_is_a_baseline_of_its_name(tmp_path: Path, scan: np.ndarray) -> None:
     torch.save(drunet_weights(), tmp_path / "drunet_gray.pth")
     assert published_drunet(None) == {}
-    ((name, family),) = published_drunet(tmp_path / "drunet_gray.pth").items()
-    assert name == "drunet drunet_gray"
+    file = tmp_path / "drunet_gray.pth"
+    ((name, family),) = published_drunet(file).items()
+    assert name == f"drunet gray-{hashlib.sha256(file.read_bytes()).hexdigest()[:8]}"
     assert not is_filter(name), "it is made elsewhere"
     np.testing.assert_array_equal(
         family.function(scan, 1.5), stabilised_drunet(scan, 1.5, drunet_of(drunet_weights()))
@@ -75,6 +77,10 @@ def test_a_file_of_weights_is_a_baseline_of_its_name(tmp_path: Path, scan: np.nd
     [
         (drunet_weights(4), "drunet: .*given.pth: holds a DRUNet of 4 channels"),
         ({"m_head.weight": torch.zeros(8, 2, 3, 3)}, "drunet: .*given.pth: .* than DRUNet"),
+        (
+            {k: v for k, v in drunet_weights().items() if k != "m_body.1.res.0.weight"},
+            "drunet: .*given.pth: holds weights that do not fit DRUNet",
+        ),
         ({"a": 1}, "drunet: .*given.pth: no weights of a network found"),
         (None, "drunet: no such file: .*given.pth"),
     ],
@@ -84,3 +90,11 @@ def test_other_files_are_refused_by_name(tmp_path: Path, stored: object, message
         torch.save(stored, tmp_path / "given.pth")
     with pytest.raises(ValueError, match=message):
         published_drunet(tmp_path / "given.pth")
+
+
+def test_without_its_package_the_remedy_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lfranker.experiment.powerset_config.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"drunet: needs the package spandrel: .*\[networks\]"):
+        published_drunet(tmp_path / "drunet_gray.pth")

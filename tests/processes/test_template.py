@@ -18,7 +18,7 @@ from lfranker.processes.template import KNOWS
 pytestmark = pytest.mark.skipif(not KNOWS, reason="this system starts each job as a process")
 
 TOY = """
-import os, pathlib, sys, time
+import gc, os, pathlib, sys, time
 from lfranker.processes.jobs import orphaned
 
 with pathlib.Path(__file__).with_name("imports").open("a") as file:
@@ -35,6 +35,8 @@ def prepare():
 
 def main(words):
     print(os.getpid(), os.getppid(), os.environ.get("OWN"), *words, sys.argv[1:], flush=True)
+    if "garbage" in words:
+        print("looked for:", gc.isenabled(), "set apart:", gc.get_freeze_count() > 1000)
     if "fail" in words:
         raise ValueError("the reason")
     if "exit" in words:
@@ -91,6 +93,12 @@ def test_what_all_copies_need_is_prepared_once(toy: Path) -> None:
     assert codes(jobs) == {"one": 0, "two": 0}
     (by,) = (toy / "prepared").read_text().split()
     assert {lines(toy, job.name)[0].split()[1] for job in jobs} == {by}, "their template"
+
+
+def test_copies_look_for_garbage_in_what_they_make_alone(toy: Path) -> None:
+    jobs = [job(toy, name, "garbage") for name in ("one", "two")]
+    assert codes(jobs) == {"one": 0, "two": 0}
+    assert lines(toy, "two")[1] == "looked for: True set apart: True"
 
 
 def lines(folder: Path, name: str) -> list[str]:

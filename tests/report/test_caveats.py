@@ -34,7 +34,7 @@ def test_what_the_user_changed_is_judged_not_the_presets_name() -> None:
     assert "16 channels" in narrow
     assert "patches" not in narrow
     least = {**words("small"), "network_steps": "scunet=2000,nafnet=100"}
-    assert [said for said in caveats(least, LOSSES) if "saw as few as 800 patches each" in said]
+    assert [said for said in caveats(least, LOSSES) if "saw as few as 800 patches, fewer" in said]
     assert [
         said for said in caveats({**words("small"), "width": "8"}, LOSSES) if "8 channels" in said
     ]

@@ -16,7 +16,7 @@ from tracked import SCANS, give_model, make_child, make_parent, power_set_of
 
 from lfranker.arrays import Image
 from lfranker.child_runs.scoring import score_model
-from lfranker.evaluation.baselines import BASELINES, FAMILIES, families
+from lfranker.evaluation.baselines import BASELINES, FAMILIES, Family, families
 from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.evaluation.scoring import of_noisy
 from lfranker.report.remarks import site_caveats
@@ -145,6 +145,24 @@ def test_all_that_is_known_of_scans_is_kept_with_a_run(store: Path) -> None:
     ]
     inputs = get_run(run_id).inputs.dataset_inputs
     assert {used.dataset.digest for used in inputs} == {SCANS, "f" * 16}
+
+
+def test_a_denoiser_of_the_users_is_tuned_on_other_fields_and_scored_once(store: Path) -> None:
+    """Scans of two sites; of the values the one that changes nothing is the best."""
+    made, parent = make_scans(store), make_parent("mae")
+    records = [replace(record, place=site) for site in ("one", "two") for record in made.records]
+    scans = replace(made, records=tuple(records))
+    family = Family(lambda image, shade: np.clip(image - shade, 0, 1), "shade", (0.5, 0.0))
+
+    def said() -> list[str]:
+        return list(score_baselines(tracked(parent), ["key"], scans, {}, {"drunet x": family}))
+
+    assert "drunet x scored" in said()
+    (run,) = [run for run in power_set_of(parent).baselines if run.name == "drunet x"]
+    chosen = {k: v for k, v in get_run(run.run_id).data.params.items() if k.startswith("shade")}
+    assert chosen
+    assert set(chosen.values()) == {"0"}
+    assert said() == []
 
 
 def own_run_id(parent: Run) -> str:
