@@ -139,7 +139,8 @@ class InputConfig:
                 raise ValueError(f"{name}: no such file or folder: {path}{looked_for(path)}")
         if self.clean is NO_CLEAN:
             self._check_noisy()
-        if self.target is not None and self.scans is None:
+        given = self.scans or (None if self.target == NO_TARGET else self.noisy)
+        if self.target is not None and given is None:
             raise ValueError(f"--target {self.target} is of your scans: give --scans")
 
     def _check_noisy(self) -> None:
