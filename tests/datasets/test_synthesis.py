@@ -159,6 +159,21 @@ def test_draws_of_images_train_on_other_images_and_validate_on_the_same(made, tm
     assert again.digest == draws[0].digest
 
 
+def test_each_draw_has_places_and_noise_of_its_own(tmp_path: Path) -> None:
+    """Of one image all draws are the same image, cut in two."""
+    image = replace(IMAGES[0], image=np.ascontiguousarray(RAMP))
+    first, second = (
+        synthesise([image], tmp_path / str(draw), replace(CONFIG, patches=20, image_draw=draw))
+        for draw in (1, 2)
+    )
+    np.testing.assert_array_equal(
+        first.noisy[first.validation], second.noisy[second.validation], "validation is the same"
+    )
+    same = [np.array_equal(first.noisy[k], second.noisy[k]) for k in first.train]
+    assert len(same) > 10
+    assert not any(same)
+
+
 def test_a_group_keeps_its_weight_in_every_draw() -> None:
     images = [
         CleanImage(f"{group}{n}", group, np.zeros((9, 9), np.float32), "")

@@ -26,6 +26,7 @@ from lfranker.denoiser.likeness import (
     structure_size,
     unlike,
 )
+from lfranker.denoiser.likeness import _features as likeness_features
 from lfranker.denoiser.scunet import SCUNet
 from lfranker.images.image_file import read_image
 from lfranker.noise.noise_config import NoiseConfig
@@ -136,6 +137,14 @@ def test_it_is_read_as_it_was_written(trained_on: Likeness) -> None:
     for text in ("{}", "no JSON", '{"patch": 64, "ranges": {"noise": [1]}}', "[]", torn):
         with pytest.raises(ValueError, match="not what training images look like"):
             read_likeness(text)
+
+
+def test_the_covariance_of_features_is_hardly_changed_to_be_inverted(trained_on: Likeness) -> None:
+    """A hundredth of the mean variance is added to each; the precision is stored in few digits."""
+    features = likeness_features(patches([image(seed) for seed in range(8)]), NETWORK)
+    variance = np.trace(np.cov(features, rowvar=False))
+    inverted = np.trace(np.linalg.inv(np.array(trained_on.precision)))
+    assert inverted / variance == pytest.approx(1.01, abs=0.005)
 
 
 def test_what_tells_too_little_is_not_judged(trained_on: Likeness) -> None:

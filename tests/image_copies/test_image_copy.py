@@ -398,14 +398,15 @@ def test_of_tags_that_are_there_twice_the_first_counts(tmp_path: Path) -> None:
     np.testing.assert_array_equal(decode(copy).samples, levels())
 
 
-def test_a_next_page_beyond_the_end_is_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize("beyond", [0, 20])
+def test_a_next_page_beyond_the_end_is_none(tmp_path: Path, beyond: int) -> None:
     """Such files are read; in the longer copy there would be something at that place."""
     path, copy = tmp_path / "a.tif", tmp_path / "b.tif"
     tifffile.imwrite(path, noise(), metadata=None)
     with tifffile.TiffFile(path) as tiff:
         end = tiff.pages[0].offset + 2 + 12 * len(tiff.pages[0].tags)
     data = bytearray(path.read_bytes())
-    data[end : end + 4] = struct.pack("<I", len(data) + 20)
+    data[end : end + 4] = struct.pack("<I", len(data) + beyond)
     path.write_bytes(data)
     assert copy_with(path, read_image(path), RAMP, copy, "x") == ()
     with tifffile.TiffFile(copy) as tiff:

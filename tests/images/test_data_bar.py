@@ -183,6 +183,14 @@ def test_there_is_no_majority_of_other_sizes_or_of_two(tmp_path):
     assert {found[path].notice for path in paths} == {None}
 
 
+def test_half_of_the_files_are_no_majority(tmp_path):
+    plain, without = np.vstack([SPECIMEN, bar(40, 0, 1)]), np.vstack([SPECIMEN, SPECIMEN[:40]])
+    paths = write_folder(tmp_path, [plain, plain, without, without])
+    found = folder_bars(dict.fromkeys(paths))
+    assert [found[path].bottom for path in paths] == [40, 40, 0, 0]
+    assert {found[path].notice for path in paths} == {None}
+
+
 def test_stated_bars_are_not_changed_by_a_majority_and_what_is_unreadable_waits(tmp_path):
     plain = np.vstack([SPECIMEN[:260], bar(40, 0, 1)])
     paths = write_folder(tmp_path, [plain, plain, plain])

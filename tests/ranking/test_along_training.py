@@ -213,6 +213,19 @@ def test_entrants_sites_and_repeats_that_a_length_lacks_are_left_out():
     assert len(result.mean_ranks) == 6
 
 
+def test_a_metric_that_a_length_lacks_is_left_out():
+    """Shorter trainings may have been scored before there was such a metric."""
+    rng = np.random.default_rng(6)
+    tables = {s: pairs(28 + noise(rng)).table.assign(ssim=0.5) for s in LENGTHS}
+    without = {s: PairScores(own.drop(columns="ssim")) for s, own in tables.items()}
+    one = {s: PairScores(own) for s, own in tables.items()} | {500: without[500]}
+    found, expected = (along_training(own, MARGINS, 0) for own in (one, without))
+    assert found is not None
+    assert expected is not None
+    pd.testing.assert_frame_equal(found.mean_ranks, expected.mean_ranks)
+    assert set(found.scores) == {"psnr"}
+
+
 def test_the_same_seed_gives_the_same():
     rng = np.random.default_rng(7)
     levels = zip(LENGTHS, (25, 28, 29), strict=True)
