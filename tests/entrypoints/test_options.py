@@ -18,7 +18,10 @@ from entrypoints.powerset import main as powerset
 from entrypoints.powerset import power_set_config
 from entrypoints.rank import main as rank
 from entrypoints.synth import main as synth
+from lfranker.datasets.clean_images import simulated_clean
+from lfranker.datasets.synthesis import DatasetConfig, synthesise
 from lfranker.experiment.powerset_config import PowerSetConfig
+from lfranker.noise.noise_config import NoiseConfig
 
 
 def read(*words: str) -> PowerSetConfig:
@@ -161,3 +164,10 @@ def test_commands_look_for_garbage_once_all_is_imported(monkeypatch: pytest.Monk
     finally:
         gc.enable()
     assert seen == [True]
+
+
+def test_a_dataset_keeps_the_settings_that_it_was_made_with(tmp_path: Path) -> None:
+    made = DatasetConfig(patches=6, patch=48, validation=0.0, noise=NoiseConfig(peak=(7.0, 7.0)))
+    synthesise(simulated_clean(2, 64, 0), tmp_path / "data", made)
+    found = read("--preset", "smoke", "--data", str(tmp_path / "data")).settings.dataset
+    assert (found.patch, found.patches, found.noise.peak) == (48, 6, (7.0, 7.0))

@@ -10,7 +10,7 @@ from lfranker.noise.fit import Fit, fit_noise, measure_pairs, measure_scans
 from lfranker.noise.fit_check import compare, synthetic
 from lfranker.noise.models import microscope_noise, shot_noise
 from lfranker.noise.profile import FROM_PAIRS, NEEDED, Estimate, SpeedNoise
-from lfranker.noise.residuals import blind_residuals, pair_residuals, sums_of
+from lfranker.noise.residuals import _products, blind_residuals, pair_residuals, sums_of
 from lfranker.noise.scan_correlation import kernel_for
 from lfranker.scans.registration import Transform
 from lfranker.scans.scan_set import Pair
@@ -157,3 +157,13 @@ def test_too_little_to_fit_is_said() -> None:
     small = [pair.noisy[:60, :60]]
     with pytest.raises(ValueError, match="px are flat and not saturated, at least 2000"):
         fit_noise(measure_scans(small))
+
+
+def test_products_of_two_residuals_are_of_one_and_the_other():
+    """By hand: 1 x 5 and 2 x 4, and 3 x 7 alone where a pixel is not used; squares likewise."""
+    first, second = np.array([[1.0, 2.0], [0.0, 3.0]]), np.array([[4.0, 5.0], [7.0, 0.0]])
+    used = np.array([[True, True], [False, True]])
+    product, square = _products(first, second, first**2, used, 1, 1)
+    assert (product, square) == ((1 * 5 + 2 * 4) / 2, (1 + 4) / 2)
+    product, _ = _products(first, second, first**2, np.ones((2, 2), bool), 1, 1)
+    assert product == (1 * 5 + 2 * 4 + 0 * 0 + 3 * 7) / 2

@@ -165,6 +165,18 @@ def test_best_losses_that_depend_on_the_noise_are_told_by_their_interaction() ->
     assert said.endswith("at once: the best losses depend on the noise.")
 
 
+def test_of_several_pairs_of_noises_the_surest_is_said() -> None:
+    columns = ["noise", "other", "best", "other_best", "value", "low", "high"]
+    rows = [
+        ("a", "b", "mae", "mse", 0.4, -0.2, 1.0),
+        ("a", "c", "mae", "ssim", 0.5, 0.3, 0.7),
+        ("b", "c", "mse", "ssim", 2.0, 0.1, 3.9),
+    ]
+    said = interaction_sentence("psnr", Evidence(), pd.DataFrame(rows, columns=columns))
+    assert "mae is further ahead of ssim on a than on c, by 0.50 dB (0.30 to 0.70)" in said
+    assert said.endswith("at once: the best losses depend on the noise.")
+
+
 def test_luck_is_not_taken_for_an_interaction() -> None:
     """Trainings that differ by luck alone: 5 % of 60 draws may say so, and two deviations more.
 

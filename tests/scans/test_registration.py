@@ -145,6 +145,17 @@ def test_frames_that_share_half_are_registered_by_what_they_share(shift):
     assert max(found.residual, found.held_out) < 0.5
 
 
+def test_a_far_shift_of_a_large_frame_is_found_in_its_own_pixels():
+    """It is sought in a smaller copy; what is right of a common scene is a shift to the left."""
+    scene = np.random.default_rng(3).standard_normal((900, 900))
+    scene = gaussian_filter(scene, 2.0).astype(np.float32)
+    steady, moving = scene[:600, :600], scene[210:810, 132:732]
+    found = far_shift(steady, moving, np.zeros(2))
+    assert np.abs(found) == pytest.approx([210.0, 132.0], abs=0.2)
+    back = far_shift(moving, steady, np.zeros(2))
+    assert back == pytest.approx(-found, abs=0.2)
+
+
 def test_a_far_shift_is_only_taken_where_far_more_speaks_for_it():
     """A grating looks alike at every period, and a frame at its own shift needs no other."""
     rows, columns = truth((3.0, 0.0), (1.0, 1.0), 0.0)

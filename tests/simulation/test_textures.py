@@ -15,6 +15,16 @@ def test_roughness_has_unit_variance_and_its_scale(scale):
     assert measured == pytest.approx(np.exp(-(lag**2) / (4 * scale**2)), abs=0.12)
 
 
+def test_roughness_is_no_smoother_at_its_borders():
+    """Where a blurred field is mirrored, neighbours at the border are alike."""
+    fields = np.stack(
+        [roughness((60, 60), np.random.default_rng(seed), 6.0) for seed in range(300)]
+    )
+    for turned in (fields, fields.swapaxes(1, 2)):
+        steps = (np.diff(turned, axis=1) ** 2).mean(axis=(0, 2))
+        assert steps[:4].mean() == pytest.approx(steps[20:40].mean(), rel=0.2)
+
+
 def test_band_noise_has_no_coarse_part():
     field = band_noise((256, 256), np.random.default_rng(0), 6.0)
     assert field.std() == pytest.approx(1, rel=1e-3)

@@ -169,6 +169,24 @@ def test_a_claim_of_a_process_that_is_gone_is_taken_over(
         assert held(on_a_server) != "left behind"
 
 
+def test_a_claim_that_is_renewed_is_not_taken_over(
+    on_a_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock of its own: every half of STALE the other command writes another value."""
+    client, now, tag = MlflowClient(), [0.0], f"{CLAIM}key"
+    client.set_experiment_tag(on_a_server, tag, "another 0")
+
+    def sleep(seconds: float) -> None:
+        now[0] += claims.STALE / 2
+        client.set_experiment_tag(on_a_server, tag, f"another {now[0]:.0f}")
+
+    monkeypatch.setattr(claims, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
+    monkeypatch.setattr(claims, "LONGEST", 6 * claims.STALE)
+    with pytest.raises(CommandError, match="another command has been"), claimed(on_a_server, "key"):
+        pytest.fail("two have it")
+    assert held(on_a_server).startswith("another")
+
+
 def test_a_lock_is_beside_the_store_and_makes_others_wait(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
