@@ -173,7 +173,7 @@ def test_of_several_pairs_of_noises_the_surest_is_said() -> None:
         ("b", "c", "mse", "ssim", 2.0, 0.1, 3.9),
     ]
     said = interaction_sentence("psnr", Evidence(), pd.DataFrame(rows, columns=columns))
-    assert "mae is further ahead of ssim on a than on c, by 0.50 dB (0.30 to 0.70)" in said
+    assert "mae is further ahead of ssim on a than on c, by 0.5 dB (0.3 to 0.7)" in said
     assert said.endswith("at once: the best losses depend on the noise.")
 
 

@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 
 from lfranker.evaluation.metrics import psnr
 from lfranker.images.image_file import read_image
-from lfranker.scans import registration
+from lfranker.scans import block_matching, registration
 from lfranker.scans.block_matching import far_shift
 from lfranker.scans.other_geometry import other_geometry
 from lfranker.scans.registration import Transform, _register_lines, positions, register, warp
@@ -145,8 +145,8 @@ def test_frames_that_share_half_are_registered_by_what_they_share(shift):
     assert max(found.residual, found.held_out) < 0.5
 
 
-def test_a_far_shift_of_a_large_frame_is_found_in_its_own_pixels():
-    """It is sought in a smaller copy; what is right of a common scene is a shift to the left."""
+def test_a_far_shift_of_a_large_frame_is_found_in_its_own_pixels(monkeypatch: pytest.MonkeyPatch):
+    """It is sought in a copy of 256 px at most, and then made finer from there."""
     scene = np.random.default_rng(3).standard_normal((900, 900))
     scene = gaussian_filter(scene, 2.0).astype(np.float32)
     steady, moving = scene[:600, :600], scene[210:810, 132:732]
@@ -154,6 +154,9 @@ def test_a_far_shift_of_a_large_frame_is_found_in_its_own_pixels():
     assert np.abs(found) == pytest.approx([210.0, 132.0], abs=0.2)
     back = far_shift(moving, steady, np.zeros(2))
     assert back == pytest.approx(-found, abs=0.2)
+    monkeypatch.setattr(block_matching, "_refined", lambda steady, moving, coarse: coarse)
+    coarse = far_shift(steady, moving, np.zeros(2))
+    assert coarse == pytest.approx(found, abs=3), "a pixel of the copy is 3 of the frame"
 
 
 def test_a_far_shift_is_only_taken_where_far_more_speaks_for_it():
