@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -19,6 +19,7 @@ from recorder import COMMANDS
 
 from lfranker.datasets.clean_images import CleanImage, sha256_of_pixels
 from lfranker.datasets.patch_dataset import read_dataset
+from lfranker.experiment import scan_curve
 from lfranker.experiment.powerset_config import PowerSetConfig
 from lfranker.experiment.scan_curve import CurveConfig, check_sites, draw_scans, learn_from_scans
 from lfranker.planning.inputs import InputConfig, Inputs
@@ -237,6 +238,36 @@ def test_too_few_sites_are_refused_with_what_fits(
     with pytest.raises(ValueError, match=advice):
         check_sites(sites, (1, 2, 4), 2, usable)
     check_sites(11, (1, 2, 4), 2, 8)
+
+
+def test_with_own_scans_the_images_and_the_scored_fields_are_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Weights of the losses that were found on patches stay those of the champion's training."""
+    usual, own = object(), object()
+    made = SimpleNamespace(digest="data of both")
+    datasets = {(usual, own): made}
+    monkeypatch.setattr(scan_curve, "dataset_of", lambda images, *_: datasets[tuple(images)])
+    scored = SimpleNamespace(digest="scans of other sites")
+    drawn = cast("Any", SimpleNamespace(scored=scored, others=[usual]))
+    champion = cast("Any", SimpleNamespace(losses=("mae",)))
+    settings: dict[str, Any] = dict.fromkeys([item.name for item in fields(Inputs)])
+    settings |= {"facts": {"data": "d", "scans": "s", "loss_weights": "value"}}
+    inputs = Inputs(**{**settings, "loss_weights": {"mae": 2.0, "mse": 3.0}})
+    found = scan_curve._inputs_with(inputs, drawn, [cast("Any", own)], champion, Path())
+    assert (found.data, found.scans) == (made, scored)
+    assert found.facts == {
+        "data": "data of both", "scans": "scans of other sites", "loss_weights": "mae=2.0",
+    }  # fmt: skip
+
+
+def test_scans_that_a_dataset_would_leave_out_are_not_drawn() -> None:
+    rng, chosen = np.random.default_rng(0), preset_settings("smoke", max_noise=0.02)
+    scene = np.clip(0.5 + 0.2 * np.sin(np.indices((128, 128)).sum(0) / 9), 0, 1)
+    noisy = scene + rng.normal(0, 0.04, scene.shape)
+    for image, usable in ((scene, True), (noisy, False), (scene[:2], False)):
+        own = CleanImage("own/a", "own", image.astype(np.float32), "a")
+        assert scan_curve._is_usable(own, chosen) is usable
 
 
 def test_without_a_champion_nothing_is_trained() -> None:

@@ -88,9 +88,10 @@ def test_a_run_taken_up_again_loses_its_old_reason(store: Path) -> None:
     parent = make_parent()
     run = create_child(tracked(parent), "mae", {Tag.LOSSES: "mae"})
     end_run(run.run_id, "KILLED", "the power set was stopped")
+    set_tags(run.run_id, {Tag.STOPPED: "500"})
     take_up(run, tracked(parent))
     tags = MlflowClient().get_run(run.run_id).data.tags
-    assert {Tag.NOTE, Tag.REASON}.isdisjoint(tags)
+    assert {Tag.NOTE, Tag.REASON, Tag.STOPPED}.isdisjoint(tags)
     assert tags[Tag.LOSSES] == "mae"
 
 
