@@ -6,10 +6,11 @@ TRIALS.json is what `recipe.py` ran here; trials called "NAME #0", "NAME #1" ...
 network. The network that comes with lfranker is always among them. Filters get the parameter that
 is best on four scans of --tune, by PSNR, and are shown once more with the gain and offset that fit
 best on all of them. Each is scored once: what is in OUT/scores.csv, of the same model and the same
-scans, is read from there. Differences are those to --against, with 95 % intervals over places and,
-for networks with as many repeats as any, over repeats; those of others, marked with *, hold of what
-was trained, not of the way of training. Seconds are of --threads threads, medians of --rounds
-passes over one field by all in turn; nothing else should run meanwhile.
+scans, is read from there. Differences are those to --against, a filter or a network, with 95 %
+intervals over places and, for networks with as many repeats as any, over repeats; those of others,
+marked with *, hold of what was trained, not of the way of training. Seconds are of --threads
+threads, medians of --rounds passes over one field by all in turn; nothing else should run
+meanwhile.
 """
 
 import argparse
@@ -67,8 +68,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cache", type=Path, default=Path(".lfranker"))
     asked = parser.parse_args()
-    if asked.against not in families():
-        allowed = ", ".join(families())
+    networks = dict.fromkeys(
+        name.partition(" #")[0] for file in asked.trials for name in _plan(file)
+    )
+    if asked.against not in (known := [*families(), *networks]):
+        allowed = ", ".join(known)
         parser.error(f"--against {asked.against}: allowed are {allowed} (BM3D needs its package)")
     torch.set_num_threads(asked.threads)
     tuning, scored = (
@@ -142,6 +146,11 @@ def _brightness(filtered: Denoise, tuning: ScanSet) -> tuple[float, float]:
     x, y = (np.concatenate(side).astype(np.float64) for side in zip(*pairs, strict=True))
     gain, offset = np.polyfit(x, y, 1)
     return float(gain), float(offset)
+
+
+def _plan(trials: Path) -> dict[str, object]:
+    """Return the trials of a file, by name."""
+    return dict(json.loads(trials.read_text())["trials"])
 
 
 def _networks(trials: Path) -> Iterator[Entrant]:
