@@ -239,15 +239,13 @@ def _overlay(gray: NDArray[np.float32], drawn: NDArray[np.bool_] | None, most: i
 def frame_widths(
     gray: NDArray[np.float32], colour: NDArray[np.bool_] | None
 ) -> tuple[int, int, int, int]:
-    """Return how many lines a coloured frame covers at the top, bottom, left and right.
+    """Return how many lines a frame covers at the top, bottom, left and right.
 
-    FEI's first scan line and column are black beside that frame, and go with it. Without a
-    coloured frame nothing is cut.
+    It is in colours, or was before the picture was made gray. FEI's first scan line and column are
+    black beside that frame, and go with it. Without a frame nothing is cut.
     """
-    if colour is None:
-        return 0, 0, 0, 0
-    framed = (colour[0], colour[-1], colour[:, 0], colour[:, -1])
-    if not all(line.all() for line in framed) or colour.mean() > 0.5:
+    frame = _coloured_frame(colour) if colour is not None and colour.any() else _gray_frame(gray)
+    if frame is None:
         return 0, 0, 0, 0
 
     def width(lines: NDArray[np.float32], drawn: NDArray[np.bool_]) -> int:
@@ -256,8 +254,30 @@ def frame_widths(
         return int(np.argmin(dead)) if not dead.all() else 0
 
     return (
-        width(gray, colour),
-        width(gray[::-1], colour[::-1]),
-        width(gray.T, colour.T),
-        width(gray.T[::-1], colour.T[::-1]),
+        width(gray, frame),
+        width(gray[::-1], frame[::-1]),
+        width(gray.T, frame.T),
+        width(gray.T[::-1], frame.T[::-1]),
     )
+
+
+def _coloured_frame(colour: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    """Return which pixels have a colour, where these frame the picture on all sides."""
+    if colour.mean() > 0.5:
+        return None
+    framed = (colour[0], colour[-1], colour[:, 0], colour[:, -1])
+    return colour if all(line.all() for line in framed) else None
+
+
+def _gray_frame(gray: NDArray[np.float32]) -> NDArray[np.bool_] | None:
+    """Return which pixels have the one gray value of three sides or all, as a frame has.
+
+    A side may have gone with the data bar. No scan has lines of one gray value; those that are
+    black or white may be background or saturated.
+    """
+    value = gray[0, 0] if gray[0, 0] == gray[0, -1] else gray[-1, 0]
+    if not 0 < value < 1:
+        return None
+    drawn = np.asarray(gray == value)
+    sides = (drawn[0], drawn[-1], drawn[:, 0], drawn[:, -1])
+    return drawn if sum(bool(line.all()) for line in sides) >= 3 else None

@@ -229,6 +229,33 @@ def test_simulated_scenes_keep_every_row(kind):
     assert bars_of(scene(kind, (256, 256), 3), None, None) == Bars()
 
 
+@pytest.mark.parametrize("shade", [85, 150])
+@pytest.mark.parametrize("cut", [None, "bottom", "top", "left"])
+def test_a_frame_that_was_made_gray_goes_too(shade, cut, tmp_path):
+    """As a mean of the channels, or as seen; a side may have been cut off with the data bar."""
+    inner = np.rint(SPECIMEN * 255).clip(1, 254).astype(np.uint8)
+    inner[:, 5] = shade  # which is no frame
+    framed = np.pad(np.pad(inner, ((1, 0), (1, 0))), 1, constant_values=shade)
+    sides = {None: np.s_[:, :], "bottom": np.s_[:-1, :], "top": np.s_[2:, :], "left": np.s_[:, 2:]}
+    cv2.imwrite(str(tmp_path / "a.png"), framed[sides[cut]])
+    read = read_image(tmp_path / "a.png")
+    np.testing.assert_array_equal(np.rint(read.image * 255), inner)
+    assert any("frame cropped" in notice for notice in read.notices)
+
+
+@pytest.mark.parametrize("shade", [0, 255])
+def test_a_black_or_white_border_may_be_background_and_stays(shade, tmp_path):
+    framed = np.pad(np.rint(SPECIMEN * 200).astype(np.uint8), 3, constant_values=shade)
+    cv2.imwrite(str(tmp_path / "a.png"), framed)
+    assert read_image(tmp_path / "a.png").image.shape == framed.shape
+
+
+def test_two_sides_are_no_frame(tmp_path):
+    framed = np.pad(np.rint(SPECIMEN * 200).astype(np.uint8), ((0, 0), (1, 1)), constant_values=85)
+    cv2.imwrite(str(tmp_path / "a.png"), framed)
+    assert read_image(tmp_path / "a.png").image.shape == framed.shape
+
+
 def test_a_coloured_frame_and_the_black_lines_beside_it_go(tmp_path):
     gray = np.rint(SPECIMEN * 255).astype(np.uint8)
     framed = np.repeat(np.pad(gray, ((2, 1), (2, 1)))[..., None], 3, axis=2)
