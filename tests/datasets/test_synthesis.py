@@ -160,7 +160,7 @@ def test_draws_of_images_train_on_other_images_and_validate_on_the_same(made, tm
 
 
 def test_each_draw_has_places_and_noise_of_its_own(tmp_path: Path) -> None:
-    """Of one image all draws are the same image, cut in two."""
+    """The draws of a single image are that image each time, cut in two."""
     image = replace(IMAGES[0], image=np.ascontiguousarray(RAMP))
     first, second = (
         synthesise([image], tmp_path / str(draw), replace(CONFIG, patches=20, image_draw=draw))

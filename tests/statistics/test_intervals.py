@@ -55,7 +55,7 @@ def test_what_all_models_share_is_not_in_their_differences():
 
 
 def test_the_variance_of_a_mean_is_that_of_fields_and_repeats_less_what_both_have():
-    """Of two-way classifications: (field + repeat - rest) / cells; known well, draws are near."""
+    """The variance is (field + repeat - rest) / cells; of squares known well, draws are near."""
     chance = Chance(mean_squares(np.zeros((2, 40, 40))), seed=0)
     scales = chance.scales(Squares(5.0, 4.0, 1.0, 1e4, 1e4))
     assert np.median(scales) == pytest.approx(math.sqrt(8 / 1600), rel=0.01)
