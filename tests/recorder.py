@@ -89,8 +89,8 @@ def everywhere(monkeypatch: pytest.MonkeyPatch, function: Any, other: object) ->
     """Replace a function in every module of the project that has it."""
     places = [
         (module, name)
-        for module in list(sys.modules.values())
-        if getattr(module, "__name__", "").partition(".")[0] in ("lfranker", "entrypoints")
+        for of, module in list(sys.modules.items())
+        if of.startswith(("lfranker", "entrypoints"))
         for name, value in vars(module).items()
         if value is function
     ]

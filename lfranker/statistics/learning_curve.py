@@ -91,49 +91,67 @@ def fit(
     least = LEAST_DRAWS, LEAST_COUNTS, LEAST_SITES
     if gains.ndim != 3 or any(n < m for n, m in zip(gains.shape, least, strict=True)):
         raise ValueError(f"gains of shape {gains.shape}: at least {least} are needed")
-    gains = gains / scale
-    draws, _, sites = gains.shape
-    ns = np.asarray(counts, np.float64)
-    by_draw = gains.mean(axis=2)  # (draws, counts)
-    mean = by_draw.mean(axis=0)
-    of_sites = np.cov(gains.mean(axis=0)) / sites * (not these_sites)
-    luck = _luck(ns)  # (lucks, counts, counts)
-    scatter = _scatter(by_draw - mean, luck)  # (lucks,)
-    scales = (sites - 1) / chi2.ppf(SITE_SCALES, sites - 1)
-    # by luck and scale
-    covariances = luck[:, None] / draws + scales[:, None, None] * of_sites
-    inverse = np.linalg.inv(covariances)
-    design = np.stack(
-        [np.ones((len(RATIOS), len(ns))), _shares(ns, tuple(counts), RATIOS)], axis=-1
-    )  # (ratios, counts, 2)
-    # l: lucks, s: scales, r: ratios, n, m: counts, i, j: coefficients
-    precision = np.einsum("rni,lsnm,rmj->lsrij", design, inverse, design)
-    moment = np.einsum("rni,lsnm,m->lsri", design, inverse, mean)
-    spread = np.linalg.inv(precision)
-    centre = np.einsum("lsrij,lsrj->lsri", spread, moment)
-    square = np.einsum("n,lsnm,m->ls", mean, inverse, mean)[:, :, None]
-    misfit = square - np.einsum("lsri,lsri->lsr", moment, centre)
-    deviation = np.sqrt(spread[..., 1, 1])
-    weight = (
-        (scatter + np.log(LUCK).sum(axis=1))[:, None, None]  # all equally likely, not their logs
-        - np.linalg.slogdet(covariances)[1][:, :, None] / 2
-        - misfit / 2
-        - np.linalg.slogdet(precision)[1] / 2
-        + log_ndtr((centre[..., 1] - LEAST_RISE) / deviation)  # the share that is not cut off
-    )
+    grid = _grid(gains / scale, np.asarray(counts, np.float64), these_sites)
     rng = np.random.default_rng(seed)
-    chances = np.exp(weight - weight.max()).ravel()
+    chances = np.exp(grid.weight - grid.weight.max()).ravel()
     at = rng.choice(chances.size, DRAWS, p=chances / chances.sum())
-    centre, spread = centre.reshape(-1, 2)[at], spread.reshape(-1, 2, 2)[at]
+    centre, spread = grid.centre.reshape(-1, 2)[at], grid.spread.reshape(-1, 2, 2)[at]
     rise = _cut_off(centre[:, 1], np.sqrt(spread[:, 1, 1]), rng)
     slope = spread[:, 0, 1] / spread[:, 1, 1]
     left = np.sqrt(np.maximum(spread[:, 0, 0] - slope * spread[:, 0, 1], 0.0))
     first = centre[:, 0] + slope * (rise - centre[:, 1]) + left * rng.standard_normal(DRAWS)
-    ratio = RATIOS[np.unravel_index(at, weight.shape)[2]]
+    ratio = RATIOS[np.unravel_index(at, grid.weight.shape)[2]]
     return LearningCurve(tuple(counts), first * scale, rise * scale, ratio)
 
 
-def _shares(ns: Floats, counts: tuple[int, ...], ratios: Floats) -> Floats:
+@dataclass(frozen=True)
+class _Grid:
+    """What each luck (l), scale of the sites' covariance (s) and ratio (r) makes of the gains."""
+
+    weight: Floats  # (l, s, r): logarithm of its likelihood
+    centre: Floats  # (l, s, r, 2): the gain at the first count and the rise to the last
+    spread: Floats  # (l, s, r, 2, 2): their covariance
+
+
+def _grid(gains: Floats, ns: Floats, these_sites: bool) -> _Grid:
+    draws, _, sites = gains.shape
+    by_draw = gains.mean(axis=2)  # (draws, counts)
+    mean = by_draw.mean(axis=0)
+    of_sites = np.cov(gains.mean(axis=0)) / sites * (not these_sites)
+    luck = _luck(ns)  # (l, counts, counts)
+    scatter = _scatter(by_draw - mean, luck)  # (l,)
+    scales = (sites - 1) / chi2.ppf(SITE_SCALES, sites - 1)
+    covariances = luck[:, None] / draws + scales[:, None, None] * of_sites  # (l, s, ...)
+    inverse = np.linalg.inv(covariances)
+    shares = _shares(ns, (ns[0], ns[-1]), RATIOS)
+    design = np.stack([np.ones_like(shares), shares], axis=-1)  # (r, counts, 2)
+    # n, m: counts, i, j: coefficients
+    precision = np.einsum("rni,lsnm,rmj->lsrij", design, inverse, design, optimize=True)
+    moment = np.einsum("rni,lsnm,m->lsri", design, inverse, mean, optimize=True)
+    spread, determinant = _inverses(precision)
+    centre = np.einsum("lsrij,lsrj->lsri", spread, moment)
+    square = np.einsum("n,lsnm,m->ls", mean, inverse, mean)[:, :, None]
+    misfit = square - np.einsum("lsri,lsri->lsr", moment, centre)
+    weight = (
+        (scatter + np.log(LUCK).sum(axis=1))[:, None, None]  # all equally likely, not their logs
+        - np.linalg.slogdet(covariances)[1][:, :, None] / 2
+        - misfit / 2
+        - np.log(determinant) / 2
+        # the share that is not cut off
+        + log_ndtr((centre[..., 1] - LEAST_RISE) / np.sqrt(spread[..., 1, 1]))
+    )
+    return _Grid(weight, centre, spread)
+
+
+def _inverses(matrices: Floats) -> tuple[Floats, Floats]:
+    """Return the inverses of symmetric matrices (..., 2, 2), and their determinants."""
+    a, b, d = matrices[..., 0, 0], matrices[..., 0, 1], matrices[..., 1, 1]
+    determinant = a * d - b * b
+    adjugate = np.stack([d, -b, -b, a], axis=-1).reshape(matrices.shape)
+    return adjugate / determinant[..., None, None], determinant
+
+
+def _shares(ns: Floats, counts: Sequence[float], ratios: Floats) -> Floats:
     """(ratios, ns): gains over that at the first count, as shares of that at the last over it."""
     power = -np.log2(ratios)[:, None]
     power = np.where(np.abs(power) < ALMOST, ALMOST, power)  # of which the limit is the logarithm
