@@ -232,18 +232,23 @@ class Chance:
 
         Of the normal mixture of all scales, which needs no draw of its tails.
         """
-        scales = self.scales(squares)
-        scales = scales[scales > 0]
-        return float(2 * ndtr(-size / scales).sum() / DRAWS)
+        return _beyond(self.scales(squares), size)
 
     def half_width(self, squares: Squares, confidence: float = CONFIDENCE) -> float:
-        largest = float(self.scales(squares).max())
+        scales = self.scales(squares)
+        largest = float(scales.max())
         if largest == 0:
             return 0.0
         # beyond 40 of a scale lies less than 1e-300
         missed = 1 - confidence
-        root = brentq(lambda h: self.beyond(squares, h) - missed, 1e-9 * largest, 40 * largest)
+        root = brentq(lambda h: _beyond(scales, h) - missed, 1e-9 * largest, 40 * largest)
         return float(root)
+
+
+def _beyond(scales: Floats, size: float) -> float:
+    """The chance of more than ``size`` in a mixture of normal distributions of these deviations."""
+    scales = scales[scales > 0]
+    return float(2 * ndtr(-size / scales).sum() / DRAWS)
 
 
 def score_interval(model: int, squares: MeanSquares, chance: Chance) -> Interval:
