@@ -17,6 +17,7 @@ from sqlalchemy.engine import Engine
 
 from lfranker.evaluation import baselines
 from lfranker.publishing import winners
+from lfranker.report import plots
 from lfranker.tracking.experiments import make_store
 
 
@@ -84,6 +85,12 @@ def quick_pictures() -> Iterator[None]:
 def few_exports(monkeypatch: pytest.MonkeyPatch) -> None:
     """Winners are exported to ONNX in the tests of that alone: it takes seconds of each ranking."""
     monkeypatch.setattr(winners, "add_onnx", lambda model_id: None)
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the plots of pages undrawn, where a test looks at something else: that takes long."""
+    monkeypatch.setattr(plots, "_svg", lambda figure: "<svg/>")
 
 
 @pytest.fixture(autouse=True)

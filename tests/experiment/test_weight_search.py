@@ -30,6 +30,8 @@ from lfranker.tracking.scores import field_scores
 from lfranker.tracking.tags import Tag
 from lfranker.training.trainer import TrainConfig
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 PLAN = tasks(["mae", "ssim"], 2, TrainConfig())
 # Logarithms of the best weight of ssim, where is searched and where is judged: with the weight 1
 # 1 dB is lost at both, and more on the way from one to the other.

@@ -30,6 +30,8 @@ from lfranker.tracking.tags import Tag, outcome_on
 from lfranker.training.loss_balancing import loss_weights
 from lfranker.training.trainer import TrainConfig
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 KEYS = {"gamma": "key-g", "eq1": "key-e"}
 WORTH = {  # psnr; mae+ssim is the best on eq1, mae on gamma
     ("mae", "gamma"): 23.0, ("mae", "eq1"): 20.0, ("ssim", "gamma"): 21.0, ("ssim", "eq1"): 20.0,

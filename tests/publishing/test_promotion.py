@@ -27,6 +27,8 @@ from lfranker.tracking.runs import log_metrics, log_texts, own_run, set_tags
 from lfranker.tracking.scores import score_file
 from lfranker.tracking.tags import Tag, metrics_on, outcome_on, scan_set
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def power_set(key: str, kind: str = "real") -> Run:
     with own_run(f"powerset {key}", "powerset") as run:

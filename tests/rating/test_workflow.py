@@ -29,6 +29,8 @@ from lfranker.tracking.models import load_network
 from lfranker.tracking.runs import get_run, log_settings, log_texts, set_tags
 from lfranker.tracking.tags import Tag, front, scan_set
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 GRADES = {"mae": {"spd2": 3, "spd5": 5}, "mse": {"spd2": 2, "spd5": 2}}
 GRADES |= {"noisy": {"spd2": 1, "spd5": 1}, "gaussian-1": {"spd2": 4, "spd5": 4}}
 CONFIG = SheetConfig(sheets=6, shown=2, repeated=1)

@@ -25,6 +25,8 @@ from lfranker.tracking.runs import (
 from lfranker.tracking.scores import by_sample, field_scores, field_scores_at, score_file, scores
 from lfranker.tracking.tags import Tag
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 EVEN = RankConfig().weights
 REAL = ScanSetId(SCANS, False)
 

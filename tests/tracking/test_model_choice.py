@@ -16,6 +16,8 @@ from lfranker.publishing.ranking_run import rank_power_set
 from lfranker.tracking.models import load_network, load_onnx, model_id_of, weights_of
 from lfranker.tracking.registry import choose_model, named_model
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def exposed(seconds):
     return ScanMetadata(exposure=seconds)

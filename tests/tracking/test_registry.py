@@ -16,6 +16,8 @@ from lfranker.tracking.registry import Version, Winner, _ensure, _holder, regist
 from lfranker.tracking.runs import own_run, set_tags
 from lfranker.tracking.tags import Tag, scan_set
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def test_winners_are_registered_once_with_aliases_and_tags(store: Path) -> None:
     parent = make_parent("mae,mse")
