@@ -27,6 +27,7 @@ from mlflow import MlflowClient
 
 from lfranker.child_runs.worker import TrainingTask, read_task, run_task
 from lfranker.datasets.clean_images import CleanImage, load_clean, simulated_clean
+from lfranker.datasets.noisy_scans import noisy_digests
 from lfranker.datasets.patch_dataset import Dataset, DatasetConfig, read_dataset
 from lfranker.datasets.synthesis import synthesise
 from lfranker.denoiser.denoise_files import denoise_files
@@ -42,7 +43,7 @@ from lfranker.noise.profile import write_profile
 from lfranker.options import flat
 from lfranker.perceptual.weights import load_levels, resolve_weights
 from lfranker.planning.inputs import count_fields
-from lfranker.planning.noisy_scans import same_scans, training_scans
+from lfranker.planning.noisy_scans import training_scans
 from lfranker.planning.plan import fingerprint
 from lfranker.planning.time_estimate import scoring_seconds, seconds_per_step
 from lfranker.processes.jobs import Job, run_jobs
@@ -210,7 +211,7 @@ def _data(recorded: Recorder) -> None:
 
     recorded.replace(load_clean, lambda _: (images(), []))
     recorded.replace(training_scans, lambda _: ([], []))
-    recorded.replace(same_scans, lambda _: [])
+    recorded.replace(noisy_digests, lambda call: [record.name for record in call.scans.records])
     recorded.replace(simulated_clean, lambda _: images())
     recorded.replace(synthesise, lambda call: make(call.out, call.config))
     recorded.replace(

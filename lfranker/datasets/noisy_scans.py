@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lfranker.arrays import Image
-from lfranker.datasets.clean_images import CleanImage, split
+from lfranker.datasets.clean_images import CleanImage, sha256_of_pixels, split
 from lfranker.noise.measured import MeasuredNoise, measured_noise
 from lfranker.noise.noise_config import BLIND, FRAMES, NoiseConfig
+from lfranker.scans.scan_set import ScanSet
 
 Mask = NDArray[np.bool_]
 
@@ -29,6 +30,11 @@ class NoisyScan(CleanImage):
     field: str = ""
     target: Image | None = None  # another frame on its grid; None: the scan itself
     covered: Mask | None = None  # where the other frame shows the specimen; None: everywhere
+
+
+def noisy_digests(scans: ScanSet) -> list[str]:
+    """Return the sha256 of the noisy scan of each record: compare `Dataset.trained_on`."""
+    return [sha256_of_pixels(scans.read(record).noisy) for record in scans.records]
 
 
 def split_scans(

@@ -60,7 +60,7 @@ from lfranker.tracking.pages import how_to_open
 from lfranker.tracking.power_set import load_power_set
 from lfranker.tracking.registry import USUAL_NAME
 from lfranker.tracking.runs import TrackedRun, log_settings, own_run, refusing, set_tags
-from lfranker.tracking.score_logging import log_dataset, log_scans, score_baselines
+from lfranker.tracking.score_logging import log_dataset, log_scans, log_trained_on, score_baselines
 from lfranker.tracking.server import check_server, hide_credentials, require_passed_on
 from lfranker.tracking.tags import Tag
 from lfranker.training.devices import device_of, gpus_of, places_of
@@ -232,8 +232,10 @@ def _describe(run_id: str, config: PowerSetConfig, all_inputs: list[Inputs], job
         set_tags(run_id, {Tag.NOISES: json.dumps(noises)})
     used = {**settings_logged(all_inputs), **rule.settings()}
     log_settings(run_id, {**used, "jobs": jobs, "losses": names})
-    for data in (data for own in all_inputs for data in own.drawn or (own.data,)):
+    datasets = [data for own in all_inputs for data in own.drawn or (own.data,)]
+    for data in datasets:
         log_dataset(data, "training")
+    log_trained_on(run_id, datasets)
     log_scans(run_id, inputs.scans)
 
 

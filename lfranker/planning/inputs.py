@@ -16,6 +16,7 @@ import torch
 
 from lfranker.arrays import Image
 from lfranker.datasets.clean_images import NO_CLEAN, NoClean
+from lfranker.datasets.noisy_scans import noisy_digests
 from lfranker.datasets.synthesis import (
     CleanImage,
     DamagedDatasetError,
@@ -43,10 +44,10 @@ from lfranker.losses import (
 from lfranker.noise.noise_config import OF_SCANS
 from lfranker.options import check, option
 from lfranker.perceptual.weights import PerceptualWeights, load_levels, resolve_weights
-from lfranker.planning.noisy_scans import check_sources, same_scans, training_scans
+from lfranker.planning.noisy_scans import check_sources, training_scans
 from lfranker.planning.plan import VARY_DATA, fingerprint
 from lfranker.planning.settings import Settings
-from lfranker.report.remarks import site_caveats
+from lfranker.report.remarks import seen_caveats, site_caveats
 from lfranker.scans.folder_layout import NO_TARGET, scan_plan
 from lfranker.scans.frames import frame_files
 from lfranker.scans.preparation import ScanSet, prepare_scans, read_scans
@@ -437,7 +438,8 @@ def inputs(
         if not tells_enough([loss])
     ]
     told += weights_notices(weighting, by_term, noise)
-    told += same_scans(scored, data.trained_on) if chosen.dataset.noise.mode in OF_SCANS else []
+    if chosen.dataset.noise.mode in OF_SCANS:
+        told += seen_caveats(noisy_digests(scored), data.trained_on)
     everything = [*told, *notices, *scored.notices, *site_caveats(scored.table())]
     label = weights.label if weights else "perceptual"
     choice = weights.choice if weights else config.perceptual

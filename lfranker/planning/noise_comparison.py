@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from lfranker.datasets.noisy_scans import noisy_digests
 from lfranker.datasets.synthesis import CleanImage, DatasetConfig
 from lfranker.denoiser.networks import NETWORKS
 from lfranker.noise.noise_config import OF_SCANS, NoiseConfig
@@ -11,10 +12,10 @@ from lfranker.noise.parsing import Noises, unused
 from lfranker.options import options
 from lfranker.planning import inputs as preparation
 from lfranker.planning.inputs import InputConfig, Inputs
-from lfranker.planning.noisy_scans import same_scans
 from lfranker.planning.plan import fingerprint, powerset_key
 from lfranker.planning.settings import Settings, preset_settings
 from lfranker.ranking.entrants import compared, joint_label, parts_of
+from lfranker.report.remarks import seen_caveats
 from lfranker.training.config import unused_by
 from lfranker.training.loss_balancing import loss_weights
 
@@ -108,7 +109,8 @@ def _on(
     weighting = config.loss_weights
     by_term = loss_weights(weighting, losses, base.perceptual, data, chosen.train.seed)
     weighted = preparation.weights_notices(weighting, by_term, label)
-    same = same_scans(base.scans, data.trained_on) if _takes(chosen) else []
+    scored = noisy_digests(base.scans) if _takes(chosen) else []
+    seen = seen_caveats(scored, data.trained_on)
     return replace(
         base,
         settings=chosen,
@@ -116,7 +118,7 @@ def _on(
         drawn=drawn,
         loss_weights=by_term,
         facts={**base.facts, "data": data.digest},
-        notices=[*filter(None, [data.remade]), *weighted, *same],
+        notices=[*filter(None, [data.remade]), *weighted, *seen],
         noise=label,
     )
 

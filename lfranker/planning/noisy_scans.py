@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lfranker.datasets.clean_images import NoClean, sha256_of_pixels
+from lfranker.datasets.clean_images import NoClean
 from lfranker.datasets.noisy_scans import NoisyScan
 from lfranker.images.image_file import page_count
 from lfranker.noise.noise_config import FRAMES, OF_SCANS, RECORRUPTED
@@ -113,24 +113,6 @@ def _counted(frames: Sequence[Frames]) -> list[str]:
             front = next((each for each in fronts if notice.startswith(each)), "")
             texts[notice.removeprefix(front)] += 1
     return [f"{count} noisy scans: {text}" for text, count in texts.items()]
-
-
-def same_scans(scored: ScanSet, trained_on: frozenset[str]) -> list[str]:
-    """Say where noisy scans that are scored are among those trained on.
-
-    No clean scan was seen: what such a score tells is how well these very scans are denoised.
-    """
-    own = [
-        record.field
-        for record in scored.records
-        if sha256_of_pixels(scored.read(record).noisy) in trained_on
-    ]
-    if not own:
-        return []
-    return [
-        f"{len(own)} of the {len(scored.records)} noisy scans that are scored are among those "
-        f"trained on, without their clean ones: other scans may be denoised less well"
-    ]
 
 
 def _pairs(own: Frames) -> list[NoisyScan]:

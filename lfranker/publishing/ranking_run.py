@@ -26,6 +26,7 @@ from lfranker.report.remarks import (
     caveats,
     reference_caveats,
     remarks,
+    seen_caveats,
     shortcomings,
     site_caveats,
 )
@@ -41,6 +42,7 @@ from lfranker.tracking.scores import (
     combined_gradient_shares,
     field_scores,
     field_scores_at,
+    noisy_scans_and_images,
     read_scan_table,
     scores,
 )
@@ -108,6 +110,7 @@ def rank_power_set(
     folder = "ranking" if own else f"ranking-{which.short}"
     minded = [
         *reference_caveats(ranking),
+        *seen_caveats(*noisy_scans_and_images(power_set, which)),
         *caveats(power_set.settings, ",".join(power_set.loss_set)),
         *(filter_caveats(findings) if findings.leads else better_filters(ranking)),
         *site_caveats(read_scan_table(power_set, which)),

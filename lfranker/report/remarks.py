@@ -1,6 +1,6 @@
 """Remarks on a leaderboard, the gravest first, and caveats by the settings it was made with."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
@@ -111,6 +111,18 @@ def reference_caveats(ranking: Ranking) -> Iterator[str]:
             "to compare with (one microscope, two power sets), estimated SSIM ranked losses much "
             "as SSIM does (Kendall's tau .85 and .89), and noise removed less surely as PSNR does "
             "(.56 and .83)."
+        )
+
+
+def seen_caveats(noisy: Sequence[str], trained_on: Collection[str]) -> Iterator[str]:
+    """Say where noisy scans that are scored were trained on, too; both are known by their digests.
+
+    No clean scan was seen: what such a score tells is how well these very scans are denoised.
+    """
+    if seen := sum(digest in trained_on for digest in noisy):
+        yield (
+            f"{seen} of the {len(noisy)} noisy scans that are scored are among those trained on, "
+            f"without their clean ones: other scans may be denoised less well."
         )
 
 

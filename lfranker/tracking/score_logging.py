@@ -7,7 +7,7 @@ scans are an input of the run, so that MLflow's pages say what a score was measu
 import json
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 from tqdm import tqdm
 
 from lfranker.arrays import Image
+from lfranker.datasets.noisy_scans import noisy_digests
 from lfranker.datasets.synthesis import Dataset
 from lfranker.evaluation.baseline_tuning import Tuned, tune
 from lfranker.evaluation.baselines import BASELINES, Family, families
@@ -52,7 +53,7 @@ from lfranker.tracking.runs import (
     log_texts,
     set_tags,
 )
-from lfranker.tracking.scores import score_file
+from lfranker.tracking.scores import NOISY_DIGEST, TRAINED_ON, score_file
 from lfranker.tracking.tags import Tag, metric_name, metrics_on, outcome_on, scan_set
 
 KEYPOINTS = {name: METRICS[name] for name in ("keypoints", "repeatability", "precision")}
@@ -99,7 +100,8 @@ def log_scans(run_id: str, scans: ScanSet) -> None:
     The first scan set of a run is its own: the tag `scans`.
     """
     short = scans.id.short
-    texts = {f"scans/{short}.csv": scans.table().to_csv(index=False)}
+    table = scans.table().assign(**{NOISY_DIGEST: noisy_digests(scans)})
+    texts = {f"scans/{short}.csv": table.to_csv(index=False)}
     if scans.notices:
         texts[f"scans/{short}-notices.txt"] = "\n".join(scans.notices)
     if scans.excluded:
@@ -175,6 +177,12 @@ def _score_baseline(run: TrackedRun, name: str, denoiser: Denoiser, scans: ScanS
 
 def _metrics_of(baseline: str, scans: ScanSet) -> Mapping[str, Metric]:
     return KEYPOINTS if baseline == CLEAN else metrics_of(scans)
+
+
+def log_trained_on(run_id: str, datasets: Iterable[Dataset]) -> None:
+    """Log the digests of all images trained on: scans of any set can be looked for among them."""
+    digests = sorted(frozenset().union(*(data.trained_on for data in datasets)))
+    log_texts(run_id, {TRAINED_ON: "\n".join(digests)})
 
 
 def log_dataset(data: Dataset, context: str) -> None:

@@ -15,6 +15,8 @@ from lfranker.tracking.runs import TrackedRun, read_texts
 from lfranker.training.curves import MEAN_SHARE
 
 FORMER_MEAN_SHARE = "mean_share/"  # of earlier versions
+TRAINED_ON = "trained_on.txt"  # of a power set: sha256 of each image, a line each
+NOISY_DIGEST = "noisy_sha256"  # in the table of scans
 COSTS = ("seconds_per_step", "seconds_per_megapixel")
 WORST_FIRST = ("failed", "incomplete", "stopped", "diverged", "collapsed", "ok")
 
@@ -207,6 +209,19 @@ def read_scan_table(power_set: TrackedRun, scans: ScanSetId) -> pd.DataFrame:
     """Return `ScanSet.table` as it was kept with the power set; empty where it was not."""
     (text,) = read_texts([(power_set, f"scans/{scans.short}.csv")])
     return pd.DataFrame() if text is None else pd.read_csv(io.StringIO(text), dtype={"field": str})
+
+
+def noisy_scans_and_images(
+    power_set: TrackedRun, scans: ScanSetId
+) -> tuple[list[str], frozenset[str]]:
+    """Return the digests of a set's noisy scans, and those of the images trained on.
+
+    None of either where the power set was made by a version that did not keep both.
+    """
+    table = read_scan_table(power_set, scans)
+    (text,) = read_texts([(power_set, TRAINED_ON)])
+    noisy = list(table[NOISY_DIGEST]) if NOISY_DIGEST in table else []
+    return noisy, frozenset((text or "").split())
 
 
 def combined_gradient_shares(power_set: PowerSet, names: Sequence[str]) -> pd.DataFrame:

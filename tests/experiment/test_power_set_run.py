@@ -36,7 +36,7 @@ from lfranker.publishing.pictures import log_pictures
 from lfranker.ranking.leaderboard import rank
 from lfranker.tracking.power_set import load_power_set
 from lfranker.tracking.runs import TrackedRun, own_run
-from lfranker.tracking.score_logging import log_dataset, log_scans, score_baselines
+from lfranker.tracking.score_logging import log_dataset, log_scans, log_trained_on, score_baselines
 from lfranker.tracking.tags import Tag
 
 SMOKE = preset_settings("smoke", steps=40)
@@ -59,7 +59,7 @@ def config(**changes: Any) -> PowerSetConfig:
 
 def test_the_run_says_what_the_power_set_is(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record = Recorder(monkeypatch)
-    for function in (log_dataset, log_scans):
+    for function in (log_dataset, log_scans, log_trained_on):
         record.replace(function, lambda _: None)
     rule = SubsetRule(max_size=1)
     first, second, third = (make_data() for _ in range(3))
@@ -90,6 +90,8 @@ def test_the_run_says_what_the_power_set_is(store: Path, monkeypatch: pytest.Mon
     datasets = [(call.data, call.context) for call in record.calls["", "log_dataset"]]
     assert [data for data, _ in datasets] == [first, second, third]
     assert {context for _, context in datasets} == {"training"}
+    (call,) = record.calls["", "log_trained_on"]
+    assert list(vars(call).values()) == [run.run_id, [first, second, third]]
     (call,) = record.calls["", "log_scans"]
     assert list(vars(call).values()) == [run.run_id, "scans"]
 

@@ -47,6 +47,7 @@ from lfranker.tracking.scores import (
     combined_gradient_shares,
     field_scores,
     field_scores_at,
+    noisy_scans_and_images,
     read_scan_table,
     scores,
 )
@@ -108,6 +109,7 @@ class Made:
             filter_caveats: ["no better"],
             better_filters: ["a filter is better"],
             read_scan_table: self.rows,
+            noisy_scans_and_images: (["1", "2"], frozenset("2")),
             site_caveats: ["sites are assumed"],
             remarks: ["one is missing"],
             texts_of: {"a.csv": "a"},
@@ -143,7 +145,12 @@ def test_each_part_of_a_ranking_gets_what_belongs_to_it(monkeypatch: pytest.Monk
     call = made.arguments("rank")
     assert (call["expected"], call["order"], call["weights"]) == (names, order, {"psnr": 3.0})
     assert call["scores"] is BOARD
-    for function in ("field_scores", "field_scores_at", "read_scan_table"):
+    for function in (
+        "field_scores",
+        "field_scores_at",
+        "read_scan_table",
+        "noisy_scans_and_images",
+    ):
         check_same(made.arguments(function), power_set=own, scans=OWN)
     check_same(made.arguments("by_sample"), pairs=made.pairs, weights={"psnr": 3.0}, order=order)
     margins = CONFIG.equivalence
@@ -178,7 +185,11 @@ def test_what_a_ranking_found_is_written_and_returned(monkeypatch: pytest.Monkey
     report = rank_power_set("asked", "model", None, CONFIG)
     check_same(made.arguments("caveats"), settings=made.power_set.settings, loss_set="mae,mse")
     notices = ["one run cannot be read", "it is version 3"]
-    minded = ["too short", "a filter is better", "sites are assumed", "one is missing"]
+    seen = (
+        "1 of the 2 noisy scans that are scored are among those trained on, without their clean "
+        "ones: other scans may be denoised less well."
+    )
+    minded = [seen, "too short", "a filter is better", "sites are assumed", "one is missing"]
     said = [made.section, made.seen]
     call = made.arguments("texts_of")
     results = cast(Results, call["results"])
@@ -221,7 +232,7 @@ def test_a_ranking_on_other_scans_has_a_folder_of_its_own_and_no_note(
     assert {call.simulated for call in made.record.calls["", "to_markdown"]} == {True}
     assert made.arguments("field_scores")["scans"] == OTHER
     results = made.arguments("texts_of")["results"]
-    assert results.caveats[1] == "no better", "by intervals, where there are some"
+    assert results.caveats[2] == "no better", "by intervals, where there are some"
     assert not {"write_note", "mark_children"} & {name for _, name in made.record.calls}
 
 

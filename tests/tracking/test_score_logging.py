@@ -1,11 +1,15 @@
 """What is scored again, and what is kept."""
 
+import hashlib
+import io
 import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import PIL.Image
 import pytest
 from mlflow import MlflowClient
@@ -19,7 +23,7 @@ from lfranker.child_runs.scoring import score_model
 from lfranker.evaluation.baselines import BASELINES, FAMILIES, Family, families
 from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.evaluation.scoring import of_noisy
-from lfranker.report.remarks import site_caveats
+from lfranker.report.remarks import seen_caveats, site_caveats
 from lfranker.scans.registration import Transform
 from lfranker.scans.scan_set import Exclusion, Pair, ScanSetId
 from lfranker.tracking import score_logging
@@ -29,10 +33,11 @@ from lfranker.tracking.score_logging import (
     image_key,
     keys_of,
     log_scans,
+    log_trained_on,
     score_baselines,
     score_run,
 )
-from lfranker.tracking.scores import read_scan_table
+from lfranker.tracking.scores import noisy_scans_and_images, read_scan_table
 from lfranker.tracking.tags import Tag, metrics_on, scan_set
 
 MEAN = Metric(lambda output, _: float(output.mean()), True, "Mean", 3)
@@ -77,6 +82,21 @@ def test_what_sites_were_told_by_is_read_back_from_the_power_set(store: Path) ->
     (said,) = site_caveats(read)
     assert "each of the 3 fields is counted as a site of its own" in said
     assert read_scan_table(power_set_of(parent), ScanSetId("0" * 64, False)).empty
+
+
+def test_scans_that_were_trained_on_are_known_by_what_the_server_keeps(store: Path) -> None:
+    """Of 6 scans the third is one of two images trained on, in the second repeat alone."""
+    parent, scans = make_parent("mae"), make_scans(store)
+    run_id, power_set = parent.info.run_id, power_set_of(parent)
+    log_scans(run_id, scans)
+    digests, unknown = noisy_scans_and_images(power_set, scans.id)
+    assert (len(digests), unknown) == (6, frozenset())
+    data = [SimpleNamespace(trained_on=frozenset(own)) for own in (["0"], ["0", digests[2]])]
+    log_trained_on(run_id, data)  # type: ignore[arg-type]
+    (said,) = seen_caveats(*noisy_scans_and_images(power_set, scans.id))
+    assert said.startswith("1 of the 6 noisy scans that are scored are among those trained on")
+    other = ScanSetId("0" * 64, False)
+    assert list(seen_caveats(*noisy_scans_and_images(power_set, other))) == []
 
 
 def test_baselines_are_scored_again_by_new_metrics_and_versions_only(
@@ -127,7 +147,10 @@ def test_all_that_is_known_of_scans_is_kept_with_a_run(store: Path) -> None:
         name: Path(client.download_artifacts(run_id, f"scans/{short}{name}")).read_text()
         for name in (".csv", "-notices.txt", "-excluded.csv")
     }
-    assert texts[".csv"] == scans.table().to_csv(index=False)
+    kept = pd.read_csv(io.StringIO(texts[".csv"]), keep_default_na=False)
+    pixels = [scans.read(record).noisy.tobytes() for record in scans.records]
+    assert list(kept.pop("noisy_sha256")) == [hashlib.sha256(own).hexdigest() for own in pixels]
+    assert kept.to_csv(index=False) == scans.table().to_csv(index=False)
     assert texts["-notices.txt"].splitlines() == [
         "12 bits", "x at spd2: left out, out of focus", "y at spd5: left out, saturated"
     ]  # fmt: skip
