@@ -9,11 +9,14 @@ import click
 from entrypoints import options as o
 from lfranker.child_runs.console import Console
 from lfranker.child_runs.scoring import score_model, score_power_set, score_training
+from lfranker.experiment.powerset_config import PowerSetConfig
 from lfranker.planning.inputs import InputConfig
 from lfranker.planning.inputs import scans as prepare
+from lfranker.planning.published_drunet import published_drunet
 from lfranker.planning.settings import preset_settings
 from lfranker.processes.signals import terminate_as_interrupt
 from lfranker.tracking.runs import name_given_run
+from lfranker.training.devices import device_of
 
 
 @o.command
@@ -29,9 +32,11 @@ from lfranker.tracking.runs import name_given_run
 @o.preset_option
 @o.seed_option
 @o.field_option(InputConfig, "cache")
+@o.field_option(PowerSetConfig, "drunet")
 def main(
     parent: str | None, run: str | None, model: str | None, trust_code: bool, scans: Path | None,
     target: str | None, white: int | None, preset: str, seed: int, cache: Path,
+    drunet: Path | None,
 ) -> None:  # fmt: skip
     """Score models on scans: PSNR, SSIM and matched keypoints at each scan speed.
 
@@ -48,17 +53,18 @@ def main(
         name_given_run(f"evaluate {scored} on {where}", "evaluate")
     console = Console(click.echo, partial(click.echo, err=True))
     try:
+        tuned = published_drunet(drunet, device_of("auto"))
         chosen = preset_settings(preset, seed)
         prepared = prepare(chosen, scans, target, cache.resolve(), white=white)
         for notice in prepared.notices:
             click.echo(f"note: {notice}", err=True)
         with terminate_as_interrupt():
             if parent is not None:
-                score_power_set(None if parent == "latest" else parent, prepared, console)
+                score_power_set(None if parent == "latest" else parent, prepared, console, tuned)
             elif run is not None:
-                score_training(run, prepared, console)
+                score_training(run, prepared, console, tuned)
             elif model is not None:
-                score_model(model, prepared, console, trust_code)
+                score_model(model, prepared, console, trust_code, tuned)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     click.echo(f"scored on {len(prepared)} pairs of scans, digest {prepared.digest[:8]}")

@@ -180,6 +180,8 @@ def record_all(monkeypatch: pytest.MonkeyPatch) -> Recorder:
         part(recorded)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    # which takes weights of a user there, and has no option for another place
+    monkeypatch.setattr("entrypoints.evaluate.device_of", lambda _: torch.device("cpu"))
     monkeypatch.setattr(
         torch, "set_num_threads", recorded.recording(set_num_threads, lambda _: None)
     )
@@ -211,7 +213,7 @@ def _data(recorded: Recorder) -> None:
 
     recorded.replace(load_clean, lambda _: (images(), []))
     recorded.replace(training_scans, lambda _: ([], []))
-    recorded.replace(noisy_digests, lambda call: [record.name for record in call.scans.records])
+    recorded.replace(noisy_digests, lambda call: [one.field for one in call.scans.records])
     recorded.replace(simulated_clean, lambda _: images())
     recorded.replace(synthesise, lambda call: make(call.out, call.config))
     recorded.replace(

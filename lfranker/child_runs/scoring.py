@@ -1,6 +1,6 @@
 """Scoring of models that are trained already, on scans old or new."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from torch import nn
@@ -8,6 +8,7 @@ from torch import nn
 from lfranker.child_runs.console import QUIET, Console
 from lfranker.denoiser.likeness import unlike
 from lfranker.denoiser.tiling import denoise
+from lfranker.evaluation.baselines import Family
 from lfranker.evaluation.scoring import Denoiser, metrics_of, of_noisy
 from lfranker.processes.jobs import launched
 from lfranker.publishing.pictures import log_pictures
@@ -18,9 +19,19 @@ from lfranker.tracking.runs import TrackedRun, own_run
 from lfranker.tracking.score_logging import log_scans, score_baselines, score_run
 from lfranker.tracking.training_run import report_alive, score_with_branches
 
+NONE: Mapping[str, Family] = {}
 
-def score_power_set(run_id: str | None, scans: ScanSet, console: Console = QUIET) -> None:
-    """Score all models of a power set, the newest where none is named, and the baselines."""
+
+def score_power_set(
+    run_id: str | None,
+    scans: ScanSet,
+    console: Console = QUIET,
+    tuned: Mapping[str, Family] = NONE,
+) -> None:
+    """Score all models of a power set, the newest where none is named, and the baselines.
+
+    ``tuned``: denoisers beside the baselines, with a parameter that is tuned on other fields.
+    """
     power_set = load_power_set(run_id)
     log_scans(power_set.run_id, scans)
     models = [training.model for training in power_set.trainings.values() if training.model]
@@ -29,12 +40,17 @@ def score_power_set(run_id: str | None, scans: ScanSet, console: Console = QUIET
     for training in power_set.trainings.values():
         if training.model and not training.is_scored(scans.digest, metrics_of(scans)):
             _score_training(training, scans, console)
-    _score_baselines(power_set, power_set.keys, scans, console)
+    _score_baselines(power_set, power_set.keys, scans, console, tuned)
     log_pictures(load_power_set(power_set.run_id), scans)
 
 
-def score_training(run_id: str, scans: ScanSet, console: Console = QUIET) -> None:
-    """Score one training; and the baselines, unless the power set that asks does that itself."""
+def score_training(
+    run_id: str, scans: ScanSet, console: Console = QUIET, tuned: Mapping[str, Family] = NONE
+) -> None:
+    """Score one training; and the baselines, unless the power set that asks does that itself.
+
+    ``tuned``: as of `score_power_set`.
+    """
     training = find_training(run_id)
     if training.model:
         _tell_unlike(f"models:/{training.model}", scans, console)
@@ -42,22 +58,26 @@ def score_training(run_id: str, scans: ScanSet, console: Console = QUIET) -> Non
     if training.parent_id and not launched():
         power_set = load_power_set(training.parent_id)
         log_scans(power_set.run_id, scans)
-        _score_baselines(power_set, power_set.keys, scans, console)
+        _score_baselines(power_set, power_set.keys, scans, console, tuned)
 
 
 def score_model(
-    uri: str, scans: ScanSet, console: Console = QUIET, trust_code: bool = False
+    uri: str,
+    scans: ScanSet,
+    console: Console = QUIET,
+    trust_code: bool = False,
+    tuned: Mapping[str, Family] = NONE,
 ) -> None:
     """Score any model in a run of its own, with the filters that it has to beat as children.
 
-    ``trust_code``: as `load_network` takes it.
+    ``trust_code``: as `load_network` takes it; ``tuned``: as of `score_power_set`.
     """
     network = load_network(uri, trust_code)
     _tell_unlike(uri, scans, console, trust_code)
     with own_run(f"evaluate {uri}", "evaluate") as run:
         log_scans(run.run_id, scans)
         result = score_run(run.run_id, _denoiser(network), scans, model=model_id_of(uri))
-        _score_baselines(run, [run.run_id], scans, console)
+        _score_baselines(run, [run.run_id], scans, console, tuned)
     console.say(f"{uri}: {result}; run {run.run_id}")
     for name, value in find_training(run.run_id).scores(scans.digest).items():
         console.say(f"{name}: {value:.4f}")
@@ -90,7 +110,11 @@ def _denoiser(network: nn.Module) -> Denoiser:
 
 
 def _score_baselines(
-    parent: TrackedRun, keys: Sequence[str], scans: ScanSet, console: Console
+    parent: TrackedRun,
+    keys: Sequence[str],
+    scans: ScanSet,
+    console: Console,
+    tuned: Mapping[str, Family],
 ) -> None:
-    for line in score_baselines(parent, keys, scans, {}, {}):
+    for line in score_baselines(parent, keys, scans, {}, tuned):
         console.note(f"baseline {line}")

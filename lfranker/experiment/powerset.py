@@ -21,7 +21,7 @@ from lfranker.experiment.launch import (
     prepared_here,
     trained_on,
 )
-from lfranker.experiment.powerset_config import PowerSetConfig, published_drunet
+from lfranker.experiment.powerset_config import PowerSetConfig
 from lfranker.experiment.scan_curve import (
     CurveConfig,
     check_sites,
@@ -34,6 +34,7 @@ from lfranker.planning.equal_seconds import at_equal_seconds
 from lfranker.planning.inputs import Inputs, count_fields
 from lfranker.planning.noise_comparison import inputs_on_each, keys_of, settings_logged
 from lfranker.planning.plan import Task, tasks
+from lfranker.planning.published_drunet import published_drunet
 from lfranker.planning.time_estimate import (
     IMPORTS,
     STARTING,

@@ -2,29 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from importlib.util import find_spec
 from pathlib import Path
 
-import torch
-
-from lfranker.denoiser.networks import PACKAGE
-from lfranker.evaluation.baselines import Family
-from lfranker.evaluation.criteria import DRUNET
-from lfranker.evaluation.drunet import FIRST, drunet_family, drunet_of
 from lfranker.experiment.scan_curve import check_sources_of_curve
-from lfranker.files import looked_for, sha256_of
 from lfranker.launching.config import LaunchConfig
 from lfranker.losses import parse_losses
 from lfranker.losses.subsets import SubsetRule
 from lfranker.options import check, option
 from lfranker.planning.inputs import InputConfig
+from lfranker.planning.published_drunet import published_drunet
 from lfranker.planning.settings import Settings
 from lfranker.ranking.config import RankConfig
 from lfranker.ranking.learning_rate_check import FACTORS
 from lfranker.ranking.own_scans import MOST_SCANS, checked_counts, parse_counts
 from lfranker.statistics.learning_curve import LEAST_DRAWS
 from lfranker.tracking.registry import USUAL_NAME, checked_model_name
-from lfranker.training.initial_weights import read_weights
 
 
 @dataclass(frozen=True)
@@ -208,33 +200,6 @@ class PowerSetConfig:
     def on_each(self) -> Mapping[str, Settings]:
         """The settings on each noise; of a noise that is alone under the label ""."""
         return self.noises or {"": self.settings}
-
-
-def published_drunet(file: Path | None, device: torch.device | None = None) -> dict[str, Family]:
-    """Return DRUNet of this file by its name among the baselines; none without a file.
-
-    The name has the file's digest: what another file of that name scored is not taken for its own.
-    Raises ValueError naming the option.
-    """
-    if file is None:
-        return {}
-    if find_spec(PACKAGE) is None:
-        raise ValueError(
-            f"drunet: needs the package {PACKAGE}: `pip install 'lfranker[networks]'`, or leave "
-            f"--drunet out"
-        )
-    if not file.is_file():
-        raise ValueError(f"drunet: no such file: {file}{looked_for(file)}")
-    try:
-        weights = read_weights(file, FIRST)
-    except ValueError as error:
-        raise ValueError(f"drunet: {error}") from error
-    try:
-        network = drunet_of(weights).to(device)
-    except ValueError as error:
-        raise ValueError(f"drunet: {file}: {error}") from error
-    name = file.stem.lower().removeprefix("drunet").strip("_-")
-    return {f"{DRUNET}{name}-{sha256_of(file)[:8]}": drunet_family(network)}
 
 
 def one_noise(name: str) -> str:

@@ -195,6 +195,10 @@ def works(path: str) -> Read:
 SUBSETS = {("mse", "ssim"), ("ssim", "perceptual")}  # that the rule of OWN leaves
 CUT = (of_all("build_objective", lambda call: call.losses, "train"), SUBSETS)
 RESCORED = (of_all("rank_power_set", lambda call: call.rescore is None), {False})
+DRUNET = case(
+    "gray.pth",
+    (of_all("score_baselines", lambda c: "+".join(c.extra_tuned)[:12]), {"drunet gray-"}),
+)
 OWN = {  # a power set with options of nearly all kinds
     "losses": case("ssim,mse,perceptual,huber", CUT),
     "min_size": case("2", CUT),
@@ -256,10 +260,7 @@ OWN = {  # a power set with options of nearly all kinds
     "refine": case("2", (weights_tried, 2), (calls("rank_power_set"), 2)),
     "yes": case("true", (succeeded, True)),  # the plan takes days
     "take_over": case("true", (calls("refuse_if_busy"), 0)),
-    "drunet": case(
-        "gray.pth",
-        (of_all("score_baselines", lambda c: "+".join(c.extra_tuned)[:12]), {"drunet gray-"}),
-    ),
+    "drunet": DRUNET,
     "stall_minutes": case("7", (at("run_jobs", "stall.seconds"), 420.0)),
     "keep_checkpoints": case(
         "true",
@@ -536,6 +537,7 @@ LINES: Mapping[str, Line] = {
             "target": OWN["target"],
             "white": case("4095", (at("prepare_scans", "white"), 4095)),
             "cache": case("kept", (at("prepare_scans", "cache.parent.name"), "kept")),
+            "drunet": DRUNET,
         },
     ),
     "evaluate the newest power set": Line(
@@ -549,6 +551,7 @@ LINES: Mapping[str, Line] = {
                 (at("score_run", "run_id"), "{model of older}"),
                 (at("load_network", "uri"), "models:/m-older"),
             ),
+            "drunet": DRUNET,
             **SCORED,
         },
     ),
@@ -557,6 +560,7 @@ LINES: Mapping[str, Line] = {
         {
             "model": case("models:/other/3", (at("load_network", "uri"), "models:/other/3")),
             "trust_code": case("true", (at("load_network", "trust_code"), True)),
+            "drunet": DRUNET,
         },
     ),
     "rank": Line(
@@ -675,7 +679,7 @@ def test_options_arrive(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
         for read, expected in given.seen
         if (seen := read(record)) != (value := filled(expected, ids))
     ]
-    assert not missed, "\n".join((*missed, done.output))
+    assert not missed, "\n".join((*missed, done.output, str(done.exception)))
     assert done.exit_code == 0, done.output
 
 

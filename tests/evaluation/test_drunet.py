@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lfranker.evaluation.criteria import is_filter
 from lfranker.evaluation.drunet import drunet_of, stabilised_drunet
 from lfranker.evaluation.stabilised import noise_line, stabilise, unstabilise
-from lfranker.experiment.powerset_config import published_drunet
+from lfranker.planning.published_drunet import published_drunet
 
 
 @pytest.fixture
@@ -95,6 +95,6 @@ def test_other_files_are_refused_by_name(tmp_path: Path, stored: object, message
 def test_without_its_package_the_remedy_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lfranker.experiment.powerset_config.find_spec", lambda name: None)
+    monkeypatch.setattr("lfranker.planning.published_drunet.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"drunet: needs the package spandrel: .*\[networks\]"):
         published_drunet(tmp_path / "drunet_gray.pth")
