@@ -11,6 +11,8 @@ from click.testing import Result
 from recorder import Recorder, record_all
 from tracked import make_child, make_parent
 
+from lfranker.experiment import powerset
+from lfranker.planning.settings import preset_settings
 from lfranker.publishing.note_and_marks import mark_children, write_note
 from lfranker.publishing.ranking_run import rank_power_set
 from lfranker.publishing.report_page import page_of
@@ -19,6 +21,8 @@ from lfranker.ranking.config import RankConfig
 from lfranker.ranking.leaderboard import rank
 from lfranker.rating.analysis import Rated, find_ratings
 from lfranker.report.findings import Findings, find
+from lfranker.training import memory
+from lfranker.training.memory import most_at_once, training_bytes
 
 
 def check_done(result: Result) -> None:
@@ -107,3 +111,21 @@ def test_each_training_has_a_gpu_and_all_of_them_are_used(
     assert call.at_once == at_once
     assert [place.get("CUDA_VISIBLE_DEVICES") for place in call.places] == gpus
     assert set(record.told("device")) == {"cpu" if gpus == [None] else "cuda"}, "its only one"
+
+
+def test_as_many_run_at_once_as_memory_carries_of_the_largest_network(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of SCUNet, which comes first, the machine carries more."""
+    scunet = preset_settings("smoke", network="scunet", batch=512)
+    nafnet = preset_settings("smoke", network="nafnet", batch=512, width=64)
+    needed = training_bytes(nafnet.train, nafnet.dataset.patch)
+    monkeypatch.setattr(memory, "machine_bytes", lambda: 3.5 * needed)
+    monkeypatch.setattr(powerset, "available_cores", lambda: 64)
+    assert most_at_once(scunet.train, scunet.dataset.patch) > 3
+    words = ["--preset", "smoke", "--losses", "mae", "--device", "cpu", "--dry-run"]
+    words += ["--networks", "scunet,nafnet", "--batch", "512", "--width", "64"]
+    done = record_all(monkeypatch).run("powerset", words)
+    check_done(done)
+    assert "2 trainings of " in done.output
+    assert ", 3 at once, " in done.output

@@ -11,6 +11,7 @@ import pytest
 
 from lfranker.launching.on_node import OWNER, NodeProcess, Work
 from lfranker.processes.jobs import STALLED
+from lfranker.processes.signals import terminate_as_interrupt
 
 MODULE = """
 import os, pathlib, signal, sys, time
@@ -65,6 +66,26 @@ def test_a_signal_to_end_is_passed_on_and_that_of_the_engine_is_not(module: Path
     thread.start()
     assert one.run().code == 5
     thread.join()
+
+
+def test_an_interrupt_lets_the_process_leave_its_checkpoint_first(module: Path) -> None:
+    left = module / "checkpoint"
+    leave = f"lambda *_: (pathlib.Path({str(left)!r}).touch(), sys.exit(5))"
+    one = process(module, f"signal.signal(signal.SIGTERM, {leave})\ntime.sleep(60)")
+
+    def interrupt() -> None:
+        begun(one)
+        time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with terminate_as_interrupt(), pytest.raises(KeyboardInterrupt):
+        one.run()
+    thread.join()
+    assert one._process is not None
+    assert one._process.poll() == 5
+    assert left.exists()
 
 
 def test_one_that_does_not_end_is_killed(module: Path) -> None:
