@@ -11,12 +11,14 @@ from types import SimpleNamespace
 
 import click
 import pytest
+from mlflow import MlflowClient
 from recorder import COMMANDS, Recorder, record_all
 from tracked import make_child, make_parent
 
 from lfranker.noise.noise_config import NoiseConfig
 from lfranker.options import flat, options
 from lfranker.ranking.config import EQUIVALENCE
+from lfranker.tracking.tags import Tag
 from lfranker.training.presets import PRESETS
 
 Read = Callable[[Recorder], object]
@@ -160,6 +162,17 @@ def merged(function: str, by: str = "") -> Read:
     def read(recorded: Recorder) -> dict[str, float]:
         every = [call.weights for call in recorded.calls[by, function]]
         return {name: weight for weights in every for name, weight in weights.items()}
+
+    return read
+
+
+def tag_of_its_run(tag: Tag) -> Read:
+    """A tag of the only run."""
+
+    def read(_: Recorder) -> str:
+        client = MlflowClient()
+        (run,) = client.search_runs([one.experiment_id for one in client.search_experiments()])
+        return str(run.data.tags[tag])
 
     return read
 
@@ -319,7 +332,7 @@ ALONE = {  # a training without a power set
     "init": case("start.pth", (at("load_initial", "path.name"), "start.pth")),
     "device": case("cpu", (at("Trainer", "device.type"), "cpu")),
     "seed": case("7", (at("Trainer", "config.seed"), 7), (at("synthesise", "config.seed"), 7)),
-    "repeat": case("3", (at("Trainer", "config.repeat"), 3)),
+    "repeat": case("3", (at("Trainer", "config.repeat"), 3), (tag_of_its_run(Tag.REPEAT), "3")),
     "loss_weights": case(
         "mse=2", (at("build_objective", "weights"), {"mse": 2.0, "perceptual": 1.0})
     ),

@@ -25,7 +25,7 @@ from lfranker.experiment import powerset
 from lfranker.images.image_file import write_image
 from lfranker.noise.measurement import fit_singles
 from lfranker.noise.parsing import fei_profile
-from lfranker.noise.profile import read_profile
+from lfranker.noise.profile import Profile, read_profile
 from lfranker.options import flat
 from lfranker.planning import inputs
 from lfranker.planning.inputs import clean_images
@@ -106,12 +106,16 @@ def test_a_dataset_is_described(record: Recorder) -> None:
     assert (call.out, call.config.patch, call.workers) == (Path("own"), 40, 3)
 
 
+def measured(profile: Profile, *notices: str) -> SimpleNamespace:
+    """What a measurement found, without its tables."""
+    empty = dict.fromkeys(("estimates", "levels", "checks"), pd.DataFrame)
+    return SimpleNamespace(profile=profile, fits={}, made={}, notices=notices, **empty)
+
+
 def test_notes_on_scans_are_no_results(record: Recorder, store: Path) -> None:
     (store / "scans").mkdir()
-    empty = dict.fromkeys(("estimates", "levels", "checks"), pd.DataFrame)
     profile = fei_profile()
-    measured = SimpleNamespace(profile=profile, fits={}, made={}, notices=("dark",), **empty)
-    record.replace(fit_singles, lambda _: measured)
+    record.replace(fit_singles, lambda _: measured(profile, "dark"))
     words = "--scans scans --target none --seed 3 --white 4095 --out own.json"
     result = done(record, f"noise-fit {words}")
     assert result.stderr.splitlines() == ["note: dark"]
@@ -119,6 +123,20 @@ def test_notes_on_scans_are_no_results(record: Recorder, store: Path) -> None:
     assert read_profile(store / "own.json").speeds == profile.speeds
     (call,) = record.calls["", "fit_singles"]
     assert (call.seed, call.white) == (3, 4095)
+
+
+def test_what_was_measured_is_kept_where_noise_is_carried_to_a_speed_of_that_name(
+    record: Recorder, store: Path
+) -> None:
+    """The files of the folder 1us say a dwell time of 1.2 us."""
+    (store / "scans").mkdir()
+    (noise,) = fei_profile().speeds.values()
+    profile = Profile({"1us": replace(noise, dwell_time=1.2e-6)}, {})
+    record.replace(fit_singles, lambda _: measured(profile))
+    done(record, "noise-fit --scans scans --target none --out own.json --carry 1us,2us")
+    speeds = read_profile(store / "own.json").speeds
+    assert speeds["1us"] == profile.speeds["1us"]
+    assert speeds["2us"].derived_from == "1us"
 
 
 def test_what_was_scored_is_told_with_its_digest(record: Recorder, store: Path) -> None:

@@ -15,18 +15,21 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from prepared import SPEEDS, make_scans
+from recorder import Recorder
 from scipy.ndimage import gaussian_filter
 from tracked import SCANS, give_model, make_child, make_parent, power_set_of
 
 from lfranker.arrays import Image
-from lfranker.child_runs.scoring import score_model
+from lfranker.child_runs.scoring import score_model, score_power_set
 from lfranker.evaluation.baselines import BASELINES, FAMILIES, Family, families
 from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.evaluation.scoring import of_noisy
+from lfranker.publishing.pictures import log_pictures
 from lfranker.report.remarks import seen_caveats, site_caveats
 from lfranker.scans.registration import Transform
 from lfranker.scans.scan_set import Exclusion, Pair, ScanSetId
 from lfranker.tracking import score_logging
+from lfranker.tracking.models import load_likeness, load_network
 from lfranker.tracking.power_set import find_training
 from lfranker.tracking.runs import create_child, get_run, list_files, set_tags, tracked
 from lfranker.tracking.score_logging import (
@@ -39,6 +42,7 @@ from lfranker.tracking.score_logging import (
 )
 from lfranker.tracking.scores import noisy_scans_and_images, read_scan_table
 from lfranker.tracking.tags import Tag, metrics_on, scan_set
+from lfranker.tracking.training_run import score_with_branches
 
 MEAN = Metric(lambda output, _: float(output.mean()), True, "Mean", 3)
 
@@ -122,6 +126,25 @@ def test_baselines_are_scored_again_by_new_metrics_and_versions_only(
     assert said() == ["noisy scored"]
     newest = power_set_of(parent).members[0]
     assert newest.scores(scans.digest)["psnr"] > 0
+
+
+def test_models_of_a_power_set_are_scored_again_by_new_metrics_and_versions_only(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent, scans, record = make_parent("mae,mse"), make_scans(store), Recorder(monkeypatch)
+    now = {name: metric.version for name, metric in METRICS.items()}
+    versions = {"mae": now, "mse": now | {"psnr": 0}, "mae+mse": {"psnr": now["psnr"]}}
+    for losses, scored in versions.items():
+        tags = {f"outcome.{scans.id.short}": "ok", f"metrics.{scans.id.short}": json.dumps(scored)}
+        make_child(parent, losses, {}, model=f"of {losses}", **tags)
+    for function in (load_likeness, load_network, score_with_branches):
+        record.replace(function, lambda _: None)
+    for function in (score_baselines, log_pictures):
+        record.replace(function, lambda _: iter(()))
+    score_power_set(parent.info.run_id, scans)
+    again = {call.uri for call in record.calls["", "load_network"]}
+    assert again == {"models:/of mse", "models:/of mae+mse"}
+    assert len(record.calls["", "score_with_branches"]) == 2
 
 
 def test_baselines_of_one_of_the_noises_that_are_compared_are_not_scored_again(
