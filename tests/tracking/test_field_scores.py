@@ -219,13 +219,14 @@ def test_a_sample_may_be_called_na(store: Path) -> None:
     assert rows["psnr"].isna().tolist() == [False, True]
 
 
-def test_a_killed_baseline_is_none(parent: Run) -> None:
+def test_the_newest_baseline_counts_and_a_killed_one_is_none(parent: Run) -> None:
     tags = {Tag.POWERSET: "key", Tag.BASELINE: "noisy"}
-    killed = create_child(tracked(parent), "noisy", tags)
-    log_metrics(killed.run_id, {"psnr/100ns": 99.0})
-    MlflowClient().set_terminated(killed.run_id, "KILLED")
+    for psnr, ended in ((18.0, "FINISHED"), (99.0, "KILLED")):
+        run = create_child(tracked(parent), "noisy", tags)
+        log_metrics(run.run_id, {"psnr/100ns": psnr})
+        MlflowClient().set_terminated(run.run_id, ended)
     board = scores(power_set_of(parent), SCANS)
-    assert board.loc["noisy", "psnr/100ns"] == 19
+    assert board.loc["noisy", "psnr/100ns"] == 18
     assert board.loc["noisy", "outcome"] == "ok"
 
 

@@ -203,9 +203,9 @@ def test_losses_that_are_not_ours_are_ranked_by_their_tags_and_metrics(store: Pa
     assert ranking.missing == ()
 
 
-def test_of_two_trainings_alike_the_one_that_finished_counts(store: Path) -> None:
+def test_of_trainings_alike_the_newest_one_that_finished_counts(store: Path) -> None:
     parent = make_parent("mae")
-    kept, newer = (make_child(parent, "mae", {"psnr": psnr}) for psnr in (20.0, 30.0))
+    _, kept, newer = (make_child(parent, "mae", {"psnr": psnr}) for psnr in (10.0, 20.0, 30.0))
     MlflowClient().set_terminated(newer.info.run_id, "FAILED")
     assert power_set_of(parent).trainings["mae", 0].run_id == kept.info.run_id
 
