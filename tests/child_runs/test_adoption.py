@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,11 +16,12 @@ from recorder import Recorder
 from tracked import SCANS, make_child, make_parent, power_set_of
 
 from lfranker.child_runs import adoption
-from lfranker.child_runs.adoption import Means, Tally, _close, adopt
+from lfranker.child_runs.adoption import Means, Tally, _close, adopt, submit
 from lfranker.child_runs.jobs import (
     Child,
 )
 from lfranker.evaluation.metrics import METRICS, Metric
+from lfranker.launching.launcher import Outcome, Watch
 from lfranker.launching.local import LocalLauncher
 from lfranker.launching.owners import own_name
 from lfranker.noise.noise_config import NoiseConfig, mode_of
@@ -365,6 +367,31 @@ def test_what_is_run_is_given_to_processes_and_tallied(
     assert means.needed == {tmp_path / "scans", tmp_path / "second"}
     assert means.tally.begun == {"run", "kept"}
     assert means.tally.failures == {"run": ("mse+ssim (repeat 1)", "no memory")}
+
+
+class FullQueue:
+    """A launcher that takes one job and no other."""
+
+    def __init__(self) -> None:
+        self.taken: list[Job] = []
+
+    def submit(self, jobs: Sequence[Job]) -> None:
+        self.taken += jobs[:1]
+        raise CommandError("the queue is full")
+
+    def outcomes(self, watch: Watch) -> Iterator[tuple[Job, Outcome]]:
+        return iter(())
+
+    def cancel(self) -> None:
+        self.taken.clear()
+
+
+def test_no_job_stays_with_a_launcher_that_does_not_take_them_all(tmp_path: Path) -> None:
+    launcher = FullQueue()
+    jobs = [Job(name, [sys.executable], tmp_path / name) for name in ("one", "two")]
+    with pytest.raises(CommandError, match="the queue is full"):
+        submit(launcher, jobs)
+    assert launcher.taken == []
 
 
 def test_how_a_child_ended_is_said_in_a_line(store: Path, tmp_path: Path) -> None:

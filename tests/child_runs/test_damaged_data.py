@@ -14,6 +14,7 @@ from prepared import make_scans
 
 from entrypoints.evaluate import main as evaluate
 from entrypoints.train import main as train
+from lfranker.child_runs.travelling import CACHE_VARIABLE, found_here
 from lfranker.child_runs.worker import ScoringTask, TrainingTask, run_task, write_task
 from lfranker.datasets import synthesis
 from lfranker.datasets.synthesis import Dataset, synthesise
@@ -22,6 +23,7 @@ from lfranker.planning.inputs import InputConfig
 from lfranker.planning.settings import Settings, preset_settings
 from lfranker.scans.preparation import ScanSet, read_scans
 from lfranker.scans.scan_set import MANIFEST, SEAL
+from lfranker.tracking.shared_inputs import SharedInput
 
 CHOSEN = preset_settings("smoke", patches=24, patch=32)
 
@@ -247,6 +249,19 @@ def test_a_child_trains_and_scores_on_nothing_but_what_its_power_set_prepared(
     write_task(score if what == "scans to score on" else task, store / "task.json")
     with pytest.raises(ValueError, match="replaced since the power set began"):
         run_task(store / "task.json")
+
+
+def test_a_node_takes_a_damaged_dataset_from_its_own_cache(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "node"))
+    data, _ = made_again(cache)
+    stored = {"path": str(data.folder), "digest": data.digest, "run": "unknown"}
+    sent = SharedInput(data.folder, data.digest, "unknown")
+    whole = shutil.copytree(data.folder, tmp_path / "node/inputs" / sent.name / data.folder.name)
+    assert found_here({"data": stored}) == {"data": (stored["path"], data.folder)}
+    flip(data.folder / "noisy.npy")
+    assert found_here({"data": stored}) == {"data": (stored["path"], whole)}
 
 
 @pytest.mark.parametrize("limit", [0, 20_000])

@@ -3,10 +3,14 @@
 import os
 import sys
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
-from child_inputs import LENGTHS, child_of, inputs
+from child_inputs import LENGTHS, child_of, inputs, prepared
+from recorder import Recorder
 from tracked import SCANS
 
 import lfranker
@@ -17,12 +21,16 @@ from lfranker.child_runs.jobs import (
     same_package,
     training_job,
 )
+from lfranker.child_runs.travelling import Sender
 from lfranker.child_runs.worker import ScoringTask, TrainingTask, read_task
-from lfranker.planning.inputs import InputConfig
+from lfranker.planning.inputs import InputConfig, Inputs
 from lfranker.planning.plan import Task
 from lfranker.processes.jobs import KEEPS_MEMORY, PROGRESS_VARIABLE
 from lfranker.tracking.runs import TrackedRun
 from lfranker.tracking.server import QUIET
+from lfranker.tracking.shared_inputs import SharedInput, share
+
+RUN = TrackedRun("run", "title", "experiment", "uri")
 
 
 def test_a_worker_can_import_what_its_parent_can(
@@ -70,6 +78,27 @@ def test_a_training_is_told_all_that_it_needs(
     assert (job.module, job.words) == (WORKER, (str(file),))
 
 
+def test_other_machines_are_sent_the_images_of_the_repeat_and_each_input_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, sender = Recorder(monkeypatch), Sender(RUN, tmp_path)
+    record.replace(share, lambda call: SharedInput(call.path, call.digest, call.run.run_id))
+    weights = tmp_path / "start.pth"
+    weights.write_bytes(b"weights")
+    made = cast("Inputs", SimpleNamespace(**{
+        **vars(prepared(tmp_path)), "init": weights, "perceptual_file": None
+    }))  # fmt: skip
+    second, first, again = (sender.inputs_of(made, repeat) for repeat in (1, 0, 1))
+    assert second == {
+        "data": SharedInput(tmp_path / "second", "of second", "run"),
+        "scans": SharedInput(tmp_path / "scans", SCANS, "run"),
+        "init": SharedInput(weights, sha256(b"weights").hexdigest(), "run"),
+    }
+    assert first == second | {"data": SharedInput(tmp_path / "first", "of first", "run")}
+    assert again == second
+    assert len(record.calls["", "share"]) == 4
+
+
 def test_a_scoring_is_told_its_run_and_scans_and_opens_no_run_of_its_own(tmp_path: Path) -> None:
     job = job_of(child_of(tmp_path, "evaluate"), True, tmp_path)
     read = read_task(tmp_path / "logs" / "run.json")
@@ -91,7 +120,7 @@ def test_the_steps_of_a_child_are_those_until_it_pauses(tmp_path: Path) -> None:
 
 def child_of_last(folder: Path) -> Child:
     task = Task(("mse", "ssim"), "mse+ssim", LENGTHS)
-    return Child(task, TrackedRun("run", "title", "experiment", "uri"), "train", inputs())
+    return Child(task, RUN, "train", inputs())
 
 
 def test_trainings_keep_their_memory_unless_the_user_says_how(
