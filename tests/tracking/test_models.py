@@ -15,6 +15,7 @@ import yaml
 from click.testing import CliRunner
 from mlflow import MlflowClient
 from mlflow.utils import requirements_utils
+from recorder import Recorder
 from safetensors.torch import load_file, save_file
 from torch import nn
 from tracked import TINY, give_model, make_child, make_parent
@@ -22,6 +23,7 @@ from tracked import TINY, give_model, make_child, make_parent
 from entrypoints.denoise import main as denoise
 from lfranker.denoiser.likeness import likeness_of
 from lfranker.denoiser.networks import build
+from lfranker.denoiser.onnx_network import write_onnx
 from lfranker.denoiser.scunet import SCUNet
 from lfranker.images.image_file import read_image, write_image
 from lfranker.tracking.models import (
@@ -265,6 +267,30 @@ def test_the_onnx_network_lies_beside_the_weights_and_is_added_once(
     done = CliRunner().invoke(denoise, [*flags, "--output", target, "--engine", "onnx"])
     assert done.exit_code == 2
     assert "pip install 'lfranker[onnx]'" in " ".join(done.output.split())
+
+
+def test_an_onnx_network_whose_upload_was_cut_off_is_added_the_next_time(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, upload = Recorder(monkeypatch), MlflowClient.log_model_artifact
+    record.replace(load_network, lambda _: nn.Identity())
+    record.replace(write_onnx, lambda call: call.path.write_bytes(b"graph"))
+    model = MlflowClient().create_logged_model("0", "mae").model_id
+
+    def cut_off(client: MlflowClient, model_id: str, path: str, folder: str) -> None:
+        if path.endswith(".onnx"):
+            raise OSError("no answer")
+        upload(client, model_id, path, folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "log_model_artifact", cut_off)
+        with pytest.raises(OSError, match="no answer"):
+            add_onnx(model)
+    for _ in range(2):
+        add_onnx(model)
+    assert len(record.calls["", "write_onnx"]) == 2, "it is complete then"
+    stored = MlflowClient().list_logged_model_artifacts(model, "artifacts")
+    assert {Path(file.path).name for file in stored} == {"network.onnx", "network.onnx.sha256"}
 
 
 def test_packages_are_looked_through_once_for_all_models_of_a_process(
