@@ -117,6 +117,7 @@ def test_what_diverged_or_collapsed_is_over_and_each_is_run_once_a_stage(
     }
     power_set = SimpleNamespace(trainings=trainings, steps=100, seed=0, order=())
     ran: list[tuple[int, list[str]]] = []
+    judged_by: list[list[int]] = []
     said: list[str] = []
     tags: dict[str, Any] = {}
     ended: dict[str, str] = {}
@@ -127,15 +128,20 @@ def test_what_diverged_or_collapsed_is_over_and_each_is_run_once_a_stage(
         trainings["ssim", 0].collapsed_at = 25
 
     def scored(*_: object) -> dict[int, object]:
-        """Return scores at the first length: of mae before the first stage, of all after it."""
+        """Return scores by length: before the first stage of mae alone, after it of all."""
         names = NAMES if ran else ("mae",)
         rows = [{"name": name, "repeat": repeat} for name in names for repeat in range(2)]
-        return {25: SimpleNamespace(table=pd.DataFrame(rows))}
+        scores = SimpleNamespace(table=pd.DataFrame(rows))
+        return dict.fromkeys((25, 50)[: max(len(ran), 1)], scores)
+
+    def stop_none(known: Mapping[int, object], *_: object) -> dict[str, Stop]:
+        judged_by.append(list(known))
+        return {}
 
     everything = {
         "load_power_set": lambda _: power_set,
         "branch_scores": scored,
-        "to_stop": lambda *_: {},
+        "to_stop": stop_none,
         "schedule": lambda _: None,
         "set_tags": lambda run_id, own: tags.update({run_id: own}),
         "end_run": lambda run_id, status, _: ended.update({run_id: status}),
@@ -155,6 +161,7 @@ def test_what_diverged_or_collapsed_is_over_and_each_is_run_once_a_stage(
         (50, ["mae 0", "mae 1", "mse 0"]),
         (0, ["mae 0", "mae 1", "mse 0"]),
     ]
+    assert judged_by == [[25], [25, 50]]
     assert ended == {"ssim 0": "KILLED", "ssim 1": "KILLED"}
     assert set(tags) == set(ended)
     assert said[1:3] == ["ssim: stopped, the output of a repeat is nearly constant"] * 2

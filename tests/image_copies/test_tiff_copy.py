@@ -274,17 +274,6 @@ def test_indices_of_annotations_are_kept_and_never_given_to_grays(tmp_path):
     assert len(before[320][2]) == 3 * 256 * 2
 
 
-def test_a_page_that_is_written_as_gray_has_no_palette(tmp_path):
-    path, copy, array = tmp_path / "a.tif", tmp_path / "b.tif", noisy((16, 24))
-    tifffile.imwrite(path, array, photometric="palette", colormap=with_reserved_colours())
-    write_copy(path, array, copy, "x", as_gray=True)
-    assert 320 not in tags(copy)
-    assert tags(copy)[262] == (3, 1, b"\1\0")
-    with Pillow.open(copy) as other:
-        assert other.mode == "L"
-        np.testing.assert_array_equal(np.asarray(other), array)
-
-
 def test_other_pages_are_kept(tmp_path):
     with tifffile.TiffWriter(tmp_path / "a.tif") as file:
         small = np.full((4, 4), 9, np.uint8)
