@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 
+from lfranker.arrays import hann_window
 from lfranker.evaluation.resolution import frc, high_frequency_ratio
 
 SHAPE = (256, 320)
@@ -40,6 +41,22 @@ def test_frc_of_an_image_with_itself_is_the_highest_frequency():
     assert frc(image, image, FULL) == 0.5
     # strength is another matter
     assert frc(image, 0.3 * image, FULL) == 0.5
+
+
+def test_frc_is_linear_between_rings():
+    """Waves down and across: the correlation is 1 to ring 6, 0.5 in ring 7 and 0.1 in ring 8."""
+    side = 32
+    correlation = [1.0] * 6 + [0.5, 0.1]
+    place = (np.arange(side) + 0.5) / side
+    waves = [np.sin(2 * np.pi * ring * place) for ring in range(1, 9)]
+    clean = sum(wave[:, None] + 0 * wave for wave in waves)
+    output = sum(
+        c * wave[:, None] + math.sqrt(1 - c**2) * wave
+        for c, wave in zip(correlation, waves, strict=True)
+    )
+    window = hann_window((side, side))
+    seen = frc(output / window, clean / window, np.ones((side, side), bool))
+    assert seen == pytest.approx((7 + (0.5 - 1 / 7) / (0.5 - 0.1)) / side, rel=1e-6)
 
 
 def test_frc_of_unrelated_images_is_next_to_nothing():

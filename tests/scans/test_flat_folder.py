@@ -102,10 +102,11 @@ def test_scans_at_one_place_show_one_field(tmp_path, distance, match):
     assert plan.files["100ns"]["s"].name == "r.tif"
 
 
-def test_one_place_at_two_magnifications_is_two_fields(tmp_path):
+@pytest.mark.parametrize("image", [NOTHING, texture(3)], ids=["nothing", "texture"])
+def test_one_place_at_two_magnifications_is_two_fields(tmp_path, image):
     paths = [
-        scan(tmp_path / "p.tif", 1e-7, (0, 0), pixel=2e-9),
-        scan(tmp_path / "q.tif", 3e-5, (0, 0)),
+        scan(tmp_path / "p.tif", 1e-7, (1e-3, 2e-3), image, pixel=2e-9),
+        scan(tmp_path / "q.tif", 3e-5, (1e-3, 2e-3), image),
     ]
     with pytest.raises(ValueError, match="no two scans"):
         group_scans(paths)
