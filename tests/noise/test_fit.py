@@ -124,6 +124,16 @@ def test_saturated_pixels_are_not_used() -> None:
         pair_residuals(simulated(0, {**TRUE, "offset": 2.0}))
 
 
+def test_brightness_that_one_place_alone_has_is_not_used() -> None:
+    """A half of so many of four scans is at 0.8, all else at 0.3."""
+    for bright, most in ((1, 0.3), (2, 0.8)):
+        rng = np.random.default_rng(0)
+        scans = [rng.normal(0.3, 0.02, (96, 96)).astype(np.float32) for _ in range(4)]
+        for scan in scans[:bright]:
+            scan[:, 48:] += np.float32(0.5)
+        assert fit_noise(measure_scans(scans)).signal.max() == pytest.approx(most, abs=0.02)
+
+
 def test_second_differences_of_a_plane_are_nothing_and_of_white_noise_keep_it() -> None:
     y, x = np.mgrid[:SIZE, :SIZE].astype(np.float32)
     plane = 0.3 + 0.001 * x + 0.0005 * y
