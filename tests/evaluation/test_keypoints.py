@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lfranker.evaluation.keypoints import _at, _inverse, detect, keypoints, shared
+from lfranker.evaluation.keypoints import Shared, _at, _inverse, detect, keypoints, shared
 from lfranker.scans.registration import Transform, positions
 
 SHAPE = (160, 192)
@@ -60,6 +60,15 @@ def test_an_image_shares_every_keypoint_with_itself():
     itself = shared(blobs(), blobs(), Transform(), FULL)
     assert len(itself.pairs) == len(itself.output) > 20
     assert itself.precision == itself.repeatability == 1
+
+
+@pytest.mark.parametrize(("output", "original"), [(4, 10), (10, 4)])
+def test_repeatability_is_of_the_smaller_number_of_keypoints(output, original):
+    """Three matches, two of them right."""
+    pairs, right = np.array([(0, 1), (1, 0), (3, 2)]), np.array([True, False, True])
+    found = Shared(np.zeros((output, 2)), np.zeros((original, 2)), pairs, right)
+    assert found.repeatability == 2 / 4
+    assert found.precision == 2 / 3
 
 
 def test_matches_are_those_of_nearest_neighbours_of_each_other_within_two_pixels():

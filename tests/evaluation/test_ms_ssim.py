@@ -68,6 +68,15 @@ def test_ms_ssim_never_sees_what_the_mask_leaves_out():
     assert ms_ssim(output, clean, mask) == pytest.approx(expected, abs=1e-12)
 
 
+def test_ms_ssim_leaves_out_what_only_a_part_of_is_within_the_mask():
+    """The mask ends within a block of each scale."""
+    output, clean = images()
+    mask = FULL.copy()
+    mask[:, 229:] = mask[187:] = False
+    dark, bright = (np.where(mask, output, np.float32(outside)) for outside in (0, 1))
+    assert ms_ssim(dark, clean, mask) == pytest.approx(ms_ssim(bright, clean, mask), abs=1e-12)
+
+
 def test_ms_ssim_of_an_inverted_image_is_zero_and_of_a_small_one_missing():
     output, clean = images(0)
     assert ms_ssim(1 - clean, clean, FULL) == 0
