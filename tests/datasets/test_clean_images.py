@@ -102,6 +102,8 @@ def test_whole_groups_are_held_out_where_their_size_allows(seed):
     training, held_out = split(images(a=4, b=4, c=4, d=4, e=4, f=4, g=4), 0.15, seed)
     assert {i.group for i in training}.isdisjoint(i.group for i in held_out)
     assert len(held_out) == 4
+    # 0.2 of 20 images are two groups of 2; a third would be within 1.5 times that.
+    assert len(split(images(**dict.fromkeys("abcdefghij", 2)), 0.2, seed)[1]) == 4
     # One group of 20 of 23 would be far too much, and the other is within 1.5 x 0.1 x 23.
     training, held_out = split(images(a=20, b=3), 0.1, seed)
     assert {i.group for i in held_out} == {"b"}

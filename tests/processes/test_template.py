@@ -189,6 +189,15 @@ def test_a_process_that_nobody_waits_for_is_gone_when_it_has_ended() -> None:
     assert not template._is_gone(os.getpid())
 
 
+def test_copies_that_outlive_a_killed_template_have_no_code_yet() -> None:
+    one = template.Template.__new__(template.Template)
+    one.codes, one.ended = {}, True
+    process = subprocess.Popen(["true"])
+    process.wait()
+    assert one.code_of(process.pid) == -signal.SIGKILL
+    assert one.code_of(os.getpid()) is None
+
+
 def test_leaving_the_loop_ends_template_and_copies(toy: Path) -> None:
     running = run_jobs([job(toy, "one", "stay"), job(toy, "two")], 2)
     next(running)

@@ -51,10 +51,13 @@ def test_fields_of_one_place_are_one():
     assert cube.scores[0, 0, 0] == pytest.approx(together["psnr"].mean())
 
 
-def test_gaps_leave_out_the_entrant_and_too_little_gives_nothing():
+def test_gaps_leave_out_the_entrant_or_the_place_and_too_little_gives_nothing():
     table = rows()
     table.loc[(table["name"] == "mse") & (table["field"] == "f3"), "psnr"] = np.inf
     assert cube_of(table, "psnr").names == ("mae", "mae+mse")
+    table = rows(places=4, repeats=2)
+    table = table[(table["place"] != "p1") | (table["repeat"] == 0)]
+    assert cube_of(table, "psnr").places == ("p0", "p2", "p3")
     assert cube_of(rows(places=2), "psnr") is None
     assert cube_of(rows(worth={"mae": 1.0}), "psnr") is None
 

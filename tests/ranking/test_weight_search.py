@@ -63,6 +63,15 @@ def test_proposals_depend_on_history_and_seed_alone_and_keep_the_first_weight():
     assert all(0.99 / LARGEST <= weights["ssim"] <= LARGEST for weights in first)
 
 
+def test_only_proportions_of_weights_count():
+    tried = [
+        Trial({"mae": 1.0, "ssim": weight}, {"psnr": -(math.log(weight) ** 2)})
+        for weight in (0.1, 0.3, 0.7, 1.0, 1.5, 3.0, 8.0)
+    ]
+    doubled = [Trial({loss: 2 * w for loss, w in t.weights.items()}, t.values) for t in tried]
+    assert propose(doubled, LOSSES, 0, 3) == propose(tried, LOSSES, 0, 3)
+
+
 def test_no_weights_are_tried_twice_however_long_the_search():
     """An optimum at 1: proposals crowd about it, and 1.00 itself was tried first."""
     tried = [Trial({"mae": 1.0, "ssim": 1.0}, {"psnr": 0.0})]

@@ -6,7 +6,7 @@ import pandas as pd
 from lfranker.ranking.entrants import PairScores
 from lfranker.ranking.leaderboard import rank
 from lfranker.ranking.leads import BETWEEN
-from lfranker.report.findings import find
+from lfranker.report.findings import Scope, find
 
 WORTH = {"mae": 28.0, "mse": 29.0, "mae+mse": 30.0, "noisy": 24.0}
 
@@ -33,14 +33,15 @@ def test_a_baseline_that_is_ahead_of_all_is_no_champion_of_a_resample() -> None:
     worth = {"mae": 28.0, "mse": 29.0, "noisy": 40.0}
     rows = pd.DataFrame(
         [
-            (name, 0, name == "noisy", f"f{at}", "spd2", f"f{at}", "", psnr + at)
+            (name, 0, name == "noisy", f"f{at}", "spd2", f"p{at % 4}", "", psnr + at)
             for name, psnr in worth.items()
-            for at in range(4)
+            for at in range(8)
         ],
         columns=["name", "repeat", "baseline", "field", "speed", "place", "sample", "psnr"],
     )
     pairs = PairScores(rows)
     found = find(pairs, rank(pairs.means()), {}, {"psnr": 0.1}, ["mae", "mse"], seed=0)
+    assert found.scope == Scope(sites=4, repeats=1)
     assert found.stability is not None
     assert found.stability.champion == "mse"
     assert found.stability.shares.to_dict() == {"mse": 1.0}
