@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from lfranker.datasets.clean_images import CleanImage
+from lfranker.datasets.noisy_scans import NoisyScan
 from lfranker.datasets.patch_sampling import NoiseConfig, Source, draw_pair, make_source, structure
 from lfranker.simulation.scenes import scene
 
@@ -30,6 +33,25 @@ def test_only_patches_with_structure_are_drawn():
         assert means.std() > 0.005, "a flat patch"
         columns.append(clean[0, 0] == 128)
     assert 0 < np.mean(columns) < 0.5, "patches that hold the border are allowed"
+
+
+def test_of_noisy_scans_neither_flat_parts_nor_those_without_a_target_are_drawn():
+    half = np.full((128, 256), 0.5, np.float32)
+    half[:, 128:] = scene("fibres", (128, 128), 0)
+    scan = NoisyScan("a", "100ns", half, "file", field="a")
+    structured = make_source(scan, 32, 0.02)
+    assert isinstance(structured, Source)
+    assert 0 < len(structured.places) < 25 * 57, "blocks where patches may start"
+    covered = np.ones(half.shape, bool)
+    whole = make_source(replace(scan, target=half, covered=covered), 32, 0.02)
+    assert isinstance(whole, Source)
+    np.testing.assert_array_equal(whole.places, structured.places)
+    covered[64:] = False
+    upper = make_source(replace(scan, target=half, covered=covered), 32, 0.02)
+    assert isinstance(upper, Source)
+    rows = structured.places // structured.grid
+    # a patch may start in any row of its block: the last block whose patches all end by line 64
+    np.testing.assert_array_equal(upper.places, structured.places[4 * rows + 3 + 32 <= 64])
 
 
 def test_every_part_of_an_image_is_used():

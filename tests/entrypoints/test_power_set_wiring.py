@@ -11,7 +11,10 @@ from click.testing import Result
 from recorder import Recorder, record_all
 from tracked import make_child, make_parent
 
+from lfranker.child_runs import single_training
+from lfranker.child_runs.single_training import TrainingConfig, run_training
 from lfranker.experiment import powerset
+from lfranker.planning.inputs import InputConfig
 from lfranker.planning.settings import preset_settings
 from lfranker.publishing.note_and_marks import mark_children, write_note
 from lfranker.publishing.ranking_run import rank_power_set
@@ -21,6 +24,7 @@ from lfranker.ranking.config import RankConfig
 from lfranker.ranking.leaderboard import rank
 from lfranker.rating.analysis import Rated, find_ratings
 from lfranker.report.findings import Findings, find
+from lfranker.tracking.training_run import score_branch
 from lfranker.training import memory
 from lfranker.training.memory import most_at_once, training_bytes
 
@@ -65,6 +69,27 @@ def test_only_the_trainings_that_are_ranked_have_branches(
     assert ranked == [True] * 3
     assert others == [False] * len(others)
     assert set(record.told("learning_rate")[3:]) > set(record.told("learning_rate")[:3])
+
+
+class Paused:
+    """Stands in for a training that pauses."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def train(self, _: object) -> str:
+        return "paused"
+
+
+def test_a_training_that_pauses_scores_the_branch_that_it_pauses_after(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = record_all(monkeypatch)
+    record.replace(score_branch, lambda _: None)
+    monkeypatch.setattr(single_training, "TrainingRun", Paused)
+    given = InputConfig(device="cpu", cache=folder / "cache")
+    settings = preset_settings("smoke", steps=40)
+    assert run_training(TrainingConfig(settings, ("mae",), given, until=10)) == "paused"
+    assert record.at("score_branch", "steps") == 10
 
 
 def test_a_ranking_goes_by_its_settings(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

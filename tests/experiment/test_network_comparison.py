@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,9 @@ from recorder import COMMANDS
 
 from lfranker.denoiser import networks
 from lfranker.losses.objective import Objective
-from lfranker.planning.equal_seconds import _costing
+from lfranker.planning import equal_seconds
+from lfranker.planning.equal_seconds import _costing, at_equal_seconds
+from lfranker.planning.inputs import Inputs
 from lfranker.planning.noise_comparison import settings_on_each
 from lfranker.planning.settings import preset_settings
 from lfranker.ranking.entrants import compared, counted, joint_label, parts_of
@@ -203,6 +206,21 @@ def test_what_is_only_watched_is_not_timed_again() -> None:
     watched = replace(train, log_every=7, checkpoint_seconds=1.0, shorter=not train.shorter)
     assert _costing(watched) == _costing(train)
     assert _costing(replace(train, batch=train.batch + 1)) != _costing(train)
+
+
+def test_the_first_network_keeps_its_steps_though_another_is_faster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(equal_seconds, "seconds_per_step", lambda *given: SECONDS[given[2].network])
+    made: dict[str, Any] = dict.fromkeys([item.name for item in fields(Inputs)])
+    made |= {"device": "cpu", "facts": {"perceptual": "none"}, "loss_weights": {"mae": 1.0}}
+    made |= {"label": "perceptual", "notices": []}
+    each = settings_on_each("smoke", {}, 0, ("scunet", "nafnet"), steps=80)
+    both = [Inputs(**{**made, "settings": own, "noise": name}) for name, own in each.items()]
+    found = at_equal_seconds(both, [("mae",)], tmp_path)
+    assert [(own.noise, own.settings.train.steps, own.pace) for own in found] == [
+        ("scunet", 80, 1.0), ("nafnet", 200, 0.4)
+    ]  # fmt: skip
 
 
 def test_two_networks_or_more_are_compared_scunet_first() -> None:

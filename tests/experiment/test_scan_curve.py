@@ -15,7 +15,8 @@ from click.testing import CliRunner
 from in_process import power_sets_in, scans_at_spd5
 from mlflow import MlflowClient
 from mlflow.artifacts import load_text
-from recorder import COMMANDS
+from recorder import COMMANDS, Recorder
+from tracked import SCANS, make_child, make_parent, power_set_of
 
 from lfranker.datasets.clean_images import CleanImage, sha256_of_pixels
 from lfranker.datasets.patch_dataset import read_dataset
@@ -24,10 +25,12 @@ from lfranker.experiment.powerset_config import PowerSetConfig
 from lfranker.experiment.scan_curve import CurveConfig, check_sites, draw_scans, learn_from_scans
 from lfranker.planning.inputs import InputConfig, Inputs
 from lfranker.planning.settings import preset_settings
+from lfranker.ranking import own_scans
 from lfranker.ranking.leaderboard import rank
-from lfranker.scans.scan_set import ScanSet, read_scans
+from lfranker.scans.scan_set import ScanSet, ScanSetId, read_scans
 from lfranker.tracking.power_set import PowerSet, load_power_set, trainings_with
-from lfranker.tracking.scan_curve import CurvePlan, read_curve_plan
+from lfranker.tracking.scan_curve import CurvePlan, Draw, curve_of, note_curve, read_curve_plan
+from lfranker.tracking.scores import score_file
 
 FIELDS, COUNTS, TARGET = 7, (1, 2), 6
 OPTIONS = {
@@ -226,6 +229,30 @@ def test_own_scans_among_the_clean_images_are_refused(
         )
         with pytest.raises(ValueError, match=words):
             draw_scans(some_inputs(whole), InputConfig(), (1, 2), 2)
+
+
+def test_each_draw_has_the_scores_of_its_own_repeat(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those without own scans are on all scans, the others on what is left of them."""
+    parent, left = make_parent("mae"), "fedcba9876543210"
+    draws = tuple(Draw(at, ("f", "g"), {1: f"one {at}", 2: f"two {at}"}) for at in (0, 1))
+    note_curve(parent.info.run_id, CurvePlan("mae", (1, 2), 6, SCANS, left, draws))
+    expected = {
+        (draw.repeat, count): 10.0 * draw.repeat + count for draw in draws for count in range(3)
+    }
+    for (draw, count), psnr in expected.items():
+        key = {0: "key", **draws[draw].keys}[count]
+        one = make_child(parent, "mae", {}, powerset=key, repeat=str(draw))
+        scores = pd.DataFrame({"psnr": [psnr], "field": "h", "speed": "spd2", "place": "h"})
+        scans = ScanSetId(left if count else SCANS, simulated=False)
+        MlflowClient().log_text(one.info.run_id, scores.to_csv(index=False), score_file(scans))
+    record = Recorder(monkeypatch)
+    record.replace(own_scans.scan_curve, lambda _: None)
+    curve_of(power_set_of(parent), ScanSetId(SCANS, simulated=False), {})
+    (call,) = record.calls["", "scan_curve"]
+    assert call.rows.set_index(["draw", "count"])["psnr"].to_dict() == expected
+    assert (call.losses, call.counts, call.target) == ("mae", (1, 2), 6)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from lfranker.publishing.ranking_run import rank_power_set
 from lfranker.ranking.leaderboard import rank
 from lfranker.ranking.weight_search import Trial, compare, split_sites
 from lfranker.scans.scan_set import ScanSetId
-from lfranker.tracking.follow_ups import Plan, Search, read_plan, searched
+from lfranker.tracking.follow_ups import Plan, Search, read_plan, refined, searched
 from lfranker.tracking.power_set import search
 from lfranker.tracking.runs import find_run, get_run, set_tags, tracked
 from lfranker.tracking.scores import field_scores
@@ -164,6 +164,14 @@ def test_the_ranking_tells_what_came_of_it_on_places_not_searched_on(parent: Run
     # of the second repeat alone, which did not choose: LUCK lifts the first one's judged places
     assert found["difference"] == pytest.approx(truth, abs=5 * 0.01 * math.sqrt(2 / 5))
     assert found["low"] < truth < found["high"] < 0
+
+
+def test_a_search_counts_on_the_scans_that_it_was_made_on_alone(parent: Run) -> None:
+    refine(tracked(parent), PLAN, ranking(), cast("Means", MadeUp()), 1, take_over=False)
+    power_set, own = power_set_of(parent), ScanSetId(SCANS, False)
+    pairs = field_scores(power_set, own)
+    assert refined(power_set, pairs, own) is not None
+    assert refined(power_set, pairs, ScanSetId("fedcba9876543210", False)) is None
 
 
 def one_training(repeat: int, psnr: float) -> pd.DataFrame:

@@ -123,6 +123,27 @@ def test_the_end_of_a_job_is_told_by_what_it_left_or_by_slurm(
     }
 
 
+@pytest.mark.parametrize(("at_once", "each"), [(None, 2), (7, 2), (8, 2), (3, 1), (2, 1)])
+def test_several_arrays_share_how_many_jobs_may_run_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int | None, each: int
+) -> None:
+    """Five jobs are arrays of 2, 2 and 1."""
+    submitted = list[tuple[list[str], int]]()
+
+    def submit(_: SlurmEngine, tasks: Sequence[SlurmTask], parallel: int) -> list[str]:
+        submitted.append(([task.work.name for task in tasks], parallel))
+        return [f"{len(submitted)}_{at}" for at in range(len(tasks))]
+
+    Answers(monkeypatch, {"scontrol": CONFIG.replace("1001", "2")})
+    slurm_queue.largest_array.cache_clear()
+    monkeypatch.setattr(SlurmEngine, "_submit", submit)
+    work = [Work(name, (), "", {}) for name in "abcde"]
+    owners = list(SlurmEngine({}, tmp_path, at_once).submit(work))
+    slurm_queue.largest_array.cache_clear()
+    assert submitted == [(["a", "b"], each), (["c", "d"], each), (["e"], each)]
+    assert owners[1:] == [["slurm:2_0@one", "slurm:2_1@one"], ["slurm:3_0@one"]]
+
+
 def test_slurm_may_be_silent_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("submitit")
     Answers(monkeypatch, {})

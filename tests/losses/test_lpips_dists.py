@@ -120,6 +120,10 @@ def test_what_is_missing_is_said_and_not_downloaded(caches: Path, name: str, pac
     assert "nothing is downloaded" in str(error.value)
     with pytest.raises(ValueError, match=says):
         files_digest([name])
+    put_vgg16(caches)
+    fitted_alone = rf"{name}: needs the fitted weights \(pip install --no-deps {package}\);"
+    with pytest.raises(ValueError, match=fitted_alone):
+        LOSSES[name].build(None)
 
 
 def test_distances_are_read_from_the_files(caches: Path) -> None:

@@ -224,7 +224,8 @@ def test_ratings_count_on_their_own_scans_and_for_the_networks_that_are_asked_fo
         log_texts(parent.info.run_id, {f"{FOLDER}/{key.id}/{KEY}": key.to_json()})
         table = pd.DataFrame({"sheet": next(iter(key.named())), "panel": ["A", "B"]})
         file = save(table.assign(rating=grades), store / f"{digest}.csv", "anna")
-        take_ratings(None, digest[:4], file)
+        assert take_ratings(None, digest[:4], file)[0].endswith("2 ratings read, 2 of them new")
+    assert take_ratings(None, other[:4], file)[0].endswith("2 ratings read, 0 of them new")
     assert metrics_of(runs["mae"])["visual"] == 5
     assert metrics_of(runs["mae"])[f"{front(other)}visual"] == 2
     power_set, newer = power_set_of(parent), [runs["mse"].info.run_id]
