@@ -98,6 +98,14 @@ def test_speeds_take_turns_and_each_pair_knows_its_own(tmp_path: Path) -> None:
     for index, is_bright in enumerate(bright):
         expected = 0.02**2 / 0.7 if is_bright else 0.05**2 / 0.3
         assert data.noise_in(index).gamma == pytest.approx(expected, rel=0.3)
+    sides = {"training": ["100ns", "2us"], "validation": ["2us"]}
+    other = replace(data, manifest={**data.manifest, "speeds": sides})
+    assert {other.noise_in(index).gamma for index in data.validation} == {
+        data.measured["2us"].gamma
+    }
+    assert {other.noise_in(index).gamma for index in data.train} == {
+        noise.gamma for noise in data.measured.values()
+    }
 
 
 def test_a_dataset_is_named_by_frames_targets_and_what_is_hidden() -> None:

@@ -62,6 +62,7 @@ def test_jeol_means_the_same_with_one_dollar_and_with_two(
         # 128 mm at magnification 1, or 120 mm where the scale bar says so
         ("$CM_MAG 1000", 2000e-9),
         ("$CM_MAG 1,000", 2000e-9),
+        ("$CM_MAG 1000\n$$CM_MAG", 2000e-9),  # and once more, without a value
         ("$CM_MAG 1000\n$$SM_MICRON_BAR 25\n$$SM_MICRON_MARKER 50um", 2000e-9),
         ("$CM_MAG 1000\n$$SM_MICRON_BAR 27\n$$SM_MICRON_MARKER 50um", 1875e-9),
         # a bar that was measured on the display, 1280 px wide: 100 nm pixels there

@@ -41,6 +41,13 @@ def test_fields_that_overlap_are_of_one_site_also_via_others() -> None:
     assert set(sources(found).values()) == {"stage position"}
 
 
+@pytest.mark.parametrize(("apart", "together"), [(29.0, True), (31.0, False)])
+def test_the_wider_of_two_fields_tells_whether_they_overlap(apart: float, together: bool) -> None:
+    """One is 10 um wide and the other 30 um."""
+    found = stated_sites({"a": at(0), "b": at(apart, width=30e-6)}, None)
+    assert names(found) == {"a": "a", "b": "a" if together else "b"}
+
+
 def test_without_a_stage_every_field_is_assumed_a_site_of_its_own() -> None:
     found = stated_sites({"a": UNKNOWN, "b": UNKNOWN, "c": at(0)}, None)
     assert names(found) == {"a": "a", "b": "b", "c": "c"}

@@ -21,7 +21,7 @@ from lfranker.noise.noise_config import NoiseConfig
 from lfranker.noise.scan_correlation import autocorrelation, filter_fast_axis, taps_for
 from lfranker.simulation.scenes import scene
 from lfranker.training.batches import draw_batch
-from lfranker.training.curves import validate
+from lfranker.training.curves import _psnr_where, validate
 from lfranker.training.loss_balancing import fixed_output
 from lfranker.training.noisy_targets import APART, LINES, hide, recorrupt
 from lfranker.training.trainer import Trainer, build_network
@@ -195,6 +195,16 @@ def test_validation_does_not_reward_what_gives_back_its_input(mode: str) -> None
     assert blurred["val/psnr"] > copied["val/psnr"] + 0.5
     assert validate(nn.Identity(), data, CPU) == copied
     assert ("val/ssim" in copied) == (mode == "recorrupted")
+
+
+def test_validation_of_hidden_pixels_is_of_them_alone() -> None:
+    """Squares of 0.1 and 0.3 over two hidden pixels: 0.05, which is 13.01 dB; and 0.04 of one."""
+    clean, hidden = torch.zeros(2, 1, 4, 4), torch.zeros(2, 1, 4, 4, dtype=torch.bool)
+    outputs = torch.full_like(clean, 0.7)
+    for place, value in (((0, 0, 1, 2), 0.1), ((0, 0, 3, 0), 0.3), ((1, 0, 0, 0), 0.2)):
+        hidden[place], outputs[place] = True, value
+    expected = [-10 * math.log10(0.05), -10 * math.log10(0.04)]
+    assert _psnr_where(hidden, outputs, clean) == pytest.approx(expected, rel=1e-6)
 
 
 def test_weights_of_losses_are_measured_where_pixels_are_hidden() -> None:
