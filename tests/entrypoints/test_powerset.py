@@ -17,6 +17,7 @@ from lfranker.planning import inputs as preparation
 from lfranker.planning.inputs import InputConfig
 from lfranker.planning.settings import preset_settings
 from lfranker.planning.time_estimate import LONG, TimeEstimate
+from lfranker.tracking.tags import Tag
 
 
 def lasting(seconds: float) -> TimeEstimate:
@@ -124,15 +125,16 @@ def test_a_refused_command_leaves_no_run_of_those_that_mlflow_made(
     assert (run.info.lifecycle_stage, run.info.status) == ("deleted", "KILLED")
 
 
-def test_a_run_that_is_not_of_mlflow_run_or_has_ended_is_not_dropped(
+def test_a_run_that_is_not_of_mlflow_run_or_has_ended_or_trainings_is_not_dropped(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     foreign, ended = given_run(**{"mlflow.source.type": "NOTEBOOK"}), given_run()
     MlflowClient().set_terminated(ended, "FINISHED")
-    for run_id in (foreign, ended, "not-there"):
+    power_set = given_run(**{Tag.POWERSET: "key"})
+    for run_id in (foreign, ended, power_set, "not-there"):
         monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
         assert CliRunner().invoke(main, ["--steps", "0"]).exit_code == 2
-    for run_id, status in ((foreign, "RUNNING"), (ended, "FINISHED")):
+    for run_id, status in ((foreign, "RUNNING"), (ended, "FINISHED"), (power_set, "KILLED")):
         run = MlflowClient().get_run(run_id)
         assert (run.info.lifecycle_stage, run.info.status) == ("active", status)
 

@@ -16,11 +16,13 @@ from trained import make_data
 from lfranker.child_runs.adoption import Means, Tally, adopt
 from lfranker.child_runs.console import Console
 from lfranker.experiment import powerset
+from lfranker.experiment.launch import prepared_here
 from lfranker.experiment.powerset import _after_training, _describe, _estimate
 from lfranker.experiment.powerset_config import PowerSetConfig
 from lfranker.experiment.scan_curve import CurveConfig
+from lfranker.launching.config import LaunchConfig
 from lfranker.losses.subsets import SubsetRule
-from lfranker.planning.inputs import Inputs
+from lfranker.planning.inputs import InputConfig, Inputs
 from lfranker.planning.noise_comparison import keys_of, settings_logged
 from lfranker.planning.plan import tasks
 from lfranker.planning.settings import preset_settings
@@ -94,6 +96,21 @@ def test_the_run_says_what_the_power_set_is(store: Path, monkeypatch: pytest.Mon
     assert list(vars(call).values()) == [run.run_id, [first, second, third]]
     (call,) = record.calls["", "log_scans"]
     assert list(vars(call).values()) == [run.run_id, "scans"]
+
+
+@pytest.mark.parametrize(
+    ("launcher", "asked", "trained_on", "here"),
+    [
+        ("slurm", "cuda", "cuda", "auto"),
+        ("slurm", "auto", "cpu", "cpu"),
+        ("local", "cuda:1", "cuda", "cuda:1"),
+    ],
+)
+def test_a_machine_without_a_gpu_prepares_for_an_engine_that_has_some(
+    launcher: str, asked: str, trained_on: str, here: str
+) -> None:
+    own = prepared_here(InputConfig(device=asked), LaunchConfig(launcher=launcher), trained_on)
+    assert own.device == here
 
 
 def test_a_plan_is_estimated_from_steps_of_each_subset(

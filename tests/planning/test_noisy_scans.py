@@ -66,6 +66,16 @@ def test_the_noise_is_what_the_scans_allow(tmp_path: Path, frames: int, expected
     assert with_usual_noise({}, NO_CLEAN, None, prepared, None) == {"noise": "recorrupted"}
 
 
+@pytest.mark.parametrize(("white", "expected"), [(None, 4000 / 4095), (8000, 0.5)])
+def test_full_brightness_of_noisy_scans_is_the_white_level_that_is_given(
+    tmp_path: Path, white: int | None, expected: float
+) -> None:
+    stored = np.rint(4000 * specimen(0) / specimen(0).max()).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", stored, photometric="minisblack")
+    (scan,), _ = training_scans("blind", tmp_path, None, white, all_noisy=True)
+    assert scan.image.max() == pytest.approx(expected)
+
+
 def test_frames_of_the_clean_scans_do_not_count(tmp_path: Path) -> None:
     scans = write_scans(tmp_path / "scans")
     (scans / "30us" / "a.png").rename(tmp_path / "a.png")

@@ -17,6 +17,7 @@ from mlflow.entities import Run
 from prepared import SPEEDS, make_scans
 from recorder import Recorder
 from scipy.ndimage import gaussian_filter
+from torch import nn
 from tracked import SCANS, give_model, make_child, make_parent, power_set_of
 
 from lfranker.arrays import Image
@@ -29,7 +30,7 @@ from lfranker.report.remarks import seen_caveats, site_caveats
 from lfranker.scans.registration import Transform
 from lfranker.scans.scan_set import Exclusion, Pair, ScanSetId
 from lfranker.tracking import score_logging
-from lfranker.tracking.models import load_likeness, load_network
+from lfranker.tracking.models import load_likeness, load_network, model_id_of
 from lfranker.tracking.power_set import find_training
 from lfranker.tracking.runs import create_child, get_run, list_files, set_tags, tracked
 from lfranker.tracking.score_logging import (
@@ -324,6 +325,26 @@ def test_what_is_scored_by_its_address_puts_the_scores_on_the_model_s_page(
     scores = {metric.key: metric for metric in logged.metrics or []}
     assert (scores["psnr"].dataset_name, scores["psnr"].dataset_digest) == ("scans", "a" * 32)
     assert scores["psnr"].run_id != training.info.run_id
+
+
+def test_each_scoring_of_a_model_has_filters_beside_it(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(score_logging, "BASELINES", {"noisy": BASELINES["noisy"]})
+    monkeypatch.setattr(score_logging, "families", dict)
+    record = Recorder(monkeypatch)
+    record.replace(load_network, lambda _: nn.Identity())
+    for function in (load_likeness, model_id_of):
+        record.replace(function, lambda _: None)
+    made = make_scans(store)
+    scans = replace(made, records=made.records[:1])
+    for _ in range(2):
+        score_model("models:/m/1", scans)
+    runs = MlflowClient().search_runs(["0"])
+    scored = {run.info.run_id for run in runs if run.data.tags[Tag.ROLE] == "evaluate"}
+    noisy = [run.data.tags for run in runs if run.data.tags.get(Tag.BASELINE) == "noisy"]
+    assert len(scored) == 2
+    assert {tags[Tag.PARENT] for tags in noisy} == scored
 
 
 def stretched(image: Image) -> Image:
