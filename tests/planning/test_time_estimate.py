@@ -1,13 +1,24 @@
 """The time of a plan, from a few subsets that are timed."""
 
-from itertools import combinations
+import itertools
+from pathlib import Path
 
 import pytest
+from prepared import make_scans
+from trained import CPU, TINY
 
-from lfranker.planning.time_estimate import ALL_TIMED, TimeEstimate, as_clock, costs, to_time
+from lfranker.planning import time_estimate
+from lfranker.planning.time_estimate import (
+    ALL_TIMED,
+    TimeEstimate,
+    as_clock,
+    costs,
+    scoring_seconds,
+    to_time,
+)
 
 LOSSES = [f"l{n}" for n in range(6)]
-SUBSETS = [s for size in range(1, 7) for s in combinations(LOSSES, size)]
+SUBSETS = [s for size in range(1, 7) for s in itertools.combinations(LOSSES, size)]
 SECONDS = {name: 0.01 * (n + 1) for n, name in enumerate(LOSSES)}
 BASE = 0.2
 
@@ -54,6 +65,15 @@ def test_the_total_is_shared_by_the_jobs_but_not_below_one_training() -> None:
     branched = TimeEstimate(found, 2, 1, 10, 1, 3.0, in_branches=2)
     assert branched.total == (6 + 3) + (12 + 3)
     assert str(branched).startswith("2 trainings of 10 steps and 2 in shorter branches, 1 at once:")
+
+
+def test_scoring_takes_as_long_as_all_pairs_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Six pairs, each of which takes half a second."""
+    now = itertools.count(step=0.5)
+    monkeypatch.setattr(time_estimate, "perf_counter", lambda: next(now))
+    assert scoring_seconds(TINY, make_scans(tmp_path), CPU) == 6 * 0.5
 
 
 def test_a_small_plan_is_told_line_by_line() -> None:

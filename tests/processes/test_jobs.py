@@ -42,7 +42,10 @@ def test_no_more_than_asked_run_at_once(tmp_path: Path) -> None:
     assert max(seen) == 2
 
 
-def test_jobs_at_once_are_in_places_of_their_own(tmp_path: Path) -> None:
+def test_jobs_at_once_are_in_places_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLACE", "that of the shell")
     code = (
         f"import os, pathlib, time; p = pathlib.Path(r'{tmp_path}');"
         "m = p / f'{os.getpid()}.mark'; m.write_text(os.environ['PLACE']); time.sleep(.3);"
