@@ -19,14 +19,14 @@ from lfranker.tracking.runs import TrackedRun, own_run
 from lfranker.tracking.score_logging import log_scans, score_baselines, score_run
 from lfranker.tracking.training_run import report_alive, score_with_branches
 
-NONE: Mapping[str, Family] = {}
+NO_OTHERS: Mapping[str, Family] = {}
 
 
 def score_power_set(
     run_id: str | None,
     scans: ScanSet,
     console: Console = QUIET,
-    tuned: Mapping[str, Family] = NONE,
+    tuned: Mapping[str, Family] = NO_OTHERS,
 ) -> None:
     """Score all models of a power set, the newest where none is named, and the baselines.
 
@@ -45,7 +45,7 @@ def score_power_set(
 
 
 def score_training(
-    run_id: str, scans: ScanSet, console: Console = QUIET, tuned: Mapping[str, Family] = NONE
+    run_id: str, scans: ScanSet, console: Console = QUIET, tuned: Mapping[str, Family] = NO_OTHERS
 ) -> None:
     """Score one training; and the baselines, unless the power set that asks does that itself.
 
@@ -66,7 +66,7 @@ def score_model(
     scans: ScanSet,
     console: Console = QUIET,
     trust_code: bool = False,
-    tuned: Mapping[str, Family] = NONE,
+    tuned: Mapping[str, Family] = NO_OTHERS,
 ) -> None:
     """Score any model in a run of its own, with the filters that it has to beat as children.
 

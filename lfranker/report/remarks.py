@@ -121,8 +121,8 @@ def seen_caveats(noisy: Sequence[str], trained_on: Collection[str]) -> Iterator[
     """
     if seen := sum(digest in trained_on for digest in noisy):
         yield (
-            f"{seen} of the {len(noisy)} noisy scans that are scored are among those trained on, "
-            f"without their clean ones: other scans may be denoised less well."
+            f"{seen} of the {len(noisy)} noisy scans that are scored {is_are(seen)} among those "
+            f"trained on, without their clean ones: other scans may be denoised less well."
         )
 
 

@@ -106,7 +106,7 @@ def fit(
 
 @dataclass(frozen=True)
 class _Grid:
-    """What each luck (l), scale of the sites' covariance (s) and ratio (r) makes of the gains."""
+    """The posterior by luck (l), scale of the sites' covariance (s) and ratio (r)."""
 
     weight: Floats  # (l, s, r): logarithm of its likelihood
     centre: Floats  # (l, s, r, 2): the gain at the first count and the rise to the last

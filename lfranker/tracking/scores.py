@@ -208,7 +208,9 @@ def _table(text: str) -> pd.DataFrame:
 def read_scan_table(power_set: TrackedRun, scans: ScanSetId) -> pd.DataFrame:
     """Return `ScanSet.table` as it was kept with the power set; empty where it was not."""
     (text,) = read_texts([(power_set, f"scans/{scans.short}.csv")])
-    return pd.DataFrame() if text is None else pd.read_csv(io.StringIO(text), dtype={"field": str})
+    if text is None:
+        return pd.DataFrame()
+    return pd.read_csv(io.StringIO(text), dtype={"field": str, NOISY_DIGEST: str})
 
 
 def noisy_scans_and_images(

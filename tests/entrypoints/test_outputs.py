@@ -107,7 +107,7 @@ def test_a_dataset_is_described(record: Recorder) -> None:
 
 
 def measured(profile: Profile, *notices: str) -> SimpleNamespace:
-    """What a measurement found, without its tables."""
+    """A measurement as it was found, without its tables."""
     empty = dict.fromkeys(("estimates", "levels", "checks"), pd.DataFrame)
     return SimpleNamespace(profile=profile, fits={}, made={}, notices=notices, **empty)
 

@@ -141,7 +141,7 @@ def test_each_training_has_a_gpu_and_all_of_them_are_used(
 def test_as_many_run_at_once_as_memory_carries_of_the_largest_network(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of SCUNet, which comes first, the machine carries more."""
+    """The machine carries more trainings of SCUNet, which comes first."""
     scunet = preset_settings("smoke", network="scunet", batch=512)
     nafnet = preset_settings("smoke", network="nafnet", batch=512, width=64)
     needed = training_bytes(nafnet.train, nafnet.dataset.patch)

@@ -186,7 +186,7 @@ def test_what_a_ranking_found_is_written_and_returned(monkeypatch: pytest.Monkey
     check_same(made.arguments("caveats"), settings=made.power_set.settings, loss_set="mae,mse")
     notices = ["one run cannot be read", "it is version 3"]
     seen = (
-        "1 of the 2 noisy scans that are scored are among those trained on, without their clean "
+        "1 of the 2 noisy scans that are scored is among those trained on, without their clean "
         "ones: other scans may be denoised less well."
     )
     minded = [seen, "too short", "a filter is better", "sites are assumed", "one is missing"]

@@ -90,7 +90,7 @@ def test_what_sites_were_told_by_is_read_back_from_the_power_set(store: Path) ->
 
 
 def test_scans_that_were_trained_on_are_known_by_what_the_server_keeps(store: Path) -> None:
-    """Of 6 scans the third is one of two images trained on, in the second repeat alone."""
+    """The third of 6 scans is one of two images trained on, in the second repeat alone."""
     parent, scans = make_parent("mae"), make_scans(store)
     run_id, power_set = parent.info.run_id, power_set_of(parent)
     log_scans(run_id, scans)
@@ -99,7 +99,7 @@ def test_scans_that_were_trained_on_are_known_by_what_the_server_keeps(store: Pa
     data = [SimpleNamespace(trained_on=frozenset(own)) for own in (["0"], ["0", digests[2]])]
     log_trained_on(run_id, data)  # type: ignore[arg-type]
     (said,) = seen_caveats(*noisy_scans_and_images(power_set, scans.id))
-    assert said.startswith("1 of the 6 noisy scans that are scored are among those trained on")
+    assert said.startswith("1 of the 6 noisy scans that are scored is among those trained on")
     other = ScanSetId("0" * 64, False)
     assert list(seen_caveats(*noisy_scans_and_images(power_set, other))) == []
 
