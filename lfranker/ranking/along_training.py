@@ -151,32 +151,30 @@ def line_up(by_length: Mapping[int, PairScores], order: Sequence[str]) -> Scores
     if len(tables) < 2 or not metrics or any(table.empty for table in tables.values()):
         return None
     long = pd.concat(tables, names=["steps"]).reset_index("steps")
-    wide = long.pivot_table(
-        index="name", columns=["steps", "speed", "place", "repeat"], values=metrics, dropna=False
-    )
-    wide = wide.loc[:, wide.notna().any()]
-    wide = wide[np.isfinite(wide.to_numpy(np.float64)).all(axis=1)]
-    names = sorted(map(str, wide.index), key=lambda name: tie_key(name, order))
-    levels = [pd.Index(wide.columns.unique(level)) for level in range(5)]
-    speeds, repeats = levels[2], levels[4]
-    whole = pd.MultiIndex.from_product([metrics, list(tables), speeds, [""], repeats])
-    sites = [
-        site
-        for site in levels[3]
-        if all((m, n, s, site, r) in wide.columns for m, n, s, _, r in whole)
-    ]
-    if len(names) < 2 or len(sites) < LEAST_SITES:
+    by_site = long.groupby(["name", "steps", "speed", "place", "repeat"])[metrics].mean()
+    index = by_site.index
+    assert isinstance(index, pd.MultiIndex)
+    levels = index.levels
+    values = np.full((*map(len, levels), len(metrics)), np.nan)
+    values[tuple(index.codes)] = by_site
+    there = ~np.isnan(values).all(axis=0)  # (lengths, speeds, sites, repeats, metrics)
+    whole = (np.isfinite(values) | ~there).all(axis=(1, 2, 3, 4, 5))
+    speeds, repeats = there.any(axis=(0, 2, 3, 4)), there.any(axis=(0, 1, 2, 4))
+    sites = there[:, speeds][:, :, :, repeats].all(axis=(0, 1, 3, 4))
+    if whole.sum() < 2 or sites.sum() < LEAST_SITES:
         return None
-    columns = pd.MultiIndex.from_product([list(tables), metrics, speeds, sites, repeats])
-    values = wide.reorder_levels([1, 0, 2, 3, 4], axis=1)[columns].loc[names].to_numpy(np.float64)
-    shape = (len(names), len(tables), len(metrics) * len(speeds), len(sites), len(repeats))
+    names = sorted(map(str, levels[0][whole]), key=lambda name: tie_key(name, order))
+    values = values[levels[0].get_indexer(pd.Index(names))][:, :, speeds][:, :, :, sites][
+        :, :, :, :, repeats
+    ]
+    scores = values.transpose(1, 5, 2, 0, 3, 4)  # lengths, metrics, speeds, names, sites, repeats
     counts = long[long["steps"] == max(tables)].groupby("place")["field"].nunique()
     return ScoresByLength(
-        values.reshape(shape).transpose(1, 2, 0, 3, 4),
+        scores.reshape(len(tables), -1, *scores.shape[3:]),
         tuple(tables),
-        tuple(metric for metric in metrics for _ in speeds),
+        tuple(metric for metric in metrics for _ in range(speeds.sum())),
         tuple(names),
-        np.asarray(counts.loc[sites], np.float64),
+        np.asarray(counts.loc[levels[3][sites]], np.float64),
     )
 
 

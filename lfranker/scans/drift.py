@@ -118,20 +118,15 @@ def _smooth(rows: Floats, values: Floats) -> Callable[[float], float]:
 
 
 def predicted_by_others(at: Floats, values: Floats, weights: Floats, penalty: float) -> Floats:
-    """Each band as predicted by the others.
+    """Each band as predicted by the others; the first and the last by a straight line from them.
 
     What a spline is fitted to depends linearly on the values, so one fit of all bands tells each
-    inner prediction (Craven & Wahba 1979, doi:10.1007/BF01404567, lemma 3.2). The first and the
-    last band lie beyond the others, where SciPy's splines are not straight: a fit for each.
+    prediction (Craven & Wahba 1979, doi:10.1007/BF01404567, lemma 3.2): that of the curve which
+    is the best without the band, and has no curvature where there are no others.
     """
     smoother = make_smoothing_spline(at, np.eye(len(at)), weights, penalty)(at)
     own = np.diagonal(smoother)
-    predicted = np.asarray((smoother @ values - own * values) / (1 - own), np.float64)
-    for end in (0, -1):
-        others = np.delete(np.arange(len(at)), end)
-        spline = make_smoothing_spline(at[others], values[others], weights[others], penalty)
-        predicted[end] = spline(at[end])
-    return predicted
+    return np.asarray((smoother @ values - own * values) / (1 - own), np.float64)
 
 
 def _choose(off: Floats) -> tuple[float, Floats]:

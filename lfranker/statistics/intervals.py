@@ -18,11 +18,11 @@ MS_field and MS_repeat are moderated by what all of them show: see `variance_shr
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 from scipy.stats import chi2
 from scipy.stats import f as f_distribution
 
@@ -62,6 +62,10 @@ class MeanSquares:
     def freedoms(self) -> tuple[int, int]:
         """Degrees of freedom of a model's own mean squares over fields and over repeats."""
         return self.fields - 1, max(self.repeats - 1, 1)
+
+    @cached_property
+    def _matrices(self) -> Floats:
+        return np.stack([self.field, self.repeat, self.rest])
 
     def of_score(self, model: int) -> Squares:
         field, repeat, rest = (float(m[model, model]) for m in (self.field, self.repeat, self.rest))
@@ -122,9 +126,8 @@ class MeanSquares:
 
     def _own(self, coefficients: Floats) -> Floats:
         """(3,): what the contrast's own scores tell, of fields, repeats and rest."""
-        matrices = self.field, self.repeat, self.rest
-        squares = np.array([coefficients @ matrix @ coefficients for matrix in matrices])
-        sizes = np.array([coefficients**2 @ np.diag(matrix) for matrix in matrices])
+        squares = (coefficients @ self._matrices) @ coefficients
+        sizes = self._matrices.diagonal(axis1=1, axis2=2) @ coefficients**2
         return np.where(squares > DUST * sizes, squares, 0.0)
 
 
@@ -232,22 +235,22 @@ class Chance:
 
         Of the normal mixture of all scales, which needs no draw of its tails.
         """
-        return _beyond(self.scales(squares), size)
+        scales = self.scales(squares)
+        return _beyond(scales, size) if scales.any() else 0.0
 
     def half_width(self, squares: Squares, confidence: float = CONFIDENCE) -> float:
         scales = self.scales(squares)
-        largest = float(scales.max())
-        if largest == 0:
+        if not scales.any():  # all are 0 where one is
             return 0.0
-        # beyond 40 of a scale lies less than 1e-300
         missed = 1 - confidence
-        root = brentq(lambda h: _beyond(scales, h) - missed, 1e-9 * largest, 40 * largest)
-        return float(root)
+        # between those of the smallest and of the largest scale; in logarithms nearly straight
+        ends = np.log(-ndtri(missed / 2) * np.array([0.99 * scales.min(), 1.01 * scales.max()]))
+        root = brentq(lambda h: np.log(_beyond(scales, np.exp(h)) / missed), *ends, xtol=1e-10)
+        return float(np.exp(root))
 
 
 def _beyond(scales: Floats, size: float) -> float:
     """The chance of more than ``size`` in a mixture of normal distributions of these deviations."""
-    scales = scales[scales > 0]
     return float(2 * ndtr(-size / scales).sum() / DRAWS)
 
 
