@@ -6,6 +6,7 @@ import subprocess
 import tomllib
 from pathlib import Path
 
+import kubernetes_validate
 import yaml
 from recorder import COMMANDS
 
@@ -46,6 +47,26 @@ def test_the_ray_job_gives_a_command_that_there_is_and_asks_for_machines_that_ca
         names = {variable["name"] for variable in container["env"]}
         assert names == {"MLFLOW_TRACKING_URI", "LFRANKER_CACHE"}, "passwords come from the secret"
         assert container["envFrom"][0]["secretRef"]["name"] == "mlflow"
+
+
+def test_the_pods_of_the_ray_job_are_pods_and_its_fields_those_of_kuberay() -> None:
+    """By the schema of Kubernetes; those of KubeRay as its types of version 1.3 have them."""
+    job = yaml.safe_load((FOLDER / "rayjob.yaml").read_text())
+    assert set(job) == {"apiVersion", "kind", "metadata", "spec"}
+    assert set(job["spec"]) == {
+        "entrypoint", "shutdownAfterJobFinishes", "ttlSecondsAfterFinished", "rayClusterSpec",
+    }  # fmt: skip
+    cluster = job["spec"]["rayClusterSpec"]
+    assert set(cluster) == {"headGroupSpec", "workerGroupSpecs"}
+    (workers,) = cluster["workerGroupSpecs"]
+    assert set(cluster["headGroupSpec"]) == {"rayStartParams", "template"}
+    assert set(workers) == {
+        "groupName", "replicas", "minReplicas", "maxReplicas", "rayStartParams", "template",
+    }  # fmt: skip
+    for group in (cluster["headGroupSpec"], workers):
+        assert all(isinstance(value, str) for value in group["rayStartParams"].values())
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, **group["template"]}
+        kubernetes_validate.validate(pod, "1.31", strict=True)
 
 
 def test_the_image_has_what_the_ray_job_needs() -> None:
