@@ -12,7 +12,7 @@ from lfranker.child_runs.scoring import score_model, score_power_set, score_trai
 from lfranker.experiment.powerset_config import PowerSetConfig
 from lfranker.planning.inputs import InputConfig
 from lfranker.planning.inputs import scans as prepare
-from lfranker.planning.published_drunet import published_drunet
+from lfranker.planning.published_drunet import published_drunet, require_tunable
 from lfranker.planning.settings import preset_settings
 from lfranker.processes.signals import terminate_as_interrupt
 from lfranker.tracking.runs import name_given_run
@@ -56,6 +56,7 @@ def main(
         tuned = published_drunet(drunet, device_of("auto"))
         chosen = preset_settings(preset, seed)
         prepared = prepare(chosen, scans, target, cache.resolve(), white=white)
+        require_tunable(drunet, prepared)
         for notice in prepared.notices:
             click.echo(f"note: {notice}", err=True)
         with terminate_as_interrupt():

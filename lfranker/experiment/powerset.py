@@ -34,7 +34,7 @@ from lfranker.planning.equal_seconds import at_equal_seconds
 from lfranker.planning.inputs import Inputs, count_fields
 from lfranker.planning.noise_comparison import inputs_on_each, keys_of, settings_logged
 from lfranker.planning.plan import Task, tasks
-from lfranker.planning.published_drunet import published_drunet
+from lfranker.planning.published_drunet import published_drunet, require_tunable
 from lfranker.planning.time_estimate import (
     IMPORTS,
     STARTING,
@@ -98,6 +98,7 @@ def run_power_set(
             all_inputs = inputs_on_each(losses, config.on_each, here, config.draws)
             if engine:
                 all_inputs = [trained_on(own, device) for own in all_inputs]
+            require_tunable(config.drunet, all_inputs[0].scans)
             if config.refine:
                 _check_refinable(all_inputs[0])
             subsets = config.rule.subsets(losses)

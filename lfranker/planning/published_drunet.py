@@ -10,6 +10,7 @@ from lfranker.evaluation.baselines import Family
 from lfranker.evaluation.criteria import DRUNET
 from lfranker.evaluation.drunet import FIRST, drunet_family, drunet_of
 from lfranker.files import looked_for, sha256_of
+from lfranker.scans.scan_set import ScanSet
 from lfranker.training.initial_weights import read_weights
 
 
@@ -38,3 +39,12 @@ def published_drunet(file: Path | None, device: torch.device | None = None) -> d
         raise ValueError(f"drunet: {file}: {error}") from error
     name = file.stem.lower().removeprefix("drunet").strip("_-")
     return {f"{DRUNET}{name}-{sha256_of(file)[:8]}": drunet_family(network)}
+
+
+def require_tunable(file: Path | None, scans: ScanSet) -> None:
+    """Raise ValueError naming the option where the scans show no other place to tune DRUNet on."""
+    if file is not None and len({record.place for record in scans.records}) < 2:
+        raise ValueError(
+            "drunet: all scans show one place, and its strength is tuned on scans of another: give "
+            "scans of two places, or leave --drunet out"
+        )

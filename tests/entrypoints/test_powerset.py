@@ -7,10 +7,15 @@ from pathlib import Path
 import click
 import pandas as pd
 import pytest
+import torch
 from click.testing import CliRunner
+from drunet_weights import drunet_weights
 from huggingface_hub import constants
 from mlflow import MlflowClient
+from project import scans_of_one_field
 
+from entrypoints import evaluate as scoring
+from entrypoints.evaluate import main as evaluate
 from entrypoints.powerset import go_ahead, main
 from entrypoints.train import main as train
 from lfranker.planning import inputs as preparation
@@ -94,6 +99,24 @@ def test_bad_plans_are_refused_before_data_are_made(
     done = CliRunner().invoke(main, ["--preset", "smoke", *options])
     assert done.exit_code == 2
     assert message in " ".join(done.output.split())
+    assert not MlflowClient().search_runs(["0"]), "a refused command leaves no run"
+
+
+@pytest.mark.parametrize(
+    ("command", "words"), [(main, "--preset smoke"), (evaluate, "--model bundled")]
+)
+def test_a_drunet_that_cannot_be_tuned_is_refused_before_any_work(
+    store: Path, monkeypatch: pytest.MonkeyPatch, command: click.Command, words: str
+) -> None:
+    """The scans show one place, and its strength is found on scans of another."""
+    pytest.importorskip("spandrel", reason="needs the extra networks")
+    torch.save(drunet_weights(), store / "drunet.pth")
+    scans = scans_of_one_field(store / "scans")
+    monkeypatch.setattr(scoring, "score_model", lambda *_: pytest.fail("a model was scored"))
+    given = [*words.split(), "--scans", str(scans), "--drunet", str(store / "drunet.pth")]
+    done = CliRunner().invoke(command, given)
+    assert done.exit_code == 2
+    assert "drunet: all scans show one place" in " ".join(done.output.split())
     assert not MlflowClient().search_runs(["0"]), "a refused command leaves no run"
 
 
