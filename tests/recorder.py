@@ -9,11 +9,11 @@ import inspect
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from hashlib import sha256
 from operator import attrgetter
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import click
@@ -86,15 +86,24 @@ def command_of(name: str) -> click.Command:
 COMMANDS = {name: command_of(name) for name in ENTRY_POINTS if name != "main"}
 
 
-def everywhere(monkeypatch: pytest.MonkeyPatch, function: Any, other: object) -> None:
+Names = Mapping[int, Sequence[tuple[ModuleType, str]]]
+
+
+def project_names() -> Names:
+    """Return the modules of the project that have an object, and its names there, by its id."""
+    found = defaultdict(list)
+    for of, module in list(sys.modules.items()):
+        if of.startswith(("lfranker", "entrypoints")):
+            for name, value in vars(module).items():
+                found[id(value)].append((module, name))
+    return found
+
+
+def everywhere(
+    monkeypatch: pytest.MonkeyPatch, function: Any, other: object, names: Names | None = None
+) -> None:
     """Replace a function in every module of the project that has it."""
-    places = [
-        (module, name)
-        for of, module in list(sys.modules.items())
-        if of.startswith(("lfranker", "entrypoints"))
-        for name, value in vars(module).items()
-        if value is function
-    ]
+    places = (names or project_names()).get(id(function), ())
     assert places, f"{function.__name__} is nowhere to be replaced"
     for module, name in places:
         monkeypatch.setattr(module, name, other)
@@ -105,13 +114,15 @@ class Recorder:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._monkeypatch = monkeypatch
+        self._names = project_names()
         self.calls: dict[tuple[str, str], list[SimpleNamespace]] = defaultdict(list)
         self.by = ""
         self.result: Result | None = None
 
     def replace(self, function: Any, stand_in: Callable[..., Any]) -> None:
         """Record the arguments of each call, by name, and answer as the stand-in does."""
-        everywhere(self._monkeypatch, function, self.recording(function, stand_in))
+        other = self.recording(function, stand_in)
+        everywhere(self._monkeypatch, function, other, self._names)
 
     def recording(self, function: Any, stand_in: Callable[..., Any]) -> Any:
         """A function with the same arguments that records them."""
