@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
 from pathlib import Path
 
+import mlflow.models.utils
 import pytest
 from mlflow import MlflowClient
 from mlflow.tracking import fluent
@@ -12,11 +13,16 @@ from mlflow.utils.thread_utils import ThreadLocalVariable
 from recorder import everywhere
 
 from lfranker.child_runs.worker import run_task
-from lfranker.evaluation.baselines import Family, families
+from lfranker.evaluation.baselines import BASELINES, Family, families
+from lfranker.evaluation.metrics import METRICS
 from lfranker.planning.time_estimate import scoring_seconds, seconds_per_step
 from lfranker.processes.jobs import Job, run_jobs
+from lfranker.report import plots
 from lfranker.simulation.scans import simulate_scans, simulated_fields
 from lfranker.tracking.models import add_onnx
+
+FILTERS = ("noisy", "gaussian-1", "gaussian-2")  # that are scored
+UNSCORED = ("ms_ssim", "psnr_fitted", "frc", "high_frequency_ratio")  # metrics that rank nothing
 
 
 def one_after_another(
@@ -36,6 +42,29 @@ def one_after_another(
         yield job, 0
 
 
+def in_this_process(
+    patch: pytest.MonkeyPatch,
+    tuned: Callable[[], Mapping[str, Family]] = dict,
+    timed: Callable[..., float] = lambda *_, **__: 0.01,
+) -> None:
+    """Run power sets in this process, without what takes long and tests of its own look at.
+
+    Most filters and metrics, plots, and MLflow's trial of each logged model are left out; `tuned`:
+    the filters that are tuned; `timed`: seconds of a step.
+    """
+    everywhere(patch, run_jobs, one_after_another)
+    everywhere(patch, seconds_per_step, timed)
+    everywhere(patch, scoring_seconds, lambda *_, **__: 0.01)
+    everywhere(patch, add_onnx, lambda model_id: None)
+    everywhere(patch, families, tuned)
+    for name in set(BASELINES) - set(FILTERS):
+        patch.delitem(BASELINES, name)
+    for name in UNSCORED:
+        patch.delitem(METRICS, name)
+    patch.setattr(plots, "_svg", lambda figure: "<svg/>")
+    patch.setattr(mlflow.models.utils, "_validate_serving_input", lambda **_: None)
+
+
 @contextmanager
 def power_sets_in(
     folder: Path,
@@ -43,21 +72,13 @@ def power_sets_in(
     tuned: Callable[[], Mapping[str, Family]] = dict,
     timed: Callable[..., float] = lambda *_, **__: 0.01,
 ) -> Iterator[None]:
-    """Run power sets of this folder and its own store in this process, without what takes long.
-
-    `tuned`: the filters that are tuned, which takes longer than all the rest; `timed`: seconds of a
-    step.
-    """
+    """Run power sets of this folder and its own store: see `in_this_process`."""
     (folder / "mlflow.db").write_bytes(empty_store.read_bytes())
     with pytest.MonkeyPatch.context() as patch, chdir(folder):
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
         patch.setenv("MLFLOW_EXPERIMENT_NAME", folder.name)
         MlflowClient().create_experiment(folder.name, (folder / "mlruns").as_uri())
-        everywhere(patch, run_jobs, one_after_another)
-        everywhere(patch, seconds_per_step, timed)
-        everywhere(patch, scoring_seconds, lambda *_, **__: 0.01)
-        everywhere(patch, add_onnx, lambda model_id: None)
-        everywhere(patch, families, tuned)
+        in_this_process(patch, tuned, timed)
         yield
 
 

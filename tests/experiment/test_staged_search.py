@@ -9,20 +9,17 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
-from in_process import one_after_another
+from in_process import in_this_process, scans_at_spd5
 from mlflow import MlflowClient
 from recorder import COMMANDS, everywhere
 
 from lfranker.child_runs.adoption import Means
 from lfranker.child_runs.jobs import Child
-from lfranker.evaluation.baselines import families
 from lfranker.experiment import staged_search
+from lfranker.experiment.powerset import _after_training
 from lfranker.experiment.staged_search import run_staged
-from lfranker.planning.time_estimate import scoring_seconds, seconds_per_step
-from lfranker.processes.jobs import run_jobs
 from lfranker.ranking.along_training import Stop
 from lfranker.ranking.entrants import PairScores
-from lfranker.simulation.scans import simulate_scans, simulated_fields
 from lfranker.tracking.models import load_network
 from lfranker.tracking.power_set import PowerSet, load_power_set
 
@@ -35,11 +32,8 @@ OPTIONS = {
 
 @pytest.fixture
 def scans(store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    everywhere(monkeypatch, run_jobs, one_after_another)
-    everywhere(monkeypatch, seconds_per_step, lambda *_, **__: 0.01)
-    everywhere(monkeypatch, scoring_seconds, lambda *_, **__: 0.01)
-    everywhere(monkeypatch, families, dict)
-    simulate_scans(simulated_fields(2, 160, 11), store / "scans", 11)
+    in_this_process(monkeypatch)
+    scans_at_spd5(2, 96, store / "scans", 11)
     return store / "scans"
 
 
@@ -83,6 +77,7 @@ def test_what_is_stopped_is_said_and_the_others_are_trained_as_ever(
         assert [point.step for point in history] == [4, 8, 12], "no step is made twice"
     kept = {name: weights(staged, name) for name in ("mae", "mae+mse")}
 
+    everywhere(monkeypatch, _after_training, lambda *_: None)  # it is about the trainings alone
     _, whole = powerset(scans, "first", search="exhaustive")
     assert whole.stops == {}
     assert {run.status for run in whole.trainings.values()} == {"FINISHED"}
