@@ -34,7 +34,7 @@ pytest.importorskip("spandrel", reason="needs the extra networks")
 SECONDS = {"scunet": 0.4, "nafnet": 0.1612}
 WORDS = (
     "--preset smoke --losses mae,ssim --steps 8 --patches 24 --scans scans --cache cache "
-    "--shorter true --depth 0,0,0,1,0,0,0"
+    "--shorter true --depth 0,0,0,1,0,0,0 --include mae"
 )
 
 
@@ -60,7 +60,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterat
         return SECONDS[config.network]
 
     with power_sets_in(folder, empty_store, timed=seconds):
-        scans_at_spd5(3, 128, folder / "scans", 11)
+        scans_at_spd5(3, 96, folder / "scans", 11)
         power_set(WORDS)
         alone = load_power_set()
         joint = f"{WORDS} --networks nafnet,scunet --width 4 --repeats 2"
@@ -80,8 +80,8 @@ def power_set(words: str) -> str:
 
 @pytest.mark.slow
 def test_scunet_is_the_very_training_that_it_is_alone(whole: Whole) -> None:
-    assert "3 of 12 trainings are finished already and kept" in whole.output
-    for losses in ("mae", "ssim", "mae+ssim"):
+    assert "2 of 8 trainings are finished already and kept" in whole.output
+    for losses in ("mae", "mae+ssim"):
         own = whole.alone.trainings[losses, 0]
         assert whole.joint.trainings[f"{losses} @ scunet", 0].run_id == own.run_id
 
@@ -109,8 +109,8 @@ def test_nafnet_has_so_many_steps_that_it_takes_as_long(whole: Whole) -> None:
 
 @pytest.mark.slow
 def test_the_same_power_set_trains_nothing_again_and_measures_nothing_again(whole: Whole) -> None:
-    assert "12 of 12 trainings are finished already and kept" in whole.again
-    assert whole.timed[0] >= 6, "three subsets, each at least twice"
+    assert "8 of 8 trainings are finished already and kept" in whole.again
+    assert whole.timed[0] >= 4, "two subsets, each at least twice"
     assert whole.timed[1] == whole.timed[0]
     (kept,) = (whole.cache / "paces").iterdir()
     assert json.loads(kept.read_text())["paces"] == {"scunet": 1.0, "nafnet": 0.4}

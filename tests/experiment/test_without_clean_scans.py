@@ -41,7 +41,7 @@ class Whole:
 def whole(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[Whole]:
     folder = tmp_path_factory.mktemp("alone")
     with power_sets_in(folder, empty_store, lambda: {"gaussian-tuned": FAMILIES["gaussian-tuned"]}):
-        simulate_scans(simulated_fields(3, 128, 11), folder / "scans", 11)
+        simulate_scans(simulated_fields(3, 96, 11), folder / "scans", 11)
         for path in (folder / "scans").iterdir():
             if path.is_dir() and path.name not in SPEEDS:
                 shutil.rmtree(path)
