@@ -12,14 +12,16 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from tracked import SCANS, give_model, make_child
+from tracked import SCANS, make_child
 
 from lfranker.evaluation.criteria import ALL_METRICS, CHAMPION
 from lfranker.losses.names import LOSS_ORDER
+from lfranker.publishing import ranking_run
 from lfranker.publishing.promotion import Gate
 from lfranker.publishing.ranking_run import Report, rank_power_set
 from lfranker.ranking.config import RankConfig
 from lfranker.ranking.entrants import PairScores
+from lfranker.report.findings import Findings
 from lfranker.scans.scan_set import ScanSetId
 from lfranker.tracking.power_set import PowerSet, find_training
 from lfranker.tracking.registry import Version, Winner
@@ -27,7 +29,15 @@ from lfranker.tracking.runs import log_metrics, log_texts, own_run, set_tags
 from lfranker.tracking.scores import score_file
 from lfranker.tracking.tags import Tag, metrics_on, outcome_on, scan_set
 
-pytestmark = pytest.mark.usefixtures("undrawn")
+
+@pytest.fixture(autouse=True)
+def unsaid(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out what a ranking finds and says beside its winners: the gate knows nothing of it."""
+    monkeypatch.setattr(ranking_run, "find", lambda *_: Findings())
+    monkeypatch.setattr(ranking_run, "sections", lambda *_: [])
+    monkeypatch.setattr(ranking_run, "page_of", lambda _: "")
+    monkeypatch.setattr(ranking_run, "write_note", lambda *_: None)
+    monkeypatch.setattr(ranking_run, "texts_of", lambda *_: {})
 
 
 def power_set(key: str, kind: str = "real") -> Run:
@@ -35,6 +45,14 @@ def power_set(key: str, kind: str = "real") -> Run:
         tags = {Tag.POWERSET: key, Tag.SCANS: SCANS, scan_set(SCANS): kind}
         set_tags(run.run_id, tags)
     return MlflowClient().get_run(run.run_id)
+
+
+def give_model(run: Run) -> None:
+    """Log a model without files: versions are made of it, and none is loaded."""
+    client, of = MlflowClient(), run.info
+    model = client.create_logged_model(of.experiment_id, source_run_id=of.run_id)
+    client.finalize_logged_model(model.model_id, "READY")
+    set_tags(of.run_id, {Tag.MODEL: model.model_id})
 
 
 def log_fields(run: Run, psnr: float, kind: str = "real") -> None:
