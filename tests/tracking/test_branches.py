@@ -31,7 +31,7 @@ from lfranker.tracking.training_run import (
 )
 from lfranker.training.trainer import DivergedError, Step, Trainer
 
-CONFIG = replace(TINY, steps=20, checkpoint_seconds=1e9)
+CONFIG = replace(TINY, steps=20, checkpoint_seconds=1e9, depth="0,0,0,1,0,0,0")
 
 
 class Brightness(nn.Module):
@@ -113,7 +113,7 @@ def test_a_training_pauses_after_a_branch_and_goes_on_where_it_paused(
     logged = list[str]()
     monkeypatch.setattr(training_run, "log_network", lambda run_id, *_: logged.append(run_id))
     run = tracked(make_child(make_parent("mae"), "mae", {}, outcome=""))
-    config = replace(CONFIG, steps=8, depth="0,0,0,1,0,0,0")
+    config = replace(CONFIG, steps=8)
     made, notices = list[int](), list[str]()
 
     def train(until: int) -> str:
@@ -140,7 +140,7 @@ def test_a_branch_that_diverges_is_left_out_and_the_training_goes_on(
 ) -> None:
     monkeypatch.setattr(training_run, "log_network", lambda *_: "model")
     run = tracked(make_child(make_parent("mae"), "mae", {}, outcome=""))
-    trainer = make_trainer(replace(CONFIG, steps=8, depth="0,0,0,1,0,0,0"))
+    trainer = make_trainer(replace(CONFIG, steps=8))
     branch, notices = trainer.branch, list[str]()
 
     def branched(steps: int) -> Trainer:
