@@ -3,7 +3,6 @@
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import mlflow
 import mlflow.store.db.utils
 import PIL.Image
 import pytest
+from copies import copy_store
 from project import Project
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
@@ -54,13 +54,7 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tracking store of its own, the default kind: sqlite with artifacts in ./mlruns."""
     root = (tmp_path / "mlruns" / "0").as_uri()
-    with (
-        closing(sqlite3.connect(empty_store)) as source,
-        closing(sqlite3.connect(tmp_path / "mlflow.db")) as copy,
-    ):
-        source.backup(copy)
-        copy.execute("UPDATE experiments SET artifact_location = ?", (root,))
-        copy.commit()
+    copy_store(empty_store, tmp_path / "mlflow.db", root)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"):

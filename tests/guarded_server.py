@@ -3,10 +3,7 @@
 import base64
 import http.client
 import os
-import signal
 import socket
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -17,9 +14,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Lock, Thread
 
+from copies import Started, copy_store, start_mlflow
+
 USER, PASSWORD = "somebody", "ein/Geheim wort"
 QUOTED = "ein%2FGeheim%20wort"
 LOGIN = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+LOG = "server.txt"
 NOT_PASSED_ON = {"authorization", "connection", "transfer-encoding"}
 
 
@@ -110,33 +110,37 @@ def free_port() -> int:
 
 
 @contextmanager
-def mlflow_server(folder: Path) -> Iterator[int]:
-    """A server with its store and all artifacts in the folder; yields its port."""
-    port, own = free_port(), {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
-    words = ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
-    words += ["--artifacts-destination", str(folder / "artifacts")]
-    words += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    with (folder / "server.txt").open("wb") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", *words],
-            env={**own, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-            cwd=folder, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+def mlflow_server(folder: Path, empty_store: Path) -> Iterator[int]:
+    """A server with its store, an empty one, and all artifacts in the folder; yields its port."""
+    store = folder / "mlflow.db"
+    copy_store(empty_store, store, "mlflow-artifacts:/0")
+    words = ["--artifacts-destination", str(folder / "artifacts")]
+    with serving(folder, f"sqlite:///{store}", *words) as port:
+        yield port
+
+
+@contextmanager
+def serving(folder: Path, store: str, *words: str) -> Iterator[int]:
+    """A tracking server of this store; yields its port."""
+    port = free_port()
+    place = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    own = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    every = ["server", *place, "--backend-store-uri", store, *words]
+    server = start_mlflow(every, own, folder / LOG)
     try:
-        _wait(f"http://127.0.0.1:{port}/health", server)
+        wait_for_answer(f"http://127.0.0.1:{port}/health", server)
         yield port
     finally:
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
+        server.kill()
 
 
-def _wait(url: str, server: subprocess.Popen[bytes]) -> None:
+def wait_for_answer(url: str, server: Started) -> None:
     deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
-        assert server.poll() is None, "the server ended"
+        assert server.poll() is None, f"the server ended: {server.said}"
         try:
             with urllib.request.urlopen(url, timeout=5):
                 return
         except OSError:
-            time.sleep(0.5)
+            time.sleep(0.1)
     raise AssertionError("the server did not answer")

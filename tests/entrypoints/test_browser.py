@@ -1,19 +1,14 @@
 """What a user sees of a ranking in MLflow's pages, in a real browser."""
 
-import os
 import re
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import urllib.request
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from guarded_server import serving
 from project import Project
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -40,24 +35,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("its_store")]
 @pytest.fixture(scope="module")
 def address(project: Project) -> Iterator[str]:
     """Yield the address of a real `mlflow server` over the store of the power set."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
-         "--workers", "1", "--backend-store-uri", project.uri],
-        env={**project.environment, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-        cwd=project.folder, start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        uri = f"http://127.0.0.1:{port}"
-        wait_for(lambda: server.poll() is not None or answers(f"{uri}/health"), server)
-        assert server.poll() is None, "the server did not start"
-        yield uri
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(PATIENCE)
+    with serving(project.folder, project.uri) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="module")
@@ -94,14 +73,6 @@ def browser(chrome: webdriver.Chrome) -> webdriver.Chrome:
 def wait_for(find: Callable[[], Any], subject: object) -> Any:
     """Return what is found as soon as it is true; fail after PATIENCE."""
     return WebDriverWait(subject, PATIENCE).until(lambda _: find())
-
-
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5):
-            return True
-    except OSError:
-        return False
 
 
 def seen(browser: webdriver.Chrome) -> str:

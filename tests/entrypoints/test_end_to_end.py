@@ -1,17 +1,15 @@
 """The commands of the README, as a user types them, with the smallest preset."""
 
 import json
-import os
-import signal
-import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
 import numpy as np
 import pytest
+from copies import start_mlflow
+from guarded_server import free_port, wait_for_answer
 from project import Project
 
 from entrypoints.denoise import main as denoise_entry
@@ -87,17 +85,13 @@ def test_the_champion_loads_without_pickle_in_a_fresh_process_and_folder(
 
 
 def test_the_champion_is_served(project: Project) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/lfranker@champion",
-         "--env-manager", "local", "--port", str(port)],
-        env=project.environment, cwd=project.folder, start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    port = free_port()
+    words = ["models", "serve", "-m", "models:/lfranker@champion", "--env-manager", "local"]
+    server = start_mlflow(
+        [*words, "--port", str(port)], project.environment, project.folder / "served.txt"
+    )
     try:
-        wait_for_server(f"http://127.0.0.1:{port}/ping", server)
+        wait_for_answer(f"http://127.0.0.1:{port}/ping", server)
         scan = np.random.default_rng(0).random((1, 1, 40, 56), dtype=np.float32)
         request = urllib.request.Request(
             f"http://127.0.0.1:{port}/invocations",
@@ -107,21 +101,9 @@ def test_the_champion_is_served(project: Project) -> None:
         with urllib.request.urlopen(request, timeout=60) as answer:
             served = np.array(json.load(answer)["predictions"], np.float32)
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(30)
+        server.kill()
     network = load_network("models:/lfranker@champion")
     np.testing.assert_allclose(served[0, 0], denoise(network, scan[0, 0]), atol=1e-5)
-
-
-def wait_for_server(url: str, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.5)
-    pytest.fail(f"the server did not answer; exit code {server.poll()}")
 
 
 def test_denoise_keeps_depth_and_names_what_it_cannot_read(

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from copies import Started, start_command
 from guarded_server import (
     PASSWORD,
     QUOTED,
@@ -28,7 +28,6 @@ from guarded_server import (
 from mlflow import MlflowClient
 from project import ROOT, SLOW, environment_without, scans_of_one_field
 
-from entrypoints.powerset import main as powerset_entry
 from lfranker.tracking.power_set import load_power_set
 
 pytestmark = pytest.mark.slow
@@ -38,10 +37,12 @@ LONGEST = 500  # seconds, on a machine that is busy otherwise
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
+def server(
+    tmp_path_factory: pytest.TempPathFactory, empty_store: Path
+) -> Iterator[tuple[int, Path]]:
     """The port of a real server, and the folder of its store."""
     folder = tmp_path_factory.mktemp("server")
-    with mlflow_server(folder) as port:
+    with mlflow_server(folder, empty_store) as port:
         yield port, folder
 
 
@@ -55,49 +56,32 @@ def options(cache: Path, scans: Path) -> list[str]:
 
 
 @contextmanager
-def started(
-    cache: Path, scans: Path, known: Mapping[str, str], *words: str
-) -> Iterator[subprocess.Popen[str]]:
+def started(cache: Path, scans: Path, known: Mapping[str, str], *words: str) -> Iterator[Started]:
     """A power set that runs within the block, and no longer."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "entrypoints.powerset", *options(cache, scans), *words],
-        cwd=ROOT, env=dict(known), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
+    every = [*options(cache, scans), *words]
+    process = start_command("entrypoints.powerset", every, known, cache.parent / "said.txt")
     try:
         yield process
     finally:
         process.kill()
-        process.wait()
 
 
-def finish(process: subprocess.Popen[str]) -> tuple[int, list[str]]:
-    """Wait for the end; exit code and lines."""
-    said, _ = process.communicate(timeout=LONGEST)
-    return process.returncode, said.strip().splitlines()
-
-
-def trainings(process: subprocess.Popen[str], count: int) -> list[int]:
-    """Wait for so many processes that train, and return their numbers."""
+def trainings(pid: int, count: int) -> list[int]:
+    """Wait for so many copies of a template of this process, and return their numbers."""
     deadline = time.monotonic() + LONGEST
-    while time.monotonic() < deadline and process.poll() is None:
-        started = children(process.pid)
-        copied = [pid for one in started if is_template(one) for pid in children(one)]
-        alone = [pid for pid in started if "worker" in command_line(pid) and not is_template(pid)]
-        found = copied + alone
+    while time.monotonic() < deadline and Path(f"/proc/{pid}").exists():
+        found = [copy for template in children(pid) for copy in children(template)]
         if len(found) == count:
             return found
         time.sleep(0.1)
-    process.kill()
-    return pytest.fail(f"no training began: {process.communicate()[0]}")
+    return pytest.fail("no training began")
 
 
 def children(pid: int) -> list[int]:
-    return [int(pid) for pid in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def is_template(pid: int) -> bool:
-    """Return whether trainings are copies of this process."""
-    return "processes.template" in command_line(pid)
+    try:
+        return [int(pid) for pid in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
 
 
 def command_line(pid: int) -> str:
@@ -112,12 +96,19 @@ def test_a_killed_training_is_an_error_in_words_and_no_password_is_kept_anywhere
     with door(guard(behind)) as front:
         uri = f"http://{USER}:{QUOTED}@127.0.0.1:{front}"
         known = {**ENVIRONMENT, "MLFLOW_TRACKING_URI": uri, "MLFLOW_EXPERIMENT_NAME": "password"}
-        with started(tmp_path / "cache", scans, known, *words) as process:
-            first, _ = trained = trainings(process, 2)
-            pids = (process.pid, *children(process.pid), *trained)
-            lines = [command_line(pid) for pid in pids]
-            os.kill(first, signal.SIGKILL)
-            said, _ = process.communicate(timeout=LONGEST)
+        with subprocess.Popen(
+            [sys.executable, "-m", "entrypoints.powerset", *options(tmp_path / "cache", scans),
+             *words],
+            cwd=ROOT, env=known, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        ) as process:  # fmt: skip
+            try:
+                first, _ = trained = trainings(process.pid, 2)
+                pids = (process.pid, *children(process.pid), *trained)
+                lines = [command_line(pid) for pid in pids]
+                os.kill(first, signal.SIGKILL)
+                said, _ = process.communicate(timeout=LONGEST)
+            finally:
+                process.kill()
     assert process.returncode == 1, said
     assert re.search(r"1 of 2 subsets was not trained to the end .*: (mae|mse)\.", said)
     assert "models:/lfranker@champion is version 1" in said, "the other one is ranked"
@@ -146,21 +137,21 @@ def test_a_deleted_cache_ends_clearly_and_the_same_command_goes_on(
     words = ["--max-size", "1", "--jobs", "1", "--exclude", "mse"]
     known = {**ENVIRONMENT, "MLFLOW_TRACKING_URI": os.environ["MLFLOW_TRACKING_URI"]}
     with started(store / "cache", scans, known, *words) as process:
-        trainings(process, 1)
+        trainings(process.pid, 1)
         shutil.rmtree(store / "cache" / "scans")
-        code, lines = finish(process)
-    assert code == 1, lines
+        assert process.wait(LONGEST) == 1, process.said
+    lines = process.said.strip().splitlines()
     assert re.match(r".*/cache/scans/\w+ was deleted while .*: the same command", lines[-1]), lines
     (run,) = load_power_set().trainings.values()
     assert run.status == "KILLED"
 
-    done = CliRunner().invoke(powerset_entry, [*options(store / "cache", scans), *words])
-    assert done.exit_code == 0, done.output
+    with started(store / "cache", scans, known, *words) as process:
+        assert process.wait(LONGEST) == 0, process.said
     (again,) = load_power_set().trainings.values()
     assert (again.run_id, again.status) == (run.run_id, "FINISHED")
 
 
-AWAY = 30  # seconds
+AWAY = 10  # seconds: MLflow asks again after 0, 2, 4 and 8 s, with a factor of 1 in place of 2
 ANSWERS = 136  # of 500
 
 
@@ -197,14 +188,14 @@ def test_answers_of_500_and_a_server_that_is_away_for_a_while_cost_nothing(
         **ENVIRONMENT,
         "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{front}",
         "MLFLOW_EXPERIMENT_NAME": "troubled",
+        "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     }
     with started(tmp_path / "cache", scans, known, "--max-size", "1", "--jobs", "2") as process:
         with door(passing(behind, failures), front):
-            trainings(process, 2)
+            trainings(process.pid, 2)
         time.sleep(AWAY)
         assert process.poll() is None
         with door(passing(behind, failures), front):
-            code, lines = finish(process)
-    assert code == 0, lines
+            assert process.wait(LONGEST) == 0, process.said
     assert failures.given == ANSWERS
     check_nothing_lost(behind, "troubled", monkeypatch)

@@ -2,14 +2,13 @@
 
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from copies import Started, start_command
 from mlflow.entities import Run
-from project import ROOT, Project, scans_of_one_field
+from project import Project, scans_of_one_field
 
 from lfranker.tracking.runs import OPEN
 from lfranker.tracking.tags import Tag
@@ -25,12 +24,19 @@ def own(store: Path) -> Project:
     return Project(store)
 
 
-def started(project: Project, steps: int) -> subprocess.Popen[str]:
-    """A power set in a process of its own, once two of its trainings have logged a point."""
-    process = subprocess.Popen(
-        command(project, steps), cwd=ROOT, env=environment(project),
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+def start(project: Project, steps: int) -> Started:
+    """A power set in a process of its own."""
+    options = {"preset": "smoke", "cache": project.folder / "cache", "steps": steps, "jobs": 2}
+    options |= {"scans": project.folder / "scans", "shorter": "false"}
+    options |= {"checkpoint-seconds": 1, "depth": "0,0,0,1,0,0,0", "batch": 1, "log-every": 10}
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    environment = {**project.environment, "MLFLOW_EXPERIMENT_NAME": "test"}
+    return start_command("entrypoints.powerset", words, environment, project.folder / "said.txt")
+
+
+def started(project: Project, steps: int) -> Started:
+    """A power set, once two of its trainings have logged a point."""
+    process = start(project, steps)
     experiment = project.client.get_experiment_by_name("test")
     assert experiment is not None
     deadline = time.monotonic() + 300
@@ -38,31 +44,9 @@ def started(project: Project, steps: int) -> subprocess.Popen[str]:
         open_ones = project.client.search_runs([experiment.experiment_id], IS_RUNNING)
         if sum("train/loss" in run.data.metrics for run in open_ones) == 2:
             return process
-        time.sleep(0.5)
+        time.sleep(0.2)
     process.kill()
     return pytest.fail("no training began")
-
-
-def command(project: Project, steps: int) -> list[str]:
-    options = {"preset": "smoke", "cache": project.folder / "cache", "steps": steps, "jobs": 2}
-    options |= {"scans": project.folder / "scans"}
-    options |= {"checkpoint-seconds": 1, "depth": "0,0,0,1,0,0,0", "batch": 1, "log-every": 10}
-    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    return [sys.executable, "-m", "entrypoints.powerset", *words]
-
-
-def environment(project: Project) -> dict[str, str]:
-    return {**project.environment, "MLFLOW_EXPERIMENT_NAME": "test"}
-
-
-def go_on(project: Project, steps: int) -> str:
-    """The same command again, to its end; what it said on the way."""
-    done = subprocess.run(
-        command(project, steps), cwd=ROOT, env=environment(project),
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 def open_runs(project: Project) -> list[str]:
@@ -97,7 +81,6 @@ def check_resumed(project: Project, stopped: dict[str, Run], steps: int) -> None
 def test_what_is_killed_goes_on_and_what_is_stopped_leaves_nothing_running(own: Project) -> None:
     killed = started(own, 300)
     killed.kill()
-    killed.communicate(timeout=60)
     deadline = time.monotonic() + 60
     while any(r.info.status == "RUNNING" for r in own.children().values()):
         assert time.monotonic() < deadline, "the trainings did not notice"
@@ -109,15 +92,15 @@ def test_what_is_killed_goes_on_and_what_is_stopped_leaves_nothing_running(own: 
     stopped = started(own, 300)
     # under `mlflow run` Ctrl-C arrives more than once
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
-        stopped.send_signal(number)
+        stopped.send(number)
         time.sleep(0.2)
-    _, said = stopped.communicate(timeout=120)
-    assert said.count("left open by a killed process") == 2
-    assert stopped.returncode != 0
+    assert stopped.wait(120) != 0
+    assert stopped.said.count("left open by a killed process") == 2
     assert open_runs(own) == []
     left = own.children()
     assert {run.info.status for run in left.values()} == {"KILLED"}
 
-    go_on(own, 300)
+    done = start(own, 300)  # the same command again, to its end
+    assert done.wait(600) == 0, done.said
     check_resumed(own, left, 300)
     assert open_runs(own) == []

@@ -52,11 +52,14 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
     (folder / "hidden").mkdir()
     given = make_inputs(folder / "hidden" / "given")
-    with some_ray(folder / "r", [folder / "hidden"]) as ray, mlflow_server(folder) as port:
+    with (
+        some_ray(folder / "r", [folder / "hidden"]) as ray,
+        mlflow_server(folder, empty_store) as port,
+    ):
         yield Site(folder, port, ray, given)
 
 

@@ -76,13 +76,13 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
     (folder / "hidden").mkdir()
     given = make_inputs(folder / "hidden" / "given")
     with (
         one_slurm(folder / "slurm", [folder / "hidden"]) as config,
-        mlflow_server(folder) as port,
+        mlflow_server(folder, empty_store) as port,
     ):
         yield Site(folder, port, config, given)
 

@@ -1,80 +1,83 @@
 """Commands that adopt the same trainings at once."""
 
 import json
+import multiprocessing
 import os
 import socket
 import subprocess
 import sys
+from contextlib import suppress
+from multiprocessing.queues import Queue
 from pathlib import Path
+from threading import BrokenBarrierError
 from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+from copies import start_function
 from mlflow import MlflowClient
 from tracked import make_child, make_parent, power_set_of
 
+from lfranker.child_runs import adoption
+from lfranker.planning.inputs import Inputs
+from lfranker.planning.plan import tasks
 from lfranker.processes.failures import CommandError
 from lfranker.tracking import claims
 from lfranker.tracking.claims import CLAIM, claimed, other_owner, refuse_if_busy, still_open
 from lfranker.tracking.power_set import find_training
-from lfranker.tracking.runs import set_tags, tracked
+from lfranker.tracking.runs import find_run, set_tags, tracked
 from lfranker.tracking.tags import Tag
-
-ROOT = Path(__file__).parents[2]
-# Two processes adopt three trainings: copies of one, which has imported what they need. Between its
-# search and the first new run each waits for the other. They stay until both have told.
-ADOPTING = """
-import json, multiprocessing, os, sys, time
-from types import SimpleNamespace
-from lfranker.child_runs import adoption
-from lfranker.planning.plan import tasks
-from lfranker.tracking import claims
-from lfranker.tracking.runs import find_run
 from lfranker.training.config import TrainConfig
 
-if sys.argv[2] == "tag":
-    claims._folder = lambda: None
-search = adoption.trainings_with
 
-def searched(*words):
-    found = search(*words)
-    time.sleep(3)
-    return found
+def two_adopt_at_once(parent: str, way: str) -> None:
+    """Have two processes adopt three trainings, and print what each was told.
 
-def adopt(start, told, over):
-    adoption.trainings_with = searched
-    scans = SimpleNamespace(digest="0123456789abcdef", has_clean=True)
-    inputs = SimpleNamespace(scans=scans, facts={"perceptual": "none"}, noise="")
-    plan = tasks(["mae", "ssim"], 1, TrainConfig())
-    start.wait()
-    try:
-        adoption.adopt(find_run(sys.argv[1]), "key", plan, inputs, False)
-        told.put((os.getpid(), ""))
-    except ValueError as error:
-        told.put((os.getpid(), str(error)))
-    over.wait(120)
+    Between its search and the first new run each waits for the other to have searched too. Both
+    stay until both have told.
+    """
+    if way == "tag":
+        claims._folder = lambda: None
+    context = multiprocessing.get_context("fork")
+    start, searched, over = context.Barrier(2), context.Barrier(2), context.Event()
+    told: Queue[tuple[int, str]] = context.Queue()
+    search = adoption.trainings_with
 
-context = multiprocessing.get_context("fork")
-start, told, over = context.Barrier(2), context.Queue(), context.Event()
-both = [context.Process(target=adopt, args=(start, told, over)) for _ in range(2)]
-for process in both:
-    process.start()
-print(json.dumps([told.get(timeout=120) for _ in both]))
-over.set()
-for process in both:
-    process.join(60)
-"""
+    def search_and_wait(*words: Any) -> Any:
+        found = search(*words)
+        with suppress(BrokenBarrierError):  # the other one may not search yet
+            searched.wait(2)
+        return found
+
+    def adopt() -> None:
+        scans = SimpleNamespace(digest="0123456789abcdef", has_clean=True)
+        inputs = SimpleNamespace(scans=scans, facts={"perceptual": "none"}, noise="")
+        plan = tasks(["mae", "ssim"], 1, TrainConfig())
+        start.wait()
+        try:
+            adoption.adopt(find_run(parent), "key", plan, cast("Inputs", inputs), False)
+            told.put((os.getpid(), ""))
+        except ValueError as error:
+            told.put((os.getpid(), str(error)))
+        over.wait(120)
+
+    adoption.trainings_with = search_and_wait
+    both = [context.Process(target=adopt) for _ in range(2)]
+    for process in both:
+        process.start()
+    sys.stdout.write(json.dumps([told.get(timeout=120) for _ in both]))
+    over.set()
+    for process in both:
+        process.join(60)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["lock", "tag"])
 def test_two_commands_at_once_make_each_training_once(store: Path, way: str) -> None:
     parent = make_parent("mae,ssim")
-    done = subprocess.run(
-        [sys.executable, "-c", ADOPTING, parent.info.run_id, way], capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout.strip().splitlines()[-1])
+    done = start_function(two_adopt_at_once, parent.info.run_id, way, log=store / "said.txt")
+    assert done.wait(300) == 0, done.said
+    told = json.loads(done.said.strip().splitlines()[-1])
     (taken,) = (pid for pid, said in told if not said)
     (said,) = (said for _, said in told if said)
     assert f"being trained by process {os.uname().nodename}:{taken}" in said

@@ -1,13 +1,14 @@
 """Names of experiments and runs that nobody has named."""
 
+import multiprocessing
 import os
-import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import mlflow
 import pytest
+from copies import start_function
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
@@ -46,38 +47,36 @@ def test_the_experiment_is_named_lfranker_unless_the_user_names_one(
     assert own_run_is_in() == "mine"
 
 
-# eight processes that start at once: copies of one, which has imported MLflow and no more
-EIGHT = """
-import multiprocessing
-from lfranker.tracking.runs import own_run
+def eight_at_once() -> None:
+    """Have eight processes make a run at once, and print their exit codes."""
+    context = multiprocessing.get_context("fork")
+    start = context.Barrier(8)
 
-def first(start):
-    start.wait()
-    with own_run("first", "train"):
-        pass
+    def first() -> None:
+        start.wait()
+        with own_run("first", "train"):
+            pass
 
-context = multiprocessing.get_context("fork")
-start = context.Barrier(8)
-processes = [context.Process(target=first, args=(start,)) for _ in range(8)]
-for process in processes:
-    process.start()
-for process in processes:
-    process.join(300)
-print([process.exitcode for process in processes])
-"""
+    processes = [context.Process(target=first) for _ in range(8)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(300)
+    sys.stdout.write(str([process.exitcode for process in processes]))
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="no locks of this kind")
-def test_eight_processes_may_be_the_first_to_use_a_store(tmp_path: Path) -> None:
+def test_eight_processes_may_be_the_first_to_use_a_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """On MLflow's own, most of them end with `table already exists` or `database is locked`."""
     uri = f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}"
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": uri}
-    done = subprocess.run(
-        [sys.executable, "-c", EIGHT], env=environment, cwd=tmp_path, check=False,
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.stdout == f"{[0] * 8}\n", done.stderr
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.chdir(tmp_path)
+    done = start_function(eight_at_once, log=tmp_path / "said.txt")
+    assert done.wait(600) == 0, done.said
+    assert done.said.splitlines()[-1] == str([0] * 8), done.said
     runs = MlflowClient(uri).search_runs(["0"])
     assert [run.info.status for run in runs] == ["FINISHED"] * 8
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["mlflow.db"]

@@ -31,10 +31,10 @@ CUT = [name for name in ALL if len(name) > 100]
 
 
 @pytest.fixture
-def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def served(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder of a server that alone reaches the artifacts; MLflow here points to it."""
     settings = {"HTTP_REQUEST_MAX_RETRIES": "1", "HTTP_REQUEST_TIMEOUT": "60"}
-    with mlflow_server(tmp_path) as port:
+    with mlflow_server(tmp_path, empty_store) as port:
         settings["TRACKING_URI"] = f"http://127.0.0.1:{port}"
         for name, value in settings.items():
             monkeypatch.setenv(f"MLFLOW_{name}", value)

@@ -1,7 +1,5 @@
 """Which device a training is on, and how it is used there. No GPU is needed."""
 
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from copies import start_function
 from torch import Tensor
 from trained import CPU, TINY, make_data, make_trainer
 
@@ -92,20 +91,19 @@ def test_batches_drawn_beside_the_steps_are_the_same() -> None:
     assert ahead.next[0] == 9, "there is none after the last"
 
 
+def in_bad_fork() -> None:
+    sys.stdout.write(str(torch.cuda._is_in_bad_fork()))
+
+
 @pytest.mark.slow
-def test_a_copy_of_a_process_that_is_prepared_may_use_a_gpu() -> None:
-    """A process that asked CUDA for its devices could not hand them to its copies."""
-    code = (
-        "import os, torch\nfrom lfranker.child_runs import worker\nworker.prepare()\n"
-        "if os.fork() == 0:\n"
-        "    print(torch.cuda._is_in_bad_fork(), flush=True)\n    os._exit(0)\n"
-        "os.wait()\n"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.split() == ["False"]
+def test_a_copy_of_a_process_that_is_prepared_may_use_a_gpu(tmp_path: Path) -> None:
+    """A process that asked CUDA for its devices could not hand them to its copies.
+
+    What is copied here has done `worker.prepare`, and imported more.
+    """
+    done = start_function(in_bad_fork, log=tmp_path / "said.txt")
+    assert done.wait(60) == 0, done.said
+    assert done.said.split() == ["False"]
 
 
 def test_a_step_reads_from_its_device_once(monkeypatch: pytest.MonkeyPatch) -> None:
