@@ -1,12 +1,15 @@
 """The project as a user runs it: commands in processes, a tracking store and a cache of its own."""
 
 import os
+import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import chdir, contextmanager, redirect_stderr
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import chdir, contextmanager, redirect_stderr, suppress
+from importlib import import_module
+from io import StringIO
 from pathlib import Path
-from tempfile import TemporaryFile
+from types import SimpleNamespace
 
 import click
 import mlflow
@@ -16,6 +19,9 @@ from click.testing import CliRunner, Result
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
+from mlflow.projects.backend import local
+from mlflow.tracking import fluent
+from mlflow.utils.thread_utils import ThreadLocalVariable
 
 from lfranker.images.image_file import write_image
 from lfranker.simulation.scans import simulated_fields
@@ -45,6 +51,19 @@ def scans_of_one_field(folder: Path) -> Path:
     return folder
 
 
+class CommandHere:
+    """What MLflow takes for a process: the command of an entry point, run in this one."""
+
+    def __init__(self, command: str, folder: str, environment: Mapping[str, str]) -> None:
+        python, flag, module, *words = shlex.split(command)
+        assert (python, flag) == ("python", "-m")
+        with chdir(folder):
+            self.result = CliRunner().invoke(import_module(module).main, words, env=environment)
+
+    def wait(self) -> int:
+        return int(self.result.exit_code)
+
+
 class Project:
     """The project with a tracking store and a cache of its own, without some packages."""
 
@@ -71,32 +90,34 @@ class Project:
         )  # fmt: skip
 
     def run(self, entry: str, **options: object) -> subprocess.CompletedProcess[str]:
-        """Do what `type` does, without a process of MLflow's own around that of the entry point."""
+        """Do what `type` does; the command that MLflow makes of it is run in this process."""
         words = {name: str(value) for name, value in options.items()}
-        with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
-            with self._surroundings(), written_to(out.fileno(), err.fileno()), redirect_stderr(err):
-                try:
-                    mlflow.projects.run(
-                        str(ROOT), entry, parameters=words, experiment_name="test",
-                        env_manager="local",
-                    )  # fmt: skip
-                except MlflowException:  # the process failed, or its run is gone: it was refused
-                    code = 1
-                else:
-                    code = 0
-            out.seek(0)
-            err.seek(0)
-            return subprocess.CompletedProcess([entry], code, out.read(), err.read())
+        ran = list[CommandHere]()
+
+        def here(command: Sequence[str], cwd: str, env: Mapping[str, str], **_: object) -> object:
+            ran.append(CommandHere(command[-1], cwd, env))
+            return ran[0]
+
+        with self._surroundings() as patch, redirect_stderr(StringIO()) as told:
+            patch.setattr(local, "subprocess", SimpleNamespace(Popen=here))
+            with suppress(MlflowException):  # it failed, or its run is gone: it was refused
+                mlflow.projects.run(
+                    str(ROOT), entry, parameters=words, experiment_name="test", env_manager="local"
+                )
+        (command,) = ran
+        err = told.getvalue() + command.result.stderr
+        return subprocess.CompletedProcess([entry], command.wait(), command.result.stdout, err)
 
     @contextmanager
-    def _surroundings(self) -> Iterator[None]:
-        """Make its environment and folder those of this process."""
+    def _surroundings(self) -> Iterator[pytest.MonkeyPatch]:
+        """Make its environment and folder those of this process, which has no run open."""
         with pytest.MonkeyPatch.context() as patch, chdir(self.folder):
             for name in os.environ.keys() - self.environment.keys():
                 patch.delenv(name)
             for name, value in self.environment.items():
                 patch.setenv(name, value)
-            yield
+            patch.setattr(fluent, "_active_run_stack", ThreadLocalVariable(list))
+            yield patch
 
     def call(self, entry: click.Command, **options: object) -> Result:
         """Run an entry point in this process, which saves its start."""
@@ -113,17 +134,3 @@ class Project:
 
     def parent(self) -> Run:
         return get_run(load_power_set().run_id)
-
-
-@contextmanager
-def written_to(out: int, err: int) -> Iterator[None]:
-    """Send into these files what this process and those that it starts write."""
-    own = os.dup(1), os.dup(2)
-    try:
-        os.dup2(out, 1)
-        os.dup2(err, 2)
-        yield
-    finally:
-        for number, kept in enumerate(own, 1):
-            os.dup2(kept, number)
-            os.close(kept)
