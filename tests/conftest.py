@@ -1,6 +1,5 @@
 import gc
 import os
-from pathlib import PurePath
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # before torch: the workers share the processors
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -12,8 +11,17 @@ from xdist.scheduler import LoadFileScheduling
 from lfranker.processes.jobs import available_cores
 
 gc.disable()  # until all tests are imported, which makes no garbage
-# files whose tests look at one power set: another worker would have to make it again
-OF_ONE_PROJECT = {"test_browser", "test_end_to_end"}
+# files for one worker: another would have to make again their power set, or the process they copy
+TOGETHER = {
+    "tests/entrypoints/test_browser.py": "one power set",
+    "tests/entrypoints/test_end_to_end.py": "one power set",
+    "tests/tracking/test_experiments.py": "one power set",
+    "tests/tracking/test_names_over_http.py": "one power set",
+    "tests/entrypoints/test_faults.py": "one process",
+    "tests/entrypoints/test_stopping.py": "one process",
+    "tests/tracking/test_claims.py": "one process",
+    "tests/training/test_devices.py": "one process",
+}
 MOST_WORKERS = 4
 
 
@@ -28,7 +36,7 @@ class Scheduling(LoadFileScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
-        return "project" if PurePath(file).stem in OF_ONE_PROJECT else file
+        return TOGETHER.get(file, file)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
