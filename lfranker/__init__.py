@@ -15,7 +15,8 @@ ranking        what scores say of losses | training: one network on one objectiv
 losses         terms and objectives | datasets: stored noisy and clean patches
 evaluation     scores of a field, and baselines | simulation: scenes and scans without a microscope
 noise          noise models, and noise measured on scans
-denoiser       the network and what denoises with it | scans: the user's fields, registered
+denoiser       the network and what denoises with it | scans: the user's fields, prepared
+registration   two scans of a field put onto the same grid
 image_copies   image files copied with other pixels, all else as it was
 images         image files read and written, bars and levels found
 microscopes    what vendors' files say of a scan, one module a vendor

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from tracked import SCANS
 
-from lfranker.scans.registration import Transform
+from lfranker.registration.register import Transform
 from lfranker.scans.scan_set import Record, ScanSet, pair_files, write_manifest
 
 SPEEDS = ("spd2", "spd5")

@@ -53,8 +53,8 @@ from lfranker.publishing.ranking_run import Report, rank_power_set
 from lfranker.ranking.leaderboard import rank
 from lfranker.rating.sheets import Key
 from lfranker.rating.workflow import make_sheets, take_ratings
+from lfranker.registration.register import Transform
 from lfranker.scans.preparation import prepare_scans
-from lfranker.scans.registration import Transform
 from lfranker.scans.scan_set import Record, ScanSet, read_scans
 from lfranker.simulation.scans import damaged_scan, simulate_scans, simulated_fields
 from lfranker.tracking.claims import refuse_if_busy

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 from lfranker.arrays import Image
-from lfranker.scans.registration import Transform, positions
+from lfranker.registration.register import Transform, positions
 
 LEAST_RATIO = 0.5  # of the nearest to the second nearest descriptor: the paper's "threshold"
 TOLERANCE = 2.0  # px of the clean scan between where a keypoint is and where it should be

@@ -9,7 +9,7 @@ import numpy as np
 
 from lfranker.arrays import Floats, Image
 from lfranker.noise.models import second_differences
-from lfranker.scans.block_matching import robust_lines
+from lfranker.registration.block_matching import robust_lines
 
 BLOCK = 8  # px
 LEVELS = 12  # of brightness, each with as many blocks

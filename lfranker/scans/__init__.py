@@ -1,1 +1,1 @@
-"""The user's scans: which files are the same field, registered onto each other once."""
+"""The user's scans: which files are the same field, prepared and stored once."""

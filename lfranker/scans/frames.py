@@ -19,6 +19,7 @@ from lfranker.images.image_file import Micrograph, read_pages
 from lfranker.images.white_level import white_levels
 from lfranker.microscopes.reading import read_metadata
 from lfranker.microscopes.scan_speed import exposure_name
+from lfranker.registration.register import register, warp
 from lfranker.scans.folder_layout import (
     FrameFiles,
     check_speed,
@@ -26,7 +27,6 @@ from lfranker.scans.folder_layout import (
     frames_in,
     scan_plan,
 )
-from lfranker.scans.registration import register, warp
 
 UNNAMED = "scan"  # the speed where neither folder nor file says one
 

@@ -22,6 +22,7 @@ from lfranker.files import new_folder, require_space
 from lfranker.images.folder_bars import folder_bars
 from lfranker.images.image_file import Micrograph, read_image
 from lfranker.images.white_level import white_levels
+from lfranker.registration.register import Transform, register, warp
 from lfranker.scans.field_matching import thumbnail
 from lfranker.scans.flat_folder import ScanPlan
 from lfranker.scans.folder_layout import (
@@ -32,7 +33,6 @@ from lfranker.scans.folder_layout import (
     scan_plan,
 )
 from lfranker.scans.frames import frame_files
-from lfranker.scans.registration import Transform, register, warp
 from lfranker.scans.scan_quality import defocus, saturation
 from lfranker.scans.scan_set import (
     MANIFEST,

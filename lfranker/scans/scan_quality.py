@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lfranker.arrays import Image, hann_window
-from lfranker.scans.block_matching import compared_part
+from lfranker.registration.block_matching import compared_part
 
 # Share of pixels at 0 or at full scale. Scans at 100 ns and 30 us of 24 real fields have 0 to
 # 0.022, and one field 0.07 at either speed.

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from lfranker.arrays import Image
 from lfranker.files import inside, sha256_of
-from lfranker.scans.registration import Transform
+from lfranker.registration.register import Transform
 
 MANIFEST = "scans.json"
 SEAL = "sha256_of_all_else"  # in the manifest

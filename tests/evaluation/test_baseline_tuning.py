@@ -5,7 +5,7 @@ import pytest
 
 from lfranker.evaluation.baseline_tuning import PAIRS, tune
 from lfranker.evaluation.baselines import Family
-from lfranker.scans.registration import Transform
+from lfranker.registration.register import Transform
 from lfranker.scans.scan_set import Pair, Record, ScanSet
 
 CLEAN = np.full((8, 8), 0.5, np.float32)

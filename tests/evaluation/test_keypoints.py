@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lfranker.evaluation.keypoints import Shared, _at, _inverse, detect, keypoints, shared
-from lfranker.scans.registration import Transform, positions
+from lfranker.registration.register import Transform, positions
 
 SHAPE = (160, 192)
 FULL = np.ones(SHAPE, bool)

@@ -8,7 +8,7 @@ from lfranker.evaluation.brightness import fit_brightness
 from lfranker.evaluation.keypoints import keypoints, shared
 from lfranker.evaluation.metrics import METRICS, psnr, psnr_fitted, ssim
 from lfranker.evaluation.resolution import frc
-from lfranker.scans.registration import Transform
+from lfranker.registration.register import Transform
 from lfranker.scans.scan_set import Pair
 
 SHAPE = (96, 128)

@@ -21,7 +21,7 @@ from lfranker.evaluation.reference_free import (
 from lfranker.evaluation.scoring import of_noisy, outcome, score, summarise
 from lfranker.noise.measured import MeasuredNoise
 from lfranker.noise.scan_correlation import autocorrelation
-from lfranker.scans.registration import Transform
+from lfranker.registration.register import Transform
 from lfranker.scans.scan_set import Pair
 
 SIDE, DRAWS = 160, 12

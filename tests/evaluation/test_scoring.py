@@ -6,7 +6,7 @@ import pytest
 
 from lfranker.evaluation.metrics import METRICS, psnr, ssim
 from lfranker.evaluation.scoring import of_noisy, outcome, score, summarise
-from lfranker.scans.registration import Transform
+from lfranker.registration.register import Transform
 from lfranker.scans.scan_set import Pair
 
 SHAPE = (40, 50)

@@ -12,7 +12,7 @@ from lfranker.noise.models import microscope_noise, shot_noise
 from lfranker.noise.profile import FROM_PAIRS, NEEDED, Estimate, SpeedNoise
 from lfranker.noise.residuals import _products, blind_residuals, pair_residuals, sums_of
 from lfranker.noise.scan_correlation import kernel_for
-from lfranker.scans.registration import Transform
+from lfranker.registration.register import Transform
 from lfranker.scans.scan_set import Pair
 from lfranker.simulation.scenes import KINDS, scene
 

@@ -22,8 +22,8 @@ from lfranker.evaluation.keypoints import Shared, shared
 from lfranker.images.image_strips import comparison, glance
 from lfranker.publishing import pictures
 from lfranker.publishing.pictures import log_pictures, logged_glance, logged_pictures
+from lfranker.registration.register import Transform
 from lfranker.report.plots import match_figure
-from lfranker.scans.registration import Transform
 from lfranker.scans.scan_set import ScanSetId
 from lfranker.tracking.models import load_network
 from lfranker.tracking.runs import list_files, log_image

@@ -17,7 +17,7 @@ from lfranker.rating.sheets import (
     plan_sheets,
     read_key,
 )
-from lfranker.scans.registration import Transform
+from lfranker.registration.register import Transform
 from lfranker.scans.scan_set import Pair, Record
 
 NAMES = ("mae", "mse", "ssim", "mae+ssim", "noisy")

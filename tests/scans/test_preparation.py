@@ -11,8 +11,8 @@ from scipy.ndimage import gaussian_filter
 
 from lfranker.evaluation.scoring import of_noisy, score, summarise
 from lfranker.images.image_file import read_image, write_image
+from lfranker.registration.register import register, warp
 from lfranker.scans.preparation import prepare_scans, read_scans, subset_of
-from lfranker.scans.registration import register, warp
 from lfranker.scans.scan_set import MANIFEST, SEAL
 
 BYTE = np.dtype(np.uint8)

@@ -6,7 +6,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from lfranker.images.image_file import read_image
-from lfranker.scans.registration import register, warp
+from lfranker.registration.register import register, warp
 from lfranker.scans.scan_quality import defocus, relative_detail, saturation
 
 SEM = os.environ.get("LFRANKER_SEM_DATA")

@@ -26,8 +26,8 @@ from lfranker.evaluation.baselines import BASELINES, FAMILIES, Family, families
 from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.evaluation.scoring import of_noisy
 from lfranker.publishing.pictures import log_pictures
+from lfranker.registration.register import Transform
 from lfranker.report.remarks import seen_caveats, site_caveats
-from lfranker.scans.registration import Transform
 from lfranker.scans.scan_set import Exclusion, Pair, ScanSetId
 from lfranker.tracking import score_logging
 from lfranker.tracking.models import load_likeness, load_network, model_id_of

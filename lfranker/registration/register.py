@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from lfranker.arrays import Floats, Image, correlation
-from lfranker.scans.block_matching import (
+from lfranker.registration.block_matching import (
     compared_part,
     displacement,
     far_shift,
@@ -32,8 +32,8 @@ from lfranker.scans.block_matching import (
     spread,
     transformable,
 )
-from lfranker.scans.drift import Knots, drift_at, fit_drift, held_out_residual, measure_bands
-from lfranker.scans.other_geometry import other_geometry
+from lfranker.registration.drift import Knots, drift_at, fit_drift, held_out_residual, measure_bands
+from lfranker.registration.other_geometry import other_geometry
 
 SMOOTHING = 2.0  # px; at 100 ns 0 to 3 px agree in residual to 0.03 px; also for the check
 FINER = 1.0  # px; once bands are compared, which hold less structure

@@ -8,10 +8,10 @@ from scipy.ndimage import gaussian_filter
 
 from lfranker.evaluation.metrics import psnr
 from lfranker.images.image_file import read_image
+from lfranker.registration.block_matching import far_shift
+from lfranker.registration.other_geometry import other_geometry
+from lfranker.registration.register import Transform, _register_lines, positions, register, warp
 from lfranker.scans import block_matching, registration
-from lfranker.scans.block_matching import far_shift
-from lfranker.scans.other_geometry import other_geometry
-from lfranker.scans.registration import Transform, _register_lines, positions, register, warp
 
 SHAPE = (300, 360)
 PEAK, READOUT, LAG1 = 76.0, 0.016, 0.49  # of the real 100 ns scans

@@ -15,7 +15,7 @@ from scipy.interpolate import CubicSpline, make_smoothing_spline
 from scipy.stats import trim_mean
 
 from lfranker.arrays import Floats, Image
-from lfranker.scans.block_matching import (
+from lfranker.registration.block_matching import (
     CAUCHY,
     cauchy_weights,
     compared_part,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.interpolate import make_smoothing_spline
 
-from lfranker.scans.drift import (
+from lfranker.registration.drift import (
     Bands,
     drift_at,
     fit_drift,

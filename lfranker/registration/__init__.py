@@ -1,0 +1,1 @@
+"""Two scans of a field put onto the same grid: shift, scale, drift."""
