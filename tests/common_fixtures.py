@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import mlflow.models.utils
 import mlflow.store.db.utils
 import PIL.Image
 import pytest
@@ -16,8 +17,9 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from lfranker.evaluation import baselines
-from lfranker.publishing import winners
+from lfranker.publishing import ranking_run, winners
 from lfranker.report import plots
+from lfranker.report.findings import Findings
 from lfranker.tracking.experiments import make_store
 
 
@@ -75,6 +77,14 @@ def quick_pictures() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def untried() -> Iterator[None]:
+    """Leave out MLflow's trial of each model that is logged, which only warns."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mlflow.models.utils, "_validate_serving_input", lambda **_: None)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def few_exports(monkeypatch: pytest.MonkeyPatch) -> None:
     """Winners are exported to ONNX in the tests of that alone: it takes seconds of each ranking."""
@@ -85,6 +95,16 @@ def few_exports(monkeypatch: pytest.MonkeyPatch) -> None:
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the plots of pages undrawn, where a test looks at something else: that takes long."""
     monkeypatch.setattr(plots, "_svg", lambda figure: "<svg/>")
+
+
+@pytest.fixture
+def unsaid(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out what a ranking finds and says beside its winners, and its page."""
+    monkeypatch.setattr(ranking_run, "find", lambda *_: Findings())
+    monkeypatch.setattr(ranking_run, "sections", lambda *_: [])
+    monkeypatch.setattr(ranking_run, "page_of", lambda _: "")
+    monkeypatch.setattr(ranking_run, "write_note", lambda *_: None)
+    monkeypatch.setattr(ranking_run, "texts_of", lambda *_: {})
 
 
 @pytest.fixture(autouse=True)

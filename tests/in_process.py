@@ -5,7 +5,6 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
 from pathlib import Path
 
-import mlflow.models.utils
 import pytest
 from mlflow import MlflowClient
 from mlflow.tracking import fluent
@@ -49,8 +48,8 @@ def in_this_process(
 ) -> None:
     """Run power sets in this process, without what takes long and tests of its own look at.
 
-    Most filters and metrics, plots, and MLflow's trial of each logged model are left out; `tuned`:
-    the filters that are tuned; `timed`: seconds of a step.
+    Most filters and metrics, and plots, are left out; `tuned`: the filters that are tuned; `timed`:
+    seconds of a step.
     """
     everywhere(patch, run_jobs, one_after_another)
     everywhere(patch, seconds_per_step, timed)
@@ -62,7 +61,6 @@ def in_this_process(
     for name in UNSCORED:
         patch.delitem(METRICS, name)
     patch.setattr(plots, "_svg", lambda figure: "<svg/>")
-    patch.setattr(mlflow.models.utils, "_validate_serving_input", lambda **_: None)
 
 
 @contextmanager

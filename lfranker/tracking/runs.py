@@ -406,8 +406,9 @@ def list_files(run_id: str, folder: str) -> list[str]:
 
 def list_files_below(run_id: str, folder: str) -> list[str]:
     """Return the artifact names of the files in a folder and in the folders within it."""
-    deeper = [list_files_below(run_id, inner) for inner in list_folders(run_id, folder)]
-    return sorted([*list_files(run_id, folder), *(file for files in deeper for file in files)])
+    found = MlflowClient().list_artifacts(run_id, folder)
+    deeper = [list_files_below(run_id, item.path) if item.is_dir else [item.path] for item in found]
+    return sorted(file for files in deeper for file in files)
 
 
 def list_folders(run_id: str, folder: str) -> list[str]:

@@ -12,16 +12,14 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from tracked import SCANS, make_child
+from tracked import SCANS, make_child, name_model
 
 from lfranker.evaluation.criteria import ALL_METRICS, CHAMPION
 from lfranker.losses.names import LOSS_ORDER
-from lfranker.publishing import ranking_run
 from lfranker.publishing.promotion import Gate
 from lfranker.publishing.ranking_run import Report, rank_power_set
 from lfranker.ranking.config import RankConfig
 from lfranker.ranking.entrants import PairScores
-from lfranker.report.findings import Findings
 from lfranker.scans.scan_set import ScanSetId
 from lfranker.tracking.power_set import PowerSet, find_training
 from lfranker.tracking.registry import Version, Winner
@@ -29,15 +27,7 @@ from lfranker.tracking.runs import log_metrics, log_texts, own_run, set_tags
 from lfranker.tracking.scores import score_file
 from lfranker.tracking.tags import Tag, metrics_on, outcome_on, scan_set
 
-
-@pytest.fixture(autouse=True)
-def unsaid(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out what a ranking finds and says beside its winners: the gate knows nothing of it."""
-    monkeypatch.setattr(ranking_run, "find", lambda *_: Findings())
-    monkeypatch.setattr(ranking_run, "sections", lambda *_: [])
-    monkeypatch.setattr(ranking_run, "page_of", lambda _: "")
-    monkeypatch.setattr(ranking_run, "write_note", lambda *_: None)
-    monkeypatch.setattr(ranking_run, "texts_of", lambda *_: {})
+pytestmark = pytest.mark.usefixtures("unsaid")  # the gate knows nothing of it
 
 
 def power_set(key: str, kind: str = "real") -> Run:
@@ -45,14 +35,6 @@ def power_set(key: str, kind: str = "real") -> Run:
         tags = {Tag.POWERSET: key, Tag.SCANS: SCANS, scan_set(SCANS): kind}
         set_tags(run.run_id, tags)
     return MlflowClient().get_run(run.run_id)
-
-
-def give_model(run: Run) -> None:
-    """Log a model without files: versions are made of it, and none is loaded."""
-    client, of = MlflowClient(), run.info
-    model = client.create_logged_model(of.experiment_id, source_run_id=of.run_id)
-    client.finalize_logged_model(model.model_id, "READY")
-    set_tags(of.run_id, {Tag.MODEL: model.model_id})
 
 
 def log_fields(run: Run, psnr: float, kind: str = "real") -> None:
@@ -69,7 +51,7 @@ def rank_one(key: str, psnr: float, *, fields: bool = True, **options: object) -
     kind = str(options.pop("kind", "real"))
     parent = power_set(key, kind)
     run = make_child(parent, "mae", {"psnr/100ns": psnr, "ssim/100ns": 0.9}, powerset=key)
-    give_model(run)
+    name_model(run)
     if fields:
         log_fields(run, psnr, kind)
     config = RankConfig(promote=str(options.pop("promote", "auto")))
@@ -154,7 +136,7 @@ def test_a_version_of_the_same_power_set_gives_way(store: Path) -> None:
     rank_one("same", 20.0)
     parent = power_set("same")
     run = make_child(parent, "mse", {"psnr/100ns": 20.01, "ssim/100ns": 0.91}, powerset="same")
-    give_model(run)
+    name_model(run)
     log_fields(run, 20.01)
     rank_power_set(parent.info.run_id, "m")
     assert champion() == "2"
@@ -247,7 +229,7 @@ def trained(key: str, levels: Levels) -> str:
             for scans, values in levels.items():
                 log_scores(run, scans, values[repeat] - less, luck)
             if (losses, repeat) == ("mae", 0):
-                give_model(run)
+                name_model(run)
     return parent.run_id
 
 

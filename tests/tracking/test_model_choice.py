@@ -8,7 +8,7 @@ import torch
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
-from tracked import give_model, make_child, make_parent
+from tracked import make_child, make_parent, name_model
 
 from lfranker.denoiser.bundled import WEIGHTS, bundled_network, denoise_bundled
 from lfranker.microscopes.reading import ScanMetadata
@@ -16,7 +16,7 @@ from lfranker.publishing.ranking_run import rank_power_set
 from lfranker.tracking.models import load_network, load_onnx, model_id_of, weights_of
 from lfranker.tracking.registry import choose_model, named_model
 
-pytestmark = pytest.mark.usefixtures("undrawn")
+pytestmark = pytest.mark.usefixtures("unsaid")
 
 
 def exposed(seconds):
@@ -31,7 +31,7 @@ def registered(store: Path) -> dict[str, str]:
     for name, (fast, slow, zeiss) in scores.items():
         metrics = {"psnr/100ns": fast, "psnr/1.5us": slow, "psnr/spd5": zeiss, "psnr": fast}
         run = make_child(parent, name, {**metrics, "ssim": fast / 100})
-        give_model(run)
+        name_model(run)
     rank_power_set(parent.info.run_id, "lfranker")
     client = MlflowClient()
     aliases = ("best-psnr-100ns", "best-psnr-1-5us", "best-psnr-spd5", "champion")
@@ -79,7 +79,7 @@ def test_winners_on_simulated_scans_step_back_behind_what_comes_with_lfranker_an
     for losses, kind, speed in (("mae", "simulated", "spd3"), ("mse", "real", "100ns")):
         parent = make_parent(losses, kind)
         run = make_child(parent, losses, {f"psnr/{speed}": 20.0, f"ssim/{speed}": 0.2})
-        give_model(run)
+        name_model(run)
         rank_power_set(parent.info.run_id, "lfranker")
         chosen.append(choose_model("lfranker", "psnr", scan))
     demo, real = chosen
@@ -145,7 +145,7 @@ def test_a_model_of_a_demo_is_called_so(
     run = make_child(parent, "mae", {"psnr": 20.0, "ssim": 0.2})
     if steps is not None:
         MlflowClient().log_param(run.info.run_id, "steps", steps)
-    give_model(run)
+    name_model(run)
     rank_power_set(parent.info.run_id, "lfranker")
     choice = named_model("models:/lfranker@champion")
     assert choice.caution.startswith(words)

@@ -7,7 +7,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
-from tracked import give_model, make_child, make_parent
+from tracked import make_child, make_parent, name_model
 
 from lfranker.evaluation.criteria import CHAMPION, Criterion
 from lfranker.publishing.ranking_run import rank_power_set
@@ -16,14 +16,14 @@ from lfranker.tracking.registry import Version, Winner, _ensure, _holder, regist
 from lfranker.tracking.runs import own_run, set_tags
 from lfranker.tracking.tags import Tag, scan_set
 
-pytestmark = pytest.mark.usefixtures("undrawn")
+pytestmark = pytest.mark.usefixtures("unsaid")
 
 
 def test_winners_are_registered_once_with_aliases_and_tags(store: Path) -> None:
     parent = make_parent("mae,mse")
     winner = make_child(parent, "mae", {"psnr/100ns": 22.0, "ssim/100ns": 0.5})
     make_child(parent, "mse", {"psnr/100ns": 21.0, "ssim/100ns": 0.4, "keypoints/100ns": 9.0})
-    give_model(winner)
+    name_model(winner)
     for _ in range(2):
         report = rank_power_set(parent.info.run_id, "denoiser")
     client = MlflowClient()
@@ -88,7 +88,7 @@ def test_a_version_has_the_tags_of_its_newest_ranking_and_no_others(store: Path)
 def test_simulated_scans_never_take_an_alias_from_real_ones(store: Path, promote: str) -> None:
     real = make_parent("mae")
     first = make_child(real, "mae", {"psnr": 22.0, "ssim": 0.5})
-    give_model(first)
+    name_model(first)
     rank_power_set(real.info.run_id, "lfranker")
     with own_run("powerset", "powerset") as run:
         set_tags(
@@ -99,7 +99,7 @@ def test_simulated_scans_never_take_an_alias_from_real_ones(store: Path, promote
     second = make_child(
         simulated, "mse", {"psnr": 30.0, "ssim": 0.9}, powerset="other", scoring="sim"
     )
-    give_model(second)
+    name_model(second)
     config = RankConfig(promote=promote)
     report = rank_power_set(None, "lfranker", config=config)  # the newest is the simulated one
     assert report.ranking.champion == "mse"
@@ -131,7 +131,7 @@ def test_a_ranking_on_simulated_scans_leaves_the_version_of_the_real_one(store: 
     parent, other = make_parent("mae"), "fedcba9876543210"
     set_tags(parent.info.run_id, {scan_set(other): "simulated"})
     both = {"psnr": 22.0, "ssim": 0.5, "fedcba98.psnr": 35.0, "fedcba98.ssim": 0.95}
-    give_model(make_child(parent, "mae", both))
+    name_model(make_child(parent, "mae", both))
     rank_power_set(parent.info.run_id, "m")
     before = MlflowClient().get_model_version_by_alias("m", "champion")
     report = rank_power_set(parent.info.run_id, "m", "fedc")
