@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from tracked import SCANS, give_model, make_child, make_parent, power_set_of
+from tracked import SCANS, make_child, make_parent, name_model, power_set_of
 
 from lfranker.child_runs.adoption import adopt
 from lfranker.microscopes.reading import ScanMetadata
@@ -121,6 +121,7 @@ def test_the_ranking_names_the_best_pair_the_best_noise_and_the_interaction(join
     assert "check_learning_rate" not in text, "what cannot be had is not advised"
 
 
+@pytest.mark.usefixtures("unsaid")
 def test_of_equals_the_first_noise_wins(store: Path) -> None:
     parent = make_joint("mae")
     for noise in ("eq1", "gamma"):
@@ -142,10 +143,11 @@ def test_missing_and_failed_pairs_are_named(store: Path) -> None:
     assert "PSNR by noise (of mae+ssim), " in said
 
 
+@pytest.mark.usefixtures("unsaid")
 def test_a_winner_is_registered_with_losses_and_noise_apart(store: Path) -> None:
     parent = make_joint("mae")
     train(parent, "mae", "eq1", 20.0)
-    give_model(train(parent, "mae", "gamma", 22.0))
+    name_model(train(parent, "mae", "gamma", 22.0))
     rank_power_set(parent.info.run_id, "lfranker")
     version = MlflowClient().get_model_version_by_alias("lfranker", "champion")
     assert (version.tags[Tag.LOSSES], version.tags[Tag.NOISE]) == ("mae", "gamma")

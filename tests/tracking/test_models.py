@@ -45,12 +45,14 @@ NETWORK = Path("artifacts", "network.json")
 
 
 @pytest.fixture(scope="module")
-def logged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def logged(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Path:
     """The folder of a model of a small network, as `log_network` leaves it."""
     folder = tmp_path_factory.mktemp("models")
+    (folder / "mlflow.db").write_bytes(empty_store.read_bytes())
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        patch.setenv("MLFLOW_EXPERIMENT_NAME", "models")
+        MlflowClient().create_experiment("models", (folder / "mlruns").as_uri())
         torch.manual_seed(3)
         with own_run("train", "train") as run:
             model = log_network(run.run_id, SCUNet(**TINY), TINY)

@@ -32,6 +32,8 @@ from lfranker.tracking.runs import (
 from lfranker.tracking.scores import scores
 from lfranker.tracking.tags import Tag, outcome_on, scan_set
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 
@@ -65,6 +67,7 @@ def test_the_papers_tables_logged_as_runs_give_the_papers_winners(store: Path) -
     assert {f"ranking/table{n}.csv" for n in (2, 3, 4, 5)} < files
 
 
+@pytest.mark.usefixtures("unsaid")
 def test_missing_and_failed_children_are_named_and_never_win(store: Path) -> None:
     parent = make_parent("mae,mse")
     make_child(parent, "mae", {"psnr": 20.0, "ssim": 0.5})
@@ -115,6 +118,7 @@ def test_repeats_are_averaged_and_a_missing_score_is_missing(store: Path) -> Non
     assert table.loc["mse", "outcome"] == "diverged"
 
 
+@pytest.mark.usefixtures("unsaid")
 def test_repeats_of_another_command_do_not_enter_and_missing_ones_are_said(store: Path) -> None:
     parent = make_parent("mae,mse")
     set_tags(parent.info.run_id, {Tag.REPEATS: "2"})
@@ -193,6 +197,7 @@ def test_what_is_not_a_power_set_is_refused(store: Path) -> None:
         load_power_set("nosuch")
 
 
+@pytest.mark.usefixtures("unsaid")
 def test_losses_that_are_not_ours_are_ranked_by_their_tags_and_metrics(store: Path) -> None:
     parent = make_parent("acme,zeta")
     make_child(parent, "acme", {"psnr": 20.0, "ssim": 0.5})
@@ -279,6 +284,7 @@ def test_a_power_set_has_few_tags_on_its_winners(store: Path) -> None:
     assert set(every) == set(scores)
 
 
+@pytest.mark.usefixtures("unsaid")
 def test_of_many_subsets_the_best_and_those_marked_before_are_marked(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import PIL.Image
 import pytest
+from in_process import UNSCORED
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from prepared import SPEEDS, make_scans
@@ -46,6 +47,15 @@ from lfranker.tracking.tags import Tag, metrics_on, scan_set
 from lfranker.tracking.training_run import score_with_branches
 
 MEAN = Metric(lambda output, _: float(output.mean()), True, "Mean", 3)
+
+
+@pytest.fixture
+def few_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Score no filters but the noisy scan, and by the metrics that rank alone."""
+    monkeypatch.setattr(score_logging, "BASELINES", {"noisy": BASELINES["noisy"]})
+    monkeypatch.setattr(score_logging, "families", dict)
+    for name in UNSCORED:
+        monkeypatch.delitem(METRICS, name)
 
 
 def test_scores_are_kept_with_the_versions_of_their_metrics(
@@ -104,12 +114,11 @@ def test_scans_that_were_trained_on_are_known_by_what_the_server_keeps(store: Pa
     assert list(seen_caveats(*noisy_scans_and_images(power_set, other))) == []
 
 
+@pytest.mark.usefixtures("few_scores")
 def test_baselines_are_scored_again_by_new_metrics_and_versions_only(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The clean scan is compared by its keypoints, which change with neither."""
-    monkeypatch.setattr(score_logging, "BASELINES", {"noisy": BASELINES["noisy"]})
-    monkeypatch.setattr(score_logging, "families", dict)
     parent, scans = make_parent("mae"), make_scans(store)
 
     def said() -> list[str]:
@@ -148,11 +157,8 @@ def test_models_of_a_power_set_are_scored_again_by_new_metrics_and_versions_only
     assert len(record.calls["", "score_with_branches"]) == 2
 
 
-def test_baselines_of_one_of_the_noises_that_are_compared_are_not_scored_again(
-    store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(score_logging, "BASELINES", {"noisy": BASELINES["noisy"]})
-    monkeypatch.setattr(score_logging, "families", dict)
+@pytest.mark.usefixtures("few_scores")
+def test_baselines_of_one_of_the_noises_that_are_compared_are_not_scored_again(store: Path) -> None:
     alone, joint, scans = make_parent("mae", key="one"), make_parent("mae"), make_scans(store)
     assert list(score_baselines(tracked(alone), ["one"], scans, {}, {}))
     set_tags(joint.info.run_id, {Tag.NOISES: json.dumps({"eq1": "one", "gamma": "two"})})
@@ -194,6 +200,7 @@ def test_all_that_is_known_of_scans_is_kept_with_a_run(store: Path) -> None:
     assert {used.dataset.digest for used in inputs} == {SCANS, "f" * 16}
 
 
+@pytest.mark.usefixtures("few_scores")
 def test_a_denoiser_of_the_users_is_tuned_on_other_fields_and_scored_once(store: Path) -> None:
     """Scans of two sites; of the values the one that changes nothing is the best."""
     made, parent = make_scans(store), make_parent("mae")
@@ -311,11 +318,11 @@ def test_a_model_has_the_scores_with_the_scans_that_they_were_measured_on(store:
         assert '"num_rows": 6' in used.dataset.profile, "pairs"
 
 
+@pytest.mark.usefixtures("few_scores")
 def test_what_is_scored_by_its_address_puts_the_scores_on_the_model_s_page(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(score_logging, "BASELINES", {})
-    monkeypatch.setattr(score_logging, "families", dict)
     training = make_child(make_parent("mae"), "mae+ssim", {})
     give_model(training)
     model = find_training(training.info.run_id).model
@@ -327,11 +334,10 @@ def test_what_is_scored_by_its_address_puts_the_scores_on_the_model_s_page(
     assert scores["psnr"].run_id != training.info.run_id
 
 
+@pytest.mark.usefixtures("few_scores")
 def test_each_scoring_of_a_model_has_filters_beside_it(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(score_logging, "BASELINES", {"noisy": BASELINES["noisy"]})
-    monkeypatch.setattr(score_logging, "families", dict)
     record = Recorder(monkeypatch)
     record.replace(load_network, lambda _: nn.Identity())
     for function in (load_likeness, model_id_of):
