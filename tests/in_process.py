@@ -1,9 +1,10 @@
 """The processes of a power set, done in this process one after another."""
 
 import shutil
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
@@ -56,11 +57,18 @@ def in_this_process(
     everywhere(patch, scoring_seconds, lambda *_, **__: 0.01)
     everywhere(patch, add_onnx, lambda model_id: None)
     everywhere(patch, families, tuned)
-    for name in set(BASELINES) - set(FILTERS):
-        patch.delitem(BASELINES, name)
-    for name in UNSCORED:
-        patch.delitem(METRICS, name)
+    keep_only(patch, BASELINES, FILTERS)
+    keep_only(patch, METRICS, set(METRICS) - set(UNSCORED))
     patch.setattr(plots, "_svg", lambda figure: "<svg/>")
+
+
+def keep_only(patch: pytest.MonkeyPatch, table: dict[str, Any], names: Collection[str]) -> None:
+    """Leave these rows of a table alone; undone, it has all of them in their order."""
+    kept = {name: row for name, row in table.items() if name in names}
+    for name in reversed(list(table)):  # which is undone the last first
+        patch.delitem(table, name)
+    for name, row in kept.items():
+        patch.setitem(table, name, row)
 
 
 @contextmanager

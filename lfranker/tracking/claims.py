@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 import mlflow
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from lfranker.launching.owners import engine_of, gone, own_name
 from lfranker.processes.failures import CommandError
@@ -111,13 +112,27 @@ def _take(client: MlflowClient, experiment: str, tag: str, mine: str) -> None:
         holder = _holder(client, experiment, tag)
         if holder != seen:
             seen, since = holder, time.monotonic()
-        if not holder or time.monotonic() - since > STALE:
-            client.set_experiment_tag(experiment, tag, mine)
+        free = not holder or time.monotonic() - since > STALE
+        if free and _written(client, experiment, tag, mine, holder):
             # where the server is slow, another may take as long to write what it decided to
             time.sleep(max(SETTLE, 4 * (time.monotonic() - asked)))
             if _holder(client, experiment, tag) == mine:
                 return
         time.sleep(PAUSE)
+
+
+def _written(client: MlflowClient, experiment: str, tag: str, mine: str, holder: str) -> bool:
+    """Write a claim; False where another than ``holder`` has written one at that very moment.
+
+    A server that is asked for the same new tag twice at once makes it once, and fails once.
+    """
+    try:
+        client.set_experiment_tag(experiment, tag, mine)
+    except MlflowException:
+        if _holder(client, experiment, tag) in ("", holder):
+            raise
+        return False
+    return True
 
 
 def _holder(client: MlflowClient, experiment: str, tag: str) -> str:

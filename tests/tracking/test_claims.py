@@ -16,6 +16,7 @@ from typing import Any, cast
 import pytest
 from copies import start_function
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from tracked import make_child, make_parent, power_set_of
 
 from lfranker.child_runs import adoption
@@ -96,6 +97,35 @@ def on_a_server(store: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(claims, "SETTLE", 0.05)
     monkeypatch.setattr(claims, "PAUSE", 0.05)
     return str(make_parent().info.experiment_id)
+
+
+def test_two_first_claims_at_one_moment_are_made_one_after_the_other(
+    on_a_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server makes the tag for one of them, and has an error for the other."""
+    write, asked = MlflowClient.set_experiment_tag, []
+
+    def collide(client: MlflowClient, experiment: str, key: str, value: str) -> None:
+        asked.append(value)
+        write(client, experiment, key, "another" if len(asked) == 1 else value)
+        if len(asked) == 1:
+            raise MlflowException("UNIQUE constraint failed")
+
+    monkeypatch.setattr(MlflowClient, "set_experiment_tag", collide)
+    monkeypatch.setattr(claims, "STALE", 0.2)  # the other one is gone by then
+    with claimed(on_a_server, "key"):
+        assert held(on_a_server) == asked[1] == asked[0]
+
+
+def test_an_error_of_the_server_is_no_claim_of_another(
+    on_a_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise MlflowException("not allowed")
+
+    monkeypatch.setattr(MlflowClient, "set_experiment_tag", refuse)
+    with pytest.raises(MlflowException, match="not allowed"), claimed(on_a_server, "key"):
+        pytest.fail("it was claimed")
 
 
 def test_a_claim_ends_with_its_block_and_is_renewed_within(

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import PIL.Image
 import pytest
-from in_process import UNSCORED
+from in_process import UNSCORED, keep_only
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from prepared import SPEEDS, make_scans
@@ -54,8 +54,7 @@ def few_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     """Score no filters but the noisy scan, and by the metrics that rank alone."""
     monkeypatch.setattr(score_logging, "BASELINES", {"noisy": BASELINES["noisy"]})
     monkeypatch.setattr(score_logging, "families", dict)
-    for name in UNSCORED:
-        monkeypatch.delitem(METRICS, name)
+    keep_only(monkeypatch, METRICS, set(METRICS) - set(UNSCORED))
 
 
 def test_scores_are_kept_with_the_versions_of_their_metrics(
