@@ -52,7 +52,7 @@ def scans_of_one_field(folder: Path) -> Path:
 
 
 class CommandHere:
-    """What MLflow takes for a process: the command of an entry point, run in this one."""
+    """A stand-in for the process that MLflow starts: its command is run in this one."""
 
     def __init__(self, command: str, folder: str, environment: Mapping[str, str]) -> None:
         python, flag, module, *words = shlex.split(command)

@@ -48,7 +48,7 @@ def tune(name: str, family: Family, scans: ScanSet) -> Tuned:
 
     Raises ValueError where all scans show one site: there are no other fields.
     """
-    places = list(dict.fromkeys(record.place for record in scans.records))
+    places = scans.places
     if len(places) < 2:
         raise ValueError(f"{name}: all scans show one place, there is none to tune on")
     half = {place: number % 2 for number, place in enumerate(places)}

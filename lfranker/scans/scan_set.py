@@ -115,6 +115,11 @@ class ScanSet:
         return (*self.plan, *self.warnings, *map(str, self.excluded))
 
     @property
+    def places(self) -> list[str]:
+        """The sites that the scans show, each once: fields of one are not independent."""
+        return list(dict.fromkeys(record.place for record in self.records))
+
+    @property
     def has_clean(self) -> bool:
         """Whether there are clean scans to compare with."""
         return bool(self.target)

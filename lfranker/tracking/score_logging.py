@@ -139,7 +139,7 @@ def score_baselines(
     plain = {name: of_noisy(function) for name, function in {**BASELINES, **extra}.items()}
     known = {**families(), **extra_tuned}
     tuned = list(known)
-    if len({record.place for record in scans.records}) < 2:
+    if len(scans.places) < 2:
         yield f"{', '.join(tuned)} left out: all scans show one place, there is none to tune on"
         tuned = []
     for name in [*plain, *tuned, *([CLEAN] if scans.has_clean else [])]:

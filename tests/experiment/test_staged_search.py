@@ -99,65 +99,76 @@ def test_without_shorter_trainings_there_are_no_stages(scans: Path) -> None:
     assert "--search staged judges trainings by shorter ones" in done.output
 
 
+class Staged:
+    """A search over stand-ins for trainings, and what it did with them.
+
+    Repeat 1 of mse diverges, repeat 0 of ssim collapses, and mae is done for the first stage.
+    """
+
+    def __init__(self) -> None:
+        self.trainings = {
+            (name, repeat): SimpleNamespace(
+                run_id=f"{name} {repeat}", title=name, outcome="ok", collapsed_at=0
+            )
+            for name in NAMES
+            for repeat in range(2)
+        }
+        self.ran: list[tuple[int, list[str]]] = []
+        self.judged_by: list[list[int]] = []
+        self.said: list[str] = []
+        self.tags: dict[str, Any] = {}
+        self.ended: dict[str, str] = {}
+
+    def run(self, children: list[Child]) -> None:
+        self.ran.append((children[0].until, [child.run.run_id for child in children]))
+        self.trainings["mse", 1].outcome = "diverged"
+        self.trainings["ssim", 0].collapsed_at = 25
+
+    def scored(self, *_: object) -> dict[int, object]:
+        """Return scores by length: before the first stage of mae alone, after it of all."""
+        names = NAMES if self.ran else ("mae",)
+        rows = [{"name": name, "repeat": repeat} for name in names for repeat in range(2)]
+        scores = SimpleNamespace(table=pd.DataFrame(rows))
+        return dict.fromkeys((25, 50)[: max(len(self.ran), 1)], scores)
+
+    def stop_none(self, known: Mapping[int, object], *_: object) -> dict[str, Stop]:
+        self.judged_by.append(list(known))
+        return {}
+
+    def search(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        power_set = SimpleNamespace(trainings=self.trainings, steps=100, seed=0, order=())
+        stand_ins = {
+            "load_power_set": lambda _: power_set,
+            "branch_scores": self.scored,
+            "to_stop": self.stop_none,
+            "schedule": lambda _: None,
+            "set_tags": lambda run_id, own: self.tags.update({run_id: own}),
+            "end_run": lambda run_id, status, _: self.ended.update({run_id: status}),
+        }
+        for name, value in stand_ins.items():
+            monkeypatch.setattr(staged_search, name, value)
+        settings = SimpleNamespace(train=SimpleNamespace(branches=(25, 50)))
+        inputs = SimpleNamespace(settings=settings, scans=SimpleNamespace(id="scans"))
+        means = cast("Means", SimpleNamespace(inputs=inputs, say=self.said.append, run=self.run))
+        children = [
+            Child(cast("Any", None), cast("Any", one), "train", cast("Any", inputs))
+            for one in self.trainings.values()
+        ]
+        run_staged("parent", children, means, {})
+
+
 def test_what_diverged_or_collapsed_is_over_and_each_is_run_once_a_stage(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Repeat 1 of mse diverges, repeat 0 of ssim collapses, and mae is done for the first stage."""
-    trainings = {
-        (name, repeat): SimpleNamespace(
-            run_id=f"{name} {repeat}", title=name, outcome="ok", collapsed_at=0
-        )
-        for name in NAMES
-        for repeat in range(2)
-    }
-    power_set = SimpleNamespace(trainings=trainings, steps=100, seed=0, order=())
-    ran: list[tuple[int, list[str]]] = []
-    judged_by: list[list[int]] = []
-    said: list[str] = []
-    tags: dict[str, Any] = {}
-    ended: dict[str, str] = {}
-
-    def run(children: list[Child]) -> None:
-        ran.append((children[0].until, [child.run.run_id for child in children]))
-        trainings["mse", 1].outcome = "diverged"
-        trainings["ssim", 0].collapsed_at = 25
-
-    def scored(*_: object) -> dict[int, object]:
-        """Return scores by length: before the first stage of mae alone, after it of all."""
-        names = NAMES if ran else ("mae",)
-        rows = [{"name": name, "repeat": repeat} for name in names for repeat in range(2)]
-        scores = SimpleNamespace(table=pd.DataFrame(rows))
-        return dict.fromkeys((25, 50)[: max(len(ran), 1)], scores)
-
-    def stop_none(known: Mapping[int, object], *_: object) -> dict[str, Stop]:
-        judged_by.append(list(known))
-        return {}
-
-    everything = {
-        "load_power_set": lambda _: power_set,
-        "branch_scores": scored,
-        "to_stop": stop_none,
-        "schedule": lambda _: None,
-        "set_tags": lambda run_id, own: tags.update({run_id: own}),
-        "end_run": lambda run_id, status, _: ended.update({run_id: status}),
-    }
-    for name, value in everything.items():
-        monkeypatch.setattr(staged_search, name, value)
-    settings = SimpleNamespace(train=SimpleNamespace(branches=(25, 50)))
-    inputs = SimpleNamespace(settings=settings, scans=SimpleNamespace(id="scans"))
-    means = cast("Means", SimpleNamespace(inputs=inputs, say=said.append, run=run))
-    children = [
-        Child(cast("Any", None), cast("Any", one), "train", cast("Any", inputs))
-        for one in trainings.values()
-    ]
-    run_staged("parent", children, means, {})
-    assert ran == [
+    staged = Staged()
+    staged.search(monkeypatch)
+    assert staged.ran == [
         (25, ["mse 0", "mse 1", "ssim 0", "ssim 1"]),
         (50, ["mae 0", "mae 1", "mse 0"]),
         (0, ["mae 0", "mae 1", "mse 0"]),
     ]
-    assert judged_by == [[25], [25, 50]]
-    assert ended == {"ssim 0": "KILLED", "ssim 1": "KILLED"}
-    assert set(tags) == set(ended)
-    assert said[1:3] == ["ssim: stopped, the output of a repeat is nearly constant"] * 2
+    assert staged.judged_by == [[25], [25, 50]]
+    assert staged.ended == {"ssim 0": "KILLED", "ssim 1": "KILLED"}
+    assert set(staged.tags) == set(staged.ended)
+    assert staged.said[1:3] == ["ssim: stopped, the output of a repeat is nearly constant"] * 2
     assert staged_search._why(Stop(25, {"psnr": "mae"}, {"psnr": 1.0})).startswith("it cannot come")
