@@ -15,6 +15,7 @@ doubling it loses as much again.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -152,8 +153,7 @@ def line_up(by_length: Mapping[int, PairScores], order: Sequence[str]) -> Scores
         return None
     long = pd.concat(tables, names=["steps"]).reset_index("steps")
     by_site = long.groupby(["name", "steps", "speed", "place", "repeat"])[metrics].mean()
-    index = by_site.index
-    assert isinstance(index, pd.MultiIndex)
+    index = cast(pd.MultiIndex, by_site.index)
     levels = index.levels
     values = np.full((*map(len, levels), len(metrics)), np.nan)
     values[tuple(index.codes)] = by_site
