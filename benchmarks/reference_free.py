@@ -4,14 +4,18 @@
 
 RUN is a power set that was scored on pairs of fast and slow scans, and then on its fast scans alone
 (`evaluate -P parent=RUN -P scans=FAST -P target=none`); the fields and speeds of both sets have the
-same names. Prints Kendall's tau between each criterion without clean scans and each of those with
-them, over the subsets, its 95 % interval over sites and repeats, and how far below the best subset
-the one lies that the criterion chooses. Masked prediction is another criterion, tried here alone:
-every fourth line is replaced by the mean of its neighbours, and the output compared with what it
-was. "best of half" is the mean rank of those criteria whose tau is highest on half of the sites,
-judged on the other half. Beside the subsets stand entrants that must not win: the noisy scan, a
-blur of 6 px, a constant, and those of the power set that collapsed. Last line: the tau with PSNR of
-the mean rank that decides the champion without clean scans.
+same names.
+
+Prints Kendall's tau between each criterion without clean scans and each of those with them, over
+the subsets, its 95 % interval over sites and repeats (not of mean ranks, which are no means of
+scores), and how far below the best subset the one lies that the criterion chooses. Then tau between
+a criterion in one repeat and the scores against slow scans in another, beside the tau of these
+scores themselves between repeats. Masked prediction is another criterion, tried here alone: every
+fourth line is replaced by the mean of its neighbours, and the output compared with what it was.
+"best of half" is the mean rank of those criteria whose tau is highest on half of the sites, judged
+on the other half. Beside the subsets stand entrants that must not win: the noisy scan, a blur of 6
+px, a constant, and those of the power set that collapsed. Last line: the tau with PSNR of the mean
+rank that decides the champion without clean scans.
 """
 
 import argparse
@@ -41,6 +45,7 @@ from lfranker.tracking.scores import field_scores
 
 KEYS = ["name", "repeat", "place", "field", "speed"]
 MASKED = "masked_prediction"
+MEAN_RANK = "mean_rank"
 EVERY = 4  # lines: one of so many is hidden
 SEED = 0
 DEGENERATE: dict[str, Callable[[Image], Image]] = {
@@ -84,19 +89,22 @@ def main() -> None:
     say(f"{len(names)} subsets, {rows['repeat'].nunique()} repeats, "
           f"{rows['place'].nunique()} sites")  # fmt: skip
     combined = [name for name in CHAMPION_METRICS if name in REFERENCE_FREE]
-    rows = rows.assign(mean_rank=_mean_ranks(rows, combined))
+    rows[MEAN_RANK] = _mean_ranks(rows, combined)
     table = [
         _agreement(rows, criterion, other)
-        for criterion in [*free, "mean_rank"]
+        for criterion in [*free, MEAN_RANK]
         for other in asked.against
     ]
     shown = pd.DataFrame([vars(row) for row in table]).set_index(["criterion", "against"])
     say(shown.round(4).to_string())
     for other in asked.against:
+        taus = (f"{one} {_between_repeats(rows, one, other):.2f}" for one in [*free, other])
+        say(f"of other trainings, with {other}: {', '.join(taus)}")
+    for other in asked.against:
         chosen, tau = _best_of_half(rows, free, other)
         say(f"best of half for {other}: {chosen}, tau {tau:.2f}")
     _degenerate(rows, alone, combined)
-    say(f"ratio reference_free {_agreement(rows, 'mean_rank', 'psnr').tau:.3f}")
+    say(f"ratio reference_free {_agreement(rows, MEAN_RANK, 'psnr').tau:.3f}")
 
 
 def _rows(power_set: PowerSet, pairs: ScanSet, alone: ScanSet) -> pd.DataFrame:
@@ -144,10 +152,22 @@ def _agreement(rows: pd.DataFrame, criterion: str, other: str) -> Agreement:
     one, two = (cube.scores for cube in cubes if cube is not None)
     means = [scores.mean(axis=(1, 2)) for scores in (one, two)]
     stacked = np.stack([one / (one.std() or 1), two / two.std()])
-    interval = tau_interval(stacked, np.ones(one.shape[1]), SEED)
+    unknown = criterion == MEAN_RANK  # it is the same at every site
+    interval = None if unknown else tau_interval(stacked, np.ones(one.shape[1]), SEED)
+    low, high = (interval.low, interval.high) if interval else (np.nan, np.nan)
     loss = float(means[1].max() - means[1][int(np.argmax(means[0]))])
     tau = float(kendalltau(*means).statistic)
-    return Agreement(criterion, other, tau, interval.low, interval.high, loss)
+    return Agreement(criterion, other, tau, low, high, loss)
+
+
+def _between_repeats(rows: pd.DataFrame, one: str, other: str) -> float:
+    """Mean tau between one criterion in a repeat and the other in another one."""
+    means = rows.groupby(["repeat", "name"])[list({one, other})].mean()
+    taus = [
+        kendalltau(means.loc[a, one], means.loc[b, other]).statistic
+        for a, b in itertools.permutations(means.index.unique("repeat"), 2)
+    ]
+    return float(np.mean(taus))
 
 
 def _best_of_half(rows: pd.DataFrame, criteria: Sequence[str], other: str) -> tuple[str, float]:

@@ -50,7 +50,7 @@ def test_the_ray_job_gives_a_command_that_there_is_and_asks_for_machines_that_ca
 
 
 def test_the_pods_of_the_ray_job_are_pods_and_its_fields_those_of_kuberay() -> None:
-    """By the schema of Kubernetes; those of KubeRay as its types of version 1.3 have them."""
+    """By the schema of Kubernetes; those of KubeRay are as its types of version 1.3 were read."""
     job = yaml.safe_load((FOLDER / "rayjob.yaml").read_text())
     assert set(job) == {"apiVersion", "kind", "metadata", "spec"}
     assert set(job["spec"]) == {

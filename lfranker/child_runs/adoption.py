@@ -63,8 +63,10 @@ def adopt(
     children: list[Child] = []
     with claimed(parent.experiment_id, key) as renew:
         known = trainings_with(key, parent.experiment_id)
+        renew()
         mine = [run for which, run in known.items() if which in planned]
         owners = to_collect(mine, engine)
+        renew()
         if not take_over:
             refuse_if_busy(run for run in mine if run.run_id not in owners)
 

@@ -10,6 +10,7 @@ from lfranker.denoiser.likeness import unlike
 from lfranker.denoiser.tiling import denoise
 from lfranker.evaluation.baselines import Family
 from lfranker.evaluation.scoring import Denoiser, metrics_of, of_noisy
+from lfranker.planning.inputs import refuse_seen
 from lfranker.processes.jobs import launched
 from lfranker.publishing.pictures import log_pictures
 from lfranker.scans.preparation import ScanSet
@@ -17,6 +18,7 @@ from lfranker.tracking.models import load_likeness, load_network, model_id_of
 from lfranker.tracking.power_set import Training, find_training, load_power_set
 from lfranker.tracking.runs import TrackedRun, own_run
 from lfranker.tracking.score_logging import log_scans, score_baselines, score_run
+from lfranker.tracking.scores import images_trained_on
 from lfranker.tracking.training_run import report_alive, score_with_branches
 
 NO_OTHERS: Mapping[str, Family] = {}
@@ -33,6 +35,7 @@ def score_power_set(
     ``tuned``: denoisers beside the baselines, with a parameter that is tuned on other fields.
     """
     power_set = load_power_set(run_id)
+    refuse_seen(scans, images_trained_on(power_set))
     log_scans(power_set.run_id, scans)
     models = [training.model for training in power_set.trainings.values() if training.model]
     if models:  # all are trained on the same images
@@ -52,11 +55,19 @@ def score_training(
     ``tuned``: as of `score_power_set`.
     """
     training = find_training(run_id)
+    if tuned and not training.parent_id:
+        raise ValueError(
+            f"--drunet has no effect on run {run_id}, which belongs to no power set: give its "
+            f"model, --model models:/{training.model}, to score it beside filters"
+        )
+    power_set = None
+    if training.parent_id and not launched():
+        power_set = load_power_set(training.parent_id)
+        refuse_seen(scans, images_trained_on(power_set))
     if training.model:
         _tell_unlike(f"models:/{training.model}", scans, console)
     _score_training(training, scans, console)
-    if training.parent_id and not launched():
-        power_set = load_power_set(training.parent_id)
+    if power_set is not None:
         log_scans(power_set.run_id, scans)
         _score_baselines(power_set, power_set.keys, scans, console, tuned)
 

@@ -144,7 +144,7 @@ class Dataset:
 
     @property
     def trained_on(self) -> frozenset[str]:
-        """sha256 of every image that training patches were cut from."""
+        """sha256 of every image that training patches may have been cut from."""
         sources = self.manifest["request"]["sources"]
         return frozenset(s["sha256"] for s in sources if s["side"] != "validation")
 

@@ -48,10 +48,10 @@ def tune(name: str, family: Family, scans: ScanSet) -> Tuned:
 
     Raises ValueError where all scans show one site: there are no other fields.
     """
-    places = scans.places
-    if len(places) < 2:
-        raise ValueError(f"{name}: all scans show one place, there is none to tune on")
-    half = {place: number % 2 for number, place in enumerate(places)}
+    sites = scans.sites
+    if len(sites) < 2:
+        raise ValueError(f"{name}: all scans show one site, there is no other to tune on")
+    half = {site: number % 2 for number, site in enumerate(sites)}
     best = {}
     for speed in tqdm(scans.speeds, f"tuning {name}", leave=False, disable=None):
         for side in (0, 1):

@@ -9,10 +9,11 @@ import numpy as np
 
 from lfranker.arrays import Floats, Image
 from lfranker.noise.models import second_differences
-from lfranker.registration.block_matching import robust_lines
+from lfranker.statistics.robust_fit import robust_lines
 
 BLOCK = 8  # px
 LEVELS = 12  # of brightness, each with as many blocks
+EXACT = 0.01  # of the variance: no level is known better, however well levels lie on a line
 QUIET = 0.25  # quantile of the blocks of a level: the others may show structure
 
 
@@ -31,7 +32,8 @@ def noise_line(image: Image) -> tuple[float, float]:
     parts = np.array_split(np.argsort(level), min(LEVELS, len(level)))
     at = np.array([level[part].mean() for part in parts])
     quiet = np.array([np.quantile(variance[part], QUIET) for part in parts])
-    b, a = robust_lines(np.stack([np.ones(len(at)), at], axis=1), quiet)
+    least = max(float(np.median(quiet)) * EXACT, 1e-12)
+    b, a = robust_lines(np.stack([np.ones(len(at)), at], axis=1), quiet, least)
     if a <= 0:
         return 0.0, max(float(np.median(quiet)), 1e-8)
     return float(a), max(float(b), 1e-8)

@@ -100,7 +100,7 @@ def draw_scans(inputs: Inputs, config: InputConfig, counts: Sequence[int], draws
         own = CleanImage(f"{OWN}/{record.field}", OWN, image, source)
         if _is_usable(own, chosen):
             by_site.setdefault(record.place, []).append(own)
-    sites = len(scans.places)
+    sites = len(scans.sites)
     check_sites(sites, counts, draws, len(by_site))
     rng, order = np.random.default_rng(chosen.train.seed), sorted(by_site)
     places = [order[int(at)] for at in rng.permutation(len(order))[: draws * counts[-1]]]

@@ -418,7 +418,7 @@ def inputs(
     by_term = loss_weights(weighting, losses, network, data, chosen.train.seed)
     clean, white = _folder(config.clean), config.white
     scored = scans(chosen, config.scans, config.target, cache, clean, data.trained_on, white)
-    _refuse_seen(scored, data)
+    refuse_seen(scored, data.trained_on)
     noise_by_speed(scored)  # what cannot be measured is said before any training
     facts = {
         "preset": chosen.preset.name,
@@ -439,7 +439,9 @@ def inputs(
     ]
     told += weights_notices(weighting, by_term, noise)
     if chosen.dataset.noise.mode in OF_SCANS:
-        told += seen_caveats(noisy_digests(scored), data.trained_on)
+        told += seen_caveats(
+            noisy_digests(scored), data.trained_on, estimated=not scored.has_clean, noise=noise
+        )
     everything = [*told, *notices, *scored.notices, *site_caveats(scored.table())]
     label = weights.label if weights else "perceptual"
     choice = weights.choice if weights else config.perceptual
@@ -473,10 +475,10 @@ def weights_notices(weighting: Choice, by_term: Mapping[str, float], noise: str)
     return [f"weights of the losses{' on ' * bool(noise)}{noise}: {said}"]
 
 
-def _refuse_seen(scored: ScanSet, data: Dataset) -> None:
+def refuse_seen(scored: ScanSet, trained_on: Collection[str]) -> None:
     """Raise ValueError where a clean scan to compare with is one of the training images."""
-    if seen := scored.fields_among(data.trained_on):
+    if seen := scored.fields_among(trained_on):
         raise ValueError(
             f"--scans: the clean scan of {', '.join(seen)} is among the images trained on, which "
-            f"would flatter every network; take these fields out of --clean or out of --scans"
+            f"would flatter every network: take these fields out of --clean or out of --scans"
         )

@@ -65,24 +65,25 @@ def inputs_on_each(
 ) -> list[Inputs]:
     """The inputs on each noise, by label; a noise that is alone has the label "".
 
-    All that does not hang on the noise is prepared once. ``draws`` are those of `inputs`. Raises
-    ValueError naming the option.
+    All that does not hang on the noise is prepared once, and with a noise that is added to clean
+    images if there is one: no scan to compare with may be among these. ``draws`` are those of
+    `inputs`. Raises ValueError naming the option.
     """
     for own in chosen.values():
         preparation.check_images(own, config)
-    first, *others = chosen
+    first, *others = sorted(chosen, key=lambda label: _takes(chosen[label]) != "")
     base = preparation.inputs(losses, chosen[first], config, first, draws)
     if not others:
         return [base]
-    made, images = [base], dict[str, Images]()
+    made, images = {first: base}, dict[str, Images]()
     for label in others:
         takes = _takes(chosen[label])
         if takes not in images:
             images[takes] = preparation.training_images(chosen[label], config)
         told = [] if takes == _takes(chosen[first]) else images[takes][1]
         on = _on(base, losses, images[takes][0], label, chosen[label], config)
-        made.append(replace(on, notices=[*told, *on.notices]))
-    return made
+        made[label] = replace(on, notices=[*told, *on.notices])
+    return [made[label] for label in chosen]
 
 
 Images = tuple[Sequence[CleanImage], list[str]]  # and what is to be said of them
@@ -110,7 +111,7 @@ def _on(
     by_term = loss_weights(weighting, losses, base.perceptual, data, chosen.train.seed)
     weighted = preparation.weights_notices(weighting, by_term, label)
     scored = noisy_digests(base.scans) if _takes(chosen) else []
-    seen = seen_caveats(scored, data.trained_on)
+    seen = seen_caveats(scored, data.trained_on, estimated=not base.scans.has_clean, noise=label)
     return replace(
         base,
         settings=chosen,

@@ -42,9 +42,9 @@ def published_drunet(file: Path | None, device: torch.device | None = None) -> d
 
 
 def require_tunable(file: Path | None, scans: ScanSet) -> None:
-    """Raise ValueError naming the option where the scans show no other place to tune DRUNet on."""
-    if file is not None and len(scans.places) < 2:
+    """Raise ValueError naming the option where the scans show no other site to tune DRUNet on."""
+    if file is not None and len(scans.sites) < 2:
         raise ValueError(
-            "drunet: all scans show one place, and its strength is tuned on scans of another: give "
-            "scans of two places, or leave --drunet out"
+            "drunet: all scans show one site, and its strength is tuned on scans of another: give "
+            "scans of two sites, or leave --drunet out"
         )

@@ -24,6 +24,7 @@ from lfranker.report.numbers import joined
 from lfranker.report.remarks import (
     better_filters,
     caveats,
+    is_estimated,
     reference_caveats,
     remarks,
     seen_caveats,
@@ -110,7 +111,7 @@ def rank_power_set(
     folder = "ranking" if own else f"ranking-{which.short}"
     minded = [
         *reference_caveats(ranking),
-        *seen_caveats(*noisy_scans_and_images(power_set, which)),
+        *seen_caveats(*noisy_scans_and_images(power_set, which), estimated=is_estimated(ranking)),
         *caveats(power_set.settings, ",".join(power_set.loss_set)),
         *(filter_caveats(findings) if findings.leads else better_filters(ranking)),
         *site_caveats(read_scan_table(power_set, which)),

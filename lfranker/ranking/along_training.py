@@ -12,7 +12,7 @@ shrink as a rule. Pessimistic: the leader gains nothing more, and where it has l
 doubling it loses as much again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import cast
@@ -39,8 +39,9 @@ SLOWEST, FASTEST = 0.1, 2.0  # exponents of the power law that are thought possi
 class Verdict(StrEnum):
     """Verdict of half of the steps on the champion of all of them.
 
-    SETTLED: they choose the same losses, or losses that are equivalent in every criterion.
-    CHANGING: they choose losses that are significantly worse in some criterion and better in none.
+    SETTLED: they choose the same losses, or losses that are equivalent in every metric, over all
+        scan speeds.
+    CHANGING: they choose losses that are significantly worse in some metric and better in none.
     UNDECIDED: they choose other losses, and neither of these is shown.
     """
 
@@ -142,11 +143,12 @@ def along_training(
 def line_up(by_length: Mapping[int, PairScores], order: Sequence[str]) -> ScoresByLength | None:
     """Line up what all lengths have: entrants, sites and repeats without a gap.
 
-    None for fewer than 2 lengths, 2 entrants or LEAST_SITES sites.
+    Of the lengths, those from which doubling leads to the longest. None for fewer than 2 of these,
+    2 entrants or LEAST_SITES sites.
     """
     tables = {
         steps: own.table[~own.table["baseline"].astype(bool)]
-        for steps, own in sorted(by_length.items())
+        for steps, own in ((steps, by_length[steps]) for steps in doubling(by_length))
     }
     metrics = [m for m in CHAMPION_METRICS if all(m in table for table in tables.values())]
     if len(tables) < 2 or not metrics or any(table.empty for table in tables.values()):
@@ -178,6 +180,18 @@ def line_up(by_length: Mapping[int, PairScores], order: Sequence[str]) -> Scores
     )
 
 
+def doubling(lengths: Iterable[int]) -> list[int]:
+    """Return the longest, its half, the half of that and so on, as far as they are there.
+
+    Halves are rounded to a step. The shortest comes first.
+    """
+    found = list[int]()
+    for steps in sorted(lengths, reverse=True):
+        if not found or abs(2 * steps - found[0]) <= 1:
+            found.insert(0, steps)
+    return found
+
+
 def _mean_ranks(means: Floats) -> Floats:
     """(..., entrants) of the means (..., criteria, entrants): 1 is best."""
     return np.asarray(rankdata(-means, axis=-1).mean(axis=-2))
@@ -197,7 +211,8 @@ def _verdict(
     """Compare the champion of half of the steps with that of all, by their scores after all.
 
     The champion of all was chosen by these scores, which flatters it: what is called significant
-    allows for every entrant that it might have been, and for every metric (Bonferroni).
+    allows for every entrant that it might have been, and for every metric (Bonferroni). Intervals
+    are of the mean over sites, all alike, whereas champions are found by means over fields.
     """
     if half == end:
         return Verdict.SETTLED
@@ -262,6 +277,8 @@ def _forecasts(
 
 def slows_down(scores: Floats) -> bool:
     """Return whether the second doubling of the steps moves the scores less than the first did.
+
+    Less than 2^-SLOWEST = 0.93 times as much, that is: then there is such a power law.
 
     ``scores`` (entrants, 3). Both are taken over all entrants, as root mean squares. A power law
     whose gains do not shrink leads anywhere: early in training, scores may even speed up.

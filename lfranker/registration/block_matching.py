@@ -17,8 +17,8 @@ from skimage.transform import downscale_local_mean
 from lfranker.arrays import Floats, Image, covered, hann_window
 
 UPSAMPLING = 20  # 1/20 px steps of the correlation peak
+HALF_STEP = 0.5 / UPSAMPLING  # px
 NARROW = 8  # px; the window of a block takes a margin of this width to nearly nothing
-CAUCHY = 2.385  # robust standard deviations; 95 % efficient where all is normal
 SMALL = 256  # px at most, of the copies
 FINE, COARSE = 1.0, 6.0  # px of the copies: detail between these is compared
 LEAST_SHARE = 0.45  # of the frame
@@ -75,34 +75,6 @@ def spread(side: slice, block: int, count: int) -> list[int]:
 def transformable(length: int) -> int:
     """A multiple of 8 up to ``length``: prime lengths, such as 509, take FFTs 3 times as long."""
     return length // 8 * 8 or length
-
-
-def robust_lines(terms: Floats, values: Floats) -> Floats:
-    """Least squares reweighted by Cauchy's function (Holland & Welsch 1977).
-
-    A block without structure, or with a repeated one, may be off by pixels. The first term is the
-    constant; one that does not vary beside it cannot be told from it and is 0.
-    """
-    varying = np.ptp(terms, axis=0) > 0
-    varying[0] = True
-    terms = terms * varying
-    weights = np.ones(len(values))
-    for _ in range(20):
-        root = np.sqrt(weights)
-        solution = np.linalg.lstsq(terms * root[:, None], values * root, rcond=None)[0]
-        answer = np.asarray(solution, np.float64)
-        weights = cauchy_weights(values - terms @ answer)
-    return answer
-
-
-def cauchy_weights(residuals: Floats) -> Floats:
-    """1 at the fit, 1/2 at 2.4 robust standard deviations from it."""
-    return np.asarray(1 / (1 + (residuals / (CAUCHY * robust_deviation(residuals))) ** 2))
-
-
-def robust_deviation(residuals: Floats) -> float:
-    """Deviation from the median, as for a normal distribution; at least half a measurement step."""
-    return max(1.4826 * float(np.median(np.abs(residuals))), 0.5 / UPSAMPLING)
 
 
 def far_shift(steady: Image, moving: Image, known: Floats) -> Floats | None:

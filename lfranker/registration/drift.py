@@ -16,20 +16,18 @@ from scipy.stats import trim_mean
 
 from lfranker.arrays import Floats, Image
 from lfranker.registration.block_matching import (
-    CAUCHY,
-    cauchy_weights,
+    HALF_STEP,
     compared_part,
     match_blocks,
-    robust_deviation,
-    robust_lines,
     spread,
     transformable,
 )
+from lfranker.statistics.robust_fit import CAUCHY, cauchy_weights, robust_deviation, robust_lines
 
 BAND = 32  # px; rows
 BLOCKS = 5  # to a band, each a third as wide as the frame
 TRIMMED = 0.2  # of the blocks on either side: one without structure counts for nothing
-ENOUGH = 6  # bands; make_smoothing_spline needs 5, one is left out; fewer get a line
+ENOUGH = 6  # bands; make_smoothing_spline needs 5; fewer get a line
 PENALTIES = (1e9, *np.logspace(4, -1, 11))  # of the curvature, in bands^3; the first is a line
 
 Knots = tuple[tuple[float, float, float], ...]  # row from the centre, drift along y and x; px
@@ -106,7 +104,7 @@ def held_out_residual(bands: Bands) -> float:
 def _smooth(rows: Floats, values: Floats) -> Callable[[float], float]:
     if len(rows) < ENOUGH:
         terms = np.stack([np.ones(len(rows)), rows], axis=1)
-        line = robust_lines(terms, values)
+        line = robust_lines(terms, values, HALF_STEP)
         return lambda row: float(line[0] + line[1] * row)
     at = rows / BAND
     weights = np.ones(len(rows))
@@ -131,7 +129,7 @@ def predicted_by_others(at: Floats, values: Floats, weights: Floats, penalty: fl
 
 def _choose(off: Floats) -> tuple[float, Floats]:
     """The penalty by the errors of prediction (penalties, bands), and Cauchy's weights of bands."""
-    deviation = min(robust_deviation(errors) for errors in off)
+    deviation = min(robust_deviation(errors, HALF_STEP) for errors in off)
     losses = np.log1p((off / (CAUCHY * deviation)) ** 2)
     best = int(np.argmin(losses.mean(axis=1)))
-    return PENALTIES[best], cauchy_weights(off[best])
+    return PENALTIES[best], cauchy_weights(off[best], HALF_STEP)

@@ -12,8 +12,8 @@ scan displaced by
 
 Linear drift is in the scale of y, from which it cannot be told, and in the shear; what bends is
 the smooth ``drift``. Frames of unequal size are compared from their top left corner; their pixels
-have to be about the same size. The frames may be shifted by up to half of their size: what is
-measured and judged lies in the part that both show.
+have to be about the same size. The frames have to share about half of their area: what is measured
+and judged lies in that part.
 """
 
 from dataclasses import dataclass, replace
@@ -24,16 +24,17 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from lfranker.arrays import Floats, Image, correlation
 from lfranker.registration.block_matching import (
+    HALF_STEP,
     compared_part,
     displacement,
     far_shift,
     match_blocks,
-    robust_lines,
     spread,
     transformable,
 )
 from lfranker.registration.drift import Knots, drift_at, fit_drift, held_out_residual, measure_bands
 from lfranker.registration.other_geometry import other_geometry
+from lfranker.statistics.robust_fit import robust_lines
 
 SMOOTHING = 2.0  # px; at 100 ns 0 to 3 px agree in residual to 0.03 px; also for the check
 FINER = 1.0  # px; once bands are compared, which hold less structure
@@ -60,7 +61,7 @@ class Transform:
     shear: float = 0.0  # px of x per row: linear drift along the slow axis
     drift: Knots = ()  # smooth, along the slow axis, about the linear terms above
     residual: float = 0.0  # px, RMS of the displacements that are left in blocks of the frame
-    held_out: float = 0.0  # px, RMS in bands that the fit has not seen; NaN of under 4 bands
+    held_out: float = 0.0  # px, RMS in bands that the last fit of drift has not seen; may be NaN
 
 
 def register(noisy: Image, clean: Image) -> Transform:
@@ -178,8 +179,8 @@ def _quarters(steady: Image, moving: Image, inside: NDArray[np.bool_]) -> tuple[
 def _fit(at: Floats, moved: Floats) -> Floats:
     """(shift_y, stretch_y, shift_x, stretch_x, shear)."""
     ones = np.ones(len(at))
-    down = robust_lines(np.stack([ones, at[:, 0]], 1), moved[:, 0])
-    right = robust_lines(np.stack([ones, at[:, 1], at[:, 0]], 1), moved[:, 1])
+    down = robust_lines(np.stack([ones, at[:, 0]], 1), moved[:, 0], HALF_STEP)
+    right = robust_lines(np.stack([ones, at[:, 1], at[:, 0]], 1), moved[:, 1], HALF_STEP)
     return np.concatenate([down, right])
 
 

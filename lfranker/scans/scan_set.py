@@ -115,7 +115,7 @@ class ScanSet:
         return (*self.plan, *self.warnings, *map(str, self.excluded))
 
     @property
-    def places(self) -> list[str]:
+    def sites(self) -> list[str]:
         """The sites that the scans show, each once: fields of one are not independent."""
         return list(dict.fromkeys(record.place for record in self.records))
 

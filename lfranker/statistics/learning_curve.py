@@ -56,9 +56,11 @@ class Forecast:
 
 @dataclass(frozen=True)
 class LearningCurve:
-    """Posterior draws of the law: `first` is the gain at the first count, at the last it is more.
+    """Posterior draws of the law.
 
-    By `rise`; `ratio` is the law's q.
+    first: the gain at the first count.
+    rise: how much more the gain is at the last count.
+    ratio: the law's q.
     """
 
     counts: tuple[int, ...]
@@ -108,7 +110,7 @@ def fit(
 class _Grid:
     """The posterior by luck (l), scale of the sites' covariance (s) and ratio (r)."""
 
-    weight: Floats  # (l, s, r): logarithm of its likelihood
+    weight: Floats  # (l, s, r): logarithm of the posterior density, but for a constant
     centre: Floats  # (l, s, r, 2): the gain at the first count and the rise to the last
     spread: Floats  # (l, s, r, 2, 2): their covariance
 

@@ -57,8 +57,9 @@ def claimed(experiment: str, key: str) -> Iterator[Renew]:
 
 def _folder() -> Path | None:
     """Return the folder of a store that is one of files, and can be locked."""
-    parts = urlsplit(mlflow.get_tracking_uri())
-    if fcntl is None or parts.scheme not in ("", "file", "sqlite"):
+    uri = mlflow.get_tracking_uri()
+    parts = urlsplit(uri)
+    if fcntl is None or uri == "databricks" or parts.scheme not in ("", "file", "sqlite"):
         return None
     if parts.scheme == "sqlite":
         return Path(unquote(parts.path.removeprefix("/"))).absolute().parent
@@ -93,6 +94,11 @@ def _by_tag(experiment: str, tag: str) -> Iterator[Renew]:
     def renew() -> None:
         nonlocal written
         if time.monotonic() - written > RENEWED:
+            if not _holder(client, experiment, tag).startswith(mine):
+                raise CommandError(
+                    "this command was away from the server for so long that another took up the "
+                    "same trainings: wait for it, then give the same command again"
+                )
             written = time.monotonic()
             client.set_experiment_tag(experiment, tag, f"{mine} {written:.0f}")
 
@@ -110,7 +116,8 @@ def _take(client: MlflowClient, experiment: str, tag: str, mine: str) -> None:
         _give_up_after(begun, f"the tag {tag} of experiment {experiment}")
         asked = time.monotonic()
         holder = _holder(client, experiment, tag)
-        if holder != seen:
+        # a server that was away lets nobody renew a claim
+        if holder != seen or time.monotonic() - asked > RENEWED:
             seen, since = holder, time.monotonic()
         free = not holder or time.monotonic() - since > STALE
         if free and _written(client, experiment, tag, mine, holder):
@@ -129,9 +136,10 @@ def _written(client: MlflowClient, experiment: str, tag: str, mine: str, holder:
     try:
         client.set_experiment_tag(experiment, tag, mine)
     except MlflowException:
-        if _holder(client, experiment, tag) in ("", holder):
+        now = _holder(client, experiment, tag)
+        if now in ("", holder):
             raise
-        return False
+        return now == mine  # written all the same, where the answer was lost
     return True
 
 

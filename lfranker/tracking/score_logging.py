@@ -139,8 +139,8 @@ def score_baselines(
     plain = {name: of_noisy(function) for name, function in {**BASELINES, **extra}.items()}
     known = {**families(), **extra_tuned}
     tuned = list(known)
-    if len(scans.places) < 2:
-        yield f"{', '.join(tuned)} left out: all scans show one place, there is none to tune on"
+    if len(scans.sites) < 2:
+        yield f"{', '.join(tuned)} left out: all scans show one site, there is no other to tune on"
         tuned = []
     for name in [*plain, *tuned, *([CLEAN] if scans.has_clean else [])]:
         if name in done:

@@ -221,9 +221,14 @@ def noisy_scans_and_images(
     None of either where the power set was made by a version that did not keep both.
     """
     table = read_scan_table(power_set, scans)
-    (text,) = read_texts([(power_set, TRAINED_ON)])
     noisy = list(table[NOISY_DIGEST]) if NOISY_DIGEST in table else []
-    return noisy, frozenset((text or "").split())
+    return noisy, images_trained_on(power_set)
+
+
+def images_trained_on(power_set: TrackedRun) -> frozenset[str]:
+    """Return the digests of the images trained on; none of versions that did not log them."""
+    (text,) = read_texts([(power_set, TRAINED_ON)])
+    return frozenset((text or "").split())
 
 
 def combined_gradient_shares(power_set: PowerSet, names: Sequence[str]) -> pd.DataFrame:

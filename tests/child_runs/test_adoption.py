@@ -263,6 +263,7 @@ def test_a_stopped_training_is_named_ended_and_tried_again_in_the_same_run(
     assert [line for line in said if line.endswith(" minutes, ended")] != []
 
 
+@pytest.mark.slow
 def test_a_training_that_stalls_twice_has_failed(store: Path, tmp_path: Path) -> None:
     child = adopted(make_parent("mae"))
     jobs = [python_job(child, "import time; time.sleep(600)", tmp_path)]

@@ -33,6 +33,7 @@ def path(network: SCUNet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_torch_and_onnx_agree_at_every_size(network: SCUNet, path: Path) -> None:
     found = OnnxNetwork(path.read_bytes(), threads=1)
     for height, width in SIZES:

@@ -108,7 +108,7 @@ def test_bad_plans_are_refused_before_data_are_made(
 def test_a_drunet_that_cannot_be_tuned_is_refused_before_any_work(
     store: Path, monkeypatch: pytest.MonkeyPatch, command: click.Command, words: str
 ) -> None:
-    """The scans show one place, and its strength is found on scans of another."""
+    """The scans show one site, and its strength is found on scans of another."""
     pytest.importorskip("spandrel", reason="needs the extra networks")
     torch.save(drunet_weights(), store / "drunet.pth")
     scans = scans_of_one_field(store / "scans")
@@ -116,7 +116,7 @@ def test_a_drunet_that_cannot_be_tuned_is_refused_before_any_work(
     given = [*words.split(), "--scans", str(scans), "--drunet", str(store / "drunet.pth")]
     done = CliRunner().invoke(command, given)
     assert done.exit_code == 2
-    assert "drunet: all scans show one place" in " ".join(done.output.split())
+    assert "drunet: all scans show one site" in " ".join(done.output.split())
     assert not MlflowClient().search_runs(["0"]), "a refused command leaves no run"
 
 

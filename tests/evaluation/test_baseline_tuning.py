@@ -74,7 +74,7 @@ def test_a_speed_that_the_other_half_lacks_borrows_from_its_other_speeds():
 
 
 def test_one_place_cannot_be_tuned_on_another():
-    with pytest.raises(ValueError, match="one place"):
+    with pytest.raises(ValueError, match="one site"):
         tune("x", FAMILY, scans(("a10", "s"), ("a20", "s")))
 
 

@@ -97,6 +97,7 @@ def test_structure_is_told_without_the_clean_scan(name: str) -> None:
     assert abs(off.mean()) < 4 * off.std(ddof=1) / np.sqrt(DRAWS) + 0.02
 
 
+@pytest.mark.slow
 def test_they_rank_filters_as_the_clean_scan_does() -> None:
     """Filters that are far apart; two of them are as far from the clean scan as the noisy one."""
     found = {name: outputs(filter_) for name, filter_ in FILTERS.items()}

@@ -55,6 +55,20 @@ def done(command: Any, words: str, exit_code: int = 0) -> Result:
     return result
 
 
+@pytest.mark.parametrize("noises", ["eq1", "recorrupted,eq1", "eq1,recorrupted"])
+def test_scans_whose_clean_ones_are_trained_on_are_refused(tmp_path: Path, noises: str) -> None:
+    """By whichever of the noises, in any order; two of four clean scans lie among the images."""
+    scans = write_scans(tmp_path / "scans")
+    for name, field in {"first": "b", "second": "d"}.items():
+        write(tmp_path / f"clean/{name}.png", specimen(FIELDS.index(field)))
+    chosen = settings_on_each("smoke", parse_noises(noises), patches=24, validation=0.0)
+    config = InputConfig(
+        clean=tmp_path / "clean", scans=scans, noisy=scans / "100ns", target="30us", cache=tmp_path
+    )
+    with pytest.raises(ValueError, match=r"^--scans: the clean scan of b, d is among the images"):
+        inputs_on_each(("mae",), chosen, config)
+
+
 @pytest.mark.parametrize(("frames", "expected"), [(1, "recorrupted"), (2, "frames")])
 def test_the_noise_is_what_the_scans_allow(tmp_path: Path, frames: int, expected: str) -> None:
     scans = write_scans(tmp_path / "scans", frames)

@@ -98,6 +98,7 @@ def test_a_job_that_gets_no_further_is_named_ended_and_tried_once_more(tmp_path:
     assert (of["stopped"].count(True), of["working"].count(True)) == (1, 0)
 
 
+@pytest.mark.slow
 def test_time_in_which_the_parent_itself_was_stopped_does_not_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ from lfranker.ranking.along_training import (
     AlongTraining,
     Verdict,
     along_training,
+    doubling,
     extrapolated,
 )
 from lfranker.ranking.entrants import PairScores
@@ -211,6 +212,15 @@ def test_entrants_sites_and_repeats_that_a_length_lacks_are_left_out():
     assert result is not None
     assert "ssim" not in result.mean_ranks.index
     assert len(result.mean_ranks) == 6
+
+
+@pytest.mark.parametrize(
+    ("lengths", "expected"),
+    [((75, 150, 300), [75, 150, 300]), ((75, 300), [300]), ((75, 151, 301), [75, 151, 301])],
+)
+def test_lengths_are_halves_of_each_other(lengths: tuple[int, ...], expected: list[int]) -> None:
+    """A quarter is no half: verdicts and power laws are of doublings."""
+    assert doubling(lengths) == expected
 
 
 def test_a_metric_that_a_length_lacks_is_left_out():

@@ -197,6 +197,7 @@ def test_without_an_effect_of_the_rate_at_most_5_percent_depend_on_it():
     assert wrong / trials < 0.05 + 3 * np.sqrt(0.05 * 0.95 / trials)
 
 
+@pytest.mark.slow
 def test_a_ranking_tells_what_the_server_knows_of_the_check(store):
     parent = make_parent("mae,mse")
 

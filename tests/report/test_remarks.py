@@ -1,8 +1,17 @@
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
 from lfranker.ranking.leaderboard import Ranking, rank
-from lfranker.report.remarks import better_filters, caveats, remarks
+from lfranker.report.remarks import (
+    AGREED,
+    better_filters,
+    caveats,
+    reference_caveats,
+    remarks,
+    seen_caveats,
+)
 
 ROWS = {
     "mae": {"psnr": 21.0, "ssim": 0.7},
@@ -50,6 +59,30 @@ def test_estimated_ssim_is_not_taken_for_ssim() -> None:
     assert remarks(rank(board)) == [
         "1 of 2 subsets is worse than the noisy input in estimated SSIM: mse."
     ]
+
+
+def test_how_far_estimates_agreed_is_what_the_docs_measured() -> None:
+    text = (Path(__file__).parents[2] / "docs/ranking.md").read_text()
+    (row,) = (line for line in text.splitlines() if line.startswith("| mean rank of the two"))
+    measured = [cell.split(",")[0].strip() for cell in row.split("|")[2:-1]]
+    assert measured == [AGREED["psnr"], AGREED["psnr_fitted"], AGREED["ssim"]]
+    board = pd.DataFrame.from_dict(
+        {"mae": (0.8, 0.7), "mse": (0.5, 0.1)}, orient="index",
+        columns=["noise_removed", "ssim_estimated"],
+    )  # fmt: skip
+    (said,) = reference_caveats(rank(board.assign(baseline=False)))
+    assert "by SSIM with a Kendall's tau of .84, and with that by PSNR with one of .52" in said
+    assert list(reference_caveats(ranked({}))) == []
+
+
+def test_scores_of_scans_that_were_trained_on_say_what_they_are() -> None:
+    seen = {"noisy": ["1", "2", "3"], "trained_on": {"2", "3", "9"}}
+    (said,) = seen_caveats(**seen, estimated=False)
+    assert said.startswith("2 of the 3 noisy scans that are scored are among those trained on, ")
+    assert said.endswith("other scans may be denoised less well.")
+    (said,) = seen_caveats(**seen, estimated=True, noise="recorrupted")
+    assert "trained on with recorrupted, without" in said
+    assert said.endswith(", and the estimated scores of these may be too high.")
 
 
 def test_networks_that_started_from_weights_may_have_forgotten_what_these_knew() -> None:

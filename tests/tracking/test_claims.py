@@ -117,6 +117,23 @@ def test_two_first_claims_at_one_moment_are_made_one_after_the_other(
         assert held(on_a_server) == asked[1] == asked[0]
 
 
+def test_a_claim_that_was_written_is_had_where_the_answer_was_lost(
+    on_a_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, asked = MlflowClient.set_experiment_tag, []
+
+    def lose(client: MlflowClient, experiment: str, key: str, value: str) -> None:
+        asked.append(value)
+        write(client, experiment, key, value)
+        if len(asked) == 1:
+            raise MlflowException("no answer")
+
+    monkeypatch.setattr(MlflowClient, "set_experiment_tag", lose)
+    with claimed(on_a_server, "key"):
+        assert held(on_a_server) == asked[0]
+        assert len(asked) == 1
+
+
 def test_an_error_of_the_server_is_no_claim_of_another(
     on_a_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,6 +178,45 @@ def test_a_claim_that_another_wrote_meanwhile_is_not_ours(
     assert held(on_a_server) == "another"
     monkeypatch.undo()
     write(client, on_a_server, f"{CLAIM}key", "")
+
+
+def test_who_was_away_while_another_took_over_does_not_go_on(
+    on_a_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "RENEWED", 0.0)
+    with claimed(on_a_server, "key") as renew:
+        MlflowClient().set_experiment_tag(on_a_server, f"{CLAIM}key", "another")
+        with pytest.raises(CommandError, match="another took up the same trainings"):
+            renew()
+    assert held(on_a_server) == "another"
+    MlflowClient().set_experiment_tag(on_a_server, f"{CLAIM}key", "")
+
+
+def test_time_in_which_the_server_did_not_answer_makes_no_claim_old(
+    on_a_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock of its own: the second question takes longer than a claim lasts."""
+    now, asked = [0.0], list[float]()
+    read = claims._holder
+
+    def slowly(*words: Any) -> str:
+        asked.append(now[0])
+        now[0] += claims.STALE + 1 if len(asked) == 2 else 0
+        return read(*words)
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    monkeypatch.setattr(claims, "_holder", slowly)
+    monkeypatch.setattr(claims, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
+    MlflowClient().set_experiment_tag(on_a_server, f"{CLAIM}key", "another")
+    with claimed(on_a_server, "key"):
+        assert now[0] > asked[1] + 2 * claims.STALE
+
+
+def test_databricks_is_a_server_and_no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claims.mlflow, "get_tracking_uri", lambda: "databricks")
+    assert claims._folder() is None
 
 
 @pytest.mark.parametrize(("request_takes", "other_writes_after"), [(0.0, 1.9), (3.0, 11.0)])

@@ -229,6 +229,7 @@ def test_a_folder_without_a_model_is_said_to_have_none(tmp_path: Path) -> None:
         load_network(str(tmp_path))
 
 
+@pytest.mark.slow
 def test_the_onnx_network_lies_beside_the_weights_and_is_added_once(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

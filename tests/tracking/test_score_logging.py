@@ -22,7 +22,7 @@ from torch import nn
 from tracked import SCANS, give_model, make_child, make_parent, power_set_of
 
 from lfranker.arrays import Image
-from lfranker.child_runs.scoring import score_model, score_power_set
+from lfranker.child_runs.scoring import score_model, score_power_set, score_training
 from lfranker.evaluation.baselines import BASELINES, FAMILIES, Family, families
 from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.evaluation.scoring import of_noisy
@@ -33,7 +33,7 @@ from lfranker.scans.scan_set import Exclusion, Pair, ScanSetId
 from lfranker.tracking import score_logging
 from lfranker.tracking.models import load_likeness, load_network, model_id_of
 from lfranker.tracking.power_set import find_training
-from lfranker.tracking.runs import create_child, get_run, list_files, set_tags, tracked
+from lfranker.tracking.runs import create_child, get_run, list_files, own_run, set_tags, tracked
 from lfranker.tracking.score_logging import (
     image_key,
     keys_of,
@@ -107,10 +107,30 @@ def test_scans_that_were_trained_on_are_known_by_what_the_server_keeps(store: Pa
     assert (len(digests), unknown) == (6, frozenset())
     data = [SimpleNamespace(trained_on=frozenset(own)) for own in (["0"], ["0", digests[2]])]
     log_trained_on(run_id, data)  # type: ignore[arg-type]
-    (said,) = seen_caveats(*noisy_scans_and_images(power_set, scans.id))
+    (said,) = seen_caveats(*noisy_scans_and_images(power_set, scans.id), estimated=False)
     assert said.startswith("1 of the 6 noisy scans that are scored is among those trained on")
     other = ScanSetId("0" * 64, False)
-    assert list(seen_caveats(*noisy_scans_and_images(power_set, other))) == []
+    assert list(seen_caveats(*noisy_scans_and_images(power_set, other), estimated=False)) == []
+
+
+def test_scans_whose_clean_ones_were_trained_on_are_not_scored_later(store: Path) -> None:
+    parent, scans = make_parent("mae"), make_scans(store)
+    child = make_child(parent, "mae", {}, model="some")
+    (clean,) = {pair.clean.tobytes() for pair in scans if pair.field == "g"}
+    data = SimpleNamespace(trained_on=frozenset([hashlib.sha256(clean).hexdigest()]))
+    log_trained_on(parent.info.run_id, [data])  # type: ignore[list-item]
+    for score, run in ((score_power_set, parent), (score_training, child)):
+        with pytest.raises(ValueError, match="clean scan of g is among the images trained on"):
+            score(run.info.run_id, scans)
+    assert get_run(child.info.run_id).data.metrics == {}
+    assert not list_files(parent.info.run_id, "scans"), "nothing is kept of scans that are refused"
+
+
+def test_a_filter_has_no_place_beside_a_training_without_power_set(store: Path) -> None:
+    with own_run("train", "train") as run:
+        pass
+    with pytest.raises(ValueError, match=f"--drunet has no effect on run {run.run_id}"):
+        score_training(run.run_id, make_scans(store), tuned={"drunet": families()["median-tuned"]})
 
 
 @pytest.mark.usefixtures("few_scores")
@@ -237,7 +257,7 @@ def test_a_filter_that_fails_is_said_and_the_others_are_scored(
     said = list(score_baselines(tracked(parent), ["key", "other"], scans, {"init": stretched}, {}))
     tuned = ", ".join(families())
     assert said == [
-        f"{tuned} left out: all scans show one place, there is none to tune on",
+        f"{tuned} left out: all scans show one site, there is no other to tune on",
         "broken failed: too small",
         "noisy scored",
         "init scored",

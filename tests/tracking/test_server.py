@@ -119,6 +119,7 @@ def check(port: int, monkeypatch: pytest.MonkeyPatch, login: str = "") -> None:
     check_server()
 
 
+@pytest.mark.slow
 def test_nobody_at_the_address_is_said_within_fifteen_seconds(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
