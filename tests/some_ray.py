@@ -41,6 +41,7 @@ class SomeRay:
     """A cluster, whose nodes can be killed and added."""
 
     folder: Path
+    temporary: Path  # of Ray: its logs, and sockets, whose paths may not be long
     hidden: Sequence[Path]
     port: int = field(default_factory=free_port)
     nodes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
@@ -96,8 +97,8 @@ def _may_hide() -> bool:
 def some_ray(folder: Path, hidden: Sequence[Path] = ()) -> Iterator[SomeRay]:
     """Start a head, on which no training runs, and two nodes with a processor each."""
     folder.mkdir()
-    cluster = SomeRay(folder, hidden)
-    own = tempfile.mkdtemp(prefix="ray-")  # short: the paths of sockets have 107 bytes at most
+    own = tempfile.mkdtemp(prefix="ray-")  # sockets have paths of 107 bytes at most
+    cluster = SomeRay(folder, Path(own), hidden)
     try:
         cluster.add(
             "head", "--head", f"--port={cluster.port}", "--num-cpus=0", "--num-gpus=0",

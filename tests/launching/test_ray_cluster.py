@@ -86,7 +86,9 @@ def test_killed_trainings_and_those_of_a_dead_node_go_on(site: Site) -> None:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=LONGEST)
     assert process.returncode != 0
-    assert {run.info.status for run in command.runs()} == {"KILLED"}
+    ended = [run.info.status for run in command.runs()]
+    assert "KILLED" in ended
+    assert set(ended) <= {"KILLED", "FINISHED"}, "a training may have come to its end"
 
     with command.started() as process:
         first, _ = command.wait_for(2, process)
@@ -130,6 +132,7 @@ def test_a_server_that_is_away_for_a_minute_costs_nothing_and_no_password_is_kep
             said = finish(process)
     site.command("away").check_whole(THREE, 200, 20)
     texts = {"printed": said.encode()}
-    texts |= {str(f): f.read_bytes() for f in site.folder.rglob("*") if f.is_file()}
+    for folder in (site.folder, site.ray.temporary):
+        texts |= {str(f): f.read_bytes() for f in folder.rglob("*") if f.is_file()}
     assert any("raylet" in name for name in texts)
     assert secrets_in(texts) == []

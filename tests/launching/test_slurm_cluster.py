@@ -122,7 +122,9 @@ def test_killed_and_cancelled_trainings_go_on_and_ctrl_c_leaves_nothing(site: Si
         process.communicate(timeout=LONGEST)
     assert process.returncode != 0
     assert site.queue("killed") == []
-    assert {run.info.status for run in command.runs()} == {"KILLED"}
+    ended = [run.info.status for run in command.runs()]
+    assert "KILLED" in ended
+    assert set(ended) <= {"KILLED", "FINISHED"}, "a training may have come to its end"
 
     with command.started() as process:
         first, second = command.wait_for(2, process)
