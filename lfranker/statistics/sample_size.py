@@ -66,7 +66,7 @@ def _lent(planned: Planned) -> float:
 
 def _drawn(planned: Planned, chance: Chance) -> tuple[Floats, Floats, Floats]:
     """(DRAWN,) each: squares over fields, over repeats and of the rest that may be true."""
-    field, repeat, rest = (part[:DRAWN] for part in chance.parts(planned.squares))
+    field, repeat, rest = chance.parts(planned.squares, DRAWN)
     return field, repeat, rest
 
 
