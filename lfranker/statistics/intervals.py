@@ -119,7 +119,9 @@ class MeanSquares:
         squares = (first - self._matrices) - (self._matrices - second)
         own = np.where(squares > DUST * (first + second), squares, 0.0)
         freedoms, priors = self.freedoms, (self.field_prior, self.repeat_prior)
-        lent = [own.any(axis=0) * np.minimum.outer(p.freedoms, p.freedoms) for p in priors]
+        lent = [
+            np.where(own.any(axis=0), np.minimum.outer(p.freedoms, p.freedoms), 0.0) for p in priors
+        ]
         drawn = [
             _drawn(own[kind], 2.0, freedoms[kind], priors[kind], lent[kind]) for kind in range(2)
         ]

@@ -39,14 +39,23 @@ def write_scans(folder, seeds, changed=None):
     return folder
 
 
-@pytest.fixture
-def source(tmp_path):
-    return write_scans(tmp_path / "source", [0, 1])
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    """Scans of two fields, and the set that is made of them in the cache beside them."""
+    folder = tmp_path_factory.mktemp("original")
+    source = write_scans(folder / "source", [0, 1])
+    return source, prepare_scans(source, "spd8", folder / "cache")
 
 
 @pytest.fixture
-def prepared(source, tmp_path):
-    return prepare_scans(source, "spd8", tmp_path / "cache")
+def source(original, tmp_path):
+    return shutil.copytree(original[0], tmp_path / "source")
+
+
+@pytest.fixture
+def prepared(original, tmp_path):
+    made = original[1].folder
+    return read_scans(shutil.copytree(made, tmp_path / "cache" / made.name))
 
 
 def test_twelve_bits_in_sixteen_are_scaled_alike_and_the_set_remembers_it(source, tmp_path):
