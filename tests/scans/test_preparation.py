@@ -9,7 +9,6 @@ import pytest
 import tifffile
 from scipy.ndimage import gaussian_filter
 
-from lfranker.evaluation.metrics import METRICS
 from lfranker.evaluation.scoring import of_noisy, score, summarise
 from lfranker.images.image_file import read_image, write_image
 from lfranker.registration.register import register, warp
@@ -303,9 +302,8 @@ def test_raw_microscope_files_are_prepared_and_scored(tmp_path):
     assert (scans.target, scans.speeds, len(scans)) == ("30us", ("100ns",), 2)
     assert scans.table()["residual"].max() < 0.5
     assert all(min(pair.noisy.shape) > 430 for pair in scans)
-    metrics = {name: METRICS[name] for name in ("psnr", "ssim", "keypoints")}
     noisy, blurred = (
-        summarise(score(of_noisy(denoiser), scans, metrics))
+        summarise(score(of_noisy(denoiser), scans))
         for denoiser in (lambda image: image, lambda image: gaussian_filter(image, 1.0))
     )
     assert 22 < noisy["psnr/100ns"] < 24
