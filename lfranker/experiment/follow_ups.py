@@ -6,6 +6,7 @@ best combined loss are searched for.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import optuna
 
@@ -14,7 +15,7 @@ from lfranker.child_runs.jobs import Child
 from lfranker.planning.inputs import Inputs
 from lfranker.planning.plan import Task, powerset_key
 from lfranker.publishing.ranking_run import Report
-from lfranker.ranking.entrants import is_combined
+from lfranker.ranking.entrants import PairScores, is_combined
 from lfranker.ranking.leaderboard import Ranking
 from lfranker.ranking.learning_rate_check import FACTORS, subsets_to_check
 from lfranker.ranking.weight_search import Weights, best, propose
@@ -130,9 +131,13 @@ class _Attempts:
 
     def found(self) -> Search | None:
         """Read what is known now."""
-        scans = self.means.inputs.scans
-        pairs = field_scores(load_power_set(self.power_set_id), scans.id)
-        return searched(self.plan(), self.of.experiment_id, pairs, scans.simulated)
+        simulated = self.means.inputs.scans.simulated
+        return searched(self.plan(), self.of.experiment_id, self._pairs, simulated)
+
+    @cached_property
+    def _pairs(self) -> PairScores:
+        """Scores of the power set, read once: what a search trains is not in it."""
+        return field_scores(load_power_set(self.power_set_id), self.means.inputs.scans.id)
 
     def note(self, new: Sequence[Weights]) -> None:
         """Keep what is to be tried, before it is: a search that is stopped goes on with it."""

@@ -30,6 +30,7 @@ from lfranker.arrays import Floats
 from lfranker.statistics.variance_shrinkage import Prior, prior_of_fields, prior_of_repeats
 
 DRAWS = 4000
+FEW = 200  # draws, by which most comparisons of models that are alike are settled
 CONFIDENCE = 0.95
 DUST = 1e-13  # relative: less is the rounding of sums
 
@@ -108,8 +109,23 @@ class MeanSquares:
 
     def of_difference(self, first: int, second: int) -> Squares:
         """Squares of the score of one model less that of another, which may be the same."""
-        models = np.arange(len(self.mean))
-        return self.of_contrast((models == first).astype(float) - (models == second))
+        return Squares(*(float(value) for value in self._differences[:, first, second]))
+
+    @cached_property
+    def _differences(self) -> Floats:
+        """(5, m, m): the numbers of `Squares`, as `of_contrast` has them, of every difference."""
+        of_one = self._matrices.diagonal(axis1=1, axis2=2)
+        first, second = of_one[:, :, None], of_one[:, None, :]
+        squares = (first - self._matrices) - (self._matrices - second)
+        own = np.where(squares > DUST * (first + second), squares, 0.0)
+        freedoms, priors = self.freedoms, (self.field_prior, self.repeat_prior)
+        lent = [
+            np.where(own.any(axis=0), np.minimum.outer(p.freedoms, p.freedoms), 0.0) for p in priors
+        ]
+        drawn = [
+            _drawn(own[kind], 2.0, freedoms[kind], priors[kind], lent[kind]) for kind in range(2)
+        ]
+        return np.stack([*drawn, own[2], freedoms[0] + lent[0], freedoms[1] + lent[1]])
 
     def clearly_erratic(self) -> list[int]:
         """Models whose trainings scatter more than those of the others do, beyond chance.
@@ -146,12 +162,18 @@ def _moderated(
 ) -> Squares:
     """Draw a contrast's own squares over fields and repeats towards the priors of unit length."""
     field, repeat = (
-        float((freedom * square + more * length * prior.square) / (freedom + more))
+        float(_drawn(square, length, freedom, prior, more))
         for square, freedom, prior, more in zip(own, freedoms, priors, lent, strict=False)
     )
     return Squares(
         field, repeat, float(own[2]), freedoms[0] + float(lent[0]), freedoms[1] + float(lent[1])
     )
+
+
+def _drawn(
+    square: Floats, length: float, freedom: float, prior: Prior, lent: Floats | float
+) -> Floats:
+    return np.asarray((freedom * square + lent * length * prior.square) / (freedom + lent))
 
 
 def mean_squares(scores: Floats) -> MeanSquares:
@@ -208,17 +230,17 @@ class Chance:
         self._orders = [rng.permutation(DRAWS) for _ in range(3)]
         self._drawn: dict[tuple[int, float], Floats] = {}
 
-    def parts(self, squares: Squares) -> tuple[Floats, Floats, Floats]:
+    def parts(self, squares: Squares, draws: int = DRAWS) -> tuple[Floats, Floats, Floats]:
         """(draws,) each: what the squares over fields, over repeats and of the rest may be."""
-        field = squares.field * self._inverse(0, squares.field_freedom)
+        field = squares.field * self._inverse(0, squares.field_freedom)[:draws]
         if not self.repeated:
-            return field, np.zeros(DRAWS), np.zeros(DRAWS)
-        repeat = squares.repeat * self._inverse(1, squares.repeat_freedom)
-        return field, repeat, squares.rest * self._inverse(2, self.rest_freedom)
+            return field, np.zeros(draws), np.zeros(draws)
+        repeat = squares.repeat * self._inverse(1, squares.repeat_freedom)[:draws]
+        return field, repeat, squares.rest * self._inverse(2, self.rest_freedom)[:draws]
 
-    def scales(self, squares: Squares) -> Floats:
+    def scales(self, squares: Squares, draws: int = DRAWS) -> Floats:
         """(draws,) of the standard deviation of an estimated mean about the true one."""
-        field, repeat, rest = self.parts(squares)
+        field, repeat, rest = self.parts(squares, draws)
         # the true one holds each cell's own variance at the least
         variance = np.maximum(field + repeat - rest, rest)
         return np.asarray(np.sqrt(variance / self.cells))
@@ -230,13 +252,17 @@ class Chance:
             self._drawn[kind, freedom] = _inverse_chi_square(freedom)[self._orders[kind]]
         return self._drawn[kind, freedom]
 
-    def beyond(self, squares: Squares, size: float) -> float:
-        """The chance that an estimated mean is off by more than ``size``, which is above 0.
+    def rarely_beyond(self, squares: Squares, size: float, level: float) -> bool:
+        """Whether an estimated mean is off by more than ``size`` with a chance below ``level``.
 
-        Of the normal mixture of all scales, which needs no draw of its tails.
+        ``size`` is above 0. The chance is that of the normal mixture of all scales, which needs no
+        draw of its tails; a few of them often have more than ``level`` already.
         """
-        scales = self.scales(squares)
-        return _beyond(scales, size) if scales.any() else 0.0
+        for draws in (FEW, DRAWS):
+            scales = self.scales(squares, draws)
+            if scales.any() and _beyond(scales, size) >= level:
+                return False
+        return True
 
     def half_width(self, squares: Squares, confidence: float = CONFIDENCE) -> float:
         scales = self.scales(squares)
@@ -250,7 +276,10 @@ class Chance:
 
 
 def _beyond(scales: Floats, size: float) -> float:
-    """The chance of more than ``size`` in a mixture of normal distributions of these deviations."""
+    """The chance of more than ``size`` in a mixture of normal distributions of these deviations.
+
+    Of fewer than DRAWS: the part of it that they have.
+    """
     return float(2 * ndtr(-size / scales).sum() / DRAWS)
 
 

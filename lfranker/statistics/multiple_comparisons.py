@@ -13,7 +13,7 @@ LEVEL = 0.05
 
 def separated(gap: float, squares: Squares, chance: Chance, level: float) -> bool:
     """Return whether the interval about ``gap`` that misses with this chance excludes 0."""
-    return gap != 0 and chance.beyond(squares, abs(gap)) < level
+    return gap != 0 and chance.rarely_beyond(squares, abs(gap), level)
 
 
 def rank_intervals(squares: MeanSquares, chance: Chance) -> list[tuple[int, int]]:

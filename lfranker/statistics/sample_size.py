@@ -66,8 +66,7 @@ def _lent(planned: Planned) -> float:
 
 def _drawn(planned: Planned, chance: Chance) -> tuple[Floats, Floats, Floats]:
     """(DRAWN,) each: squares over fields, over repeats and of the rest that may be true."""
-    field, repeat, rest = (part[:DRAWN] for part in chance.parts(planned.squares))
-    return field, repeat, rest
+    return chance.parts(planned.squares, DRAWN)
 
 
 def _numbers(now: int) -> Floats:

@@ -146,7 +146,11 @@ def test_two_images_of_one_name_are_refused():
 
 @pytest.mark.slow
 @real
-def test_all_real_clean_images_load():
-    loaded, notices = load_clean(Path(SEM or "") / "clean", max_noise=0.05)
-    assert len(loaded) == 89
+def test_real_clean_images_load(tmp_path):
+    """Every third of the images."""
+    images = sorted(p for p in Path(SEM or "", "clean").iterdir() if p.suffix != ".csv")[::3]
+    for path in images:
+        (tmp_path / path.name).symlink_to(path)
+    loaded, notices = load_clean(tmp_path, max_noise=0.05)
+    assert len(loaded) == len(images) == 30
     assert not any("left out" in notice for notice in notices)

@@ -16,9 +16,9 @@ def white(seed, shape=SHAPE):
 
 def band(image, cutoff):
     """Without everything above `cutoff` cycles per px."""
-    rows, columns = np.fft.fftfreq(image.shape[0]), np.fft.fftfreq(image.shape[1])
+    rows, columns = np.fft.fftfreq(image.shape[0]), np.fft.rfftfreq(image.shape[1])
     radius = np.hypot(rows[:, None], columns[None])
-    return np.fft.ifft2(np.fft.fft2(image) * (radius <= cutoff)).real
+    return np.fft.irfft2(np.fft.rfft2(image) * (radius <= cutoff), image.shape)
 
 
 def pair_up_to(cutoff):

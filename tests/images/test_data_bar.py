@@ -373,8 +373,9 @@ def test_data_bars_of_other_instruments(name, shape):
 def test_no_image_without_a_bar_loses_anything():
     files = image_files(Path(SEM or "") / "clean")
     assert len(files) == 89
-    for path in files:
+    for number, path in enumerate(files):
         read = read_image(path)
         assert read.image.shape == read.pixels.shape, path
-        turned = np.ascontiguousarray(read.pixels.T)
-        assert bars_of(turned, None, None) == bars_of(1 - read.pixels, None, None) == Bars(), path
+        # half of them turned, the others as negatives
+        changed = 1 - read.pixels if number % 2 else np.ascontiguousarray(read.pixels.T)
+        assert bars_of(changed, None, None) == Bars(), path

@@ -247,17 +247,18 @@ def test_warp_by_whole_pixels_moves_and_does_not_smooth():
 @pytest.mark.skipif("LFRANKER_SEM_DATA" not in os.environ, reason="LFRANKER_SEM_DATA is not set")
 @pytest.mark.slow
 def test_real_scans_register():
-    """All 24 fields at 100 ns: 19.9 dB as they are, at least 22 dB registered."""
+    """Every second field at 100 ns: 19.7 dB as they are, at least 22 dB registered."""
     scans = Path(os.environ["LFRANKER_SEM_DATA"]) / "scans"
     raw, registered, residuals = [], [], []
-    for path in sorted((scans / "100ns").iterdir()):
+    for path in sorted((scans / "100ns").iterdir())[::2]:
         noisy, clean = read_image(path).image, read_image(scans / "30us" / path.name).image
         found = register(noisy, clean)
         raw.append(psnr(noisy, clean, np.ones(noisy.shape, bool)))
         registered.append(psnr(noisy, *warp(clean, found, noisy.shape)))
         residuals.append(found.held_out)
     assert np.mean(raw) < 20
-    assert np.mean(registered) > 22.25  # 22.242 without drift
+    assert len(raw) == 12
+    assert np.mean(registered) > 22.07  # 22.064 without drift
     assert np.median(residuals) < 0.15
     assert max(residuals) < 0.5
 

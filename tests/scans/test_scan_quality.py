@@ -85,7 +85,7 @@ def test_without_detail_nothing_is_said():
 @pytest.mark.slow
 def test_real_scans_one_field_is_saturated_and_none_out_of_focus():
     clipped = set()
-    for path in sorted(Path(SEM, "scans", "100ns").iterdir())[:8]:
+    for path in sorted(Path(SEM, "scans", "100ns").iterdir())[1:8:2]:
         noisy, clean = read_image(path).image, read_image(Path(SEM, "scans/30us", path.name)).image
         clipped |= {path.stem for image in (noisy, clean) if saturation(image)}
         transform = register(noisy, clean)

@@ -235,6 +235,27 @@ def test_a_contrast_is_the_score_that_it_sums_up():
     assert (interval.low + interval.high) / 2 == pytest.approx(summed.mean[0])
 
 
+def test_a_difference_is_a_contrast_of_two_that_may_be_the_same():
+    scores = simulated(np.random.default_rng(13), 3, 1.0, 0.5, means=(0.0,) * 6)
+    scores[1], scores[4] = scores[0], 9 * scores[4]
+    squares, one = mean_squares(scores), np.eye(6)
+    for first in range(6):
+        for second in range(6):
+            contrast = squares.of_contrast(one[first] - one[second])
+            assert squares.of_difference(first, second) == contrast
+    assert squares.of_difference(0, 1) == Squares(0, 0, 0, *squares.freedoms)
+
+
+def test_what_is_rarely_beyond_is_told_by_all_draws():
+    """At the half width of an interval, the chance of more is the one that it misses with."""
+    squares = mean_squares(simulated(np.random.default_rng(14), 3, 1.0, 1.0))
+    chance, own = Chance(squares, seed=0), squares.of_difference(0, 1)
+    for level in (0.3, 0.05, 0.0005):
+        half = chance.half_width(own, 1 - level)
+        assert not chance.rarely_beyond(own, 0.999 * half, level)
+        assert chance.rarely_beyond(own, 1.001 * half, level)
+
+
 @pytest.mark.parametrize("bad", [np.zeros((2, 1, 3)), np.zeros((2, 3)), np.full((1, 4, 1), np.nan)])
 def test_too_little_or_missing_scores_are_refused(bad):
     with pytest.raises(ValueError, match="finite"):
