@@ -262,6 +262,7 @@ def test_a_search_that_is_there_already_is_not_made_again_but_goes_on(parent: Ru
     assert [r for r, _ in more.trained].count(0) == 1
 
 
+@pytest.mark.slow
 def test_an_interrupted_search_goes_on_as_it_would_have(parent: Run) -> None:
     """Up to 6 trials, stopped in the fourth; tests/ranking has what the whole search tries."""
     stopped = MadeUp(fail_after=3)
@@ -279,6 +280,7 @@ def test_an_interrupted_search_goes_on_as_it_would_have(parent: Run) -> None:
     assert len(trained) == len(set(trained)) == 6
 
 
+@pytest.mark.slow
 def test_two_searches_share_trainings_and_neither_loses_any(parent: Run) -> None:
     """With other weights of its own the second proposes the same first weights."""
     one, two = MadeUp(), MadeUp()
@@ -304,6 +306,7 @@ def test_two_searches_share_trainings_and_neither_loses_any(parent: Run) -> None
         assert all(trial.values for trial in found.tried)
 
 
+@pytest.mark.slow
 def test_without_scores_of_the_winner_the_ranking_goes_on_without_the_search(parent: Run) -> None:
     refine(tracked(parent), PLAN, ranking(), cast("Means", MadeUp()), 2, take_over=False)
     for run in power_set_of(parent).members:

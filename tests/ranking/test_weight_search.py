@@ -72,6 +72,7 @@ def test_only_proportions_of_weights_count():
     assert propose(doubled, LOSSES, 0, 3) == propose(tried, LOSSES, 0, 3)
 
 
+@pytest.mark.slow
 def test_no_weights_are_tried_twice_however_long_the_search():
     """An optimum at 1: proposals crowd about it, and 1.00 itself was tried first."""
     tried = [Trial({"mae": 1.0, "ssim": 1.0}, {"psnr": 0.0})]

@@ -157,6 +157,7 @@ def test_a_set_is_reused_while_the_scans_are_the_same(prepared, source, tmp_path
     assert stamp.stat().st_mtime_ns != before
 
 
+@pytest.mark.slow
 def test_other_scans_names_targets_or_markers_have_another_digest(prepared, source, tmp_path):
     digests = {prepared.digest, prepare_scans(source, "spd3", prepared.folder.parent).digest}
     (source / "simulated.json").write_text("{}")

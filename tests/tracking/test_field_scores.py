@@ -146,6 +146,7 @@ def test_each_sample_group_has_a_leaderboard_with_baselines(parent: Run) -> None
     assert by_sample(PairScores(rows[rows["sample"] == "tin"]), EVEN) == {}
 
 
+@pytest.mark.slow
 def test_leaderboards_of_sample_groups_weigh_the_criteria_as_asked(parent: Run) -> None:
     """On gold mae has the better PSNR, and here the worse SSIM."""
     for run in power_set_of(parent).trainings.values():
