@@ -131,7 +131,9 @@ def test_any_size_is_padded_right_and_below_by_replication(small: SCUNet, h: int
     torch.testing.assert_close(found, padded[..., :h, :w], rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("values", [1, 5000, pytest.param(16_000, marks=pytest.mark.slow)])  # strips of 8 rows and more
+@pytest.mark.parametrize(  # strips of 8 rows and more
+    "values", [1, 5000, pytest.param(16_000, marks=pytest.mark.slow)]
+)
 def test_in_strips_a_large_image_gets_what_it_gets_whole(
     monkeypatch: pytest.MonkeyPatch, values: int
 ) -> None:
