@@ -97,12 +97,17 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plots, "_svg", lambda figure: "<svg/>")
 
 
+def leave_unsaid(patch: pytest.MonkeyPatch) -> None:
+    """Leave out what a ranking finds and says beside its note, tables and winners; its page."""
+    patch.setattr(ranking_run, "find", lambda *_: Findings())
+    patch.setattr(ranking_run, "sections", lambda *_: [])
+    patch.setattr(ranking_run, "page_of", lambda _: "")
+
+
 @pytest.fixture
 def unsaid(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out what a ranking finds and says beside its winners, and its page."""
-    monkeypatch.setattr(ranking_run, "find", lambda *_: Findings())
-    monkeypatch.setattr(ranking_run, "sections", lambda *_: [])
-    monkeypatch.setattr(ranking_run, "page_of", lambda _: "")
+    """Leave out what a ranking finds and says beside its winners, its note, tables and page."""
+    leave_unsaid(monkeypatch)
     monkeypatch.setattr(ranking_run, "write_note", lambda *_: None)
     monkeypatch.setattr(ranking_run, "texts_of", lambda *_: {})
 

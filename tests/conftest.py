@@ -19,6 +19,7 @@ TOGETHER = {
     "tests/tracking/test_names_over_http.py": "one power set",
     "tests/entrypoints/test_faults.py": "one process",
     "tests/entrypoints/test_stopping.py": "one process",
+    "tests/experiment/test_python_page.py": "one process",
     "tests/tracking/test_claims.py": "one process",
     "tests/training/test_devices.py": "one process",
 }

@@ -18,9 +18,11 @@ from pathlib import Path
 from subprocess import TimeoutExpired
 from typing import Any
 
-from project import ROOT, SLOW, environment_without
+from project import FILTERS, ROOT, SLOW, UNSCORED, environment_without
 
 from lfranker.child_runs import worker
+from lfranker.evaluation.baselines import BASELINES, FAMILIES
+from lfranker.evaluation.metrics import METRICS
 from lfranker.processes import jobs, template
 from lfranker.processes.template import Copy, Request, Template
 from lfranker.publishing import winners
@@ -66,7 +68,7 @@ def start_command(
 ) -> Started:
     """Run `python -m MODULE WORDS`; the module has a `main`. Without packages of `SLOW`.
 
-    Its trainings are copies of its own, no page has plots, and no winner is exported to ONNX.
+    Its trainings are copies of its own: see `quick_power_sets`. No winner is exported to ONNX.
     """
     return _start("command", log, ROOT, environment, module, *words)
 
@@ -124,12 +126,24 @@ def _function(module: str, name: str, *words: str) -> None:
     getattr(import_module(module), name)(*words)
 
 
-def _command(module: str, *words: str) -> None:
-    ready = _CopyOfThis()  # before there is a thread, or a store is open
+def quick_power_sets() -> None:
+    """Make trainings of this copy its own copies, of few filters and metrics, without plots.
+
+    To be called before there is a thread, or a store is open.
+    """
+    FAMILIES.clear()
+    for table, left_out in ((BASELINES, set(BASELINES) - set(FILTERS)), (METRICS, set(UNSCORED))):
+        for name in left_out:
+            del table[name]  # type: ignore[attr-defined]
+    ready = _CopyOfThis()
     jobs.Template = lambda module, environment: ready  # type: ignore[assignment, misc]
     jobs.copied = lambda count: True
     plots._svg = lambda figure: "<svg/>"
     winners.add_onnx = lambda model_id: None
+
+
+def _command(module: str, *words: str) -> None:
+    quick_power_sets()
     sys.argv = [module, *words]
     sys.exit(import_module(module).main(list(words)))
 

@@ -10,6 +10,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.tracking import fluent
 from mlflow.utils.thread_utils import ThreadLocalVariable
+from project import FILTERS, UNSCORED
 from recorder import everywhere
 
 from lfranker.child_runs.worker import run_task
@@ -20,9 +21,6 @@ from lfranker.processes.jobs import Job, run_jobs
 from lfranker.report import plots
 from lfranker.simulation.scans import simulate_scans, simulated_fields
 from lfranker.tracking.models import add_onnx
-
-FILTERS = ("noisy", "gaussian-1", "gaussian-2")  # that are scored
-UNSCORED = ("ms_ssim", "psnr_fitted", "frc", "high_frequency_ratio")  # metrics that rank nothing
 
 
 def one_after_another(

@@ -31,6 +31,8 @@ from lfranker.tracking.runs import get_run
 ROOT = Path(__file__).parents[1]
 HIDING = Path(__file__).parent / "hiding"
 SLOW = ("bm3d", "onnx")  # packages that are not required: tests of their own look at what they do
+FILTERS = ("noisy", "gaussian-1", "gaussian-2")  # that are scored where a test is not about them
+UNSCORED = ("ms_ssim", "psnr_fitted", "frc", "high_frequency_ratio")  # metrics that rank nothing
 
 
 def environment_without(*packages: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ from project import Project, scans_of_one_field
 from lfranker.tracking.runs import OPEN
 from lfranker.tracking.tags import Tag
 
+STEPS = 200  # which take the seconds in which a training is seen to run, and is stopped
 IS_RUNNING = "attributes.status = 'RUNNING'"
 
 pytestmark = pytest.mark.slow
@@ -27,8 +28,8 @@ def own(store: Path) -> Project:
 def start(project: Project, steps: int) -> Started:
     """A power set in a process of its own."""
     options = {"preset": "smoke", "cache": project.folder / "cache", "steps": steps, "jobs": 2}
-    options |= {"scans": project.folder / "scans", "shorter": "false"}
-    options |= {"checkpoint-seconds": 1, "depth": "0,0,0,1,0,0,0", "batch": 1, "log-every": 10}
+    options |= {"scans": project.folder / "scans", "shorter": "false", "patches": 24}
+    options |= {"checkpoint-seconds": 1, "depth": "0,0,0,1,0,0,0", "batch": 1, "log-every": 20}
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     environment = {**project.environment, "MLFLOW_EXPERIMENT_NAME": "test"}
     return start_command("entrypoints.powerset", words, environment, project.folder / "said.txt")
@@ -79,7 +80,7 @@ def check_resumed(project: Project, stopped: dict[str, Run], steps: int) -> None
 
 
 def test_what_is_killed_goes_on_and_what_is_stopped_leaves_nothing_running(own: Project) -> None:
-    killed = started(own, 300)
+    killed = started(own, STEPS)
     killed.kill()
     deadline = time.monotonic() + 60
     while any(r.info.status == "RUNNING" for r in own.children().values()):
@@ -89,7 +90,7 @@ def test_what_is_killed_goes_on_and_what_is_stopped_leaves_nothing_running(own: 
     statuses = sorted(run.info.status for run in own.children().values())
     assert statuses == ["KILLED", "KILLED", "SCHEDULED"]
 
-    stopped = started(own, 300)
+    stopped = started(own, STEPS)
     # under `mlflow run` Ctrl-C arrives more than once
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
         stopped.send(number)
@@ -100,7 +101,7 @@ def test_what_is_killed_goes_on_and_what_is_stopped_leaves_nothing_running(own: 
     left = own.children()
     assert {run.info.status for run in left.values()} == {"KILLED"}
 
-    done = start(own, 300)  # the same command again, to its end
+    done = start(own, STEPS)  # the same command again, to its end
     assert done.wait(600) == 0, done.said
-    check_resumed(own, left, 300)
+    check_resumed(own, left, STEPS)
     assert open_runs(own) == []

@@ -1,28 +1,16 @@
 """The code of the page on Python runs; an installed package brings no other along."""
 
-import os
 import re
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
-from project import SLOW, environment_without
+from copies import quick_power_sets, start_function
 from setuptools import find_packages
 
 from lfranker.tracking.power_set import load_power_set
 
 ROOT = Path(__file__).parents[2]
-# filters are tuned, and plots drawn, in other tests: that takes longer than all the rest
-BEFORE = """
-from lfranker.evaluation.baselines import BASELINES, BUNDLED, FAMILIES
-from lfranker.report import plots
-
-FAMILIES.clear()
-del BASELINES[BUNDLED]
-plots._svg = lambda figure: "<svg/>"
-"""
 CODE = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.DOTALL)
 
 
@@ -31,20 +19,20 @@ def test_the_page_has_one_piece_of_code_of_a_dozen_lines() -> None:
     assert len([line for line in code.splitlines() if line]) <= 12
 
 
+def run_the_page() -> None:
+    """Run the code as a script does; filters are tuned, and plots drawn, in other tests."""
+    quick_power_sets()
+    exec(CODE[0], {"__name__": "__main__"})
+
+
 @pytest.mark.slow
 def test_the_code_of_the_page_runs_a_power_set_and_ranks_it(store: Path) -> None:
-    environment = environment_without(*SLOW)
-    environment |= {"MLFLOW_TRACKING_URI": os.environ["MLFLOW_TRACKING_URI"]}
-    environment["PYTHONPATH"] += os.pathsep + str(ROOT)
-    done = subprocess.run(
-        [sys.executable, "-c", BEFORE + CODE[0]], cwd=store, capture_output=True, text=True,
-        check=False, env=environment,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    done = start_function(run_the_page, log=store / "said.txt")
+    assert done.wait(300) == 0, done.said
     power_set = load_power_set()
     assert {name for name, _ in power_set.trainings} == {"mae", "ssim", "mae+ssim"}
     assert all(run.finished for run in power_set.members)
-    assert done.stdout.split()[-1] in ("mae", "ssim", "mae+ssim")
+    assert done.said.split()[-1] in ("mae", "ssim", "mae+ssim")
     assert (power_set.settings["steps"], power_set.settings["jobs"]) == ("3", "2")
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
+from common_fixtures import leave_unsaid
 from in_process import power_sets_in
 from mlflow import MlflowClient
 from mlflow.artifacts import load_text
@@ -58,7 +59,8 @@ class Whole:
 def whole(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[Whole]:
     """Two power sets' worth of commands, each training in two repeats, far from defaults."""
     folder = tmp_path_factory.mktemp("whole")
-    with power_sets_in(folder, empty_store):
+    with power_sets_in(folder, empty_store), pytest.MonkeyPatch.context() as patch:
+        leave_unsaid(patch)
         for name, count, seed in (("first", 2, 11), ("second", 1, 12)):
             simulate_scans(simulated_fields(count, 160, seed), folder / name, seed)
         other = build_network(preset_settings("smoke", seed=99, depth=DEPTH).train)

@@ -15,16 +15,18 @@ from click.testing import CliRunner
 from in_process import power_sets_in, scans_at_spd5
 from mlflow import MlflowClient
 from mlflow.artifacts import load_text
-from recorder import COMMANDS, Recorder
+from recorder import COMMANDS, Recorder, everywhere
 from tracked import SCANS, make_child, make_parent, power_set_of
 
 from lfranker.datasets.clean_images import CleanImage, sha256_of_pixels
 from lfranker.datasets.patch_dataset import read_dataset
-from lfranker.experiment import scan_curve
+from lfranker.experiment import powerset, scan_curve
 from lfranker.experiment.powerset_config import PowerSetConfig
 from lfranker.experiment.scan_curve import CurveConfig, check_sites, draw_scans, learn_from_scans
 from lfranker.planning.inputs import InputConfig, Inputs
 from lfranker.planning.settings import preset_settings
+from lfranker.publishing.pictures import log_pictures
+from lfranker.publishing.ranking_run import ranked
 from lfranker.ranking import own_scans
 from lfranker.ranking.leaderboard import rank
 from lfranker.scans.scan_set import ScanSet, ScanSetId, read_scans
@@ -34,7 +36,7 @@ from lfranker.tracking.scores import score_file
 
 FIELDS, COUNTS, TARGET = 7, (1, 2), 6
 OPTIONS = {
-    "preset": "smoke", "losses": "mae", "seed": 3, "steps": 30, "log-every": 15, "patches": 16,
+    "preset": "smoke", "losses": "mae", "seed": 3, "steps": 8, "log-every": 8, "patches": 16,
     "patch": 48, "depth": "0,0,0,1,0,0,0", "shorter": "false",
 }  # fmt: skip
 
@@ -160,7 +162,10 @@ def test_it_is_ranked_again_from_the_server_alone(whole: Whole) -> None:
 
 
 @pytest.mark.slow
-def test_the_same_again_keeps_all_trainings(whole: Whole) -> None:
+def test_the_same_again_keeps_all_trainings(whole: Whole, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, ranking = ranked(whole.power_set, whole.scans.digest)
+    everywhere(monkeypatch, powerset.rank, lambda *_, **__: SimpleNamespace(ranking=ranking))
+    everywhere(monkeypatch, log_pictures, lambda *_: None)
     before = {key: one.info.run_id for key, one in runs(whole).items()}
     run("powerset", whole.options)
     assert {key: one.info.run_id for key, one in runs(whole).items()} == before

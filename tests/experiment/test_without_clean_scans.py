@@ -48,6 +48,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterat
         words = [
             "--preset", "smoke", "--losses", "mae,ssim", "--steps", "8", "--patches", "24",
             "--scans", "scans", "--target", "none", "--cache", "cache", "--shorter", "true",
+            "--log-every", "8",
         ]  # fmt: skip
         done = CliRunner().invoke(COMMANDS["powerset"], words)
         assert done.exit_code == 0, done.output
