@@ -58,7 +58,7 @@ class RayEngine:
     def check(self) -> None:
         """Raise ValueError where there is no Ray, or no cluster at the address."""
         if find_spec("ray") is None:
-            raise ValueError("--launcher ray needs Ray: pip install lfranker[ray]")
+            raise ValueError("--launcher ray needs Ray: pip install 'lfranker[ray]'")
         if (self.address or "").startswith("ray://"):
             raise ValueError(
                 f"--ray-address {self.address}: give the command on a machine of the cluster, with "

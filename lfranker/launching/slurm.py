@@ -99,7 +99,7 @@ class SlurmEngine:
     def check(self) -> None:
         """Raise ValueError where jobs cannot be submitted so."""
         if find_spec("submitit") is None:
-            raise ValueError("--launcher slurm needs submitit: pip install lfranker[slurm]")
+            raise ValueError("--launcher slurm needs submitit: pip install 'lfranker[slurm]'")
         if shutil.which("sbatch") is None:
             raise ValueError(
                 "--launcher slurm: this machine has no sbatch; give the command on one that has, "

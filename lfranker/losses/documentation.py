@@ -31,7 +31,7 @@ NOTES: dict[str, Note] = {
         "1 - SSIM, Gaussian window of 11 px, sigma 1.5, data range 1",
         "Wang et al. 2004, 10.1109/TIP.2003.819861",
         "0 to 2",
-        "With weight 1 its gradient is several times that of mae. Weak about brightness.",
+        "With weight 1 its gradient is many times that of mae. Weak about brightness.",
     ),
     "perceptual": Note(
         "Σ w mean |φ(x) - φ(y)|, φ VGG19 conv1_2, 2_2, 3_4, 4_4, 5_4 before ReLU, w .1 .1 1 1 1",
