@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import click
@@ -16,8 +17,9 @@ from project import scans_of_one_field
 
 from entrypoints import evaluate as scoring
 from entrypoints.evaluate import main as evaluate
-from entrypoints.powerset import go_ahead, main
+from entrypoints.powerset import go_ahead, main, power_set_config
 from entrypoints.train import main as train
+from lfranker.noise.parsing import parse_noises
 from lfranker.planning import inputs as preparation
 from lfranker.planning.inputs import InputConfig
 from lfranker.planning.settings import preset_settings
@@ -41,6 +43,15 @@ def test_more_than_a_day_needs_a_yes_where_nobody_can_be_asked(
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(ValueError, match=r"about 2 d 0:00:00, more than a day.*yes=true"):
         go_ahead(lasting(2 * LONG), yes=False)
+
+
+def test_noises_and_networks_are_compared_in_every_pair() -> None:
+    noises = parse_noises("eq1,gamma")
+    given = dict.fromkeys(("clean", "noisy", "scans", "target", "data"))
+    networks = ("scunet", "nafnet")
+    config = power_set_config("smoke", 0, noises, None, networks, **given)
+    pairs = {(str(own.dataset.noise.mode), own.train.network) for own in config.noises.values()}
+    assert pairs == set(product(("eq1", "gamma"), ("scunet", "nafnet")))
 
 
 @pytest.mark.parametrize("answer", [True, False])

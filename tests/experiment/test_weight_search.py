@@ -23,7 +23,7 @@ from lfranker.publishing.ranking_run import rank_power_set
 from lfranker.ranking.leaderboard import rank
 from lfranker.ranking.weight_search import Trial, compare, split_sites
 from lfranker.scans.scan_set import ScanSetId
-from lfranker.tracking.follow_ups import Plan, Search, read_plan, refined, searched
+from lfranker.tracking.follow_ups import Plan, Search, read_plan, refined, search_run, searched
 from lfranker.tracking.power_set import search
 from lfranker.tracking.runs import find_run, get_run, set_tags, tracked
 from lfranker.tracking.scores import field_scores
@@ -319,6 +319,16 @@ def test_without_scores_of_the_winner_the_ranking_goes_on_without_the_search(par
 def ranking():
     psnr = {"mae": 30.0, "ssim": 27.0, "mae+ssim": 29.0}
     return rank(pd.DataFrame({"psnr": pd.Series(psnr)}))
+
+
+def test_a_search_goes_on_on_the_scans_that_it_was_begun_on_alone(parent: Run) -> None:
+    runs = []
+    for scans in ("a" * 64, "b" * 64, "a" * 64):
+        weights = {"mae": 1.0, "ssim": 1.0}
+        with search_run(power_set_of(parent), "mae+ssim", weights, scans, list("abcdef"), 0) as run:
+            assert read_plan(run).scans == scans
+        runs.append(run.run_id)
+    assert runs[0] == runs[2] != runs[1]
 
 
 def test_the_best_subset_of_several_is_refined_and_never_a_single_loss() -> None:
