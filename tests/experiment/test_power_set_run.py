@@ -14,10 +14,16 @@ from recorder import Recorder
 from trained import make_data
 
 from lfranker.child_runs.adoption import Means, Tally, adopt
-from lfranker.child_runs.console import Console
+from lfranker.child_runs.console import QUIET, Console
 from lfranker.experiment import powerset
 from lfranker.experiment.launch import prepared_here
-from lfranker.experiment.powerset import _after_training, _describe, _estimate
+from lfranker.experiment.powerset import (
+    _after_training,
+    _children,
+    _conduct,
+    _describe,
+    _estimate,
+)
 from lfranker.experiment.powerset_config import PowerSetConfig
 from lfranker.experiment.scan_curve import CurveConfig
 from lfranker.launching.config import LaunchConfig
@@ -37,7 +43,7 @@ from lfranker.processes.jobs import copied
 from lfranker.publishing.pictures import log_pictures
 from lfranker.ranking.leaderboard import rank
 from lfranker.tracking.power_set import load_power_set
-from lfranker.tracking.runs import TrackedRun, own_run
+from lfranker.tracking.runs import TrackedRun, log_settings, own_run
 from lfranker.tracking.score_logging import log_dataset, log_scans, log_trained_on, score_baselines
 from lfranker.tracking.tags import Tag
 
@@ -96,6 +102,28 @@ def test_the_run_says_what_the_power_set_is(store: Path, monkeypatch: pytest.Mon
     assert list(vars(call).values()) == [run.run_id, [first, second, third]]
     (call,) = record.calls["", "log_scans"]
     assert list(vars(call).values()) == [run.run_id, "scans"]
+
+
+@pytest.mark.parametrize(
+    ("todo_and_owner", "handed_in"),
+    [((("train", "slurm:1"), ("", "")), False), ((("train", "slurm:1"), ("train", "")), True)],
+)
+def test_a_detached_command_waits_where_an_engine_has_all_that_is_left(
+    monkeypatch: pytest.MonkeyPatch, todo_and_owner: tuple[tuple[str, str], ...], handed_in: bool
+) -> None:
+    record, done = Recorder(monkeypatch), list[str]()
+    children = [SimpleNamespace(todo=todo, owner=owner) for todo, owner in todo_and_owner]
+    record.replace(_children, lambda _: children)
+    for function in (_describe, log_settings):
+        record.replace(function, lambda _: None)
+    record.replace(_after_training, lambda _: done.append("ranked"))
+    means = SimpleNamespace(
+        engine="slurm", at_once=1, tally=SimpleNamespace(raise_if_failed=lambda: None),
+        hand_in=lambda own: done.append(f"{len(own)} handed in"), run=lambda _: done.append("run"),
+    )  # fmt: skip
+    asked = config(launch=LaunchConfig(launcher="slurm", detach=True))
+    _conduct(RUN, asked, [], [made()], cast("Means", means), QUIET)
+    assert done == (["2 handed in"] if handed_in else ["run", "ranked"])
 
 
 @pytest.mark.parametrize(

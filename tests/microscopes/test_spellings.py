@@ -74,6 +74,7 @@ def test_jeol_means_the_same_with_one_dollar_and_with_two(
         ("$CM_MAG 7\n$CM_FIELD_OF_VIEW 0.128 mm 0.096 mm", 2000e-9),
         ("$CM_MAG 7\n$CM_FIELD_OF_VIEW 128.0 96.0", 2000e-9),
         ("$CM_MAG 7\n$CM_PIXEL_SIZE 12.5nm 12.5nm", 12.5e-9),
+        ("$CM_MAG 7\n$CM_PIXEL_SIZE 12.5 12.5", 12.5e-9),
         # the scan was stored at twice the image's width
         ("$CM_IMAGE_SIZE 128 96\n$CM_PIXEL_SIZE 12.5nm 12.5nm", 25e-9),
         ("$CM_IMAGE_SIZE 128 96\n$CM_FIELD_OF_VIEW 128.0µm 96.0µm", 2000e-9),

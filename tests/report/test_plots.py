@@ -3,10 +3,12 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from svg import texts
 
 from lfranker.noise.fit import Fit
 from lfranker.noise.profile import Estimate
+from lfranker.report import plots
 from lfranker.report.plots import (
     REST,
     STANDINGS,
@@ -76,7 +78,7 @@ def test_only_the_front_is_named_and_only_mean_effects_are_bars():
     assert len([t for t in texts(PLOTS["effects"]()) if t in ("mae", "mse")]) == 2
 
 
-def test_noise_levels_show_scans_fit_and_made_noise() -> None:
+def test_noise_levels_show_scans_fit_and_made_noise(monkeypatch: pytest.MonkeyPatch) -> None:
     levels = np.array([0.1, 0.4, 0.7])
     estimates = {"gamma": 0.02, "sigma": 0.01, "black": 0.05}
     fit = Fit(
@@ -88,6 +90,11 @@ def test_noise_levels_show_scans_fit_and_made_noise() -> None:
         assert text in alone
     assert "noise made from the fit" in both
     assert "noise made from the fit" not in alone
+    figures = list[Figure]()
+    monkeypatch.setattr(plots, "_svg", figures.append)
+    noise_level_plot(fit, None, "spd2")
+    line = next(line for line in figures[0].axes[0].lines if "fit" in str(line.get_label()))
+    np.testing.assert_allclose(line.get_xydata(), [[0.05, 1e-4], [0.7, 0.0131]])
 
 
 def test_standings_of_each_criterion_have_three_shades_and_a_filter_where_it_is_near() -> None:

@@ -131,8 +131,9 @@ def test_pairs_hold_the_files_pixels_registered(prepared, source):
 def test_the_table_has_a_row_per_pair(prepared):
     table = prepared.table()
     assert table[["field", "speed"]].to_numpy().tolist() == [[p.field, p.speed] for p in prepared]
-    assert table["shift_y"].tolist() == [p.transform.shift[0] for p in prepared]
-    assert table["scale_x"].tolist() == [p.transform.scale[1] for p in prepared]
+    for at, axis in enumerate("yx"):
+        assert table[f"shift_{axis}"].tolist() == [p.transform.shift[at] for p in prepared]
+        assert table[f"scale_{axis}"].tolist() == [p.transform.scale[at] for p in prepared]
     assert table["residual"].tolist() == [p.transform.residual for p in prepared]
 
 
