@@ -100,6 +100,9 @@ def test_markdown_has_the_best_in_bold_and_sensible_digits():
     assert rows["Losses"] == [*head, "Worse than noisy in"]
     assert "Worse than noisy in" not in to_markdown(tables(rank(PAPER))["leaderboard"], "All")
     assert rows["ssim+perceptual"][0] == "**2.50**"
+    weighted = [row[1] for name, row in rows.items() if name in PAPER.index]
+    (bold,) = (text.strip("*") for text in weighted if "*" in text)
+    assert float(bold) == max(float(text.strip("*")) for text in weighted), "higher is better"
     assert rows["mae"][5] == "**1**"
     assert rows["median-5 (baseline)"][0] == "-"
 
