@@ -15,7 +15,7 @@ from trained import make_data
 
 from lfranker.child_runs.adoption import Means, Tally, adopt
 from lfranker.child_runs.console import QUIET, Console
-from lfranker.experiment import powerset
+from lfranker.experiment import launch, powerset
 from lfranker.experiment.launch import prepared_here
 from lfranker.experiment.powerset import (
     _after_training,
@@ -124,6 +124,32 @@ def test_a_detached_command_waits_where_an_engine_has_all_that_is_left(
     asked = config(launch=LaunchConfig(launcher="slurm", detach=True))
     _conduct(RUN, asked, [], [made()], cast("Means", means), QUIET)
     assert done == (["2 handed in"] if handed_in else ["run", "ranked"])
+
+
+@pytest.mark.parametrize(
+    ("ray", "device", "expected"),
+    [
+        ({}, "cpu", {"cpus": 3.0, "gpus": 0.0}),
+        ({}, "cuda", {"cpus": 3.0, "gpus": 1.0}),
+        ({"gpus": 0.25}, "cuda", {"cpus": 3.0, "gpus": 0.25}),
+        ({"cpus": 2.0}, "cpu", {"cpus": 2.0, "gpus": 0.0}),
+    ],
+)
+def test_ray_is_asked_for_what_the_user_says_and_else_for_what_a_training_takes(
+    monkeypatch: pytest.MonkeyPatch,
+    ray: dict[str, float],
+    device: str,
+    expected: dict[str, float],
+) -> None:
+    asked = list[dict[str, float]]()
+    monkeypatch.setattr(
+        launch, "RayEngine",
+        lambda options, *_: asked.append(options) or SimpleNamespace(check=lambda: None),
+    )  # fmt: skip
+    monkeypatch.setattr(launch, "require_server", lambda _: None)
+    train = replace(SMOKE.train, threads=3)
+    launch.engine_for(LaunchConfig(launcher="ray", ray=ray), train, device, Path("cache"))
+    assert asked == [expected]
 
 
 @pytest.mark.parametrize(
