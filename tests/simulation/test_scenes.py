@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from lfranker.noise.models import estimate_noise
+from lfranker.simulation import solids
 from lfranker.simulation.scenes import KINDS, scene, secondary_electrons, set_contrast
 from lfranker.simulation.solids import Surface, flat, overlay
 
@@ -31,6 +32,18 @@ def test_a_scene_depends_on_its_arguments_alone(kind):
     np.testing.assert_array_equal(first, scene(kind, (96, 96), seed=1, index=2))
     assert not np.array_equal(first, scene(kind, (96, 96), seed=2, index=2))
     assert not np.array_equal(first, scene(kind, (96, 96), seed=1, index=3))
+
+
+def test_large_spheres_are_placed_while_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    placed = list[np.ndarray]()
+    monkeypatch.setattr(
+        solids, "add_separate_spheres", lambda surface, radii, rng: placed.append(radii)
+    )
+    scene("particles", (128, 128), seed=1)
+    (radii,) = placed
+    assert len(radii) > 10
+    assert (np.diff(radii) <= 0).all()
+    assert radii[0] > 3 * radii[-1]
 
 
 def test_an_unknown_kind_is_named_with_those_allowed():
