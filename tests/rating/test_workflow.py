@@ -206,7 +206,9 @@ def test_sheets_are_drawn_by_the_seed_of_the_power_set(
     log_settings(parent.info.run_id, {"seed": 7})
     for name in ("mae", "mse"):
         make_child(parent, name, {"psnr": 20.0}, model="m")
+    make_child(parent, "mae+mse", {"psnr": 19.0}, model="m")
     key = make_sheets(None, None, store / "cache", store / "sheets", CONFIG)
+    assert set(key.shown) == {"mae", "mse"}, "the best two"
     assert key.sheets == plan_sheets(scans.records, list(key.shown), CONFIG, seed=7)
     assert key.sheets != plan_sheets(scans.records, list(key.shown), CONFIG, seed=0)
 
