@@ -197,8 +197,8 @@ def looked_for(path: Path) -> str:
     if path.is_absolute():
         return ""
     return (
-        f", looked for in {Path.cwd()}, which under `mlflow run` is the folder of the project and "
-        f"not yours: give an absolute path"
+        f", looked for in {Path.cwd()}, which under `mlflow run` is the folder of the "
+        f"project, wherever you are: give an absolute path"
     )
 
 

@@ -90,11 +90,11 @@ class TimeEstimate:
         )
         return "\n".join(
             (
-                f"{self.repeats * self.noises * number:,} trainings of {self.steps:,} "
-                f"steps{branches}, {self.jobs} at once{on_each}:",
+                f"{(count := self.repeats * self.noises * number):,} training{'s' * (count != 1)} "
+                f"of {self.steps:,} steps{branches}, {self.jobs} at once{on_each}:",
                 *(self._lines() if number <= ALL_TIMED else self._lines_by_size()),
                 *([f"  and up to {self.more:,} more after the ranking"] if self.more else []),
-                f"about {as_clock(self.total)} in all, if nothing is finished yet{bound}",
+                f"about {as_clock(self.total)} for all, if nothing is finished yet{bound}",
             )
         )
 

@@ -83,10 +83,11 @@ def comparison_sentences(metric: str, own: Evidence, margin: float) -> Iterator[
     """Compare the entrants in one metric."""
     title, unit = in_words(metric), ALL_METRICS[metric].unit
     if own.intervals is None:
+        subsets = "1 subset was" if own.entrants == 1 else f"{own.entrants} subsets were"
+        sites = "1 site" if own.sites == 1 else f"{own.sites} sites"
         yield (
-            f"In {title}, {own.entrants} subsets were scored at {own.sites} sites, which is too "
-            f"little to compare them: it takes 2 subsets with finite scores at {LEAST_PLACES} "
-            f"sites."
+            f"In {title}, {subsets} scored at {sites}, which is too little to compare them: it "
+            f"takes 2 subsets with finite scores at {LEAST_PLACES} sites."
         )
         return
     table = own.intervals

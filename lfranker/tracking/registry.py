@@ -290,10 +290,15 @@ def _caution(version: ModelVersion) -> str:
 
 
 def _steps(run_id: str) -> int | None:
-    """Return how long a run has trained, as it was used; None where that is not known any more."""
+    """Return how long a run has trained, as it was used, from nothing.
+
+    None where it began with weights of another training, or where it is not known any more.
+    """
     try:
         run = MlflowClient().get_run(run_id)
     except MlflowException:  # deleted, or on another server
+        return None
+    if run.data.params.get("initial_weights", "none") != "none":
         return None
     text = run.data.tags.get(used_tag("steps"), run.data.params.get("steps", ""))
     return int(text) if text.isdecimal() else None

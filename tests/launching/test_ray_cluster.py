@@ -10,6 +10,7 @@ import pytest
 from guarded_server import QUOTED, USER, door, free_port, guard, mlflow_server
 from power_sets_elsewhere import (
     LONG,
+    LONGER,
     LONGEST,
     PAPER,
     THREE,
@@ -80,7 +81,7 @@ def test_fifteen_subsets_are_as_those_of_this_machine_to_the_bit(site: Site) -> 
 
 
 def test_killed_trainings_and_those_of_a_dead_node_go_on(site: Site) -> None:
-    command = site.command("killed", losses="mae,mse", **LONG)
+    command = site.command("killed", losses="mae,mse", **LONGER)
     with command.started() as process:
         command.wait_for(2, process)
         process.send_signal(signal.SIGINT)
@@ -99,7 +100,7 @@ def test_killed_trainings_and_those_of_a_dead_node_go_on(site: Site) -> None:
         site.ray.add_worker("three")
         said = finish(process)
     assert said.count("tried again (1 of 2)") == 2
-    command.check_whole(THREE, 200, 20)
+    command.check_whole(THREE, 1000, 20)
     assert "resuming after step" in command.log_of(first)
 
 

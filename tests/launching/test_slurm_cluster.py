@@ -14,6 +14,7 @@ from guarded_server import QUOTED, USER, door, free_port, guard, mlflow_server
 from one_slurm import one_slurm, why_not
 from power_sets_elsewhere import (
     LONG,
+    LONGER,
     LONGEST,
     PAPER,
     THREE,
@@ -115,7 +116,7 @@ def test_slurm_takes_the_job_of_the_docs_and_refuses_a_partition_that_there_is_n
 
 
 def test_killed_and_cancelled_trainings_go_on_and_ctrl_c_leaves_nothing(site: Site) -> None:
-    command = site.command("killed", losses="mae,mse", **LONG)
+    command = site.command("killed", losses="mae,mse", **LONGER)
     with command.started() as process:
         first, second = command.wait_for(2, process)
         process.send_signal(signal.SIGINT)
@@ -133,7 +134,7 @@ def test_killed_and_cancelled_trainings_go_on_and_ctrl_c_leaves_nothing(site: Si
         said = finish(process)
     assert said.count("tried again (1 of 2)") == 2
     assert "CANCELLED; tried again" in said
-    command.check_whole(THREE, 200, 20)
+    command.check_whole(THREE, 1000, 20)
     for run in (first, second):
         assert "resuming after step" in command.log_of(run)
 

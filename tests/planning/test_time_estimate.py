@@ -79,8 +79,9 @@ def test_scoring_takes_as_long_as_all_pairs_do(
 def test_a_small_plan_is_told_line_by_line() -> None:
     small = str(TimeEstimate({("mae",): 0.5, ("mae", "mse"): 1.0}, 2, 2, 10, 1, 3.0))
     assert small.splitlines()[0] == "4 trainings of 10 steps, 1 at once:"
+    assert str(TimeEstimate({("mae",): 0.5}, 1, 1, 4, 1, 0.0)).startswith("1 training of 4 steps")
     assert "  mae+mse                            1.000 s a step" in small
-    assert small.endswith("about 0:00:42 in all, if nothing is finished yet")  # 2 * (8 + 13)
+    assert small.endswith("about 0:00:42 for all, if nothing is finished yet")  # 2 * (8 + 13)
 
 
 def test_a_large_plan_is_told_by_size_and_how_far_off_it_may_be() -> None:
@@ -93,7 +94,7 @@ def test_a_large_plan_is_told_by_size_and_how_far_off_it_may_be() -> None:
     seconds = 15 * (100 * (BASE + 0.07) + 12)
     assert f"15 subsets of 2: about 0.270 s a step, {as_clock(seconds)} one after" in large[2]
     assert "11 subsets timed" in large[-2]
-    assert f"about {as_clock(estimate.total)} in all, if nothing is finished yet; " in large[-1]
+    assert f"about {as_clock(estimate.total)} for all, if nothing is finished yet; " in large[-1]
     slowest = (63 * (100 * true(tuple(LOSSES)) + 12)) / 2
     assert f"; {as_clock(slowest)} if all took as long as the slowest" in large[-1]
 

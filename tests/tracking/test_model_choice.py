@@ -147,11 +147,22 @@ def test_a_model_of_a_demo_is_called_so(
         MlflowClient().log_param(run.info.run_id, "steps", steps)
     name_model(run)
     rank_power_set(parent.info.run_id, "lfranker")
+    MlflowClient().log_param(run.info.run_id, "initial_weights", "none")
     choice = named_model("models:/lfranker@champion")
     assert choice.caution.startswith(words)
     assert bool(choice.caution) == bool(words)
     if kind == "real":
         assert choose_model("lfranker", "psnr", ScanMetadata()).caution == choice.caution
+
+
+def test_few_steps_from_the_weights_of_another_training_are_no_demo(store: Path) -> None:
+    parent = make_parent("mae", "real")
+    run = make_child(parent, "mae", {"psnr": 20.0, "ssim": 0.2})
+    for name, value in {"steps": "50", "initial_weights": "0123456789abcdef"}.items():
+        MlflowClient().log_param(run.info.run_id, name, value)
+    name_model(run)
+    rank_power_set(parent.info.run_id, "lfranker")
+    assert named_model("models:/lfranker@champion").caution == ""
 
 
 def test_nothing_registered_says_what_to_do(store: Path) -> None:
