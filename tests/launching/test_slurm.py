@@ -168,7 +168,7 @@ def test_what_sbatch_refuses_is_refused_before_any_work(
     with pytest.raises(ValueError, match="no sbatch"):
         engine.check()
     monkeypatch.setattr(slurm, "find_spec", lambda _: None)
-    with pytest.raises(ValueError, match=r"pip install lfranker\[slurm\]"):
+    with pytest.raises(ValueError, match=r"pip install 'lfranker\[slurm\]'"):
         engine.check()
 
 

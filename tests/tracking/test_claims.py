@@ -207,6 +207,7 @@ def test_time_in_which_the_server_did_not_answer_makes_no_claim_old(
     def sleep(seconds: float) -> None:
         now[0] += seconds
 
+    monkeypatch.setattr(claims, "PAUSE", claims.RENEWED)
     monkeypatch.setattr(claims, "_holder", slowly)
     monkeypatch.setattr(claims, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
     MlflowClient().set_experiment_tag(on_a_server, f"{CLAIM}key", "another")
