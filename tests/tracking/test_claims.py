@@ -212,7 +212,8 @@ def test_time_in_which_the_server_did_not_answer_makes_no_claim_old(
     monkeypatch.setattr(claims, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
     MlflowClient().set_experiment_tag(on_a_server, f"{CLAIM}key", "another")
     with claimed(on_a_server, "key"):
-        assert now[0] > asked[1] + 2 * claims.STALE
+        waited = [at for at in asked if at > asked[1]]
+        assert len(waited) >= claims.STALE / claims.PAUSE, "it is asked for as long again"
 
 
 def test_databricks_is_a_server_and_no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
