@@ -81,6 +81,7 @@ class TimeEstimate:
     def __str__(self) -> str:
         """A line for each subset, or for each size where there are many."""
         number = len(self.by_subset)
+        count = self.repeats * self.noises * number
         on_each = f", each subset on {self.noises} {self.compared}" if self.noises > 1 else ""
         branches = f" and {self.in_branches:,} in shorter branches" if self.in_branches else ""
         bound = (
@@ -90,8 +91,8 @@ class TimeEstimate:
         )
         return "\n".join(
             (
-                f"{(count := self.repeats * self.noises * number):,} training{'s' * (count != 1)} "
-                f"of {self.steps:,} steps{branches}, {self.jobs} at once{on_each}:",
+                f"{count:,} training{'s' * (count != 1)} of {self.steps:,} steps{branches}, "
+                f"{self.jobs} at once{on_each}:",
                 *(self._lines() if number <= ALL_TIMED else self._lines_by_size()),
                 *([f"  and up to {self.more:,} more after the ranking"] if self.more else []),
                 f"about {as_clock(self.total)} for all, if nothing is finished yet{bound}",

@@ -99,19 +99,29 @@ def on_a_server(store: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(make_parent().info.experiment_id)
 
 
+def fail_once(monkeypatch: pytest.MonkeyPatch, instead: str = "") -> list[str]:
+    """Have the first claim written, or another one ``instead``, and answered by an error.
+
+    Returns all claims, as they are asked for.
+    """
+    write, asked = MlflowClient.set_experiment_tag, list[str]()
+
+    def fail(client: MlflowClient, experiment: str, key: str, value: str) -> None:
+        asked.append(value)
+        first = len(asked) == 1
+        write(client, experiment, key, (first and instead) or value)
+        if first:
+            raise MlflowException("UNIQUE constraint failed")
+
+    monkeypatch.setattr(MlflowClient, "set_experiment_tag", fail)
+    return asked
+
+
 def test_two_first_claims_at_one_moment_are_made_one_after_the_other(
     on_a_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server makes the tag for one of them, and has an error for the other."""
-    write, asked = MlflowClient.set_experiment_tag, []
-
-    def collide(client: MlflowClient, experiment: str, key: str, value: str) -> None:
-        asked.append(value)
-        write(client, experiment, key, "another" if len(asked) == 1 else value)
-        if len(asked) == 1:
-            raise MlflowException("UNIQUE constraint failed")
-
-    monkeypatch.setattr(MlflowClient, "set_experiment_tag", collide)
+    asked = fail_once(monkeypatch, instead="another")
     monkeypatch.setattr(claims, "STALE", 0.2)  # the other one is gone by then
     with claimed(on_a_server, "key"):
         assert held(on_a_server) == asked[1] == asked[0]
@@ -120,18 +130,10 @@ def test_two_first_claims_at_one_moment_are_made_one_after_the_other(
 def test_a_claim_that_was_written_is_had_where_the_answer_was_lost(
     on_a_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, asked = MlflowClient.set_experiment_tag, []
-
-    def lose(client: MlflowClient, experiment: str, key: str, value: str) -> None:
-        asked.append(value)
-        write(client, experiment, key, value)
-        if len(asked) == 1:
-            raise MlflowException("no answer")
-
-    monkeypatch.setattr(MlflowClient, "set_experiment_tag", lose)
+    asked = fail_once(monkeypatch)
+    monkeypatch.setattr(claims, "STALE", 0.2)  # another's would be taken over after that
     with claimed(on_a_server, "key"):
-        assert held(on_a_server) == asked[0]
-        assert len(asked) == 1
+        assert asked == [held(on_a_server)]
 
 
 def test_an_error_of_the_server_is_no_claim_of_another(
