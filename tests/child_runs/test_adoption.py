@@ -247,6 +247,7 @@ def test_a_log_that_cannot_be_kept_does_not_hide_how_a_training_ended(
     assert "FAILED: RuntimeError: first; its log could not be kept: [Errno 28] No space" in line
 
 
+@pytest.mark.slow
 def test_a_stopped_training_is_named_ended_and_tried_again_in_the_same_run(
     store: Path, tmp_path: Path
 ) -> None:

@@ -78,8 +78,8 @@ def change_validation(path: Path) -> None:
     [
         ("noisy.npy", flip),
         ("clean.npy", shorten),
-        ("clean.npy", remove),
-        ("manifest.json", shorten),
+        pytest.param("clean.npy", remove, marks=pytest.mark.slow),
+        pytest.param("manifest.json", shorten, marks=pytest.mark.slow),
         ("manifest.json", change_validation),
     ],
 )
@@ -133,7 +133,9 @@ def first(cache: Path, pattern: str) -> Path:
     return min(only(cache / "scans").glob(pattern))
 
 
-@pytest.mark.parametrize("harm", [flip, shorten, remove])
+@pytest.mark.parametrize(
+    "harm", [flip, *(pytest.param(harm, marks=pytest.mark.slow) for harm in (shorten, remove))]
+)
 @pytest.mark.parametrize("pattern", ["*-noisy.npy", "*-original.npy", MANIFEST])
 def test_damaged_scans_of_the_cache_are_prepared_again_as_they_were(
     cache: Path, pattern: str, harm: Callable[[Path], None]

@@ -40,6 +40,7 @@ def scores(denoised: Image, clean: Image) -> tuple[float, float]:
     return psnr(denoised, clean, everywhere), ssim(denoised, clean, everywhere)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("peak", [25.0, 76.0, 800.0])
 def test_it_beats_gaussian_and_median_of_every_width_on_simulated_scans(peak: float) -> None:
     """At noise of several strengths, each correlated as that of real scans at 100 ns."""

@@ -132,7 +132,8 @@ def test_any_size_is_padded_right_and_below_by_replication(small: SCUNet, h: int
 
 
 @pytest.mark.parametrize(  # strips of 8 rows and more
-    "values", [1, 5000, pytest.param(16_000, marks=pytest.mark.slow)]
+    "values",
+    [1, *(pytest.param(values, marks=pytest.mark.slow) for values in (5000, 16_000))],
 )
 def test_in_strips_a_large_image_gets_what_it_gets_whole(
     monkeypatch: pytest.MonkeyPatch, values: int

@@ -124,6 +124,7 @@ def test_a_memory_mapped_output_is_filled_band_by_band(tmp_path):
         denoise(Recorder(), image, out=np.zeros(image.shape))
 
 
+@pytest.mark.slow
 def test_scunet_in_tiles_is_scunet_whole_away_from_the_seams():
     torch.manual_seed(1)
     network = SCUNet(config=(1,) * 7, dim=16, head_dim=8).eval()

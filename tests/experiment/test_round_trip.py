@@ -34,6 +34,7 @@ from lfranker.tracking.runs import list_files_below
 from lfranker.training.curves import validate
 from lfranker.training.trainer import Trainer, build_network, load_initial
 
+pytestmark = pytest.mark.slow
 STEPS, LOG_EVERY, SEED = 12, 4, 3
 WEIGHTS = {"mae": 1.0, "ssim": 0.25}
 SPEEDS = ("spd2", "spd3", "spd5")

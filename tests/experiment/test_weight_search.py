@@ -134,6 +134,7 @@ def test_a_search_finds_better_weights_and_trains_them_in_every_repeat(parent: R
     assert len(power_set_of(parent).members) == 6
 
 
+@pytest.mark.slow
 def test_a_power_set_is_searched_as_it_is_now_and_not_as_it_was_when_its_run_began(
     parent: Run,
 ) -> None:
@@ -146,6 +147,7 @@ def test_a_power_set_is_searched_as_it_is_now_and_not_as_it_was_when_its_run_beg
     assert [repeat for repeat, _ in means.trained].count(0) == 2
 
 
+@pytest.mark.slow
 def test_the_ranking_tells_what_came_of_it_on_places_not_searched_on(parent: Run) -> None:
     refine(tracked(parent), PLAN, ranking(), cast("Means", MadeUp()), 8, take_over=False)
     report = rank_power_set(parent.info.run_id, "m")
@@ -252,6 +254,7 @@ def test_a_trial_is_named_by_its_weights_and_has_no_branches(parent: Run) -> Non
     assert run.info.run_name == f"mae+ssim (mae 1, ssim {weights['ssim']:g})"
 
 
+@pytest.mark.slow
 def test_a_search_that_is_there_already_is_not_made_again_but_goes_on(parent: Run) -> None:
     refine(tracked(parent), PLAN, ranking(), cast("Means", MadeUp()), 6, take_over=False)
     again = MadeUp()

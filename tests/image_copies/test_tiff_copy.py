@@ -138,7 +138,7 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("dtype", [np.uint8, pytest.param(np.uint16, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_compression_layout_and_size_are_those_of_the_input(tmp_path, kind, dtype):
     """Copies are read back by OpenCV (libtiff), and by tifffile where OpenCV cannot."""

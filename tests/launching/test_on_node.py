@@ -94,6 +94,7 @@ def test_one_that_does_not_end_is_killed(module: Path) -> None:
     assert one.run().code == -signal.SIGKILL
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no signals")
 def test_one_that_gets_no_further_is_started_once_more(module: Path) -> None:
     code = "print(time.time_ns(), file=open({!r}, 'a'))\ntime.sleep(600)"

@@ -145,6 +145,7 @@ def test_second_differences_of_a_plane_are_nothing_and_of_white_noise_keep_it() 
     assert sums.squares.sum() / sums.pixels.sum() == pytest.approx(0.05**2, rel=relative + 0.01)
 
 
+@pytest.mark.slow
 def test_made_noise_is_compared_row_by_row(fit: Fit) -> None:
     pairs = [simulated(number, TRUE) for number in range(12)]
     noise = SpeedNoise(fit.estimates, 1e-6)

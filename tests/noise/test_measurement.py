@@ -100,6 +100,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_profile_and_its_run_shows_it(simulated: Path, store: Path) -> None:
     asked = ["--scans", str(simulated), "--target", "spd8", "--cache", "cache", "--out", "a/p.json"]
     done = CliRunner().invoke(main, asked)

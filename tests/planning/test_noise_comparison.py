@@ -129,6 +129,7 @@ def test_of_equals_the_first_noise_wins(store: Path) -> None:
     assert rank_power_set(parent.info.run_id, "lfranker").ranking.champion == "mae @ gamma"
 
 
+@pytest.mark.slow
 def test_missing_and_failed_pairs_are_named(store: Path) -> None:
     parent = make_joint()
     for losses, noise in WORTH:

@@ -179,7 +179,7 @@ def test_other_noisy_scans_than_those_scored(tmp_path: Path) -> None:
     assert not [notice for notice in made.notices if "among those trained on" in notice]
 
 
-@pytest.mark.parametrize("noise", ["frames", "recorrupted"])
+@pytest.mark.parametrize("noise", ["recorrupted", pytest.param("frames", marks=pytest.mark.slow)])
 def test_a_network_is_trained_and_scored_without_clean_images(store: Path, noise: str) -> None:
     write_scans(store / "scans", frames=2)
     asked = "" if noise == "frames" else f"--noise {noise}"

@@ -74,6 +74,7 @@ def test_leaving_the_loop_ends_the_processes(tmp_path: Path) -> None:
     assert not alive(pid)
 
 
+@pytest.mark.slow
 def test_a_job_that_gets_no_further_is_named_ended_and_tried_once_more(tmp_path: Path) -> None:
     """The first stops itself, the first time only; the second gets further; the third sleeps."""
     stopped = "import os, pathlib, signal; p = pathlib.Path(r'{}'); there = p.exists(); p.touch();"

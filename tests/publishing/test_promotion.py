@@ -124,6 +124,7 @@ def test_winners_on_simulated_scans_are_judged_too(store: Path) -> None:
     assert report.versions == {}, "it has taken none"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("promote", "holder"), [("always", "2"), ("never", "1")])
 def test_always_and_never_do_not_look(store: Path, promote: str, holder: str) -> None:
     rank_one("old", 20.0)
@@ -142,6 +143,7 @@ def test_a_version_of_the_same_power_set_gives_way(store: Path) -> None:
     assert champion() == "2"
 
 
+@pytest.mark.slow
 def test_the_one_in_use_is_scored_where_it_was_not(store: Path) -> None:
     rank_one("old", 20.0, fields=False)
     assert "was not scored on these scans" in " ".join(rank_one("new", 21.0).notices)
@@ -157,6 +159,7 @@ def test_the_one_in_use_is_scored_where_it_was_not(store: Path) -> None:
     assert champion() == "3"
 
 
+@pytest.mark.slow
 def test_scores_by_another_version_of_a_metric_are_not_compared(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -252,6 +252,7 @@ def test_ratings_on_other_scans_have_other_names(store: Path) -> None:
     assert Criterion("visual") not in rank_power_set(None, "m").ranking.winners
 
 
+@pytest.mark.slow
 def test_what_sheets_need_and_is_not_there_is_said_before_anything_is_written(store: Path) -> None:
     parent, _ = make_power_set()
     with pytest.raises(ValueError, match=r"--cache .*01234567.* evaluate --env-man.* -P parent="):

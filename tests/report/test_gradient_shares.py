@@ -65,6 +65,7 @@ def test_measuring_leaves_what_made_the_output_alone() -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.slow
 def test_training_with_and_without_it_gives_the_same_bits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -172,6 +173,7 @@ def test_bars_are_named_hatched_and_coloured_by_loss() -> None:
     assert len(pairs) == 30
 
 
+@pytest.mark.slow
 def test_the_page_of_a_ranking_shows_the_shares(store: Path) -> None:
     parent = make_parent("mae,mse")
     for name in ("mae", "mse"):

@@ -223,6 +223,7 @@ def test_an_error_only_when_no_pair_is_left_and_then_nothing_stays(tmp_path):
     assert not list((tmp_path / "cache").iterdir())
 
 
+@pytest.mark.slow
 def test_sites_are_told_by_the_images_or_the_user_and_kept_with_the_set(tmp_path):
     """f2 and f3 are scanned on f0 and f1, 56 of 200 px further right."""
     source, cache = write_scans(tmp_path / "source", [0, 1, 4]), tmp_path / "cache"

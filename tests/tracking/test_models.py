@@ -296,6 +296,7 @@ def test_an_onnx_network_whose_upload_was_cut_off_is_added_the_next_time(
     assert {Path(file.path).name for file in stored} == {"network.onnx", "network.onnx.sha256"}
 
 
+@pytest.mark.slow
 def test_packages_are_looked_through_once_for_all_models_of_a_process(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

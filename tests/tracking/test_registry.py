@@ -127,6 +127,7 @@ def test_a_server_that_fails_is_not_taken_for_an_alias_that_nobody_holds(
         _ensure(client, "lfranker")
 
 
+@pytest.mark.slow
 def test_a_ranking_on_simulated_scans_leaves_the_version_of_the_real_one(store: Path) -> None:
     parent, other = make_parent("mae"), "fedcba9876543210"
     set_tags(parent.info.run_id, {scan_set(other): "simulated"})

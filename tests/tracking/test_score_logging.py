@@ -353,6 +353,7 @@ def test_what_is_scored_by_its_address_puts_the_scores_on_the_model_s_page(
     assert scores["psnr"].run_id != training.info.run_id
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_scores")
 def test_each_scoring_of_a_model_has_filters_beside_it(
     store: Path, monkeypatch: pytest.MonkeyPatch

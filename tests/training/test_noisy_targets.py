@@ -101,6 +101,7 @@ def seen_noise(radius: int) -> list[float]:
     return [float(np.mean(products[lag])) for lag in products]
 
 
+@pytest.mark.slow
 def test_a_run_as_long_as_the_correlation_leaves_nothing_of_the_noise_to_be_seen() -> None:
     assert NOISE.radius == 2  # lags 0.48, 0.11, 0.01
     tolerance = 5 / math.sqrt(PATCHES * 40)  # five standard errors
