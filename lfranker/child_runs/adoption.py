@@ -112,7 +112,8 @@ def _child(
         schedule(run)
     elif known is not None and not known.finished:
         end_run(run.run_id, "FINISHED")
-    return Child(task, run, todo, inputs, form=title)
+    begun = isinstance(run, Training) and "train/loss" in run.metrics
+    return Child(task, run, todo, inputs, form=title, begun=begun)
 
 
 def _name_noise(run: TrackedRun, label: str, inputs: Inputs) -> None:

@@ -30,6 +30,7 @@ class Child:
     until: int = 0  # it pauses once the branch of so many steps is scored; 0: it does not
     form: str = "{}"  # of its title, of which an entrant is a part: "{} (2 own slow scans)"
     owner: str = ""  # of an engine's job that does it already, for a command that has ended
+    begun: bool = False  # its curves have points of an earlier command
 
     @property
     def steps(self) -> int:

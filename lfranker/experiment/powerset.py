@@ -166,6 +166,12 @@ def _conduct(
     kept = sum(not child.todo for child in children)
     if kept:
         console.say(f"{kept} of {len(children)} trainings are finished already and kept")
+    stopped = sum(child.begun and child.todo == "train" for child in children)
+    if stopped:
+        console.say(
+            f"{stopped} of {len(children)} trainings were stopped before, and go on from the "
+            "checkpoints that they left"
+        )
     if config.launch.detach and any(child.todo and not child.owner for child in children):
         count = means.hand_in(children)
         console.say(f"{count} trainings are with {means.engine}: the same command waits for them")

@@ -70,7 +70,16 @@ def test_a_run_with_a_model_is_never_trained_again(
     child = adopted(parent)
     assert child.run.run_id == run.info.run_id
     assert child.todo == todo
+    assert not child.begun
     assert status(tracked(run)) == becomes
+
+
+def test_a_training_that_had_logged_a_point_has_begun(store: Path) -> None:
+    parent = make_parent("mae")
+    run = make_child(parent, "mae", {"train/loss": 0.5})
+    MlflowClient().set_terminated(run.info.run_id, "KILLED")
+    child = adopted(parent)
+    assert (child.todo, child.begun) == ("train", True)
 
 
 def test_what_diverged_with_fewer_safeguards_is_trained_again_in_a_run_of_its_own(

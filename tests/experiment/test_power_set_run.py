@@ -273,8 +273,10 @@ class Failing:
 def conduct(means: Failing, error: str = "") -> None:
     """Conduct a power set of three trainings, whose ranking gives an error, or none."""
     said = list[str]()
-    children = [SimpleNamespace(todo=todo, task=SimpleNamespace(repeat=at))
-                for at, todo in ((1, "train"), (0, ""), (0, "train"))]  # fmt: skip
+    children = [
+        SimpleNamespace(todo=todo, begun=begun, task=SimpleNamespace(repeat=at))
+        for at, todo, begun in ((1, "train", True), (0, "", True), (0, "train", False))
+    ]
 
     def after(_: SimpleNamespace) -> Any:
         if error:
@@ -291,10 +293,14 @@ def conduct(means: Failing, error: str = "") -> None:
             found = powerset._conduct(RUN, config(), [], [made()], cast(Means, means), console)
             assert cast(str, found) == "report"
         finally:
-            assert said[0] == "1 of 3 trainings are finished already and kept"
+            assert said[:2] == [
+                "1 of 3 trainings are finished already and kept",
+                "1 of 3 trainings were stopped before, and go on from the checkpoints that they "
+                "left",
+            ]
             assert [child.task.repeat for child in means.ran] == [0, 0, 1], "a repeat together"
             unranked = [f"no ranking: {error}"] if error and means.tally.failures else []
-            assert said[1:] == unranked
+            assert said[2:] == unranked
 
 
 def test_trainings_that_failed_are_named_once_the_others_are_ranked() -> None:
