@@ -25,7 +25,7 @@ from lfranker.redaction import redacted
 from lfranker.text import as_text, check_name
 from lfranker.tracking.models import is_model
 from lfranker.tracking.registry import USUAL_NAME, checked_model_name
-from lfranker.tracking.runs import drop_given_run
+from lfranker.tracking.runs import refuse_given_run
 from lfranker.tracking.server import check_server, hide_credentials
 from lfranker.training.presets import PRESETS
 from lfranker.training.trainer import TrainConfig
@@ -92,7 +92,7 @@ class Command(click.Command):
             raise
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        with _dropping_refused():
+        with _ending_refused():
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -100,7 +100,7 @@ class Command(click.Command):
             hide_credentials()
             if self.served:
                 check_server()
-            with _dropping_refused(), _without_secrets():
+            with _ending_refused(), _without_secrets():
                 return super().invoke(ctx)
         except CommandError as error:
             click.echo(redacted(str(error)), err=True)
@@ -119,16 +119,16 @@ class Command(click.Command):
 
 
 @contextmanager
-def _dropping_refused() -> Iterator[None]:
-    """Leave no run behind, of those that `mlflow run` makes, where the command is refused."""
+def _ending_refused() -> Iterator[None]:
+    """Where the command is refused, have the run that `mlflow run` made for it say why."""
     try:
         yield
-    except click.UsageError:
+    except click.UsageError as error:
         if "MLFLOW_RUN_ID" in os.environ:
             with suppress(CommandError):  # no server: why the command is refused matters more
                 hide_credentials()
                 check_server()
-                drop_given_run()
+                refuse_given_run(error.format_message())
         raise
 
 

@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
+from mlflow.exceptions import ExecutionException
 from mlflow.projects.backend import local
 from mlflow.tracking import fluent
 from mlflow.utils.thread_utils import ThreadLocalVariable
@@ -102,7 +102,7 @@ class Project:
 
         with self._surroundings() as patch, redirect_stderr(StringIO()) as told:
             patch.setattr(local, "subprocess", SimpleNamespace(Popen=here))
-            with suppress(MlflowException):  # it failed, or its run is gone: it was refused
+            with suppress(ExecutionException):  # of a command that failed or was refused
                 mlflow.projects.run(
                     str(ROOT), entry, parameters=words, experiment_name="test", env_manager="local"
                 )

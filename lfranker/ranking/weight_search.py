@@ -1,6 +1,6 @@
-"""Better weights for the losses that won: a search on some places, judged on the others.
+"""Better weights for the losses that won: a search on some sites, judged on the others.
 
-The search sees half of the places. What it finds is compared with the weights that won on the other
+The search sees half of the sites. What it finds is compared with the weights that won on the other
 half, by the statistics that compare subsets: a search among many weights flatters what it chooses.
 """
 
@@ -58,7 +58,7 @@ def split_sites(places: Sequence[str], seed: int) -> tuple[list[str], list[str]]
     known = sorted(set(places))
     if len(known) < 2 * LEAST_PLACES:
         raise ValueError(
-            f"refine: scans of {len(known)} places are too few to search on some and judge on "
+            f"refine: scans of {len(known)} sites are too few to search on some and judge on "
             f"others; {2 * LEAST_PLACES} are needed"
         )
     searched, judged = halves(len(known), np.random.default_rng(seed))

@@ -35,6 +35,7 @@ TAKEN = 75  # exit code of a process that leaves its run to another: a temporary
 LONGEST_NOTE = 8000  # MLflow cuts tags here
 Tags = Mapping[str, str] | Mapping[Tag, str]
 OPEN = ("RUNNING", "SCHEDULED")
+REFUSED = "refused"  # role and name of a run that was made for a command that was refused
 NOT_FETCHED = re.compile("[#?]")  # characters at which MLflow cuts the name of an artifact
 BY_CHANCE = re.compile(r"[a-z]+-[a-z]+-\d{1,4}")  # names that MLflow makes up: grandiose-jay-790
 WRITERS = 8  # at a time
@@ -91,26 +92,44 @@ def refusing() -> Iterator[None]:
         raise RefusedError(str(error)) from error
 
 
-def drop_given_run() -> None:
-    """Delete the run that `mlflow run` made for this process, where nothing was done in it.
-
-    MLflow would mark it FAILED, among the user's results.
-    """
+def refuse_given_run(reason: str) -> None:
+    """End the run that `mlflow run` made for this process, where nothing was done in it."""
     run_id = os.environ.get("MLFLOW_RUN_ID")
     try:
-        tags = get_run(run_id).data.tags if run_id else {}
-        if run_id and tags.get("mlflow.source.type") == "PROJECT" and is_open(find_run(run_id)):
-            _drop(run_id)
+        run = get_run(run_id) if run_id else None
+        if run and _made_by_mlflow_run(run) and run.info.status in OPEN:
+            _delete_refused(run.info.experiment_id)
+            _refuse(run.info.run_id, reason)
     except (ValueError, MlflowException):
         return  # what is wrong is said already; a store that does not answer is not what it is
 
 
-def _drop(run_id: str) -> None:
-    """End a run and delete it, unless it holds results."""
+def _refuse(run_id: str, reason: str) -> None:
+    """End a run in which nothing was done; one that holds results only ends.
+
+    The one that `mlflow run` made tells the reason, and the next command deletes it: MLflow marks
+    it FAILED after this process, and where it is gone, ends with a traceback that hides the reason.
+    """
     MlflowClient().set_terminated(run_id, "KILLED")
-    run = MlflowClient().get_run(run_id)
-    if not run.data.metrics and Tag.POWERSET not in run.data.tags:
+    run = get_run(run_id)
+    if run.data.metrics or Tag.POWERSET in run.data.tags:
+        return
+    if _made_by_mlflow_run(run):
+        set_tags(run_id, {Tag.ROLE: REFUSED, Tag.NAME: REFUSED})
+        end_run(run_id, "FAILED", reason)
+    else:
         MlflowClient().delete_run(run_id)
+
+
+def _made_by_mlflow_run(run: Run) -> bool:
+    return run.data.tags.get("mlflow.source.type") == "PROJECT"
+
+
+def _delete_refused(experiment: str) -> None:
+    """Delete the runs that `mlflow run` made for commands that were refused."""
+    of_refused = f"tags.`{Tag.ROLE}` = '{REFUSED}'"
+    for run in MlflowClient().search_runs([experiment], of_refused):
+        MlflowClient().delete_run(run.info.run_id)
 
 
 @contextmanager
@@ -118,8 +137,8 @@ def own_run(name: str, role: str) -> Iterator[TrackedRun]:
     """The run that was made for this process (by `mlflow run` or a parent), or a new one.
 
     It ends FINISHED, KILLED on an interrupt, or FAILED with the reason as a tag; where what is
-    asked for was refused it is deleted. Where psutil is installed, MLflow logs the load of the
-    machine meanwhile.
+    asked for was refused it is deleted, if not by this command then by the next. Where psutil is
+    installed, MLflow logs the load of the machine meanwhile.
     """
     hide_credentials()
     name = address_shown(name)
@@ -132,15 +151,16 @@ def own_run(name: str, role: str) -> Iterator[TrackedRun]:
             experiment_id=own_experiment(), run_name=name, log_system_metrics=system_metrics()
         )
         set_tags(run.info.run_id, {Tag.OWNER: own_name(), Tag.ROLE: role})
+        _delete_refused(run.info.experiment_id)
     try:
         yield tracked(run)
     except KeyboardInterrupt:
         leave_to_other(run.info.run_id)
         mlflow.end_run("KILLED")
         raise
-    except RefusedError:
+    except RefusedError as error:
         mlflow.end_run("KILLED")
-        _drop(run.info.run_id)
+        _refuse(run.info.run_id, str(error))
         raise
     except BaseException as error:
         set_tags(run.info.run_id, {Tag.REASON: redacted(f"{type(error).__name__}: {error}")[:5000]})
@@ -165,6 +185,7 @@ def _take(run: Run, name: str, role: str) -> None:
     if known is None:
         tags[Tag.ROLE] = role
         name_experiment_of(run)
+        _delete_refused(run.info.experiment_id)
     called = run.info.run_name or ""
     if known in (None, role) and (called == role or BY_CHANCE.fullmatch(called)):
         tags[Tag.NAME] = name

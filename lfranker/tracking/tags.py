@@ -16,7 +16,7 @@ from lfranker.evaluation.criteria import ALL_METRICS, Criterion, scored
 
 class Tag(StrEnum):
     # on every run
-    ROLE = "lfranker.role"  # powerset, child, train, synth, evaluate, noise-fit or dry-run
+    ROLE = "lfranker.role"  # powerset, child, train, synth, evaluate, noise-fit, dry-run, refused
     OWNER = "lfranker.owner"  # who is responsible for it, see `launching.owners`
     REASON = "lfranker.reason"  # why it failed or was stopped
 

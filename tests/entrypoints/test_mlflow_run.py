@@ -39,7 +39,9 @@ def test_a_misspelt_parameter_is_refused_with_the_nearest_name(own: Project) -> 
     assert "'--learning-rate'" in done.stderr
     experiment = own.client.get_experiment_by_name("test")
     assert experiment is not None
-    assert not own.client.search_runs([experiment.experiment_id]), "no run is left of it"
+    (run,) = own.client.search_runs([experiment.experiment_id])
+    assert (run.info.run_name, run.info.status) == ("refused", "FAILED")
+    assert "'--learning-rate'" in run.data.tags["lfranker.reason"]
 
 
 def test_a_path_is_the_callers_where_mlflow_can_tell_and_else_the_message_says(

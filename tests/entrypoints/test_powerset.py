@@ -24,6 +24,7 @@ from lfranker.planning import inputs as preparation
 from lfranker.planning.inputs import InputConfig
 from lfranker.planning.settings import preset_settings
 from lfranker.planning.time_estimate import LONG, TimeEstimate
+from lfranker.tracking.runs import name_given_run
 from lfranker.tracking.tags import Tag
 
 
@@ -100,7 +101,7 @@ def test_more_than_a_day_is_asked_about_at_a_terminal(
         (["--depth", "999"], "depth is 999; allowed are 64 blocks per stage"),
         (["--batch", "65536", "--patch", "1024"], "a training needs about"),
         (["--refine", "3", "--max-size", "1"], "--refine weighs the losses of a subset"),
-        (["--refine", "3"], "refine: scans of 2 places are too few"),
+        (["--refine", "3"], "refine: scans of 2 sites are too few"),
     ],
 )
 def test_bad_plans_are_refused_before_data_are_made(
@@ -146,9 +147,10 @@ def given_run(**tags: str) -> str:
         ["--losses", "mae,dists"],  # when its inputs are prepared
     ],
 )
-def test_a_refused_command_leaves_no_run_of_those_that_mlflow_made(
+def test_the_run_of_a_refused_command_says_why_and_is_deleted_by_the_next(
     store: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
 ) -> None:
+    """MLflow, which sets the status of the run afterwards, has to find it."""
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(store / "hub"))
     monkeypatch.setenv("TORCH_HOME", str(store / "torch"))
     run_id = given_run()
@@ -156,7 +158,20 @@ def test_a_refused_command_leaves_no_run_of_those_that_mlflow_made(
     done = CliRunner().invoke(main, ["--preset", "smoke", *options])
     assert done.exit_code == 2, done.output
     run = MlflowClient().get_run(run_id)
-    assert (run.info.lifecycle_stage, run.info.status) == ("deleted", "KILLED")
+    assert (run.info.lifecycle_stage, run.info.status) == ("active", "FAILED")
+    assert run.info.run_name == "refused"
+    reason = " ".join(run.data.tags[Tag.REASON].split())
+    assert reason
+    assert reason in " ".join(done.output.split())
+    MlflowClient().set_terminated(run_id, "FAILED")
+
+    other = given_run()
+    monkeypatch.setenv("MLFLOW_RUN_ID", other)
+    assert CliRunner().invoke(main, ["--preset", "smoke", *options]).exit_code == 2
+    assert MlflowClient().get_run(run_id).info.lifecycle_stage == "deleted"
+    monkeypatch.setenv("MLFLOW_RUN_ID", given_run())
+    name_given_run("powerset smoke", "powerset")
+    assert MlflowClient().get_run(other).info.lifecycle_stage == "deleted"
 
 
 def test_a_run_that_is_not_of_mlflow_run_or_has_ended_or_trainings_is_not_dropped(

@@ -38,7 +38,7 @@ def test_places_are_halved_by_the_seed_and_none_is_in_both():
     assert sorted(searched + judged) == sorted(set(places))
     assert split_sites(places, 0) == (searched, judged)
     assert any(split_sites(places, seed) != (searched, judged) for seed in range(1, 5))
-    with pytest.raises(ValueError, match="5 places are too few"):
+    with pytest.raises(ValueError, match="5 sites are too few"):
         split_sites(places[:5], 0)
 
 
