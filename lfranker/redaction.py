@@ -7,6 +7,7 @@ word after `Authorization: Basic`, and the value of an environment variable that
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -29,9 +30,12 @@ def address_shown(text: str) -> str:
     return IN_HEADER.sub(rf"\1{HIDDEN}", IN_QUERY.sub(rf"\1{HIDDEN}", text))
 
 
-def redacted(text: str) -> str:
-    """Return a message or a log without passwords, tokens and keys."""
-    for secret in _secrets():
+def redacted(text: str, more: Mapping[str, str] | None = None) -> str:
+    """Return a message or a log without passwords, tokens and keys.
+
+    ``more``: variables of another process, whose secrets are taken out as well as this one's.
+    """
+    for secret in _secrets({**os.environ, **(more or {})}):
         text = text.replace(secret, HIDDEN)
     return address_shown(text)
 
@@ -44,11 +48,11 @@ def redact_file(path: Path) -> None:
         path.write_text(clean, encoding="utf-8", errors="surrogateescape")
 
 
-def _secrets() -> list[str]:
-    """Return the secrets of the environment, plain and as an address has them, longest first."""
+def _secrets(environment: Mapping[str, str]) -> list[str]:
+    """Return the secrets of an environment, plain and as an address has them, longest first."""
     values = {
         value
-        for name, value in os.environ.items()
+        for name, value in environment.items()
         if SECRET_NAMES.search(name.upper()) and len(value) >= SHORTEST and not _is_path(value)
     }
     return sorted({*values, *(quote(value, safe="") for value in values)}, key=len, reverse=True)

@@ -57,7 +57,7 @@ class SomeRay:
             ray, "start", "--block", "--disable-usage-stats", "--node-ip-address=127.0.0.1",
             "--object-store-memory=80000000", *words,
         ])  # fmt: skip
-        line = f"exec {start}"
+        line = f"trap '' INT; exec {start}"  # as in the background of a script: SIGINT is ignored
         if _may_hide():
             mounts = [f"mount -t tmpfs none {shlex.quote(str(path))}" for path in self.hidden]
             inside = " && ".join(["mount --make-rprivate /", *mounts, line])

@@ -337,6 +337,8 @@ def _end(child: Child, job: Job, failure: str) -> str:
     run = find_training(run_id)
     if child.until and run.outcome != "diverged":
         return f"{child.title}: scored as a training of {child.until} steps"
+    if child.todo == "train" and not run.model and run.outcome != "diverged":
+        return f"{child.title} has not ended: {run.owner} is at it, the same command waits for that"
     if run.status in OPEN:
         end_run(run_id, "FINISHED")
     return f"{child.title} {run.outcome}: {_shown(run.metrics) or 'no finite score'}"

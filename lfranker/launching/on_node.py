@@ -99,7 +99,7 @@ class NodeProcess:
 
     def log(self) -> str:
         """Return what it wrote."""
-        return redacted(last_words(self._job.log, LONGEST_LOG)) if self._job else ""
+        return redacted(last_words(self._job.log, LONGEST_LOG), self.more) if self._job else ""
 
     def steps(self) -> int:
         """Return how far it says to be."""

@@ -7,6 +7,7 @@ not in its environment, which Ray shows.
 import logging
 import os
 import socket
+import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -54,6 +55,7 @@ class RayEngine:
     def __init__(self, request: Mapping[str, float], address: str | None, at_once: int | None):
         """Take what each training asks for: `cpus` and `gpus`."""
         self.request, self.address, self.at_once = dict(request), address, at_once
+        self._name = uuid.uuid4().hex  # of this command's group of tasks
 
     def check(self) -> None:
         """Raise ValueError where there is no Ray, or no cluster at the address."""
@@ -84,8 +86,9 @@ class RayEngine:
 
     def submit(self, work: Sequence[Work]) -> Iterator[list[str]]:
         """Hand work in."""
-        from lfranker.launching.ray_keeper import Request
+        from lfranker.launching.ray_keeper import Group, Request
 
+        group = Group(self._name, self.at_once or 0)
         request = Request(self.request.get("cpus", 1.0), self.request.get("gpus", 0.0))
         secrets = {
             name: value
@@ -94,7 +97,7 @@ class RayEngine:
         }
         for at in range(0, len(work), AT_A_TIME):
             some = [_without_paths(one) for one in work[at : at + AT_A_TIME]]
-            yield self._ask("submit", some, request, secrets, self.at_once or 0)
+            yield self._ask("submit", some, request, secrets, group)
 
     def ends(self, owners: Collection[str]) -> Mapping[str, End]:
         """Return how those that ended did."""
@@ -116,7 +119,9 @@ def _connect(address: str | None) -> str:
     import ray
 
     if not ray.is_initialized():
-        ray.init(address, namespace=NAME, log_to_driver=False, logging_level=logging.ERROR)
+        # without an address Ray would take whatever cluster runs on this machine
+        where = address or "local"
+        ray.init(where, namespace=NAME, log_to_driver=False, logging_level=logging.ERROR)
     return str(ray.get_runtime_context().gcs_address)
 
 

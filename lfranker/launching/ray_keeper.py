@@ -4,9 +4,10 @@ Tasks of Ray die with the process that submitted them. Here that is an actor of 
 on its head: a command may end, and another ask how they ended.
 """
 
+import signal
 import threading
 import uuid
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,14 @@ class Request:
     gpus: float
 
 
+@dataclass(frozen=True)
+class Group:
+    """What one command hands in: so many of it run at once, 0: all."""
+
+    name: str
+    at_once: int
+
+
 @dataclass
 class _Task:
     """A piece of work: waiting, running or ended."""
@@ -39,12 +48,17 @@ class _Task:
     work: Work
     request: Request
     secrets: Mapping[str, str]
+    group: Group
     reference: Any = None  # of Ray, once it is submitted
     end: End | None = None
 
 
 def do(work: Work, owner: str, secrets: Mapping[str, str]) -> Ended:
-    """Do the work in a process of its own; a cancelled one leaves a checkpoint."""
+    """Do the work in a process of its own; a cancelled one leaves a checkpoint.
+
+    Ray cancels a task by SIGINT, which a node that was started in the background ignores.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     return NodeProcess(work, owner, secrets).run()
 
 
@@ -56,19 +70,17 @@ class Keeper:
         self._tasks: dict[str, _Task] = {}
         self._waiting: deque[str] = deque()
         self._running: set[str] = set()
-        self._at_once = 0
         self._lock = threading.Lock()
         threading.Thread(target=self._watch, daemon=True).start()
 
     def submit(
-        self, work: Sequence[Work], request: Request, secrets: Mapping[str, str], at_once: int
+        self, work: Sequence[Work], request: Request, secrets: Mapping[str, str], group: Group
     ) -> list[str]:
-        """Take work and return its owners; from now on `at_once` run at a time, 0: all."""
+        """Take work and return its owners."""
         with self._lock:
-            self._at_once = at_once
             owners = [f"ray:{uuid.uuid4().hex[:16]}@{self.address}" for _ in work]
             for owner, one in zip(owners, work, strict=True):
-                self._tasks[owner] = _Task(one, request, secrets)
+                self._tasks[owner] = _Task(one, request, secrets, group)
             self._waiting.extend(owners)
         return owners
 
@@ -99,8 +111,20 @@ class Keeper:
         while not pause.wait(LOOK):
             with self._lock:
                 self._look()
-                while self._waiting and not 0 < self._at_once <= len(self._running):
-                    self._start(self._waiting.popleft())
+                self._start_what_may()
+
+    def _start_what_may(self) -> None:
+        """Start what waits, in its order, as long as its group has fewer running than it may."""
+        running = Counter(self._tasks[owner].group.name for owner in self._running)
+        held = deque[str]()
+        for owner in self._waiting:
+            group = self._tasks[owner].group
+            if 0 < group.at_once <= running[group.name]:
+                held.append(owner)
+            else:
+                self._start(owner)
+                running[group.name] += 1
+        self._waiting = held
 
     def _start(self, owner: str) -> None:
         task = self._tasks[owner]

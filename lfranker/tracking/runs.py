@@ -166,6 +166,7 @@ def own_run(name: str, role: str) -> Iterator[TrackedRun]:
         set_tags(run.info.run_id, {Tag.REASON: redacted(f"{type(error).__name__}: {error}")[:5000]})
         mlflow.end_run("FAILED")
         raise
+    leave_to_other(run.info.run_id)
     mlflow.end_run("FINISHED")
 
 

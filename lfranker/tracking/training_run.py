@@ -125,6 +125,7 @@ class TrainingRun:
                 point = curves.point() | validate(trainer.ema, trainer.data, trainer.device)
                 # MLflow appends: steps redone after a kill are already there
                 if step.index > last_logged:
+                    leave_to_other(self._id)
                     log_metrics(self._id, point, step.index)
             self._between_steps(on_step)
             self._train_branches(on_step)
@@ -179,6 +180,7 @@ class TrainingRun:
         self.slot += 1
 
     def _finish(self) -> None:
+        leave_to_other(self._id)
         trainer, config = self.trainer, self.trainer.config
         means = {MEAN_SHARE + name: self._mean(SHARE + name) for name in trainer.objective.terms}
         summary = {

@@ -51,6 +51,16 @@ def test_it_is_told_what_to_do_and_its_log_comes_back_without_secrets(module: Pa
     assert OWNER not in os.environ
 
 
+def test_a_password_that_only_the_process_is_told_is_not_in_its_log(
+    module: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Ray, whose own processes have none."""
+    monkeypatch.delenv("MLFLOW_TRACKING_PASSWORD")
+    one = process(module, "sys.exit(3)")
+    one.more |= {"MLFLOW_TRACKING_PASSWORD": "hidden-word"}
+    assert one.run().log == "to do slurm:1@one told apart\nTrue ***"
+
+
 def test_a_signal_to_end_is_passed_on_and_that_of_the_engine_is_not(module: Path) -> None:
     code = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))\ntime.sleep(600)"
     one = process(module, code)

@@ -87,9 +87,7 @@ def test_killed_trainings_and_those_of_a_dead_node_go_on(site: Site) -> None:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=LONGEST)
     assert process.returncode != 0
-    ended = [run.info.status for run in command.runs()]
-    assert "KILLED" in ended
-    assert set(ended) <= {"KILLED", "FINISHED"}, "a training may have come to its end"
+    assert {run.info.status for run in command.runs()} == {"KILLED"}
 
     with command.started() as process:
         first, _ = command.wait_for(2, process)
@@ -100,7 +98,7 @@ def test_killed_trainings_and_those_of_a_dead_node_go_on(site: Site) -> None:
         site.ray.add_worker("three")
         said = finish(process)
     assert said.count("tried again (1 of 2)") == 2
-    command.check_whole(THREE, 2000, 20)
+    command.check_whole(THREE, 1000, 20)
     assert "resuming after step" in command.log_of(first)
 
 
