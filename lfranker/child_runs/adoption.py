@@ -13,6 +13,7 @@ from lfranker.child_runs.travelling import Sender
 from lfranker.evaluation.criteria import ALL_METRICS, QUALITY
 from lfranker.evaluation.scoring import metrics_of
 from lfranker.launching.launcher import Launcher, Watch
+from lfranker.launching.owners import engine_of
 from lfranker.noise.noise_config import BLIND, OF_SCANS, mode_of
 from lfranker.planning.inputs import Inputs
 from lfranker.planning.plan import Task, training_fingerprint
@@ -337,7 +338,7 @@ def _end(child: Child, job: Job, failure: str) -> str:
     run = find_training(run_id)
     if child.until and run.outcome != "diverged":
         return f"{child.title}: scored as a training of {child.until} steps"
-    if child.todo == "train" and not run.model and run.outcome != "diverged":
+    if engine_of(run.owner) and not run.model and run.outcome != "diverged":
         return f"{child.title} has not ended: {run.owner} is at it, the same command waits for that"
     if run.status in OPEN:
         end_run(run_id, "FINISHED")

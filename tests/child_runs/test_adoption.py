@@ -414,6 +414,10 @@ def test_how_a_child_ended_is_said_in_a_line(store: Path, tmp_path: Path) -> Non
     paused = replace(child, until=500)
     assert _close(paused, job, "") == "mae (repeat 0): scored as a training of 500 steps"
     assert status(child.run) == "SCHEDULED", "it goes on"
+    set_tags(child.run.run_id, {Tag.OWNER: "slurm:1@one"})
+    assert _close(child, job, "").startswith("mae (repeat 0) has not ended: slurm:1@one is at it")
+    assert status(child.run) == "SCHEDULED", "a job found it taken by another, and left it"
+    set_tags(child.run.run_id, {Tag.MODEL: "m-1"})
     assert _close(child, job, "") == "mae (repeat 0) ok: PSNR 21.26 dB, SSIM 0.8765"
     assert status(child.run) == "FINISHED"
     set_tags(child.run.run_id, {Tag.OUTCOME: "diverged"})

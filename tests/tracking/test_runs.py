@@ -146,6 +146,12 @@ def test_a_job_that_was_taken_for_lost_leaves_its_run_alone(
         lose_it()
     assert get_run(run.run_id).info.status == "RUNNING", "it is the other's"
     mlflow.end_run()
+
+    monkeypatch.setenv("MLFLOW_RUN_ID", tracked(make_parent()).run_id)
+    with pytest.raises(Left), own_run("name", "train") as other:
+        set_tags(other.run_id, {Tag.OWNER: "slurm:8@one"})
+    assert get_run(other.run_id).info.status == "RUNNING", "nor is it ended as done"
+    mlflow.end_run()
     monkeypatch.delenv("LFRANKER_OWNER")
     leave_to_other(run.run_id)
 

@@ -126,3 +126,28 @@ def test_the_newer_of_two_checkpoints_goes_on_to_the_bit_with_clipping_in_play(
     logged = load_network(f"models:/{found.tags[Tag.MODEL]}").state_dict()
     check_weights(last.trainer, whole, logged)
     check_pictures(pictured, whole)
+
+
+@pytest.mark.parametrize("looks", [0, 1, 2])
+def test_nothing_more_is_written_into_a_run_that_another_job_has(
+    store: Path, monkeypatch: pytest.MonkeyPatch, looks: int
+) -> None:
+    """It is looked for before each point of the curves, and before the model."""
+    run = make_child(make_parent("mae"), "mae", {}, outcome="")
+    left = [True] * looks
+
+    def look(run_id: str) -> None:
+        assert run_id == run.info.run_id
+        if not left:
+            raise KeyboardInterrupt
+        left.pop()
+
+    monkeypatch.setattr(training_run, "leave_to_other", look)
+    trainer = make_trainer(replace(CLIPPING, steps=4, log_every=2))
+    with pytest.raises(KeyboardInterrupt):
+        TrainingRun(tracked(run), trainer, str, lambda: False).train(lambda _: None)
+    points = MlflowClient().get_metric_history(run.info.run_id, "train/loss")
+    assert [point.step for point in points] == [2, 4][:looks]
+    found = MlflowClient().get_run(run.info.run_id).data
+    assert Tag.MODEL not in found.tags
+    assert "clipped_share" not in found.metrics
