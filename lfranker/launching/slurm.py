@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from signal import SIGKILL
 from typing import Any
 
 from lfranker.launching import slurm_queue
@@ -28,6 +29,9 @@ OURS = ("array", "output", "error", "open-mode", "wrap", "requeue", "no-requeue"
 OF_A_CLUSTER = ("SLURM_CONF", "SLURM_JWT")
 SETTLES = 15.0  # seconds after a job's end in which its files may still be on their way
 LOST = frozenset({"BOOT_FAIL", "NODE_FAIL", "PREEMPTED", "CANCELLED", "REVOKED", "FAILED"})
+OUT_OF_MEMORY = "OUT_OF_MEMORY"
+# what the daemon of a step writes into its log; older ones: "oom-kill event(s)"
+MEMORY_KILL = re.compile(r"Detected \d+ oom[-_]kill event")
 PATIENCE = 600.0  # seconds in which Slurm may not answer
 REQUEUES = 10**6  # as many as it takes: `SlurmTask` ends what makes no progress
 USUAL_TIME = "4:00:00"  # a training that takes longer goes on from its checkpoint
@@ -151,17 +155,56 @@ class SlurmEngine:
         }
 
     def ends(self, owners: Collection[str]) -> dict[str, End]:
-        """Return how jobs ended, by what they left or else by Slurm's word."""
-        found = dict(self._left(owners))
-        waiting = {job_of(owner): owner for owner in owners if owner not in found}
-        for job, state in self._states(list(waiting)).items():
-            owner = waiting[job]
-            if not state.ended:
-                self._ended.pop(owner, None)
-            elif time.monotonic() - self._ended.setdefault(owner, time.monotonic()) > SETTLES:
-                lost = state.state in LOST or state.state == slurm_queue.UNKNOWN
-                found[owner] = End(str(state), lost)
+        """Return how jobs ended, by what they left or else by Slurm's word.
+
+        The system kills a training that takes too much memory, whose job lives on and leaves that
+        it was killed: there it is Slurm that knows why.
+        """
+        left = dict(self._left(owners))
+        found = {owner: end for owner, end in left.items() if not _was_killed(end)}
+        waiting = [owner for owner in owners if owner not in found]
+        states = self._states([job_of(owner) for owner in waiting])
+        for owner in waiting:
+            state = states.get(job_of(owner))
+            if owner in left:
+                end = self._end_of_killed(owner, state, left[owner])
+            else:
+                end = self._end_by_word(owner, state)
+            if end is not None:
+                found[owner] = end
         return found
+
+    def _end_of_killed(
+        self, owner: str, state: slurm_queue.JobState | None, left: End
+    ) -> End | None:
+        """Return why a training was killed; None as long as Slurm may yet tell."""
+        by_slurm = state is not None and state.state == OUT_OF_MEMORY
+        if by_slurm or MEMORY_KILL.search(self._log(owner)):
+            return End(OUT_OF_MEMORY)
+        return left if self._waited(owner) > SETTLES else None
+
+    def _end_by_word(self, owner: str, state: slurm_queue.JobState | None) -> End | None:
+        """Return how a job ended that left nothing; None as long as it has not ended for sure."""
+        if state is None:
+            return None
+        if not state.ended:
+            self._ended.pop(owner, None)
+            return None
+        if self._waited(owner) <= SETTLES:
+            return None
+        return End(str(state), state.state in LOST or state.state == slurm_queue.UNKNOWN)
+
+    def _waited(self, owner: str) -> float:
+        """Return for how many seconds a job is known to have ended."""
+        now = time.monotonic()
+        return now - self._ended.setdefault(owner, now)
+
+    def _log(self, owner: str) -> str:
+        """Return what a job, Slurm and submitit wrote as its errors, at all of its times."""
+        from submitit.core.utils import JobPaths
+
+        file = JobPaths(self.folder, job_of(owner)).stderr
+        return file.read_text(errors="replace") if file.exists() else ""
 
     def _states(self, jobs: Collection[str]) -> Mapping[str, slurm_queue.JobState]:
         """Ask Slurm, which may be silent for a while."""
@@ -195,6 +238,10 @@ class SlurmEngine:
         jobs = sorted(map(job_of, owners))
         for at in range(0, len(jobs), 500):
             subprocess.run(["scancel", "--quiet", *jobs[at : at + 500]], check=False)
+
+
+def _was_killed(end: End) -> bool:
+    return end.process is not None and end.process.code == -SIGKILL
 
 
 def _end_of(well: bool, result: Any) -> End:

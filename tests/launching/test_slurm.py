@@ -201,3 +201,44 @@ def test_jobs_know_nothing_of_the_job_that_they_were_submitted_in(
         assert "SLURM_JOB_ID" not in os.environ
         assert (os.environ["SLURM_CONF"], os.environ["PYTHONPATH"]) == ("here", "within")
     assert (os.environ["SLURM_JOB_ID"], os.environ["PYTHONPATH"]) == ("3", "before")
+
+
+def a_result(folder: Path, job: str, code: int) -> None:
+    from submitit.core.utils import cloudpickle_dump
+
+    cloudpickle_dump(("success", Ended(code, "step 7")), folder / f"{job}_0_result.pkl")
+
+
+def test_a_killed_training_was_out_of_memory_where_slurm_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wrapper lives on and leaves a result; what Slurm says of it comes seconds later."""
+    pytest.importorskip("submitit")
+    answers = Answers(monkeypatch, {"squeue": "7_0|RUNNING|None\n7_1|RUNNING|None\n"})
+    engine = SlurmEngine({}, tmp_path, None)
+    for job in ("7_0", "7_1", "7_2"):
+        a_result(tmp_path, job, -9)
+    owners = [f"slurm:{job}@one" for job in ("7_0", "7_1", "7_2")]
+    assert engine.ends(owners) == {}
+    answers.answers["squeue"] = "7_0|OUT_OF_MEMORY|None\n7_1|COMPLETED|None\n"
+    slurmstepd = "slurmstepd: error: Detected 1 oom_kill event in StepId=7.0. Some of"
+    (tmp_path / "7_2_0_log.err").write_text(f"{slurmstepd} the step tasks have been OOM Killed.\n")
+    out_of_memory = End("OUT_OF_MEMORY")
+    expected = {"slurm:7_0@one": out_of_memory, "slurm:7_2@one": out_of_memory}
+    assert engine.ends(owners) == expected, "7_2 by the log of a step, without accounting"
+    monkeypatch.setattr(slurm, "SETTLES", -1.0)
+    killed = End("COMPLETED", process=Ended(-9, "step 7"))
+    assert engine.ends(owners) == {**expected, "slurm:7_1@one": killed}
+
+
+def test_a_killed_training_was_killed_where_slurm_tells_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("submitit")
+    Answers(monkeypatch, {})
+    engine = SlurmEngine({}, tmp_path, None)
+    a_result(tmp_path, "7_0", -9)
+    assert engine.ends(["slurm:7_0@one"]) == {}
+    monkeypatch.setattr(slurm, "SETTLES", -1.0)
+    killed = End("COMPLETED", process=Ended(-9, "step 7"))
+    assert engine.ends(["slurm:7_0@one"]) == {"slurm:7_0@one": killed}
