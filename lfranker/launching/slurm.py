@@ -21,15 +21,24 @@ from lfranker.launching import slurm_queue
 from lfranker.launching.engine import End
 from lfranker.launching.on_node import Ended, Work
 from lfranker.launching.slurm_queue import QueueError
-from lfranker.launching.slurm_task import NoProgressError, SlurmTask, owner_of
-from lfranker.processes.failures import CommandError, last_error
+from lfranker.launching.slurm_task import (
+    TERMINATED_WORDS,
+    NoProgressError,
+    SlurmTask,
+    owner_of,
+)
+from lfranker.processes.failures import LONGEST, TRACEBACK, CommandError, last_error
+from lfranker.redaction import redacted
 
 OTHER_NAMES = {"cpus": "cpus-per-task", "memory": "mem"}
 OURS = ("array", "output", "error", "open-mode", "wrap", "requeue", "no-requeue")
 OF_A_CLUSTER = ("SLURM_CONF", "SLURM_JWT")
 SETTLES = 15.0  # seconds after a job's end in which its files may still be on their way
-LOST = frozenset({"BOOT_FAIL", "NODE_FAIL", "PREEMPTED", "CANCELLED", "REVOKED", "FAILED"})
-OUT_OF_MEMORY = "OUT_OF_MEMORY"
+LOST = frozenset({"BOOT_FAIL", "NODE_FAIL", "PREEMPTED", "CANCELLED", "REVOKED"})
+OUT_OF_MEMORY, COMPLETED, FAILED = "OUT_OF_MEMORY", "COMPLETED", "FAILED"
+LEAVE_RESULTS = frozenset({OUT_OF_MEMORY, COMPLETED, FAILED})
+RESULT_SHOWS = 120.0  # seconds until a result must show: NFS keeps old folders for up to 60
+EXIT_CODE = "Exited with exit code"  # in srun's last word on any task that failed
 # what the daemon of a step writes into its log; older ones: "oom-kill event(s)"
 MEMORY_KILL = re.compile(r"Detected \d+ oom[-_]kill event")
 PATIENCE = 600.0  # seconds in which Slurm may not answer
@@ -190,9 +199,31 @@ class SlurmEngine:
         if not state.ended:
             self._ended.pop(owner, None)
             return None
-        if self._waited(owner) <= SETTLES:
+        if self._waited(owner) <= (RESULT_SHOWS if state.state in LEAVE_RESULTS else SETTLES):
             return None
+        if state.state == COMPLETED:
+            return End(f"{COMPLETED}, but its result did not appear in {self.folder}", lost=True)
+        if state.state == FAILED:
+            return self._end_by_log(owner, state)
         return End(str(state), state.state in LOST or state.state == slurm_queue.UNKNOWN)
+
+    def _end_by_log(self, owner: str, state: slurm_queue.JobState) -> End:
+        """Return why the job's own Python failed: on any other node it would fail as well.
+
+        A task that was ended by SIGTERM was lost; Slurm queues it again by itself, if at all.
+        """
+        log = self._log(owner)
+        if MEMORY_KILL.search(log):
+            return End(OUT_OF_MEMORY)
+        _, terminated, after = log.rpartition(TERMINATED_WORDS)
+        if terminated and TRACEBACK not in after:
+            why = TERMINATED_WORDS
+        else:
+            why = last_error("\n".join(line for line in log.splitlines() if EXIT_CODE not in line))
+        if not why:
+            return End(f"{state}, and there is no log in {self.folder}: do its nodes see it?")
+        lost = why == TERMINATED_WORDS
+        return End(f"{FAILED}: {redacted(why)[:LONGEST]}; its log is in {self.folder}", lost)
 
     def _waited(self, owner: str) -> float:
         """Return for how many seconds a job is known to have ended."""
@@ -247,11 +278,11 @@ def _was_killed(end: End) -> bool:
 def _end_of(well: bool, result: Any) -> End:
     """Return what submitit keeps: what came of a process, or the traceback of a task."""
     if well:
-        return End("COMPLETED", process=result)
+        return End(COMPLETED, process=result)
     why = last_error(str(result))
     if why.startswith(NO_PROGRESS):
         return End(why.removeprefix(NO_PROGRESS))
-    return End("FAILED", process=Ended(1, str(result)))
+    return End(FAILED, process=Ended(1, str(result)))
 
 
 @contextmanager

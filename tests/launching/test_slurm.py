@@ -13,7 +13,7 @@ from lfranker.launching.on_node import Ended, Work
 from lfranker.launching.owners import gone
 from lfranker.launching.slurm import SlurmEngine, minutes, parse_slurm
 from lfranker.launching.slurm_queue import JobState, QueueError
-from lfranker.launching.slurm_task import NoProgressError, SlurmTask
+from lfranker.launching.slurm_task import TERMINATED_WORDS, NoProgressError, SlurmTask
 
 
 def test_options_are_those_of_sbatch() -> None:
@@ -97,6 +97,12 @@ def test_an_owner_is_gone_only_where_its_own_slurm_says_so(monkeypatch: pytest.M
     assert not gone("slurm:7_1@one")
 
 
+def a_result(folder: Path, job: str, code: int) -> None:
+    from submitit.core.utils import cloudpickle_dump
+
+    cloudpickle_dump(("success", Ended(code, "step 7")), folder / f"{job}_0_result.pkl")
+
+
 def test_the_end_of_a_job_is_told_by_what_it_left_or_by_slurm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,12 +121,76 @@ def test_the_end_of_a_job_is_told_by_what_it_left_or_by_slurm(
     }
     assert engine.ends(owners) == done, "files of the others may be on their way"
     monkeypatch.setattr(slurm, "SETTLES", -1.0)
+    monkeypatch.setattr(slurm, "RESULT_SHOWS", -1.0)
+    nothing = f"FAILED (NonZeroExitCode), and there is no log in {tmp_path}: do its nodes see it?"
     assert engine.ends(owners) == {
         **done,
         "slurm:7_1@one": End("NODE_FAIL", lost=True),
         "slurm:7_2@one": End("OUT_OF_MEMORY"),
-        "slurm:9@one": End("FAILED (NonZeroExitCode)", lost=True),
+        "slurm:9@one": End(nothing),
     }
+
+
+def test_a_result_that_the_disk_does_not_show_yet_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("submitit")
+    Answers(monkeypatch, {"squeue": "7_0|COMPLETED|None\n7_1|COMPLETED|None\n7_2|FAILED|None\n"})
+    engine, owners = SlurmEngine({}, tmp_path, None), [f"slurm:7_{task}@one" for task in range(3)]
+    monkeypatch.setattr(slurm, "SETTLES", -1.0)
+    assert engine.ends(owners) == {}
+    a_result(tmp_path, "7_0", 0)
+    monkeypatch.setattr(slurm, "RESULT_SHOWS", -1.0)
+    ends = engine.ends(owners[:2])
+    assert ends == {
+        "slurm:7_0@one": End("COMPLETED", process=Ended(0, "step 7")),
+        "slurm:7_1@one": End(f"COMPLETED, but its result did not appear in {tmp_path}", lost=True),
+    }
+
+
+NO_MODULE = """Traceback (most recent call last):
+  File "there", line 1, in <module>
+ModuleNotFoundError: No module named 'lfranker'
+"""
+SRUN = "srun: error: n1: task 0: Exited with exit code"
+
+
+@pytest.mark.parametrize(
+    ("log", "why", "lost"),
+    [
+        (f"{NO_MODULE}{SRUN} 1\n", "ModuleNotFoundError: No module named 'lfranker'", False),
+        (f"slurmstepd: error: execve(): /v/python: No such file\n{SRUN} 2\n",
+         "slurmstepd: error: execve(): /v/python: No such file", False),
+        (f"{TERMINATED_WORDS}\n{SRUN} 143\n", TERMINATED_WORDS, True),
+        (f"{TERMINATED_WORDS}\n{SRUN} 143\n{NO_MODULE}{SRUN} 1\n",
+         "ModuleNotFoundError: No module named 'lfranker'", False),
+    ],
+)  # fmt: skip
+def test_a_job_that_fails_by_itself_says_why_in_its_log_and_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: str, why: str, lost: bool
+) -> None:
+    pytest.importorskip("submitit")
+    Answers(monkeypatch, {"squeue": QUEUE})
+    monkeypatch.setattr(slurm, "RESULT_SHOWS", -1.0)
+    (tmp_path / "9_0_log.err").write_text(log)
+    end = End(f"FAILED: {why}; its log is in {tmp_path}", lost)
+    assert SlurmEngine({}, tmp_path, None).ends(["slurm:9@one"]) == {"slurm:9@one": end}
+
+
+def test_a_task_that_is_ended_by_sigterm_says_so_and_leaves_a_checkpoint(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Process:
+        def stop(self, patience: float) -> None:
+            stopped.append(patience)
+
+    stopped = list[float]()
+    task = SlurmTask(Work("a", (), "", {}), "one", 90)
+    task._process = Process()  # type: ignore[assignment]
+    with pytest.raises(SystemExit) as end:
+        task._terminate(15, None)
+    assert (end.value.code, stopped) == (143, [pytest.approx(63)])
+    assert capsys.readouterr().err == f"{TERMINATED_WORDS}\n"
 
 
 @pytest.mark.parametrize(("at_once", "each"), [(None, 2), (7, 2), (8, 2), (3, 1), (2, 1)])
@@ -201,12 +271,6 @@ def test_jobs_know_nothing_of_the_job_that_they_were_submitted_in(
         assert "SLURM_JOB_ID" not in os.environ
         assert (os.environ["SLURM_CONF"], os.environ["PYTHONPATH"]) == ("here", "within")
     assert (os.environ["SLURM_JOB_ID"], os.environ["PYTHONPATH"]) == ("3", "before")
-
-
-def a_result(folder: Path, job: str, code: int) -> None:
-    from submitit.core.utils import cloudpickle_dump
-
-    cloudpickle_dump(("success", Ended(code, "step 7")), folder / f"{job}_0_result.pkl")
 
 
 def test_a_killed_training_was_out_of_memory_where_slurm_says_so(
