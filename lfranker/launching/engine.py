@@ -9,7 +9,7 @@ from typing import Protocol
 from lfranker.files import write_text
 from lfranker.launching.launcher import Outcome, Submitted, Watch
 from lfranker.launching.on_node import Ended, Work, work_of
-from lfranker.processes.failures import reason_of
+from lfranker.processes.failures import CommandError, reason_of
 from lfranker.processes.jobs import STALLED, Job
 
 ASK = 3.0  # seconds between two questions to the engine
@@ -26,6 +26,10 @@ class End:
     process: Ended | None = None  # what came of its process, where that is known
 
 
+class SilentEngineError(CommandError):
+    """An engine does not answer; its jobs go on, and the same command collects them later."""
+
+
 class Engine(Protocol):
     """An engine: its jobs are named by owners, `slurm:12_3@cluster`, as runs have them in a tag."""
 
@@ -40,7 +44,10 @@ class Engine(Protocol):
         """Hand work in; yields the owners of its jobs in the same order, some at a time."""
 
     def ends(self, owners: Collection[str]) -> Mapping[str, End]:
-        """Return how those of the jobs ended that have ended."""
+        """Return how those of the jobs ended that have ended.
+
+        Raises SilentEngineError where the engine has been asked in vain for long.
+        """
 
     def cancel(self, owners: Collection[str]) -> None:
         """End jobs, running or waiting."""
@@ -72,7 +79,10 @@ class EngineLauncher:
             self.submitted({job.name: owner for owner, job in known.items()})
 
     def outcomes(self, watch: Watch) -> Iterator[tuple[Job, Outcome]]:
-        """Ask the engine until all jobs have ended, and yield how each did."""
+        """Ask the engine until all jobs have ended, and yield how each did.
+
+        The jobs of an engine that does not answer are left to it.
+        """
         try:
             while self._jobs:
                 for owner, end in self.engine.ends(list(self._jobs)).items():
@@ -83,6 +93,9 @@ class EngineLauncher:
                 watch.poll()
                 if self._jobs:
                     time.sleep(ASK)
+        except SilentEngineError:
+            self._jobs.clear()
+            raise
         finally:
             self.cancel()
 

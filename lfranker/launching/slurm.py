@@ -18,7 +18,7 @@ from signal import SIGKILL
 from typing import Any
 
 from lfranker.launching import slurm_queue
-from lfranker.launching.engine import End
+from lfranker.launching.engine import End, SilentEngineError
 from lfranker.launching.on_node import Ended, Work
 from lfranker.launching.slurm_queue import QueueError
 from lfranker.launching.slurm_task import (
@@ -107,7 +107,7 @@ class SlurmEngine:
         """Take options of sbatch, the folder of its files, and how many jobs may run at once."""
         self.options, self.folder, self.at_once = dict(options), folder, at_once
         self._ended: dict[str, float] = {}  # owner -> when its end was first seen
-        self._answered = time.monotonic()
+        self._silent: float | None = None  # since when
 
     def check(self) -> None:
         """Raise ValueError where jobs cannot be submitted so."""
@@ -244,13 +244,16 @@ class SlurmEngine:
         try:
             states = slurm_queue.states(jobs)
         except QueueError as error:
-            if time.monotonic() - self._answered > PATIENCE:
-                raise CommandError(
+            now = time.monotonic()
+            if self._silent is None:
+                self._silent = now
+            if now - self._silent > PATIENCE:
+                raise SilentEngineError(
                     f"Slurm has not answered for {PATIENCE / 60:g} minutes: {error}; its jobs go "
                     f"on, and the same command collects them"
                 ) from error
             return {}
-        self._answered = time.monotonic()
+        self._silent = None
         return states
 
     def _left(self, owners: Collection[str]) -> Iterator[tuple[str, End]]:

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from lfranker.launching import engine as launching
-from lfranker.launching.engine import End, EngineLauncher
+from lfranker.launching.engine import End, EngineLauncher, SilentEngineError
 from lfranker.launching.launcher import Watch
 from lfranker.launching.on_node import Ended, Work
+from lfranker.processes.failures import CommandError
 from lfranker.processes.jobs import Job
 
 WELL = End("COMPLETED", process=Ended(0, "fine\n"))
@@ -125,6 +126,23 @@ def test_whatever_ends_the_loop_cancels_the_jobs_that_are_left(tmp_path: Path) -
         list(launcher.outcomes(Watch(poll=stop)))
     assert engine.cancelled == {"fake:1@here", "fake:2@here"}
     assert list(launcher.outcomes(Watch())) == []
+
+
+def test_an_engine_that_does_not_answer_keeps_its_jobs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(_: Collection[str]) -> Mapping[str, End]:
+        raise SilentEngineError("it has not answered; its jobs go on")
+
+    engine = FakeEngine({"a": []})
+    monkeypatch.setattr(engine, "ends", silent)
+    launcher = EngineLauncher(engine, lambda _: None, 2)
+    launcher.submit([job("a", tmp_path)])
+    with pytest.raises(CommandError, match="its jobs go on"):
+        list(launcher.outcomes(Watch()))
+    assert engine.cancelled == set()
+    launcher.cancel()
+    assert engine.cancelled == set(), "it has forgotten them"
 
 
 def test_jobs_of_an_earlier_command_are_waited_for_and_not_handed_in_again(tmp_path: Path) -> None:

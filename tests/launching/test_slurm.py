@@ -4,11 +4,12 @@ import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from lfranker.launching import slurm, slurm_queue
-from lfranker.launching.engine import End
+from lfranker.launching.engine import End, SilentEngineError
 from lfranker.launching.on_node import Ended, Work
 from lfranker.launching.owners import gone
 from lfranker.launching.slurm import SlurmEngine, minutes, parse_slurm
@@ -216,8 +217,22 @@ def test_several_arrays_share_how_many_jobs_may_run_at_once(
 
 def test_slurm_may_be_silent_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("submitit")
-    Answers(monkeypatch, {})
-    assert SlurmEngine({}, tmp_path, None).ends(["slurm:7_0@one"]) == {}
+    now = [0.0]
+    monkeypatch.setattr(slurm, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    answers = Answers(monkeypatch, {})
+    engine = SlurmEngine({}, tmp_path, None)
+    now[0] = 700
+    assert engine.ends(["slurm:7_0@one"]) == {}, "it was not asked before"
+    now[0] = 1299
+    assert engine.ends(["slurm:7_0@one"]) == {}
+    answers.answers["squeue"] = QUEUE
+    assert engine.ends(["slurm:7_0@one"]) == {}
+    answers.answers.clear()
+    now[0] = 1400
+    assert engine.ends(["slurm:7_0@one"]) == {}
+    now[0] = 2001
+    with pytest.raises(SilentEngineError, match="for 10 minutes: away; its jobs go on"):
+        engine.ends(["slurm:7_0@one"])
 
 
 def test_what_sbatch_refuses_is_refused_before_any_work(
