@@ -1,7 +1,9 @@
 """A launcher that hands jobs to an engine, asks it how they end, and tries again what was lost."""
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from signal import SIGINT, SIGKILL, SIGTERM
 from typing import Protocol
@@ -49,8 +51,8 @@ class Engine(Protocol):
         Raises SilentEngineError where the engine has been asked in vain for long.
         """
 
-    def cancel(self, owners: Collection[str]) -> None:
-        """End jobs, running or waiting."""
+    def cancel(self, owners: Collection[str]) -> str | None:
+        """End jobs, running or waiting; may return what a user types where that fails, and why."""
 
 
 class EngineLauncher:
@@ -97,20 +99,33 @@ class EngineLauncher:
             self._jobs.clear()
             raise
         finally:
-            self.cancel()
+            self._cancel(watch.tell)
 
     def cancel(self) -> None:
         """Cancel all jobs, and wait until the engine has none of them."""
-        left = set(self._jobs)
-        self._jobs.clear()
+        self._cancel(lambda job, text: warnings.warn(f"{job.name}: {text}", stacklevel=4))
+
+    def _cancel(self, tell: Callable[[Job, str], None]) -> None:
+        """Cancel all jobs, and tell of those that are not seen to end."""
+        left, self._jobs = self._jobs, {}
         if not left:
             return
         self.engine.cancel(left)
         deadline = time.monotonic() + TO_END
-        while left and time.monotonic() < deadline:
-            left -= set(self.engine.ends(left))
-            if left:
-                time.sleep(1)
+        with suppress(SilentEngineError):
+            while left and time.monotonic() < deadline:
+                ended = self.engine.ends(left)
+                left = {owner: job for owner, job in left.items() if owner not in ended}
+                if left:
+                    time.sleep(1)
+        if left:
+            by_hand = self.engine.cancel(left)
+            others = f"its job and {len(left) - 1} others were" if len(left) > 1 else "its job was"
+            tell(
+                next(iter(left.values())),
+                f"{others} not seen to end within {TO_END:g} s after they were cancelled"
+                + (f"; by hand: {by_hand}" if by_hand else ""),
+            )
 
     def _outcome(self, job: Job, end: End, watch: Watch) -> Outcome | None:
         """Return how a job ended, None where it is tried again; the log of a failed one is kept."""

@@ -267,11 +267,12 @@ class SlurmEngine:
                 how, result = pickle_load(file)
                 yield owner, _end_of(how == "success", result)
 
-    def cancel(self, owners: Collection[str]) -> None:
-        """Cancel jobs: whole arrays at a time, where all of one are meant."""
+    def cancel(self, owners: Collection[str]) -> str:
+        """Cancel jobs; returns the command that cancels their arrays, and what went wrong here."""
         jobs = sorted(map(job_of, owners))
-        for at in range(0, len(jobs), 500):
-            subprocess.run(["scancel", "--quiet", *jobs[at : at + 500]], check=False)
+        by_hand = " ".join(["scancel", *sorted(set(map(slurm_queue.array_of, jobs)))])
+        wrong = {slurm_queue.cancel(jobs[at : at + 500]) for at in range(0, len(jobs), 500)} - {""}
+        return f"{by_hand} (Slurm answered: {'; '.join(sorted(wrong))})" if wrong else by_hand
 
 
 def _was_killed(end: End) -> bool:

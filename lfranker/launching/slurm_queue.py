@@ -55,6 +55,15 @@ def states(jobs: Collection[str]) -> dict[str, JobState]:
     return {job: known.get(job, JobState(UNKNOWN)) for job in jobs}
 
 
+def cancel(jobs: Sequence[str]) -> str:
+    """Cancel jobs; returns why that failed, "" where it did not."""
+    try:
+        _asked(["scancel", "--quiet", *jobs])
+    except QueueError as error:
+        return str(error)
+    return ""
+
+
 def array_of(job: str) -> str:
     """Return the number of the array that a job is of, or its own."""
     return job.partition("_")[0]
@@ -92,7 +101,9 @@ def _parsed(lines: Sequence[str]) -> dict[str, JobState]:
 def _asked(words: Sequence[str]) -> list[str]:
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=ANSWER, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except subprocess.TimeoutExpired as error:
+        raise QueueError(f"{words[0]} has not answered for {ANSWER} s") from error
+    except OSError as error:
         raise QueueError(str(error)) from error
     if done.returncode:
         raise QueueError(done.stderr.strip() or f"{words[0]} ended with {done.returncode}")

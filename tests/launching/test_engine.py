@@ -28,6 +28,7 @@ class FakeEngine:
         self.plan = {name: list(ends) for name, ends in plan.items()}
         self.work: dict[str, Work] = {}
         self.cancelled: set[str] = set()
+        self.by_hand = ""
 
     def check(self) -> None:
         """Nothing is wrong."""
@@ -48,8 +49,9 @@ class FakeEngine:
                 found[owner] = left.pop(0)
         return found
 
-    def cancel(self, owners: Collection[str]) -> None:
+    def cancel(self, owners: Collection[str]) -> str:
         self.cancelled |= set(owners)
+        return self.by_hand
 
 
 @pytest.fixture(autouse=True)
@@ -126,6 +128,26 @@ def test_whatever_ends_the_loop_cancels_the_jobs_that_are_left(tmp_path: Path) -
         list(launcher.outcomes(Watch(poll=stop)))
     assert engine.cancelled == {"fake:1@here", "fake:2@here"}
     assert list(launcher.outcomes(Watch())) == []
+
+
+def test_jobs_that_are_not_seen_to_end_are_told_with_what_cancels_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(launching, "TO_END", 0.0)
+    engine = FakeEngine({"a": [], "b": [], "c": []})
+    engine.by_hand = "fakecancel all (fakecancel: error: away)"
+    launcher, told = EngineLauncher(engine, lambda _: None, 2), list[str]()
+    launcher.submit([job(name, tmp_path) for name in "abc"])
+    with pytest.raises(KeyboardInterrupt):
+        list(launcher.outcomes(Watch(stop, lambda one, text: told.append(f"{one.name}: {text}"))))
+    why = "not seen to end within 0 s after they were cancelled; by hand: "
+    assert told == [f"a: its job and 2 others were {why}{engine.by_hand}"]
+    launcher.submit([job("b", tmp_path)])
+    with pytest.warns(UserWarning, match="^b: its job was not seen to end .*: fakecancel all"):
+        launcher.cancel()
 
 
 def test_an_engine_that_does_not_answer_keeps_its_jobs(

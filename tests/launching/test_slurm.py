@@ -235,6 +235,17 @@ def test_slurm_may_be_silent_for_a_while(tmp_path: Path, monkeypatch: pytest.Mon
         engine.ends(["slurm:7_0@one"])
 
 
+def test_what_cancels_jobs_by_hand_is_said_with_what_slurm_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = Answers(monkeypatch, {"scancel": ""})
+    engine, owners = SlurmEngine({}, tmp_path, None), ["slurm:7_0@one", "slurm:7_1@one", "slurm:9@"]
+    assert engine.cancel(owners) == "scancel 7 9"
+    assert answers.asked == [["scancel", "--quiet", "7_0", "7_1", "9"]]
+    answers.answers.clear()
+    assert engine.cancel(owners) == "scancel 7 9 (Slurm answered: away)"
+
+
 def test_what_sbatch_refuses_is_refused_before_any_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
