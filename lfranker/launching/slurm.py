@@ -31,7 +31,12 @@ from lfranker.processes.failures import LONGEST, TRACEBACK, CommandError, last_e
 from lfranker.redaction import redacted
 
 OTHER_NAMES = {"cpus": "cpus-per-task", "memory": "mem"}
-OURS = ("array", "output", "error", "open-mode", "wrap", "requeue", "no-requeue")
+OURS = (
+    "array", "output", "error", "open-mode", "wrap", "requeue", "no-requeue",
+    "nodes", "ntasks", "ntasks-per-node", "tasks-per-node",  # each task would train in the run
+)  # fmt: skip
+OF_CLUSTERS = ("cluster", "clusters")
+FLAG = "true"  # as the value of an option that has none: `exclusive=true`
 OF_A_CLUSTER = ("SLURM_CONF", "SLURM_JWT")
 SETTLES = 15.0  # seconds after a job's end in which its files may still be on their way
 LOST = frozenset({"BOOT_FAIL", "NODE_FAIL", "PREEMPTED", "CANCELLED", "REVOKED"})
@@ -52,7 +57,8 @@ GPUS = ("gpus", "gres", "gpus-per-node", "gpus-per-task")
 def parse_slurm(text: str) -> dict[str, str]:
     """Read `partition=gpu,time=4:00:00` as options of sbatch. Raises ValueError.
 
-    A part without `=` belongs to the value before: `exclude=n1,n2`.
+    A part without `=` belongs to the value before: `exclude=n1,n2`. An option without a value is
+    written `exclusive=true`.
     """
     options: dict[str, str] = {}
     for part in filter(None, text.split(",")):
@@ -66,6 +72,11 @@ def parse_slurm(text: str) -> dict[str, str]:
             raise ValueError(f"slurm is {text!r}; allowed are options of sbatch: partition=gpu,...")
     if own := [name for name in options if name in OURS]:
         raise ValueError(f"slurm is {text!r}: {own[0]} is set by lfranker itself; leave it out")
+    if others := [name for name in options if name in OF_CLUSTERS]:
+        raise ValueError(
+            f"slurm is {text!r}: {others[0]} is not allowed, as only the cluster of this machine "
+            f"is asked for its jobs; give the command on a machine of the other one"
+        )
     minutes(options.get("time", USUAL_TIME))
     if not options.get("signal", str(USUAL_WARNING)).isdecimal():
         raise ValueError(
@@ -78,7 +89,8 @@ def parse_slurm(text: str) -> dict[str, str]:
 def minutes(time_limit: str) -> int:
     """Return a time limit as Slurm writes it, `4:00:00` or `1-12`, in minutes.
 
-    Raises ValueError where it is none.
+    Raises ValueError where it is none. Nor is 0, which to Slurm is no limit: a job that nothing
+    warns of its end leaves no checkpoint.
     """
     found = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", time_limit)
     if found is None:
@@ -90,7 +102,13 @@ def minutes(time_limit: str) -> int:
     else:
         units = (3600, 60, 1) if len(numbers) == 3 else (60, 1, 0)  # else from minutes
     seconds = sum(number * unit for number, unit in zip(numbers, units, strict=False))
-    return max(1, math.ceil((seconds + 86400 * int(days or 0)) / 60))
+    seconds += 86400 * int(days or 0)
+    if not seconds:
+        raise ValueError(
+            f"slurm: time is {time_limit!r}; allowed are minutes, 4:00:00 or 1-12:00, and no time "
+            f"of 0, which Slurm takes for no limit"
+        )
+    return math.ceil(seconds / 60)
 
 
 def asks_for_gpu(options: Mapping[str, str]) -> bool:
@@ -119,7 +137,11 @@ class SlurmEngine:
                 "such as the cluster's login node"
             )
         own = ("signal", "time")
-        words = [f"--{name}={value}" for name, value in self.options.items() if name not in own]
+        words = [
+            f"--{name}" if value == FLAG else f"--{name}={value}"
+            for name, value in self.options.items()
+            if name not in own
+        ]
         words += [f"--time={self.options.get('time', USUAL_TIME)}", "--wrap", "true"]
         done = subprocess.run(
             ["sbatch", "--test-only", *words], capture_output=True, text=True, check=False
@@ -155,7 +177,8 @@ class SlurmEngine:
 
     def _parameters(self) -> dict[str, Any]:
         """Options as submitit takes them."""
-        others = {k: v for k, v in self.options.items() if k not in ("time", "signal", "job-name")}
+        own = ("time", "signal", "job-name")
+        others = {k: v == FLAG or v for k, v in self.options.items() if k not in own}
         return {
             "job_name": self.options.get("job-name", "lfranker"),
             "time": minutes(self.options.get("time", USUAL_TIME)),

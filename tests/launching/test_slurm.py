@@ -31,7 +31,13 @@ def test_options_are_those_of_sbatch() -> None:
     [
         ("gpu", "allowed are options of sbatch"),
         ("array=0-3", "array is set by lfranker itself"),
+        ("ntasks=2", "ntasks is set by lfranker itself"),
+        ("nodes=2", "nodes is set by lfranker itself"),
+        ("ntasks_per_node=2", "ntasks-per-node is set by lfranker itself"),
+        ("clusters=two", "only the cluster of this machine is asked"),
         ("time=soon", "allowed are minutes"),
+        ("time=0", "'0'; allowed are minutes, .*, and no time of 0"),
+        ("time=0:0", "and no time of 0"),
         ("signal=USR1@60", "number of seconds before the time limit"),
     ],
 )
@@ -252,9 +258,10 @@ def test_what_sbatch_refuses_is_refused_before_any_work(
     def sbatch(words: Sequence[str], **_: object) -> subprocess.CompletedProcess[str]:
         assert "--partition=gpu" in words
         assert "--time=4:00:00" in words
+        assert "--exclusive" in words
         return subprocess.CompletedProcess(words, 1, "", "sbatch: error: invalid partition: gpu\n")
 
-    engine = SlurmEngine({"partition": "gpu", "signal": "30"}, tmp_path, None)
+    engine = SlurmEngine({"partition": "gpu", "signal": "30", "exclusive": "true"}, tmp_path, None)
     monkeypatch.setattr(slurm.subprocess, "run", sbatch)
     monkeypatch.setattr(slurm.shutil, "which", lambda _: "/usr/bin/sbatch")
     monkeypatch.setattr(slurm, "find_spec", lambda _: True)
@@ -266,6 +273,36 @@ def test_what_sbatch_refuses_is_refused_before_any_work(
     monkeypatch.setattr(slurm, "find_spec", lambda _: None)
     with pytest.raises(ValueError, match=r"pip install 'lfranker\[slurm\]'"):
         engine.check()
+
+
+def script_of(folder: Path, monkeypatch: pytest.MonkeyPatch, options: Mapping[str, str]) -> str:
+    """The script that sbatch gets for two tasks."""
+    pytest.importorskip("submitit")
+    from submitit import SlurmExecutor
+
+    texts = list[str]()
+
+    def submitted(executor: SlurmExecutor, command: str) -> SimpleNamespace:
+        texts.append(executor._make_submission_file_text(command, "1"))
+        return SimpleNamespace(job_id="7", num_tasks=1)
+
+    Answers(monkeypatch, {"scontrol": CONFIG})
+    slurm_queue.largest_array.cache_clear()
+    monkeypatch.setattr(SlurmExecutor, "affinity", lambda *_: 2)
+    monkeypatch.setattr(SlurmExecutor, "_submit_command", submitted)
+    work = [Work(name, (), "", {}) for name in "ab"]
+    (owners,) = SlurmEngine(options, folder, None).submit(work)
+    assert owners == ["slurm:7_0@one", "slurm:7_1@one"]
+    return texts[0]
+
+
+def test_the_script_of_jobs_has_flags_and_values_as_sbatch_reads_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = parse_slurm("exclusive=true,partition=gpu,time=2:00:00,comment=for me")
+    lines = script_of(tmp_path, monkeypatch, options).splitlines()
+    own = {"--exclusive", "--partition=gpu", "--time=120", "--comment='for me'", "--requeue"}
+    assert {f"#SBATCH {words}" for words in own} <= set(lines)
 
 
 def test_a_task_that_makes_no_step_is_not_requeued_for_ever() -> None:
