@@ -30,7 +30,8 @@ from lfranker.launching.slurm_task import (
 from lfranker.processes.failures import LONGEST, TRACEBACK, CommandError, last_error
 from lfranker.redaction import redacted
 
-OTHER_NAMES = {"cpus": "cpus-per-task", "memory": "mem"}
+PROCESSORS = "cpus-per-task"
+OTHER_NAMES = {"cpus": PROCESSORS, "memory": "mem"}
 OURS = (
     "array", "output", "error", "open-mode", "wrap", "requeue", "no-requeue",
     "nodes", "ntasks", "ntasks-per-node", "tasks-per-node",  # each task would train in the run
@@ -184,6 +185,8 @@ class SlurmEngine:
             "time": minutes(self.options.get("time", USUAL_TIME)),
             "signal_delay_s": int(self.options.get("signal", USUAL_WARNING)),
             "additional_parameters": {**others, "requeue": True},
+            # since Slurm 22.05 srun does not take it over from sbatch
+            "srun_args": [f"--{PROCESSORS}={others[PROCESSORS]}"] if PROCESSORS in others else [],
         }
 
     def ends(self, owners: Collection[str]) -> dict[str, End]:

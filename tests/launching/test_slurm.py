@@ -305,6 +305,17 @@ def test_the_script_of_jobs_has_flags_and_values_as_sbatch_reads_them(
     assert {f"#SBATCH {words}" for words in own} <= set(lines)
 
 
+def test_the_task_of_a_job_gets_all_its_processors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Since Slurm 22.05, srun does not take over what sbatch was asked for."""
+    with_four = script_of(tmp_path, monkeypatch, {"cpus-per-task": "4"})
+    (srun,) = [line for line in with_four.splitlines() if line.startswith("srun")]
+    assert " --cpus-per-task=4 " in srun
+    assert "#SBATCH --cpus-per-task=4" in with_four
+    assert "--cpus-per-task" not in script_of(tmp_path, monkeypatch, {})
+
+
 def test_a_task_that_makes_no_step_is_not_requeued_for_ever() -> None:
     pytest.importorskip("submitit")
 
