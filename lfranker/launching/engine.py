@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from signal import SIGINT, SIGKILL, SIGTERM
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from lfranker.files import write_text
 from lfranker.launching.launcher import Outcome, Submitted, Watch
@@ -16,6 +16,7 @@ from lfranker.processes.jobs import STALLED, Job
 
 ASK = 3.0  # seconds between two questions to the engine
 TO_END = 120.0  # seconds in which cancelled jobs are waited for: they save a checkpoint
+WAITS = 300.0  # seconds after which it is told why all jobs wait
 BY_OTHERS = tuple(-number for number in (SIGKILL, SIGTERM, SIGINT))  # codes of killed processes
 
 
@@ -55,6 +56,14 @@ class Engine(Protocol):
         """End jobs, running or waiting; may return what a user types where that fails, and why."""
 
 
+@runtime_checkable
+class Explains(Protocol):
+    """An engine that can say why jobs wait."""
+
+    def waits_for(self) -> set[str]:
+        """Return why the jobs that were last asked about wait; none where one of them does not."""
+
+
 class EngineLauncher:
     """Jobs of an engine; each is tried again up to ``retries`` times where its machine was lost.
 
@@ -68,6 +77,8 @@ class EngineLauncher:
         self.retries, self.stall_minutes = retries, stall_minutes
         self._jobs: dict[str, Job] = {}  # by owner
         self._tried: dict[str, int] = {}  # by name
+        self._waiting: float | None = None  # since when all jobs are
+        self._reasons: set[str] = set()  # that were told
 
     def submit(self, jobs: Sequence[Job]) -> None:
         """Hand the jobs in, but for those that an earlier command has handed in."""
@@ -92,6 +103,7 @@ class EngineLauncher:
                     outcome = self._outcome(job, end, watch)
                     if outcome is not None:
                         yield job, outcome
+                self._tell_of_waiting(watch)
                 watch.poll()
                 if self._jobs:
                     time.sleep(ASK)
@@ -120,12 +132,24 @@ class EngineLauncher:
                     time.sleep(1)
         if left:
             by_hand = self.engine.cancel(left)
-            others = f"its job and {len(left) - 1} others were" if len(left) > 1 else "its job was"
-            tell(
-                next(iter(left.values())),
-                f"{others} not seen to end within {TO_END:g} s after they were cancelled"
-                + (f"; by hand: {by_hand}" if by_hand else ""),
-            )
+            first, subject = _some(left, "was", "were")
+            text = f"{subject} not seen to end within {TO_END:g} s after they were cancelled"
+            tell(first, text + (f"; by hand: {by_hand}" if by_hand else ""))
+
+    def _tell_of_waiting(self, watch: Watch) -> None:
+        """Tell, once, each reason for which all jobs have been waiting for long."""
+        reasons = self.engine.waits_for() if isinstance(self.engine, Explains) else set()
+        if not reasons or not self._jobs:
+            self._waiting = None
+            return
+        now = time.monotonic()
+        if self._waiting is None:
+            self._waiting = now
+        if now - self._waiting >= WAITS and (new := reasons - self._reasons):
+            self._reasons |= new
+            first, subject = _some(self._jobs, "has", "have")
+            why = ", ".join(sorted(new))
+            watch.tell(first, f"{subject} been waiting for more than {WAITS / 60:g} minutes: {why}")
 
     def _outcome(self, job: Job, end: End, watch: Watch) -> Outcome | None:
         """Return how a job ended, None where it is tried again; the log of a failed one is kept."""
@@ -151,3 +175,9 @@ class EngineLauncher:
         if end.process.code == STALLED:
             return f"no progress for {self.stall_minutes:g} minutes, twice"
         return reason_of(end.process.code, job.log) if end.process.code else ""
+
+
+def _some(jobs: Mapping[str, Job], one: str, several: str) -> tuple[Job, str]:
+    """Return the first of the jobs, and all of them as a subject of it, with either verb."""
+    first, more = next(iter(jobs.values())), len(jobs) - 1
+    return first, f"its job and {more} more {several}" if more else f"its job {one}"

@@ -127,6 +127,7 @@ class SlurmEngine:
         self.options, self.folder, self.at_once = dict(options), folder, at_once
         self._ended: dict[str, float] = {}  # owner -> when its end was first seen
         self._silent: float | None = None  # since when
+        self._reasons: set[str] = set()  # for which all jobs wait
 
     def check(self) -> None:
         """Raise ValueError where jobs cannot be submitted so."""
@@ -227,6 +228,9 @@ class SlurmEngine:
             return None
         if self._waited(owner) <= (RESULT_SHOWS if state.state in LEAVE_RESULTS else SETTLES):
             return None
+        if state.held:
+            slurm_queue.cancel([job_of(owner)])
+            return End(str(state))
         if state.state == COMPLETED:
             return End(f"{COMPLETED}, but its result did not appear in {self.folder}", lost=True)
         if state.state == FAILED:
@@ -280,7 +284,14 @@ class SlurmEngine:
                 ) from error
             return {}
         self._silent = None
+        waits = {state.reason for state in states.values() if state.state == slurm_queue.PENDING}
+        runs = any(state.state != slurm_queue.PENDING for state in states.values())
+        self._reasons = set() if runs else waits - {""}
         return states
+
+    def waits_for(self) -> set[str]:
+        """Return why the jobs that were last asked about wait; none where one of them does not."""
+        return self._reasons
 
     def _left(self, owners: Collection[str]) -> Iterator[tuple[str, End]]:
         """Yield how jobs ended that have left it in the folder."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -144,10 +145,39 @@ def test_jobs_that_are_not_seen_to_end_are_told_with_what_cancels_them(
     with pytest.raises(KeyboardInterrupt):
         list(launcher.outcomes(Watch(stop, lambda one, text: told.append(f"{one.name}: {text}"))))
     why = "not seen to end within 0 s after they were cancelled; by hand: "
-    assert told == [f"a: its job and 2 others were {why}{engine.by_hand}"]
+    assert told == [f"a: its job and 2 more were {why}{engine.by_hand}"]
     launcher.submit([job("b", tmp_path)])
     with pytest.warns(UserWarning, match="^b: its job was not seen to end .*: fakecancel all"):
         launcher.cancel()
+
+
+def test_why_all_jobs_wait_is_told_once_after_five_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class WaitingEngine(FakeEngine):
+        def waits_for(self) -> set[str]:
+            return reasons[now[0]]
+
+    reasons = [set(), {"Priority"}, {"Held"}, {"Held"}, set(), {"New"}, {"New"}, {"Held", "New"}]
+    now, told = [0], list[str]()
+    # two and a half minutes between two questions
+    clock = SimpleNamespace(monotonic=lambda: 150.0 * now[0], sleep=lambda _: None)
+    monkeypatch.setattr(launching, "time", clock)
+    engine = WaitingEngine({"a": [], "b": []})
+    launcher = EngineLauncher(engine, lambda _: None, 2)
+    launcher.submit([job(name, tmp_path) for name in "ab"])
+
+    def poll() -> None:
+        now[0] += 1
+        if now[0] == len(reasons):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(launcher.outcomes(Watch(poll, lambda one, text: told.append(f"{one.name}: {text}"))))
+    assert told == [
+        "a: its job and 1 more have been waiting for more than 5 minutes: Held",
+        "a: its job and 1 more have been waiting for more than 5 minutes: New",
+    ]
 
 
 def test_an_engine_that_does_not_answer_keeps_its_jobs(

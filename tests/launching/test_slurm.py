@@ -241,6 +241,45 @@ def test_slurm_may_be_silent_for_a_while(tmp_path: Path, monkeypatch: pytest.Mon
         engine.ends(["slurm:7_0@one"])
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "PENDING|launch failed requeued held",
+        "PENDING|launch_failed_requeued_held",
+        "REQUEUE_HOLD|None",
+        "SPECIAL_EXIT|None",
+    ],
+)
+def test_a_job_that_slurm_holds_for_ever_has_ended_and_is_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    pytest.importorskip("submitit")
+    queue = f"7_0|{words}\n7_1|PENDING|Priority\n"
+    answers = Answers(monkeypatch, {"squeue": queue, "scontrol": CONFIG, "scancel": ""})
+    monkeypatch.setattr(slurm, "SETTLES", -1.0)
+    state = words.replace("|None", "").replace("|", " (") + ")" * ("None" not in words)
+    owners = ["slurm:7_0@one", "slurm:7_1@one"]
+    assert SlurmEngine({}, tmp_path, None).ends(owners) == {"slurm:7_0@one": End(state)}
+    assert answers.asked[-1] == ["scancel", "--quiet", "7_0"]
+    assert [gone(owner) for owner in owners] == [True, False], "the same command tries again"
+
+
+def test_why_jobs_wait_is_known_where_all_of_them_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("submitit")
+    queue = "7_0|PENDING|Priority\n7_1|PENDING|JobHeldUser\n7_2|PENDING|None\n"
+    answers = Answers(monkeypatch, {"squeue": queue})
+    engine, owners = SlurmEngine({}, tmp_path, None), [f"slurm:7_{task}@one" for task in range(3)]
+    engine.ends(owners)
+    assert engine.waits_for() == {"Priority", "JobHeldUser"}
+    answers.answers["squeue"] = queue.replace("7_0|PENDING", "7_0|RUNNING")
+    engine.ends(owners)
+    assert engine.waits_for() == set()
+    engine.ends(owners[1:])
+    assert engine.waits_for() == {"JobHeldUser"}
+
+
 def test_what_cancels_jobs_by_hand_is_said_with_what_slurm_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
