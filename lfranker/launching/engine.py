@@ -133,7 +133,7 @@ class EngineLauncher:
         if left:
             by_hand = self.engine.cancel(left)
             first, subject = _some(left, "was", "were")
-            text = f"{subject} not seen to end within {TO_END:g} s after they were cancelled"
+            text = f"{subject} not seen to end within {TO_END:g} s of being cancelled"
             tell(first, text + (f"; by hand: {by_hand}" if by_hand else ""))
 
     def _tell_of_waiting(self, watch: Watch) -> None:

@@ -45,8 +45,8 @@ OUT_OF_MEMORY, COMPLETED, FAILED = "OUT_OF_MEMORY", "COMPLETED", "FAILED"
 LEAVE_RESULTS = frozenset({OUT_OF_MEMORY, COMPLETED, FAILED})
 RESULT_SHOWS = 120.0  # seconds until a result must show: NFS keeps old folders for up to 60
 EXIT_CODE = "Exited with exit code"  # in srun's last word on any task that failed
-# what the daemon of a step writes into its log; older ones: "oom-kill event(s)"
-MEMORY_KILL = re.compile(r"Detected \d+ oom[-_]kill event")
+# what the daemon of a step writes into its log, as of its version
+MEMORY_KILL = re.compile(r"Detected \d+ oom[-_]kill event|exceeded memory limit")
 PATIENCE = 600.0  # seconds in which Slurm may not answer
 REQUEUES = 10**6  # as many as it takes: `SlurmTask` ends what makes no progress
 USUAL_TIME = "4:00:00"  # a training that takes longer goes on from its checkpoint
@@ -251,7 +251,7 @@ class SlurmEngine:
         else:
             why = last_error("\n".join(line for line in log.splitlines() if EXIT_CODE not in line))
         if not why:
-            return End(f"{state}, and there is no log in {self.folder}: do its nodes see it?")
+            return End(f"{state}, without a word in {self.folder}: do its nodes see it?")
         lost = why == TERMINATED_WORDS
         return End(f"{FAILED}: {redacted(why)[:LONGEST]}; its log is in {self.folder}", lost)
 
@@ -274,6 +274,7 @@ class SlurmEngine:
         try:
             states = slurm_queue.states(jobs)
         except QueueError as error:
+            self._reasons = set()
             now = time.monotonic()
             if self._silent is None:
                 self._silent = now

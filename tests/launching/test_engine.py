@@ -144,7 +144,7 @@ def test_jobs_that_are_not_seen_to_end_are_told_with_what_cancels_them(
     launcher.submit([job(name, tmp_path) for name in "abc"])
     with pytest.raises(KeyboardInterrupt):
         list(launcher.outcomes(Watch(stop, lambda one, text: told.append(f"{one.name}: {text}"))))
-    why = "not seen to end within 0 s after they were cancelled; by hand: "
+    why = "not seen to end within 0 s of being cancelled; by hand: "
     assert told == [f"a: its job and 2 more were {why}{engine.by_hand}"]
     launcher.submit([job("b", tmp_path)])
     with pytest.warns(UserWarning, match="^b: its job was not seen to end .*: fakecancel all"):

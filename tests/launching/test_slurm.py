@@ -129,7 +129,7 @@ def test_the_end_of_a_job_is_told_by_what_it_left_or_by_slurm(
     assert engine.ends(owners) == done, "files of the others may be on their way"
     monkeypatch.setattr(slurm, "SETTLES", -1.0)
     monkeypatch.setattr(slurm, "RESULT_SHOWS", -1.0)
-    nothing = f"FAILED (NonZeroExitCode), and there is no log in {tmp_path}: do its nodes see it?"
+    nothing = f"FAILED (NonZeroExitCode), without a word in {tmp_path}: do its nodes see it?"
     assert engine.ends(owners) == {
         **done,
         "slurm:7_1@one": End("NODE_FAIL", lost=True),
@@ -278,6 +278,9 @@ def test_why_jobs_wait_is_known_where_all_of_them_do(
     assert engine.waits_for() == set()
     engine.ends(owners[1:])
     assert engine.waits_for() == {"JobHeldUser"}
+    answers.answers.clear()
+    engine.ends(owners[1:])
+    assert engine.waits_for() == set(), "nobody knows"
 
 
 def test_what_cancels_jobs_by_hand_is_said_with_what_slurm_answered(
@@ -393,16 +396,18 @@ def test_a_killed_training_was_out_of_memory_where_slurm_says_so(
     pytest.importorskip("submitit")
     answers = Answers(monkeypatch, {"squeue": "7_0|RUNNING|None\n7_1|RUNNING|None\n"})
     engine = SlurmEngine({}, tmp_path, None)
-    for job in ("7_0", "7_1", "7_2"):
+    jobs = [f"7_{task}" for task in range(4)]
+    for job in jobs:
         a_result(tmp_path, job, -9)
-    owners = [f"slurm:{job}@one" for job in ("7_0", "7_1", "7_2")]
+    owners = [f"slurm:{job}@one" for job in jobs]
     assert engine.ends(owners) == {}
     answers.answers["squeue"] = "7_0|OUT_OF_MEMORY|None\n7_1|COMPLETED|None\n"
     slurmstepd = "slurmstepd: error: Detected 1 oom_kill event in StepId=7.0. Some of"
     (tmp_path / "7_2_0_log.err").write_text(f"{slurmstepd} the step tasks have been OOM Killed.\n")
-    out_of_memory = End("OUT_OF_MEMORY")
-    expected = {"slurm:7_0@one": out_of_memory, "slurm:7_2@one": out_of_memory}
-    assert engine.ends(owners) == expected, "7_2 by the log of a step, without accounting"
+    older = "slurmstepd: error: StepId=7.3 exceeded memory limit (9000 > 8000), being killed\n"
+    (tmp_path / "7_3_0_log.err").write_text(older)
+    expected = {f"slurm:7_{task}@one": End("OUT_OF_MEMORY") for task in (0, 2, 3)}
+    assert engine.ends(owners) == expected, "7_2 and 7_3 by the logs of their steps"
     monkeypatch.setattr(slurm, "SETTLES", -1.0)
     killed = End("COMPLETED", process=Ended(-9, "step 7"))
     assert engine.ends(owners) == {**expected, "slurm:7_1@one": killed}
