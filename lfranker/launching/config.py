@@ -23,9 +23,10 @@ class LaunchConfig:
     )
     slurm: Mapping[str, str] = option(
         dict,
-        "Options of sbatch for each training, e.g. partition=gpu,time=4:00:00,mem=8G,gpus=1; and "
-        "signal=90: seconds before the time limit at which it leaves a checkpoint; folder=PATH: "
-        "for files of its jobs, which all nodes see. Left out: in the cache.",
+        "Options of sbatch for each training, e.g. partition=gpu,time=4:00:00,mem=8G,gpus=1; one "
+        "without a value: exclusive=true. And signal=90: seconds before the time limit at which it "
+        "leaves a checkpoint; folder=PATH: for files of its jobs, which all nodes see. Left out: "
+        "in the cache.",
         parse=parse_slurm,
     )
     ray: Mapping[str, float] = option(

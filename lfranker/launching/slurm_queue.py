@@ -4,6 +4,7 @@
 one that never was.
 """
 
+import re
 import shutil
 import subprocess
 import time
@@ -18,6 +19,10 @@ ENDED = frozenset(
     }
 )  # fmt: skip
 UNKNOWN = "UNKNOWN"  # to Slurm, by now
+PENDING = "PENDING"
+HELD = frozenset({"REQUEUE_HOLD", "SPECIAL_EXIT"})  # until somebody releases it
+# a node could not start it
+NOT_STARTED = re.compile(r"launch.failed.requeued.held|launch.failure.limit", re.IGNORECASE)
 ANSWER = 60  # seconds in which an answer must come
 AGED = 10.0  # seconds in which the states of all jobs are not asked for again
 
@@ -36,7 +41,12 @@ class JobState:
     @property
     def ended(self) -> bool:
         """True where the job will not run any more."""
-        return self.state in ENDED or self.state == UNKNOWN
+        return self.state in ENDED or self.state == UNKNOWN or self.held
+
+    @property
+    def held(self) -> bool:
+        """True where Slurm has put the job aside after a failure."""
+        return self.state in HELD or bool(NOT_STARTED.search(self.reason))
 
     def __str__(self) -> str:
         return f"{self.state} ({self.reason})" if self.reason else self.state
@@ -53,6 +63,15 @@ def states(jobs: Collection[str]) -> dict[str, JobState]:
     if missing := {job for job in jobs if job not in known}:
         known |= _accounts({array_of(job) for job in missing})
     return {job: known.get(job, JobState(UNKNOWN)) for job in jobs}
+
+
+def cancel(jobs: Sequence[str]) -> str:
+    """Cancel jobs; returns why that failed, "" where it did not."""
+    try:
+        _asked(["scancel", "--quiet", *jobs])
+    except QueueError as error:
+        return str(error)
+    return ""
 
 
 def array_of(job: str) -> str:
@@ -92,7 +111,9 @@ def _parsed(lines: Sequence[str]) -> dict[str, JobState]:
 def _asked(words: Sequence[str]) -> list[str]:
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=ANSWER, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except subprocess.TimeoutExpired as error:
+        raise QueueError(f"{words[0]} has not answered for {ANSWER} s") from error
+    except OSError as error:
         raise QueueError(str(error)) from error
     if done.returncode:
         raise QueueError(done.stderr.strip() or f"{words[0]} ended with {done.returncode}")

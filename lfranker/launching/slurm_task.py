@@ -15,6 +15,7 @@ from typing import Any
 from lfranker.launching.on_node import Ended, NodeProcess, Work
 
 TERMINATED = 128 + int(signal.SIGTERM)  # exit code
+TERMINATED_WORDS = "ended by SIGTERM"  # the last that such a task writes
 FOR_CHECKPOINT = 0.7  # share of the warning; the rest is left for what follows
 MOST_IDLE = 3  # times that a task may be requeued one after another without a step
 
@@ -61,6 +62,7 @@ class SlurmTask:
     def _terminate(self, number: int, frame: FrameType | None) -> None:
         if self._process is not None:
             self._process.stop(FOR_CHECKPOINT * self.warning)
+        sys.stderr.write(f"{TERMINATED_WORDS}\n")
         sys.exit(TERMINATED)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -2,13 +2,15 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from lfranker.launching import engine as launching
-from lfranker.launching.engine import End, EngineLauncher
+from lfranker.launching.engine import End, EngineLauncher, SilentEngineError
 from lfranker.launching.launcher import Watch
 from lfranker.launching.on_node import Ended, Work
+from lfranker.processes.failures import CommandError
 from lfranker.processes.jobs import Job
 
 WELL = End("COMPLETED", process=Ended(0, "fine\n"))
@@ -27,6 +29,7 @@ class FakeEngine:
         self.plan = {name: list(ends) for name, ends in plan.items()}
         self.work: dict[str, Work] = {}
         self.cancelled: set[str] = set()
+        self.by_hand = ""
 
     def check(self) -> None:
         """Nothing is wrong."""
@@ -47,8 +50,9 @@ class FakeEngine:
                 found[owner] = left.pop(0)
         return found
 
-    def cancel(self, owners: Collection[str]) -> None:
+    def cancel(self, owners: Collection[str]) -> str:
         self.cancelled |= set(owners)
+        return self.by_hand
 
 
 @pytest.fixture(autouse=True)
@@ -125,6 +129,72 @@ def test_whatever_ends_the_loop_cancels_the_jobs_that_are_left(tmp_path: Path) -
         list(launcher.outcomes(Watch(poll=stop)))
     assert engine.cancelled == {"fake:1@here", "fake:2@here"}
     assert list(launcher.outcomes(Watch())) == []
+
+
+def test_jobs_that_are_not_seen_to_end_are_told_with_what_cancels_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(launching, "TO_END", 0.0)
+    engine = FakeEngine({"a": [], "b": [], "c": []})
+    engine.by_hand = "fakecancel all (fakecancel: error: away)"
+    launcher, told = EngineLauncher(engine, lambda _: None, 2), list[str]()
+    launcher.submit([job(name, tmp_path) for name in "abc"])
+    with pytest.raises(KeyboardInterrupt):
+        list(launcher.outcomes(Watch(stop, lambda one, text: told.append(f"{one.name}: {text}"))))
+    why = "not seen to end within 0 s of being cancelled; by hand: "
+    assert told == [f"a: its job and 2 more were {why}{engine.by_hand}"]
+    launcher.submit([job("b", tmp_path)])
+    with pytest.warns(UserWarning, match="^b: its job was not seen to end .*: fakecancel all"):
+        launcher.cancel()
+
+
+def test_why_all_jobs_wait_is_told_once_after_five_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class WaitingEngine(FakeEngine):
+        def waits_for(self) -> set[str]:
+            return reasons[now[0]]
+
+    reasons = [set(), {"Priority"}, {"Held"}, {"Held"}, set(), {"New"}, {"New"}, {"Held", "New"}]
+    now, told = [0], list[str]()
+    # two and a half minutes between two questions
+    clock = SimpleNamespace(monotonic=lambda: 150.0 * now[0], sleep=lambda _: None)
+    monkeypatch.setattr(launching, "time", clock)
+    engine = WaitingEngine({"a": [], "b": []})
+    launcher = EngineLauncher(engine, lambda _: None, 2)
+    launcher.submit([job(name, tmp_path) for name in "ab"])
+
+    def poll() -> None:
+        now[0] += 1
+        if now[0] == len(reasons):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(launcher.outcomes(Watch(poll, lambda one, text: told.append(f"{one.name}: {text}"))))
+    assert told == [
+        "a: its job and 1 more have been waiting for more than 5 minutes: Held",
+        "a: its job and 1 more have been waiting for more than 5 minutes: New",
+    ]
+
+
+def test_an_engine_that_does_not_answer_keeps_its_jobs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(_: Collection[str]) -> Mapping[str, End]:
+        raise SilentEngineError("it has not answered; its jobs go on")
+
+    engine = FakeEngine({"a": []})
+    monkeypatch.setattr(engine, "ends", silent)
+    launcher = EngineLauncher(engine, lambda _: None, 2)
+    launcher.submit([job("a", tmp_path)])
+    with pytest.raises(CommandError, match="its jobs go on"):
+        list(launcher.outcomes(Watch()))
+    assert engine.cancelled == set()
+    launcher.cancel()
+    assert engine.cancelled == set(), "it has forgotten them"
 
 
 def test_jobs_of_an_earlier_command_are_waited_for_and_not_handed_in_again(tmp_path: Path) -> None:

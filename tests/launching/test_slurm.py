@@ -4,16 +4,17 @@ import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from lfranker.launching import slurm, slurm_queue
-from lfranker.launching.engine import End
+from lfranker.launching.engine import End, SilentEngineError
 from lfranker.launching.on_node import Ended, Work
 from lfranker.launching.owners import gone
 from lfranker.launching.slurm import SlurmEngine, minutes, parse_slurm
 from lfranker.launching.slurm_queue import JobState, QueueError
-from lfranker.launching.slurm_task import NoProgressError, SlurmTask
+from lfranker.launching.slurm_task import TERMINATED_WORDS, NoProgressError, SlurmTask
 
 
 def test_options_are_those_of_sbatch() -> None:
@@ -30,7 +31,13 @@ def test_options_are_those_of_sbatch() -> None:
     [
         ("gpu", "allowed are options of sbatch"),
         ("array=0-3", "array is set by lfranker itself"),
+        ("ntasks=2", "ntasks is set by lfranker itself"),
+        ("nodes=2", "nodes is set by lfranker itself"),
+        ("ntasks_per_node=2", "ntasks-per-node is set by lfranker itself"),
+        ("clusters=two", "only the cluster of this machine is asked"),
         ("time=soon", "allowed are minutes"),
+        ("time=0", "'0'; allowed are minutes, .*, and no time of 0"),
+        ("time=0:0", "and no time of 0"),
         ("signal=USR1@60", "number of seconds before the time limit"),
     ],
 )
@@ -97,6 +104,12 @@ def test_an_owner_is_gone_only_where_its_own_slurm_says_so(monkeypatch: pytest.M
     assert not gone("slurm:7_1@one")
 
 
+def a_result(folder: Path, job: str, code: int) -> None:
+    from submitit.core.utils import cloudpickle_dump
+
+    cloudpickle_dump(("success", Ended(code, "step 7")), folder / f"{job}_0_result.pkl")
+
+
 def test_the_end_of_a_job_is_told_by_what_it_left_or_by_slurm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,12 +128,76 @@ def test_the_end_of_a_job_is_told_by_what_it_left_or_by_slurm(
     }
     assert engine.ends(owners) == done, "files of the others may be on their way"
     monkeypatch.setattr(slurm, "SETTLES", -1.0)
+    monkeypatch.setattr(slurm, "RESULT_SHOWS", -1.0)
+    nothing = f"FAILED (NonZeroExitCode), without a word in {tmp_path}: do its nodes see it?"
     assert engine.ends(owners) == {
         **done,
         "slurm:7_1@one": End("NODE_FAIL", lost=True),
         "slurm:7_2@one": End("OUT_OF_MEMORY"),
-        "slurm:9@one": End("FAILED (NonZeroExitCode)", lost=True),
+        "slurm:9@one": End(nothing),
     }
+
+
+def test_a_result_that_the_disk_does_not_show_yet_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("submitit")
+    Answers(monkeypatch, {"squeue": "7_0|COMPLETED|None\n7_1|COMPLETED|None\n7_2|FAILED|None\n"})
+    engine, owners = SlurmEngine({}, tmp_path, None), [f"slurm:7_{task}@one" for task in range(3)]
+    monkeypatch.setattr(slurm, "SETTLES", -1.0)
+    assert engine.ends(owners) == {}
+    a_result(tmp_path, "7_0", 0)
+    monkeypatch.setattr(slurm, "RESULT_SHOWS", -1.0)
+    ends = engine.ends(owners[:2])
+    assert ends == {
+        "slurm:7_0@one": End("COMPLETED", process=Ended(0, "step 7")),
+        "slurm:7_1@one": End(f"COMPLETED, but its result did not appear in {tmp_path}", lost=True),
+    }
+
+
+NO_MODULE = """Traceback (most recent call last):
+  File "there", line 1, in <module>
+ModuleNotFoundError: No module named 'lfranker'
+"""
+SRUN = "srun: error: n1: task 0: Exited with exit code"
+
+
+@pytest.mark.parametrize(
+    ("log", "why", "lost"),
+    [
+        (f"{NO_MODULE}{SRUN} 1\n", "ModuleNotFoundError: No module named 'lfranker'", False),
+        (f"slurmstepd: error: execve(): /v/python: No such file\n{SRUN} 2\n",
+         "slurmstepd: error: execve(): /v/python: No such file", False),
+        (f"{TERMINATED_WORDS}\n{SRUN} 143\n", TERMINATED_WORDS, True),
+        (f"{TERMINATED_WORDS}\n{SRUN} 143\n{NO_MODULE}{SRUN} 1\n",
+         "ModuleNotFoundError: No module named 'lfranker'", False),
+    ],
+)  # fmt: skip
+def test_a_job_that_fails_by_itself_says_why_in_its_log_and_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: str, why: str, lost: bool
+) -> None:
+    pytest.importorskip("submitit")
+    Answers(monkeypatch, {"squeue": QUEUE})
+    monkeypatch.setattr(slurm, "RESULT_SHOWS", -1.0)
+    (tmp_path / "9_0_log.err").write_text(log)
+    end = End(f"FAILED: {why}; its log is in {tmp_path}", lost)
+    assert SlurmEngine({}, tmp_path, None).ends(["slurm:9@one"]) == {"slurm:9@one": end}
+
+
+def test_a_task_that_is_ended_by_sigterm_says_so_and_leaves_a_checkpoint(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Process:
+        def stop(self, patience: float) -> None:
+            stopped.append(patience)
+
+    stopped = list[float]()
+    task = SlurmTask(Work("a", (), "", {}), "one", 90)
+    task._process = Process()  # type: ignore[assignment]
+    with pytest.raises(SystemExit) as end:
+        task._terminate(15, None)
+    assert (end.value.code, stopped) == (143, [pytest.approx(63)])
+    assert capsys.readouterr().err == f"{TERMINATED_WORDS}\n"
 
 
 @pytest.mark.parametrize(("at_once", "each"), [(None, 2), (7, 2), (8, 2), (3, 1), (2, 1)])
@@ -146,8 +223,75 @@ def test_several_arrays_share_how_many_jobs_may_run_at_once(
 
 def test_slurm_may_be_silent_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("submitit")
-    Answers(monkeypatch, {})
-    assert SlurmEngine({}, tmp_path, None).ends(["slurm:7_0@one"]) == {}
+    now = [0.0]
+    monkeypatch.setattr(slurm, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    answers = Answers(monkeypatch, {})
+    engine = SlurmEngine({}, tmp_path, None)
+    now[0] = 700
+    assert engine.ends(["slurm:7_0@one"]) == {}, "it was not asked before"
+    now[0] = 1299
+    assert engine.ends(["slurm:7_0@one"]) == {}
+    answers.answers["squeue"] = QUEUE
+    assert engine.ends(["slurm:7_0@one"]) == {}
+    answers.answers.clear()
+    now[0] = 1400
+    assert engine.ends(["slurm:7_0@one"]) == {}
+    now[0] = 2001
+    with pytest.raises(SilentEngineError, match="for 10 minutes: away; its jobs go on"):
+        engine.ends(["slurm:7_0@one"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "PENDING|launch failed requeued held",
+        "PENDING|launch_failed_requeued_held",
+        "REQUEUE_HOLD|None",
+        "SPECIAL_EXIT|None",
+    ],
+)
+def test_a_job_that_slurm_holds_for_ever_has_ended_and_is_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    pytest.importorskip("submitit")
+    queue = f"7_0|{words}\n7_1|PENDING|Priority\n"
+    answers = Answers(monkeypatch, {"squeue": queue, "scontrol": CONFIG, "scancel": ""})
+    monkeypatch.setattr(slurm, "SETTLES", -1.0)
+    state = words.replace("|None", "").replace("|", " (") + ")" * ("None" not in words)
+    owners = ["slurm:7_0@one", "slurm:7_1@one"]
+    assert SlurmEngine({}, tmp_path, None).ends(owners) == {"slurm:7_0@one": End(state)}
+    assert answers.asked[-1] == ["scancel", "--quiet", "7_0"]
+    assert [gone(owner) for owner in owners] == [True, False], "the same command tries again"
+
+
+def test_why_jobs_wait_is_known_where_all_of_them_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("submitit")
+    queue = "7_0|PENDING|Priority\n7_1|PENDING|JobHeldUser\n7_2|PENDING|None\n"
+    answers = Answers(monkeypatch, {"squeue": queue})
+    engine, owners = SlurmEngine({}, tmp_path, None), [f"slurm:7_{task}@one" for task in range(3)]
+    engine.ends(owners)
+    assert engine.waits_for() == {"Priority", "JobHeldUser"}
+    answers.answers["squeue"] = queue.replace("7_0|PENDING", "7_0|RUNNING")
+    engine.ends(owners)
+    assert engine.waits_for() == set()
+    engine.ends(owners[1:])
+    assert engine.waits_for() == {"JobHeldUser"}
+    answers.answers.clear()
+    engine.ends(owners[1:])
+    assert engine.waits_for() == set(), "nobody knows"
+
+
+def test_what_cancels_jobs_by_hand_is_said_with_what_slurm_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = Answers(monkeypatch, {"scancel": ""})
+    engine, owners = SlurmEngine({}, tmp_path, None), ["slurm:7_0@one", "slurm:7_1@one", "slurm:9@"]
+    assert engine.cancel(owners) == "scancel 7 9"
+    assert answers.asked == [["scancel", "--quiet", "7_0", "7_1", "9"]]
+    answers.answers.clear()
+    assert engine.cancel(owners) == "scancel 7 9 (Slurm answered: away)"
 
 
 def test_what_sbatch_refuses_is_refused_before_any_work(
@@ -156,9 +300,10 @@ def test_what_sbatch_refuses_is_refused_before_any_work(
     def sbatch(words: Sequence[str], **_: object) -> subprocess.CompletedProcess[str]:
         assert "--partition=gpu" in words
         assert "--time=4:00:00" in words
+        assert "--exclusive" in words
         return subprocess.CompletedProcess(words, 1, "", "sbatch: error: invalid partition: gpu\n")
 
-    engine = SlurmEngine({"partition": "gpu", "signal": "30"}, tmp_path, None)
+    engine = SlurmEngine({"partition": "gpu", "signal": "30", "exclusive": "true"}, tmp_path, None)
     monkeypatch.setattr(slurm.subprocess, "run", sbatch)
     monkeypatch.setattr(slurm.shutil, "which", lambda _: "/usr/bin/sbatch")
     monkeypatch.setattr(slurm, "find_spec", lambda _: True)
@@ -170,6 +315,47 @@ def test_what_sbatch_refuses_is_refused_before_any_work(
     monkeypatch.setattr(slurm, "find_spec", lambda _: None)
     with pytest.raises(ValueError, match=r"pip install 'lfranker\[slurm\]'"):
         engine.check()
+
+
+def script_of(folder: Path, monkeypatch: pytest.MonkeyPatch, options: Mapping[str, str]) -> str:
+    """The script that sbatch gets for two tasks."""
+    pytest.importorskip("submitit")
+    from submitit import SlurmExecutor
+
+    texts = list[str]()
+
+    def submitted(executor: SlurmExecutor, command: str) -> SimpleNamespace:
+        texts.append(executor._make_submission_file_text(command, "1"))
+        return SimpleNamespace(job_id="7", num_tasks=1)
+
+    Answers(monkeypatch, {"scontrol": CONFIG})
+    slurm_queue.largest_array.cache_clear()
+    monkeypatch.setattr(SlurmExecutor, "affinity", lambda *_: 2)
+    monkeypatch.setattr(SlurmExecutor, "_submit_command", submitted)
+    work = [Work(name, (), "", {}) for name in "ab"]
+    (owners,) = SlurmEngine(options, folder, None).submit(work)
+    assert owners == ["slurm:7_0@one", "slurm:7_1@one"]
+    return texts[0]
+
+
+def test_the_script_of_jobs_has_flags_and_values_as_sbatch_reads_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = parse_slurm("exclusive=true,partition=gpu,time=2:00:00,comment=for me")
+    lines = script_of(tmp_path, monkeypatch, options).splitlines()
+    own = {"--exclusive", "--partition=gpu", "--time=120", "--comment='for me'", "--requeue"}
+    assert {f"#SBATCH {words}" for words in own} <= set(lines)
+
+
+def test_the_task_of_a_job_gets_all_its_processors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Since Slurm 22.05, srun does not take over what sbatch was asked for."""
+    with_four = script_of(tmp_path, monkeypatch, {"cpus-per-task": "4"})
+    (srun,) = [line for line in with_four.splitlines() if line.startswith("srun")]
+    assert " --cpus-per-task=4 " in srun
+    assert "#SBATCH --cpus-per-task=4" in with_four
+    assert "--cpus-per-task" not in script_of(tmp_path, monkeypatch, {})
 
 
 def test_a_task_that_makes_no_step_is_not_requeued_for_ever() -> None:
@@ -201,3 +387,40 @@ def test_jobs_know_nothing_of_the_job_that_they_were_submitted_in(
         assert "SLURM_JOB_ID" not in os.environ
         assert (os.environ["SLURM_CONF"], os.environ["PYTHONPATH"]) == ("here", "within")
     assert (os.environ["SLURM_JOB_ID"], os.environ["PYTHONPATH"]) == ("3", "before")
+
+
+def test_a_killed_training_was_out_of_memory_where_slurm_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wrapper lives on and leaves a result; what Slurm says of it comes seconds later."""
+    pytest.importorskip("submitit")
+    answers = Answers(monkeypatch, {"squeue": "7_0|RUNNING|None\n7_1|RUNNING|None\n"})
+    engine = SlurmEngine({}, tmp_path, None)
+    jobs = [f"7_{task}" for task in range(4)]
+    for job in jobs:
+        a_result(tmp_path, job, -9)
+    owners = [f"slurm:{job}@one" for job in jobs]
+    assert engine.ends(owners) == {}
+    answers.answers["squeue"] = "7_0|OUT_OF_MEMORY|None\n7_1|COMPLETED|None\n"
+    slurmstepd = "slurmstepd: error: Detected 1 oom_kill event in StepId=7.0. Some of"
+    (tmp_path / "7_2_0_log.err").write_text(f"{slurmstepd} the step tasks have been OOM Killed.\n")
+    older = "slurmstepd: error: StepId=7.3 exceeded memory limit (9000 > 8000), being killed\n"
+    (tmp_path / "7_3_0_log.err").write_text(older)
+    expected = {f"slurm:7_{task}@one": End("OUT_OF_MEMORY") for task in (0, 2, 3)}
+    assert engine.ends(owners) == expected, "7_2 and 7_3 by the logs of their steps"
+    monkeypatch.setattr(slurm, "SETTLES", -1.0)
+    killed = End("COMPLETED", process=Ended(-9, "step 7"))
+    assert engine.ends(owners) == {**expected, "slurm:7_1@one": killed}
+
+
+def test_a_killed_training_was_killed_where_slurm_tells_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("submitit")
+    Answers(monkeypatch, {})
+    engine = SlurmEngine({}, tmp_path, None)
+    a_result(tmp_path, "7_0", -9)
+    assert engine.ends(["slurm:7_0@one"]) == {}
+    monkeypatch.setattr(slurm, "SETTLES", -1.0)
+    killed = End("COMPLETED", process=Ended(-9, "step 7"))
+    assert engine.ends(["slurm:7_0@one"]) == {"slurm:7_0@one": killed}
