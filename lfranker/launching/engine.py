@@ -13,6 +13,7 @@ from lfranker.launching.launcher import Outcome, Submitted, Watch
 from lfranker.launching.on_node import Ended, Work, work_of
 from lfranker.processes.failures import CommandError, reason_of
 from lfranker.processes.jobs import STALLED, Job
+from lfranker.redaction import redacted
 
 ASK = 3.0  # seconds between two questions to the engine
 TO_END = 120.0  # seconds in which cancelled jobs are waited for: they save a checkpoint
@@ -171,10 +172,10 @@ class EngineLauncher:
     def _failure(self, job: Job, end: End) -> str:
         """Return why a job failed, in the engine's word where its process could not tell."""
         if end.process is None:
-            return end.state
+            return redacted(end.state)
         if end.process.code == STALLED:
             return f"no progress for {self.stall_minutes:g} minutes, twice"
-        return reason_of(end.process.code, job.log) if end.process.code else ""
+        return redacted(reason_of(end.process.code, job.log)) if end.process.code else ""
 
 
 def _some(jobs: Mapping[str, Job], one: str, several: str) -> tuple[Job, str]:

@@ -103,6 +103,17 @@ def test_what_was_lost_is_tried_again_and_what_failed_by_itself_is_not(tmp_path:
     assert "KeyError" in (tmp_path / "crashed.txt").read_text()
 
 
+def test_why_jobs_failed_has_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "hidden-word")
+    words = "Traceback (most recent call last):\nValueError: no hidden-word"
+    plan = {
+        "a": [End("COMPLETED", process=Ended(1, words))],
+        "b": [End("RuntimeEnvSetupError: hidden-word")],
+    }
+    expected = {"a": "ValueError: no ***", "b": "RuntimeEnvSetupError: ***"}
+    assert outcomes(plan, tmp_path)[0] == expected
+
+
 @pytest.mark.parametrize(("retries", "failure"), [(0, "NODE_FAIL"), (1, "NODE_FAIL, 2 times")])
 def test_a_machine_that_is_lost_every_time_is_a_failure_in_the_end(
     tmp_path: Path, retries: int, failure: str
