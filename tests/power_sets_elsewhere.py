@@ -33,7 +33,7 @@ from lfranker.training.trainer import build_network
 PAPER = "mae,mse,ssim,perceptual"
 THREE = {"mae", "mse", "mae+mse"}
 LONG: Mapping[str, object] = {"steps": 200, "log_every": 20, "shorter": "false"}
-LONGER: Mapping[str, object] = {**LONG, "steps": 1000}  # they have to be stopped in their middle
+LONGER: Mapping[str, object] = {**LONG, "steps": 600}  # they have to be stopped in their middle
 LONGEST = 1200  # seconds, on a machine that is busy otherwise
 DEPTH = "0,0,0,1,0,0,0"
 TINY: Mapping[str, object] = {

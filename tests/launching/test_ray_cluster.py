@@ -98,7 +98,7 @@ def test_killed_trainings_and_those_of_a_dead_node_go_on(site: Site) -> None:
         site.ray.add_worker("three")
         said = finish(process)
     assert said.count("tried again (1 of 2)") == 2
-    command.check_whole(THREE, 1000, 20)
+    command.check_whole(THREE, 600, 20)
     assert "resuming after step" in command.log_of(first)
 
 

@@ -134,7 +134,7 @@ def test_killed_and_cancelled_trainings_go_on_and_ctrl_c_leaves_nothing(site: Si
         said = finish(process)
     assert said.count("tried again (1 of 2)") == 2
     assert "CANCELLED; tried again" in said
-    command.check_whole(THREE, 1000, 20)
+    command.check_whole(THREE, 600, 20)
     for run in (first, second):
         assert "resuming after step" in command.log_of(run)
 
