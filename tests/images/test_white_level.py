@@ -109,6 +109,18 @@ def test_one_brighter_file_shows_that_all_bits_are_used_and_the_dark_one_is_name
     assert white_levels([bright]).notices == ()
 
 
+def test_a_dark_file_is_told_from_a_bright_one_of_the_same_name(tmp_path: Path) -> None:
+    files = []
+    for speed, top in (("100ns", 4000), ("30us", 56000)):
+        (tmp_path / speed / "b").mkdir(parents=True)
+        files += [tiff(tmp_path / speed / "b" / name, top) for name in ("f0.tif", "f1.tif")]
+    (notice,) = white_levels(files).notices
+    assert notice.startswith(
+        "100ns/b/f0.tif, 100ns/b/f1.tif use 6% of the range of 16 bits (no value above 4000), "
+        "though others of these files use more: if 12 bits are meant, give white=4095"
+    )
+
+
 @pytest.mark.parametrize(("top", "full"), [(1023, 1023), (16383, 16383), (1000, 4095)])
 def test_pixels_clipped_at_ten_or_fourteen_bits_show_them(
     tmp_path: Path, top: int, full: int
