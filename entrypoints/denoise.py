@@ -14,6 +14,7 @@ from tqdm import tqdm
 from entrypoints import options as o
 from lfranker.denoiser.denoise_files import Done, Work, denoise_file, denoise_files
 from lfranker.evaluation.criteria import ALL_METRICS
+from lfranker.folders import real
 from lfranker.images.image_file import SUFFIXES, image_files
 from lfranker.images.white_level import white_levels
 from lfranker.microscopes.reading import read_metadata
@@ -120,14 +121,20 @@ def _files(source: Path, target: Path) -> list[tuple[Path, Path]]:
         if target.suffix.lower() not in SUFFIXES:
             raise click.UsageError(f"--output {target}: allowed suffixes: {sorted(SUFFIXES)}")
         return [(source, target)]
-    files, inside = image_files(source, any_name=True), target.resolve()
-    if inside == source.resolve():
+    files, inside = image_files(source, any_name=True), real(target)
+    if inside == real(source):
         raise click.UsageError(f"--output {target}: is the folder of the scans, which stay there")
-    if inside.is_relative_to(source.resolve()):  # what was denoised before is no scan
-        files = [file for file in files if not file.resolve().is_relative_to(inside)]
+    # what was denoised before is no scan
+    files = [file for file in files if not _lies_in(inside, file.parent, source)]
     if not files:
         raise click.UsageError(f"--input {source}: no images in it; read are {sorted(SUFFIXES)}")
     return [(file, target / file.relative_to(source)) for file in files]
+
+
+def _lies_in(inside: Path, folder: Path, source: Path) -> bool:
+    """Return whether ``inside`` is ``folder`` or one between it and ``source``, links resolved."""
+    between = (folder, *folder.parents)
+    return inside in map(real, between[: between.index(source)])
 
 
 def _check_free(files: list[tuple[Path, Path]], overwrite: bool) -> None:
@@ -139,9 +146,9 @@ def _check_free(files: list[tuple[Path, Path]], overwrite: bool) -> None:
         if not os.access(there, os.W_OK | os.X_OK):
             raise click.UsageError(f"--output {folder}: {there} cannot be written to")
     existing = [(before, after) for before, after in files if after.exists()]
-    scans = {before.resolve() for before, _ in files}
+    scans = {real(before) for before, _ in files}
     for _, after in existing:
-        if after.resolve() in scans:
+        if real(after) in scans:
             raise click.UsageError(f"--output {after}: is a scan itself, which stays as it is")
     if existing and not overwrite:
         raise click.UsageError(

@@ -12,6 +12,7 @@ from torch import nn
 
 from entrypoints.denoise import _check_free, _files, main
 from lfranker.denoiser.likeness import likeness_of
+from lfranker.images.decoding import ALLOWED
 from lfranker.images.image_file import read_image
 from lfranker.tracking.registry import Choice
 
@@ -136,6 +137,38 @@ def test_files_that_fail_are_named_in_a_line_and_the_others_are_done(tmp_path: P
     for name, pixels in sound.items():
         halved = read_image(target / name).pixels * 255
         np.testing.assert_allclose(halved, pixels / 2, atol=0.5 + 1e-4)  # rounded
+
+
+@pytest.mark.usefixtures("model")
+def test_folders_behind_links_are_denoised_and_links_to_nothing_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = tmp_path / "in", tmp_path / "out"
+    touched(tmp_path, "in/empty", "elsewhere/empty")
+    for folder in (source, tmp_path / "elsewhere"):
+        noise(folder / "a.tif")
+    (source / "c").symlink_to(tmp_path / "elsewhere")
+    (source / "d").symlink_to("gone")
+    (source / "e.tif").symlink_to("e.tif")
+    monkeypatch.setattr("entrypoints.denoise.choose_model", lambda *_: Choice("m", "m", "no other"))
+    result = CliRunner().invoke(main, ["--input", str(source), "--output", str(target)])
+    assert sorted(line for line in result.output.splitlines() if "skipped" in line) == [
+        f"skipped: {source / name}: a link to what is not there; allowed is {ALLOWED}"
+        for name in ("d", "e.tif")
+    ]
+    assert result.output.splitlines()[-1].startswith("2 of 4 images denoised")
+    assert sorted(path.name for path in target.rglob("*")) == ["a.tif", "a.tif", "c"]
+
+
+def test_outputs_behind_a_link_are_no_inputs_of_the_next_time(tmp_path: Path) -> None:
+    source = touched(tmp_path / "in", "a.tif")
+    (source / "disk").symlink_to(touched(tmp_path / "disk", "b.tif", "denoised/b.tif"))
+    for target in (tmp_path / "disk/denoised", source / "disk/denoised"):
+        assert [before for before, _ in _files(source, target)] == [
+            source / "a.tif",
+            source / "disk/b.tif",
+        ]
+    assert len(_files(source, tmp_path)) == 3
 
 
 @pytest.mark.usefixtures("model")
