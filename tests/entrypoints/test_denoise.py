@@ -96,6 +96,14 @@ def test_no_files_at_a_time_are_refused(tmp_path: Path, jobs: str) -> None:
     assert "at least 1" in result.stderr
 
 
+def test_a_pipe_is_neither_a_file_nor_a_folder(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.tif")
+    words = ["--input", str(tmp_path / "pipe.tif"), "--output", str(tmp_path / "out.tif")]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 2
+    assert f"neither a file nor a folder: {tmp_path}/pipe.tif" in result.stderr
+
+
 class Darker(nn.Module):
     def forward(self, x):
         return x / 2
