@@ -214,6 +214,14 @@ def came_back(again: NDArray[np.generic], written: NDArray[np.generic], exact: b
     return float(np.abs(difference).mean()) <= JPEG_LOSS
 
 
+def check_depth(path: Path, dtype: np.dtype[np.generic]) -> None:
+    """Raise ValueError where files of the suffix of ``path`` cannot hold such samples."""
+    if path.suffix.lower() in EIGHT_BIT_ONLY and dtype != np.uint8:
+        raise ValueError(
+            f"{path}: {path.suffix.lower()} holds 8 bits, not {dtype.name}; use .png or .tif"
+        )
+
+
 def write_image(path: Path, pixels: Image, dtype: np.dtype[np.generic], maximum: int) -> None:
     """Write ``pixels`` (h, w), clipped to [0, 1] and rounded, in the format of the suffix.
 
@@ -225,8 +233,7 @@ def write_image(path: Path, pixels: Image, dtype: np.dtype[np.generic], maximum:
         raise ValueError(f"{path}: suffix {path.suffix!r} is not one of {sorted(SUFFIXES)}")
     if kind not in (np.uint8, np.uint16):
         raise ValueError(f"{path}: cannot write {kind.name}; allowed are uint8 and uint16")
-    if suffix in EIGHT_BIT_ONLY and kind != np.uint8:
-        raise ValueError(f"{path}: {suffix} holds 8 bits, not {kind.name}; use .png or .tif")
+    check_depth(path, kind)
     if pixels.ndim != 2 or pixels.size == 0 or not np.isfinite(pixels).all():
         raise ValueError(f"{path}: cannot write shape {pixels.shape} or non-finite values")
     full = int(np.iinfo(kind).max)  # type: ignore[type-var]
