@@ -119,7 +119,10 @@ def _files(source: Path, target: Path) -> list[tuple[Path, Path]]:
         if target.is_dir():
             target = target / source.name
         if target.suffix.lower() not in SUFFIXES:
-            raise click.UsageError(f"--output {target}: allowed suffixes: {sorted(SUFFIXES)}")
+            raise click.UsageError(
+                f"--output {target}: no folder that is there, to write {source.name} into, nor the "
+                f"name of an image; allowed suffixes: {sorted(SUFFIXES)}"
+            )
         return [(source, target)]
     files, inside = image_files(source, any_name=True), real(target)
     if inside == real(source):

@@ -83,6 +83,10 @@ def test_a_single_file_goes_into_a_folder_or_under_a_name(tmp_path: Path) -> Non
     assert _files(source, tmp_path / "b.png") == [(source, tmp_path / "b.png")]
     with pytest.raises(click.UsageError, match="allowed suffixes"):
         _files(source, tmp_path / "b.txt")
+    with pytest.raises(
+        click.UsageError, match=r"new: no folder that is there, to write a\.tif into"
+    ):
+        _files(source, tmp_path / "new")
     with pytest.raises(click.UsageError, match="no images"):
         _files(tmp_path / "out", tmp_path / "elsewhere")
 
