@@ -119,18 +119,21 @@ def _files(source: Path, target: Path) -> list[tuple[Path, Path]]:
         if target.is_dir():
             target = target / source.name
         if target.suffix.lower() not in SUFFIXES:
-            raise click.UsageError(
-                f"--output {target}: no folder that is there, to write {source.name} into, nor the "
-                f"name of an image; allowed suffixes: {sorted(SUFFIXES)}"
+            raise _refused(
+                target,
+                f"no folder that is there, to write {source.name} into, nor the name of an image; "
+                f"allowed suffixes: {sorted(SUFFIXES)}",
             )
         return [(source, target)]
     files, inside = image_files(source, any_name=True), real(target)
     if inside == real(source):
-        raise click.UsageError(f"--output {target}: is the folder of the scans, which stay there")
+        raise _refused(target, "is the folder of the scans, which stay there")
     # what was denoised before is no scan
     files = [file for file in files if not _lies_in(inside, file.parent, source)]
     if not files:
-        raise click.UsageError(f"--input {source}: no images in it; read are {sorted(SUFFIXES)}")
+        raise click.UsageError(
+            f"--input {printable(str(source))}: no images in it; read are {sorted(SUFFIXES)}"
+        )
     return [(file, target / file.relative_to(source)) for file in files]
 
 
@@ -145,19 +148,23 @@ def _check_free(files: list[tuple[Path, Path]], overwrite: bool) -> None:
     for folder in dict.fromkeys(after.absolute().parent for _, after in files):
         there = next(path for path in (folder, *folder.parents) if path.exists())
         if not there.is_dir():
-            raise click.UsageError(f"--output {folder}: {there} is no folder")
+            raise _refused(folder, f"{there} is no folder")
         if not os.access(there, os.W_OK | os.X_OK):
-            raise click.UsageError(f"--output {folder}: {there} cannot be written to")
+            raise _refused(folder, f"{there} cannot be written to")
     existing = [(before, after) for before, after in files if after.exists()]
     scans = {real(before) for before, _ in files}
     for _, after in existing:
         if real(after) in scans:
-            raise click.UsageError(f"--output {after}: is a scan itself, which stays as it is")
+            raise _refused(after, "is a scan itself, which stays as it is")
     if existing and not overwrite:
+        one = printable(str(existing[0][1]))
         raise click.UsageError(
-            f"{existing[0][1]} exists ({len(existing)} such files); allowed: another --output, "
-            f"or --overwrite"
+            f"{one} exists ({len(existing)} such files); allowed: another --output, or --overwrite"
         )
+
+
+def _refused(target: Path, why: str) -> click.UsageError:
+    return click.UsageError(printable(f"--output {target}: {why}"))
 
 
 def _tell(chosen: dict[Path, Choice]) -> None:

@@ -1,6 +1,7 @@
 """What `denoise` takes and refuses before any model is loaded."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -89,6 +90,27 @@ def test_a_single_file_goes_into_a_folder_or_under_a_name(tmp_path: Path) -> Non
         _files(source, tmp_path / "new")
     with pytest.raises(click.UsageError, match="no images"):
         _files(tmp_path / "out", tmp_path / "elsewhere")
+
+
+@pytest.mark.parametrize("name", [b"\xff", b"\x1b[31m", b"a\nskipped: b"])
+def test_names_of_any_kind_are_refused_in_one_line(tmp_path: Path, name: bytes) -> None:
+    odd = tmp_path / os.fsdecode(name)
+    scan = touched(odd, "a.tif", "out/a.tif") / "a.tif"
+    refused: list[Callable[[], object]] = [
+        lambda: _files(scan, odd / "new"),
+        lambda: _files(odd, odd),
+        lambda: _files(odd / "out" / os.fsdecode(name), odd),
+        lambda: _check_free([(scan, scan / "b.tif")], overwrite=False),
+        lambda: _check_free([(scan, scan)], overwrite=True),
+        lambda: _check_free([(scan, odd / "out/a.tif")], overwrite=False),
+    ]
+    touched(odd, f"out/{os.fsdecode(name)}/a.txt")
+    for refuse in refused:
+        with pytest.raises(click.UsageError) as caught:
+            refuse()
+        said = caught.value.format_message()
+        assert said.encode()
+        assert said.isprintable()
 
 
 @pytest.mark.parametrize("jobs", ["0", "-1", "two"])
