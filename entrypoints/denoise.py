@@ -14,6 +14,7 @@ from tqdm import tqdm
 from entrypoints import options as o
 from lfranker.denoiser.denoise_files import Done, Work, denoise_file, denoise_files
 from lfranker.evaluation.criteria import ALL_METRICS
+from lfranker.folders import real
 from lfranker.images.image_file import SUFFIXES, image_files
 from lfranker.images.white_level import white_levels
 from lfranker.microscopes.reading import read_metadata
@@ -118,16 +119,28 @@ def _files(source: Path, target: Path) -> list[tuple[Path, Path]]:
         if target.is_dir():
             target = target / source.name
         if target.suffix.lower() not in SUFFIXES:
-            raise click.UsageError(f"--output {target}: allowed suffixes: {sorted(SUFFIXES)}")
+            raise _refused(
+                target,
+                f"no folder that is there, to write {source.name} into, nor the name of an image; "
+                f"allowed suffixes: {sorted(SUFFIXES)}",
+            )
         return [(source, target)]
-    files, inside = image_files(source, any_name=True), target.resolve()
-    if inside == source.resolve():
-        raise click.UsageError(f"--output {target}: is the folder of the scans, which stay there")
-    if inside.is_relative_to(source.resolve()):  # what was denoised before is no scan
-        files = [file for file in files if not file.resolve().is_relative_to(inside)]
+    files, inside = image_files(source, any_name=True), real(target)
+    if inside == real(source):
+        raise _refused(target, "is the folder of the scans, which stay there")
+    # what was denoised before is no scan
+    files = [file for file in files if not _lies_in(inside, file.parent, source)]
     if not files:
-        raise click.UsageError(f"--input {source}: no images in it; read are {sorted(SUFFIXES)}")
+        raise click.UsageError(
+            f"--input {printable(str(source))}: no images in it; read are {sorted(SUFFIXES)}"
+        )
     return [(file, target / file.relative_to(source)) for file in files]
+
+
+def _lies_in(inside: Path, folder: Path, source: Path) -> bool:
+    """Return whether ``inside`` is ``folder`` or one between it and ``source``, links resolved."""
+    between = (folder, *folder.parents)
+    return inside in map(real, between[: between.index(source)])
 
 
 def _check_free(files: list[tuple[Path, Path]], overwrite: bool) -> None:
@@ -135,19 +148,23 @@ def _check_free(files: list[tuple[Path, Path]], overwrite: bool) -> None:
     for folder in dict.fromkeys(after.absolute().parent for _, after in files):
         there = next(path for path in (folder, *folder.parents) if path.exists())
         if not there.is_dir():
-            raise click.UsageError(f"--output {folder}: {there} is no folder")
+            raise _refused(folder, f"{there} is no folder")
         if not os.access(there, os.W_OK | os.X_OK):
-            raise click.UsageError(f"--output {folder}: {there} cannot be written to")
+            raise _refused(folder, f"{there} cannot be written to")
     existing = [(before, after) for before, after in files if after.exists()]
-    scans = {before.resolve() for before, _ in files}
+    scans = {real(before) for before, _ in files}
     for _, after in existing:
-        if after.resolve() in scans:
-            raise click.UsageError(f"--output {after}: is a scan itself, which stays as it is")
+        if real(after) in scans:
+            raise _refused(after, "is a scan itself, which stays as it is")
     if existing and not overwrite:
+        one = printable(str(existing[0][1]))
         raise click.UsageError(
-            f"{existing[0][1]} exists ({len(existing)} such files); allowed: another --output, "
-            f"or --overwrite"
+            f"{one} exists ({len(existing)} such files); allowed: another --output, or --overwrite"
         )
+
+
+def _refused(target: Path, why: str) -> click.UsageError:
+    return click.UsageError(printable(f"--output {target}: {why}"))
 
 
 def _tell(chosen: dict[Path, Choice]) -> None:

@@ -22,7 +22,7 @@ from lfranker.options import Option, default_of, options
 from lfranker.processes.failures import CommandError
 from lfranker.processes.template import keep_imports
 from lfranker.redaction import redacted
-from lfranker.text import as_text, check_name
+from lfranker.text import as_text, check_name, printable
 from lfranker.tracking.models import is_model
 from lfranker.tracking.registry import USUAL_NAME, checked_model_name
 from lfranker.tracking.runs import refuse_given_run
@@ -184,9 +184,11 @@ def existing(text: str) -> Path:
     """Return the path of a file or folder that is there. Raises ValueError."""
     path = Path(text).expanduser()
     check_name(path)
-    if path.exists():
-        return path.resolve()
-    raise ValueError(f"no such file or folder: {text}{looked_for(path)}")
+    if not path.exists():
+        raise ValueError(f"no such file or folder: {printable(text)}{looked_for(path)}")
+    if not path.is_file() and not path.is_dir():
+        raise ValueError(f"neither a file nor a folder: {printable(text)}")
+    return path.resolve()
 
 
 def folder(text: str) -> Path:

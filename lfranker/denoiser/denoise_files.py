@@ -16,7 +16,7 @@ from lfranker.denoiser.tiling import denoise
 from lfranker.image_copies.image_copy import copy_with
 from lfranker.images.data_bar import Bars
 from lfranker.images.folder_bars import folder_bars
-from lfranker.images.image_file import Micrograph, read_image
+from lfranker.images.image_file import Micrograph, check_depth, read_image
 from lfranker.microscopes.sidecars import copy_sidecars
 
 LARGE = 2**26  # px: outputs above 256 MiB go through a file
@@ -50,6 +50,7 @@ def denoise_file(work: Work, on_tile: Callable[[int, int], None] | None = None) 
         raise ValueError(f"{work.after}: the scan itself is not written over")
     try:
         scan = read_image(work.before, work.white, work.bars)
+        check_depth(work.after, scan.dtype)
         with _room_for(scan.image.shape) as room:
             denoised = denoise(work.network, scan.image, out=room, on_tile=on_tile)
             return (*_write(work, scan, denoised), *_unlike(work, scan.image))

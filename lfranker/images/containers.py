@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
+from lfranker.images.stated_bits import levels_of, png_bits
+
 Samples = NDArray[np.generic]
 PNG, JPEG, BMP = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM"
 JPEG_QUALITY = 95
@@ -26,6 +28,7 @@ OF_PIXELS = {b"IHDR", b"IDAT", b"IEND"}  # chunks of a PNG that are written anew
 OF_ANIMATION = {b"acTL", b"fcTL", b"fdAT"}
 OF_PALETTE = {b"PLTE", b"tRNS", b"bKGD", b"hIST", b"sBIT"}  # in units of samples or indices
 OF_COLOUR = {b"iCCP", b"cHRM"}  # which a gray image has no use for
+DEPTH = 24  # place in a PNG of the bits of a sample
 COLOUR_TYPE, INDEXED = 9, 3  # place in a PNG's header, and its value for a palette
 APP0, APP2, APP14, APP15, COMMENT, START_OF_SCAN = 0xE0, 0xE2, 0xEE, 0xEF, 0xFE, 0xDA
 PICTURES_BEHIND = b"MPF\0"  # what begins a list of them
@@ -47,8 +50,10 @@ def png_with(data: bytes, samples: Samples, as_gray: bool = False) -> bytes:
         dropped |= OF_PALETTE | OF_COLOUR
     elif indexed:
         header[COLOUR_TYPE] = INDEXED
-    elif old[0][1][8] < 8:  # its depth: values in other units
+    elif data[DEPTH] < 8:  # values in other units
         dropped |= OF_PALETTE
+    elif _uses_more_than_it_says(data):
+        dropped |= {b"sBIT"}
     first = next(number for number, (kind, _) in enumerate(old) if kind == b"IDAT")
     chunks = [
         (b"IHDR", bytes(header)),
@@ -59,6 +64,18 @@ def png_with(data: bytes, samples: Samples, as_gray: bool = False) -> bytes:
     ]
     behind = data[_end_of_png(old) :]
     return PNG + b"".join(_chunk(kind, content) for kind, content in chunks) + behind
+
+
+def _uses_more_than_it_says(data: bytes) -> bool:
+    """Return whether the samples fill all 16 bits, be they scaled, though fewer are stated.
+
+    Other samples in their place need not be scaled, and would be read by what is stated.
+    """
+    bits = png_bits(data)
+    if bits is None or data[DEPTH] != 16:
+        return False
+    samples = imagecodecs.png_decode(without_transparency(data))
+    return levels_of(samples, bits, None).full != 2**bits - 1
 
 
 def without_transparency(data: bytes) -> bytes:

@@ -13,6 +13,7 @@ from PIL import Image as Pillow
 
 from lfranker.arrays import Image
 from lfranker.files import TIFF_SUFFIXES, full_size_pages, new_file
+from lfranker.folders import leads_nowhere, visible_below, was_perhaps_folder
 from lfranker.images.containers import JPEG_QUALITY
 from lfranker.images.data_bar import Bars, bars_of, content_of
 from lfranker.images.decoding import Decoded, decode, decode_pages, unsupported
@@ -49,16 +50,17 @@ class Micrograph:
 def image_files(folder: Path, any_name: bool = False) -> list[Path]:
     """List the image files below ``folder`` by relative path, without hidden ones.
 
-    Raises ValueError naming a file whose name is not UTF-8, unless ``any_name``.
+    Links to folders are followed, as `visible_below` says. A link to what is not there is listed
+    where it may have been an image or a folder of images: reading it says so. Raises ValueError
+    naming a file whose name is not UTF-8, unless ``any_name``.
     """
     if not folder.is_dir():
-        raise ValueError(f"{folder}: not a folder of images")
+        raise ValueError(f"{printable(str(folder))}: not a folder of images")
     found = [
         path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        for path in visible_below(folder)
+        if (path.suffix.lower() in SUFFIXES and (path.is_file() or leads_nowhere(path)))
+        or was_perhaps_folder(path)
     ]
     for path in () if any_name else found:
         check_name(path)
@@ -123,6 +125,8 @@ def _decode(path: Path, white: int | None) -> Decoded:
 
 
 def _check_suffix(path: Path) -> None:
+    if leads_nowhere(path):
+        raise unsupported(path, "a link to what is not there")
     if path.suffix.lower() not in SUFFIXES:
         raise unsupported(path, f"suffix {path.suffix!r} is not one of {sorted(SUFFIXES)}")
 
@@ -210,6 +214,14 @@ def came_back(again: NDArray[np.generic], written: NDArray[np.generic], exact: b
     return float(np.abs(difference).mean()) <= JPEG_LOSS
 
 
+def check_depth(path: Path, dtype: np.dtype[np.generic]) -> None:
+    """Raise ValueError where files of the suffix of ``path`` cannot hold such samples."""
+    if path.suffix.lower() in EIGHT_BIT_ONLY and dtype != np.uint8:
+        raise ValueError(
+            f"{path}: {path.suffix.lower()} holds 8 bits, not {dtype.name}; use .png or .tif"
+        )
+
+
 def write_image(path: Path, pixels: Image, dtype: np.dtype[np.generic], maximum: int) -> None:
     """Write ``pixels`` (h, w), clipped to [0, 1] and rounded, in the format of the suffix.
 
@@ -221,8 +233,7 @@ def write_image(path: Path, pixels: Image, dtype: np.dtype[np.generic], maximum:
         raise ValueError(f"{path}: suffix {path.suffix!r} is not one of {sorted(SUFFIXES)}")
     if kind not in (np.uint8, np.uint16):
         raise ValueError(f"{path}: cannot write {kind.name}; allowed are uint8 and uint16")
-    if suffix in EIGHT_BIT_ONLY and kind != np.uint8:
-        raise ValueError(f"{path}: {suffix} holds 8 bits, not {kind.name}; use .png or .tif")
+    check_depth(path, kind)
     if pixels.ndim != 2 or pixels.size == 0 or not np.isfinite(pixels).all():
         raise ValueError(f"{path}: cannot write shape {pixels.shape} or non-finite values")
     full = int(np.iinfo(kind).max)  # type: ignore[type-var]

@@ -19,6 +19,10 @@ NUMBER = re.compile(r"""[\s"'>:=]{1,4}(\d{1,2})(?!\d|\.\d)""")
 FEWEST, MOST = 9, 15  # 16 is what the container has, whatever is in it
 
 
+class PngBits(int):
+    """Bits used of a sample as a PNG says, which is to scale them to 16, and often does not."""
+
+
 @dataclass(frozen=True)
 class Levels:
     """Gray values of a file as they are stored."""
@@ -32,7 +36,8 @@ def levels_of(samples: NDArray[np.integer], bits: int | None, white: int | None)
     """Return the levels of (h, w) or (h, w, channels) samples, said to use that many ``bits``.
 
     ``white`` is what the user gives for files of 16 bits. Raises ValueError where a pixel is above
-    it; what a file says of itself does not count where a pixel is above it.
+    it; what a file says of itself does not count where a pixel is above it. Samples of a PNG that
+    are scaled to 16 bits, as its specification wants it, have full brightness at 65535.
     """
     largest = int(np.iinfo(samples.dtype).max)
     channels = 1 if samples.ndim == 2 else samples.shape[2] - (samples.shape[2] in (2, 4))
@@ -44,9 +49,30 @@ def levels_of(samples: NDArray[np.integer], bits: int | None, white: int | None)
         if brightest > white:
             raise ValueError(f"has pixels of {brightest}, above the white level of {white} given")
         return Levels(white, True, brightest)
+    if isinstance(bits, PngBits) and brightest and _are_scaled(gray, bits):
+        return Levels(largest, True, brightest)
     said = largest if bits is None else 2**bits - 1
     stated = bits is not None and brightest <= said
     return Levels(said if stated else largest, stated, brightest)
+
+
+def _are_scaled(samples: NDArray[np.integer], bits: int) -> bool:
+    """Return whether all 16-bit samples are values of ``bits`` scaled in one of the usual ways.
+
+    The PNG specification names them: rounded, with the high bits repeated in the low ones, and
+    shifted; rounding down is in use, too.
+    """
+    is_there = np.zeros(2**16, bool)
+    is_there[samples] = True
+    all_values, top, shift = np.arange(2**bits), 2**bits - 1, 16 - bits
+    shifted = all_values << shift
+    ways = (
+        shifted,
+        shifted | all_values >> (bits - shift),
+        (all_values * 65535 + top // 2) // top,
+        all_values * 65535 // top,
+    )
+    return any(np.isin(np.flatnonzero(is_there), stored).all() for stored in ways)
 
 
 def tiff_bits(page: tifffile.TiffPage) -> int | None:
@@ -64,14 +90,14 @@ def tiff_bits(page: tifffile.TiffPage) -> int | None:
     return next((bits for text in _texts(page) for bits in _named(text)), None)
 
 
-def png_bits(data: bytes) -> int | None:
+def png_bits(data: bytes) -> PngBits | None:
     """Return the bits used of a sample by the chunk sBIT, which stands before the pixels."""
     at = 8
     while at + 8 <= len(data):
         size, kind = struct.unpack(">I4s", data[at : at + 8])
         if kind == b"sBIT" and size:
             bits = max(data[at + 8 : at + 8 + min(size, 3)])
-            return bits if FEWEST <= bits <= MOST else None
+            return PngBits(bits) if FEWEST <= bits <= MOST else None
         if kind in (b"IDAT", b"IEND"):
             return None
         at += 12 + size

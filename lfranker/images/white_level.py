@@ -5,7 +5,8 @@ anything, all files that are read together do: a value above 4095 in one of them
 than 12 bits are used in all.
 """
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,13 +88,14 @@ def _of_silent(files: Mapping[Path, Levels]) -> tuple[int, list[str]]:
             f"{count} of 16 bits: the largest value is {top}, so they are read as 12 bits, with "
             f"full brightness at {USUAL}; if that is wrong, give white=65535{ten}"
         ]
-    low = [path.name for path, file in files.items() if file.brightest < WORTH_SAYING]
+    low = [path for path, file in files.items() if file.brightest < WORTH_SAYING]
     return FULL, [_low_range(low, files, top)] if low else []
 
 
-def _low_range(low: Sequence[str], files: Mapping[Path, Levels], top: int) -> str:
-    most = max(file.brightest for path, file in files.items() if path.name in low)
-    named = ", ".join(map(printable, low[:SHOWN])) + f" and {len(low) - SHOWN} more" * (
+def _low_range(low: Sequence[Path], files: Mapping[Path, Levels], top: int) -> str:
+    most = max(files[path].brightest for path in low)
+    names = _names(files)
+    named = ", ".join(names[path] for path in low[:SHOWN]) + f" and {len(low) - SHOWN} more" * (
         len(low) > SHOWN
     )
     bits = 12 if most <= USUAL else 14
@@ -104,3 +106,11 @@ def _low_range(low: Sequence[str], files: Mapping[Path, Levels], top: int) -> st
         f"{most}){others}: if {bits} bits are meant, give white={2**bits - 1}, and keep files of "
         "another depth in another folder"
     )
+
+
+def _names(files: Collection[Path]) -> dict[Path, str]:
+    """Return the files' names; with their folders where files of several are called alike."""
+    if len({path.name for path in files}) == len(files):
+        return {path: printable(path.name) for path in files}
+    common = os.path.commonpath([path.absolute().parent for path in files])
+    return {path: printable(os.path.relpath(path, common)) for path in files}

@@ -65,19 +65,20 @@ def read_text(text: str, size: Size | None) -> ScanMetadata | None:
 
 
 def _with_parts(texts: dict[str, str]) -> dict[str, str]:
-    """Add x and y of the stage, in mm, and the first of two lengths, under names of their own.
+    """Add the parts of the stage's position, in mm, and the first of two lengths, by their names.
 
     Two forms of the stage are in use: "2.044 0.704 10.2 ..." and "X=2.044, Y=0.704, R=...".
     """
     position = texts.get("CM_STAGE_POS") or texts.get("CM_STAGE_POSITION") or ""
-    named = key_values(position.replace(",", "\n"))
+    named = key_values(re.sub(r",(?=\s*[A-Za-z])", "\n", position))
     plain = position.split()
     x, y = (named["X"], named["Y"]) if {"X", "Y"} <= named.keys() else (*plain, "", "")[:2]
+    others = {f"stage {n}": part for n, part in enumerate([*named.values()] or plain)}
     lengths = {
         f"first {name}": re.sub(r"\s+(?=[^\d\s.])", "", texts.get(name, "")).split(" ")[0]
         for name in ("CM_FIELD_OF_VIEW", "CM_PIXEL_SIZE")
     }
-    return texts | lengths | {"stage x": x, "stage y": y}
+    return texts | lengths | others | {"stage x": x, "stage y": y}
 
 
 def _scan_size(fields: Fields) -> Size | None:

@@ -34,10 +34,17 @@ TIMES = {
 }
 PLAIN = {"": 1.0}  # numbers without a unit
 MAGNIFICATIONS = {**PLAIN, "x": 1.0, "k": 1e3, "kx": 1e3}
-GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:[ ,']\d{3})+(?![\d,])", re.ASCII)  # of a whole number
+# of a whole number
+GROUPED = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:[ ,']\d{3})+(?![\d,])", re.ASCII)
 MOST_PASSES = 1_000_000  # a larger number is no count of lines or frames: the file was damaged
 QUANTITY = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s*([a-z ]*)\.?", re.ASCII)
-DECIMAL_COMMA = re.compile(r"([-+]?\d+),(\d{1,2}|\d{4,})(?=\D|$)", re.ASCII)  # 1,234 may be either
+# 1,234 may be either; 0,234 and 1234,567 are not grouped
+DECIMAL_COMMA = re.compile(
+    r"(?<![\d.,])([-+]?(?:\d+(?=,(?:\d{1,2}|\d{4,})(?!\d))|0+|\d{4,})),(\d+)(?!\d)", re.ASCII
+)
+ANY_COMMA = re.compile(r"(?<![\d.,])([-+]?\d+),(\d+)(?!\d)", re.ASCII)
+# not 1024,768, which may be a size
+SHOWS_DECIMAL_COMMA = re.compile(r"[-+]?(?:\d+,(?:\d{1,2}|\d{4,})|0,\d+)\s*[^\W\d]*[%°]?")
 # The micro sign, the Greek letter, and what either becomes in the wrong code page, in lower case.
 MICRO = ("âµ", "µ", "μ", "\x83ê", "ｵ", "\ufffd")
 SIZE = re.compile(r"(\d{1,9})(?:\s*[x*,;]\s*|\s+)(\d{1,9})(?:\s*(?:px|pixels?))?", re.ASCII)
@@ -162,13 +169,18 @@ class Fields:
         width = width or (stated * scan[0] if stated else None)
         return width / image[0] if width else None
 
+    def _has_decimal_commas(self) -> bool:
+        """Return whether a number of the file has a comma that cannot group its digits."""
+        return any(SHOWS_DECIMAL_COMMA.fullmatch(text.strip()) for text in self.texts.values())
+
     def _converted(
         self, name: str, text: str, units: Mapping[str, float], default: str
     ) -> float | None:
         plain = text.lower()
         for sign in MICRO:
             plain = plain.replace(sign, "u")
-        found = QUANTITY.fullmatch(DECIMAL_COMMA.sub(r"\1.\2", plain))
+        comma = ANY_COMMA if self._has_decimal_commas() else DECIMAL_COMMA
+        found = QUANTITY.fullmatch(comma.sub(r"\1.\2", plain))
         unit = (found[2].replace(" ", "") or default) if found else ""
         value = float(found[1]) * units[unit] if found and unit in units else math.nan
         if math.isfinite(value):

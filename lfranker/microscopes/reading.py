@@ -9,6 +9,7 @@ from pathlib import Path
 import tifffile
 
 from lfranker.files import TIFF_SUFFIXES, full_size_page
+from lfranker.folders import leads_nowhere
 from lfranker.microscopes import fei, fibics, hitachi, jeol, tescan, unbranded, zeiss
 from lfranker.microscopes.metadata import ScanMetadata, Size
 from lfranker.microscopes.packed_text import decoded
@@ -52,8 +53,10 @@ def read_metadata(path: Path) -> ScanMetadata:
     """Return what ``path``, or the text file beside it, says; an empty record where nothing does.
 
     Never raises on the content of a file: what is missing or illegible is None, and named in
-    ``notices``. Raises OSError where there is no such file.
+    ``notices``. Raises OSError where there is neither such a file nor such a link.
     """
+    if leads_nowhere(path):
+        return ScanMetadata(notices=(f"{path.name}: a link to what is not there",))
     path.stat()
     is_tiff = path.suffix.lower() in TIFF_SUFFIXES
     found, size = _read_tiff(path) if is_tiff else _read_picture(path)

@@ -20,25 +20,36 @@ TOLERANCE = 3.0  # px between a keypoint and its place by the fit
 LEAST_MATCHES = 12  # that agree; four agree by chance at this tolerance
 ROTATED = 0.3  # degrees
 MAGNIFIED = 0.02  # relative
+CERTAIN = 3.0  # standard errors of the fit that a movement of the corners has to exceed
 
 
 def other_geometry(noisy: Image, clean: Image) -> str | None:
-    """Return how the clean scan is rotated or magnified, seen from the noisy one; None if not."""
-    fit = _similarity(noisy, clean)
-    if fit is None:
+    """Return how the clean scan is rotated or magnified, seen from the noisy one; None if not.
+
+    What moves the corners of the frame by no more than a keypoint's tolerance, or the fit's own
+    error, is neither: keypoints of a small frame agree on a turn of 0.4 degrees by noise alone.
+    """
+    found = _similarity(noisy, clean)
+    if found is None:
         return None
-    scale, angle = math.hypot(fit[0, 0], fit[1, 0]), math.degrees(math.atan2(fit[1, 0], fit[0, 0]))
+    fit, error = found
+    scale, angle = math.hypot(fit[0, 0], fit[1, 0]), math.atan2(fit[1, 0], fit[0, 0])
+    corner = math.hypot(*noisy.shape) / 2  # px from the middle
+    least = max(TOLERANCE / corner, CERTAIN * error)
     words = []
-    if abs(angle) >= ROTATED:
-        degrees = f"{abs(angle):.1f}".removesuffix(".0")
+    if abs(angle) >= max(math.radians(ROTATED), least):
+        degrees = f"{math.degrees(abs(angle)):.1f}".removesuffix(".0")
         words.append(f"rotated by about {degrees} degree{'s' * (degrees != '1')}")
-    if abs(scale - 1) >= MAGNIFIED:
+    if abs(scale - 1) >= max(MAGNIFIED, least):
         words.append(f"magnified about {scale:.2f} times")
     return f"the clean scan is {' and '.join(words)} against the noisy one" if words else None
 
 
-def _similarity(noisy: Image, clean: Image) -> NDArray[np.float64] | None:
-    """Return the map (2, 3) from (x, y) of the noisy scan to the clean one; None if none fits."""
+def _similarity(noisy: Image, clean: Image) -> tuple[NDArray[np.float64], float] | None:
+    """Return the map (2, 3) from (x, y) of the noisy scan to the clean one; None if none fits.
+
+    And the standard error of its angle, in radians, which is that of its scale, too.
+    """
     detector = cv2.AKAZE.create(threshold=1e-4)
     (ours, first), (theirs, second) = (
         detector.detectAndCompute(_levels(image), None) for image in (noisy, clean)
@@ -54,7 +65,13 @@ def _similarity(noisy: Image, clean: Image) -> NDArray[np.float64] | None:
     fit, inliers = cv2.estimateAffinePartial2D(
         source, target, method=cv2.RANSAC, ransacReprojThreshold=TOLERANCE, maxIters=5000
     )
-    return None if fit is None or int(inliers.sum()) < LEAST_MATCHES else np.asarray(fit)
+    if fit is None or int(inliers.sum()) < LEAST_MATCHES:
+        return None
+    agree = inliers[:, 0].astype(bool)
+    source, target = source[agree], target[agree]
+    left = target - (source @ fit[:, :2].T + fit[:, 2])
+    spread = np.square(source - source.mean(0)).sum()
+    return np.asarray(fit), math.sqrt(np.square(left).sum() / (2 * len(left) - 4) / spread)
 
 
 def _levels(image: Image) -> NDArray[np.uint8]:

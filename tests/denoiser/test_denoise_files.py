@@ -40,6 +40,18 @@ def test_other_formats_keep_their_depth(tmp_path, suffix, dtype):
     assert np.abs(got.image - expected).max() <= 0.5 / np.iinfo(dtype).max + 1e-7
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".bmp"])
+def test_a_format_of_too_few_bits_is_refused_before_the_network_is_asked(tmp_path, suffix):
+    class Unasked(nn.Module):
+        def forward(self, x):
+            raise AssertionError
+
+    tifffile.imwrite(tmp_path / "in.tif", gray(dtype=np.uint16))
+    after = tmp_path / f"out{suffix}"
+    with pytest.raises(ValueError, match=rf"out{suffix}: {suffix} holds 8 bits, not uint16; use"):
+        denoise_file(Work(tmp_path / "in.tif", after, Unasked(), ""))
+
+
 def write_twelve_bits(path: Path) -> None:
     """Write gray values up to 4095 as 16 bits, in the format of the suffix."""
     stored = (gray(dtype=np.uint16) >> 4).astype(np.uint16)

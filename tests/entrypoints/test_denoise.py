@@ -1,6 +1,7 @@
 """What `denoise` takes and refuses before any model is loaded."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -12,6 +13,7 @@ from torch import nn
 
 from entrypoints.denoise import _check_free, _files, main
 from lfranker.denoiser.likeness import likeness_of
+from lfranker.images.decoding import ALLOWED
 from lfranker.images.image_file import read_image
 from lfranker.tracking.registry import Choice
 
@@ -82,8 +84,33 @@ def test_a_single_file_goes_into_a_folder_or_under_a_name(tmp_path: Path) -> Non
     assert _files(source, tmp_path / "b.png") == [(source, tmp_path / "b.png")]
     with pytest.raises(click.UsageError, match="allowed suffixes"):
         _files(source, tmp_path / "b.txt")
+    with pytest.raises(
+        click.UsageError, match=r"new: no folder that is there, to write a\.tif into"
+    ):
+        _files(source, tmp_path / "new")
     with pytest.raises(click.UsageError, match="no images"):
         _files(tmp_path / "out", tmp_path / "elsewhere")
+
+
+@pytest.mark.parametrize("name", [b"\xff", b"\x1b[31m", b"a\nskipped: b"])
+def test_names_of_any_kind_are_refused_in_one_line(tmp_path: Path, name: bytes) -> None:
+    odd = tmp_path / os.fsdecode(name)
+    scan = touched(odd, "a.tif", "out/a.tif") / "a.tif"
+    refused: list[Callable[[], object]] = [
+        lambda: _files(scan, odd / "new"),
+        lambda: _files(odd, odd),
+        lambda: _files(odd / "out" / os.fsdecode(name), odd),
+        lambda: _check_free([(scan, scan / "b.tif")], overwrite=False),
+        lambda: _check_free([(scan, scan)], overwrite=True),
+        lambda: _check_free([(scan, odd / "out/a.tif")], overwrite=False),
+    ]
+    touched(odd, f"out/{os.fsdecode(name)}/a.txt")
+    for refuse in refused:
+        with pytest.raises(click.UsageError) as caught:
+            refuse()
+        said = caught.value.format_message()
+        assert said.encode()
+        assert said.isprintable()
 
 
 @pytest.mark.parametrize("jobs", ["0", "-1", "two"])
@@ -93,6 +120,14 @@ def test_no_files_at_a_time_are_refused(tmp_path: Path, jobs: str) -> None:
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 2
     assert "at least 1" in result.stderr
+
+
+def test_a_pipe_is_neither_a_file_nor_a_folder(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.tif")
+    words = ["--input", str(tmp_path / "pipe.tif"), "--output", str(tmp_path / "out.tif")]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 2
+    assert f"neither a file nor a folder: {tmp_path}/pipe.tif" in result.stderr
 
 
 class Darker(nn.Module):
@@ -136,6 +171,38 @@ def test_files_that_fail_are_named_in_a_line_and_the_others_are_done(tmp_path: P
     for name, pixels in sound.items():
         halved = read_image(target / name).pixels * 255
         np.testing.assert_allclose(halved, pixels / 2, atol=0.5 + 1e-4)  # rounded
+
+
+@pytest.mark.usefixtures("model")
+def test_folders_behind_links_are_denoised_and_links_to_nothing_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = tmp_path / "in", tmp_path / "out"
+    touched(tmp_path, "in/empty", "elsewhere/empty")
+    for folder in (source, tmp_path / "elsewhere"):
+        noise(folder / "a.tif")
+    (source / "c").symlink_to(tmp_path / "elsewhere")
+    (source / "d").symlink_to("gone")
+    (source / "e.tif").symlink_to("e.tif")
+    monkeypatch.setattr("entrypoints.denoise.choose_model", lambda *_: Choice("m", "m", "no other"))
+    result = CliRunner().invoke(main, ["--input", str(source), "--output", str(target)])
+    assert sorted(line for line in result.output.splitlines() if "skipped" in line) == [
+        f"skipped: {source / name}: a link to what is not there; allowed is {ALLOWED}"
+        for name in ("d", "e.tif")
+    ]
+    assert result.output.splitlines()[-1].startswith("2 of 4 images denoised")
+    assert sorted(path.name for path in target.rglob("*")) == ["a.tif", "a.tif", "c"]
+
+
+def test_outputs_behind_a_link_are_no_inputs_of_the_next_time(tmp_path: Path) -> None:
+    source = touched(tmp_path / "in", "a.tif")
+    (source / "disk").symlink_to(touched(tmp_path / "disk", "b.tif", "denoised/b.tif"))
+    for target in (tmp_path / "disk/denoised", source / "disk/denoised"):
+        assert [before for before, _ in _files(source, target)] == [
+            source / "a.tif",
+            source / "disk/b.tif",
+        ]
+    assert len(_files(source, tmp_path)) == 3
 
 
 @pytest.mark.usefixtures("model")

@@ -208,6 +208,38 @@ def test_image_files_are_sorted_by_path_and_hidden_ones_skipped(tmp_path):
         image_files(tmp_path / "nowhere")
 
 
+def found_below(folder):
+    return [path.relative_to(folder).as_posix() for path in image_files(folder)]
+
+
+def test_links_to_folders_are_followed_once_and_not_in_circles(tmp_path):
+    scans, elsewhere = tmp_path / "scans", tmp_path / "elsewhere"
+    for path in (scans / "b/f.png", scans / "z.png", elsewhere / "more/f.png", tmp_path / "no.png"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (scans / "a").symlink_to("b")  # its files are found below b
+    (scans / "up").symlink_to(tmp_path)
+    (scans / "c").symlink_to(elsewhere)
+    (scans / "d").symlink_to(elsewhere / "more")  # found below c
+    (elsewhere / "back").symlink_to(scans)
+    (elsewhere / "over").symlink_to(tmp_path)
+    (scans / "f2.png").symlink_to("b/f.png")  # a name of its own, as ever
+    (scans / ".hidden").symlink_to(elsewhere)
+    assert found_below(scans) == ["b/f.png", "c/more/f.png", "f2.png", "z.png"]
+    (tmp_path / "way").symlink_to(scans)
+    assert found_below(tmp_path / "way") == found_below(scans)
+
+
+def test_links_to_nothing_are_found_and_named_when_they_are_read(tmp_path):
+    lost = ["0.5us", "a.tif", "b", "round.png"]
+    for name in (*lost, "notes.txt", ".c.png"):
+        (tmp_path / name).symlink_to("round.png" if name == "round.png" else "gone")
+    assert found_below(tmp_path) == lost
+    for name in lost:
+        with pytest.raises(ValueError, match=rf"{name}: a link to what is not there"):
+            read_image(tmp_path / name)
+
+
 def test_a_name_that_is_not_utf8_is_named_in_a_way_that_can_be_printed(tmp_path):
     with open(os.fsencode(tmp_path) + b"/\xb5-scan.tif", "wb"):  # noqa: PTH123, a micro in Latin-1
         pass

@@ -9,6 +9,7 @@ import pytest
 import tifffile
 from PIL import Image as Pillow
 
+from lfranker.images.containers import png_with
 from lfranker.images.image_file import read_image
 from lfranker.images.white_level import white_levels
 
@@ -29,7 +30,11 @@ def tiff(path: Path, top: int, **tags: object) -> Path:
 
 
 def png(path: Path, top: int, bits: int | None = None) -> Path:
-    Pillow.fromarray(samples(top)).save(path)
+    return stored_png(path, samples(top), bits)
+
+
+def stored_png(path: Path, stored: np.ndarray, bits: int | None) -> Path:
+    Pillow.fromarray(stored.astype(np.uint16)).save(path)
     if bits is not None:  # the chunk comes after the header, which ends at 33
         data = b"sBIT" + bytes([bits])
         chunk = struct.pack(">I", 1) + data + struct.pack(">I", zlib.crc32(data))
@@ -59,6 +64,44 @@ def test_a_file_that_says_its_bits_is_divided_by_them(tmp_path: Path, bits: int)
             text = {"ome": OME.format(bits), "vendor": f"BitsPerPixel: {bits}"}.get(path.stem)
             tiff(contradicted, full + 1, description=text, **tags)
         assert read_image(contradicted).maximum == 65535, f"{path.name}, with a brighter pixel"
+
+
+SCALED = {
+    "shifted": lambda values: values << 4,
+    "repeated": lambda values: (values << 4) | (values >> 8),
+    "rounded": lambda values: np.floor(values * 65535 / 4095 + 0.5),
+    "rounded down": lambda values: values * 65535 // 4095,
+}
+
+
+@pytest.mark.parametrize("way", SCALED)
+@pytest.mark.parametrize("top", [200, 4095])
+def test_bits_of_a_png_that_are_scaled_to_sixteen_are_read_so(
+    tmp_path: Path, way: str, top: int
+) -> None:
+    values = samples(top).astype(int)
+    path = stored_png(tmp_path / "a.png", SCALED[way](values), 12)
+    read = read_image(path)
+    assert read.maximum == 65535
+    np.testing.assert_allclose(read.pixels, values / 4095, atol=16 / 65535)
+    assert white_levels([path]).of(path) == 65535
+    one_low = (values << 4) + (values == 100)  # a sample that was not scaled
+    assert read_image(stored_png(tmp_path / "b.png", one_low, 12)).maximum == (
+        4095 if top == 200 else 65535
+    )
+
+
+def test_black_png_keeps_what_it_says(tmp_path: Path) -> None:
+    assert read_image(stored_png(tmp_path / "a.png", 0 * samples(1), 12)).maximum == 4095
+
+
+@pytest.mark.parametrize(("shift", "kept"), [(0, True), (4, False)])
+def test_a_png_with_other_samples_is_read_at_the_brightness_of_the_old(
+    tmp_path: Path, shift: int, kept: bool
+) -> None:
+    path = stored_png(tmp_path / "a.png", samples(200).astype(int) << shift, 12)
+    changed = png_with(path.read_bytes(), samples(3000))
+    assert (b"sBIT" in changed) == kept
 
 
 @pytest.mark.parametrize(
@@ -107,6 +150,18 @@ def test_one_brighter_file_shows_that_all_bits_are_used_and_the_dark_one_is_name
     assert "uses 18% of the range" in fourteen.notices[0]
     assert "white=16383" in fourteen.notices[0]
     assert white_levels([bright]).notices == ()
+
+
+def test_a_dark_file_is_told_from_a_bright_one_of_the_same_name(tmp_path: Path) -> None:
+    files = []
+    for speed, top in (("100ns", 4000), ("30us", 56000)):
+        (tmp_path / speed / "b").mkdir(parents=True)
+        files += [tiff(tmp_path / speed / "b" / name, top) for name in ("f0.tif", "f1.tif")]
+    (notice,) = white_levels(files).notices
+    assert notice.startswith(
+        "100ns/b/f0.tif, 100ns/b/f1.tif use 6% of the range of 16 bits (no value above 4000), "
+        "though others of these files use more: if 12 bits are meant, give white=4095"
+    )
 
 
 @pytest.mark.parametrize(("top", "full"), [(1023, 1023), (16383, 16383), (1000, 4095)])

@@ -377,3 +377,39 @@ def test_texts_written_over_at_random_never_raise(tmp_path: Path, text: str) -> 
         path.with_suffix(".txt").write_bytes(bytes(data))
         path.write_bytes(path.read_bytes()[: rng.integers(4, 60)] + bytes(data))
         assert read_metadata(path).passes >= 1
+
+
+JEOL_AT = "$CM_FORMAT JEOL-SEM\n$CM_STAGE_POS{}\n"
+ZEISS_AT = "0\r\n0\r\nAP_STAGE_AT_X\r\nStage at X = {}\r\nAP_STAGE_AT_Y\r\nStage at Y = {}\r\n"
+FEI_AT = "[Beam]\r\nHV=5\r\n[Scan]\r\nDwell=1\r\n[Stage]\r\nStageX={}\r\nStageY={}\r\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "stage"),
+    [
+        (34118, ZEISS_AT.format("62,000 mm", "0,001 mm"), (62e-3, 1e-6)),
+        (34118, ZEISS_AT.format("62,000 mm", "-1,5 mm"), (62e-3, -1.5e-3)),
+        (34118, ZEISS_AT.format("62,000 mm", "1,250 mm\r\nAP_WD\r\nWD = 5,1 mm"), (62e-3, 1.25e-3)),
+        (34118, ZEISS_AT.format("62,000 mm", "1,250 mm\r\nDP_SIZE\r\nSize = 1024,768"), None),
+        (34118, ZEISS_AT.format("62,000 mm", "1,250 mm"), None),
+        (34118, ZEISS_AT.format("1,062,000 um", "0,5 mm"), None),
+        (34682, FEI_AT.format("0,001", "-0,002"), (1e-3, -2e-3)),
+        (34682, FEI_AT.format("10,000", "0.001"), None),
+        (None, JEOL_AT.format(" 62,000 -0,500 10,2 0 0 0"), (62e-3, -0.5e-3)),
+        (None, JEOL_AT.format(" 62,000 45,000 10,2 0 0 0"), (62e-3, 45e-3)),
+        (None, JEOL_AT.format(" 62,000 45,000 10.2 0 0 0"), None),
+        (None, JEOL_AT.format("ITION X=2,5, Y=-0,5, R=3"), (2.5e-3, -0.5e-3)),
+        (None, JEOL_AT.format("ITION X=62,000,Y=45,000,R=3,5"), (62e-3, 45e-3)),
+    ],
+)
+def test_three_decimals_after_a_comma_are_read_where_they_are_no_group(
+    tmp_path: Path, code: int | None, text: str, stage: tuple[float, float] | None
+) -> None:
+    found = read_metadata(picture(tmp_path / "a.tif", text, code))
+    assert found.stage == (stage and pytest.approx(stage))
+    assert stage or found.notices
+
+
+def test_a_magnification_below_one_thousand_is_not_grouped(tmp_path: Path) -> None:
+    found = of_sidecar(tmp_path, HITACHI + "Magnification=0,500 kx\nDataSize=64x48\n")
+    assert found.pixel_size == pytest.approx(127e-3 / 500 / WIDTH)

@@ -206,6 +206,14 @@ def test_neither_noise_nor_drift_nor_another_field_is_another_geometry():
         assert other_geometry(noisy, clean) is None
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2, 7])
+def test_keypoints_of_a_small_frame_that_noise_has_moved_are_no_rotation(seed):
+    """The similarity that fits them best is turned by 0.5 to 1.3 degrees."""
+    values = Field(seed)(*truth((0, 0), (1, 1), 0, (100, 120)))
+    noisy = scanned(values, np.random.default_rng(seed))
+    assert other_geometry(noisy, values.astype(np.float32)) is None
+
+
 @pytest.mark.parametrize("pair", ["another field", "black", "half gone"])
 def test_scans_that_do_not_match_are_refused(pair):
     grid = truth((0, 0), (1, 1), 0)

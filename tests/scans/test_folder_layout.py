@@ -89,3 +89,13 @@ def test_what_has_no_counterpart_is_left_out_by_name(tmp_path):
     ]
     with pytest.raises(ValueError, match=r"spd2.*spd8"):
         match_fields({"spd2": {"a": path}, "spd8": {"b": path}}, "spd8")
+
+
+def test_a_speed_that_is_a_link_is_read_and_one_to_nothing_is_named(tmp_path):
+    folder(tmp_path, ["scans/100ns/a.png", "elsewhere/a.png"])
+    (tmp_path / "scans/30us").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "scans/notes.txt").symlink_to("gone")
+    assert list(scan_plan(tmp_path / "scans").files) == ["100ns", "30us"]
+    (tmp_path / "scans/0.5us").symlink_to("gone")
+    with pytest.raises(ValueError, match=r"0\.5us: a link to what is not there"):
+        scan_plan(tmp_path / "scans")
