@@ -11,6 +11,7 @@ import logging
 import os
 import secrets
 import shutil
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 MOST_PAGES = 100  # that are looked at: a pyramid has some ten, and a stack shows by then
+MOST_TAGS = 4096  # of a page; tifffile takes more for damage
 PROPORTIONS = 0.02  # by which those of an image and of its thumbnail may differ
 LONGEST_NAME = 50  # characters of a name that a temporary one keeps: systems allow 255 bytes
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -46,8 +48,9 @@ def full_size_pages(tiff: tifffile.TiffFile) -> list[tifffile.TiffPage]:
 
     The image is the first page that is not marked as reduced or as a mask, unless a later one is
     larger and of the same proportions: then the first is a thumbnail without its mark. Pages of
-    other sizes are no part of it.
+    other sizes are no part of it. Raises ValueError where the chain of pages has no end.
     """
+    _require_end(tiff)
     pages = [page for page in _whole_pages(tiff) if not _is_marked(page)]
     if not pages:
         return []
@@ -67,6 +70,32 @@ def _whole_pages(tiff: tifffile.TiffFile) -> Iterator[tifffile.TiffPage]:
         if not isinstance(page, tifffile.TiffPage) or _pixels(page) == 0:
             return
         yield page
+
+
+def _require_end(tiff: tifffile.TiffFile) -> None:
+    """Raise ValueError where a page names an earlier one as the next: readers never come to an end.
+
+    A pointer out of the file, or to what is no list of tags, ends the chain, as in tifffile.
+    """
+    form, file = tiff.tiff, tiff.filehandle
+    place, seen = (8 if tiff.is_bigtiff else 4), set[int]()
+    while True:
+        file.seek(place)
+        pointer = file.read(form.offsetsize)
+        if len(pointer) < form.offsetsize:
+            return
+        (offset,) = struct.unpack(form.offsetformat, pointer)
+        if offset in seen:
+            raise ValueError("its pages lead in a circle")
+        file.seek(offset)
+        number = file.read(form.tagnosize)
+        if offset == 0 or len(number) < form.tagnosize:
+            return
+        (count,) = struct.unpack(form.tagnoformat, number)
+        if count > MOST_TAGS:
+            return
+        seen.add(offset)
+        place = offset + form.tagnosize + count * form.tagsize
 
 
 def _is_marked(page: tifffile.TiffPage) -> bool:

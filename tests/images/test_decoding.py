@@ -8,8 +8,8 @@ import pytest
 import tifffile
 from PIL import Image as Pillow
 
-from lfranker.images.decoding import decode
-from lfranker.images.image_file import read_image
+from lfranker.images.decoding import decode, decode_pages
+from lfranker.images.image_file import page_count, read_image
 from lfranker.images.memory import free_memory
 
 RAMP8 = np.arange(0, 240, dtype=np.uint8).reshape(12, 20)
@@ -104,6 +104,27 @@ def test_a_later_page_of_other_proportions_is_not_the_image(tmp_path: Path):
     photo = np.full((90, 300), 7, np.uint8)
     read = read_image(written(tmp_path / "a.tif", RAMP8, photo))
     np.testing.assert_array_equal(read.pixels, RAMP8 / np.float32(255))
+
+
+@pytest.mark.parametrize("bigtiff", [False, True])
+@pytest.mark.parametrize("pages", [1, 2, 3])
+def test_pages_that_lead_in_a_circle_are_refused(tmp_path: Path, pages: int, bigtiff: bool):
+    """The last page names each page as the next; tifffile would follow it without end."""
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path, bigtiff=bigtiff) as file:
+        for shrink in range(1, pages + 1):
+            file.write(RAMP8[::shrink], metadata=None, photometric="minisblack")
+    with tifffile.TiffFile(path) as tiff:
+        offsets, size = [page.offset for page in tiff.pages], tiff.tiff.offsetsize
+        place = tiff.pages.next_page_offset
+    data = bytearray(path.read_bytes())
+    for offset in offsets:
+        data[place : place + size] = offset.to_bytes(size, "little")
+        path.write_bytes(data)
+        assert page_count(path) == 1
+        for read in (decode, decode_pages):
+            with pytest.raises(ValueError, match=r"a\.tif: .*its pages lead in a circle"):
+                read(path)
 
 
 def test_true_stacks_are_refused_with_a_thumbnail_too(tmp_path: Path):
