@@ -20,6 +20,7 @@ from PIL.PngImagePlugin import PngImageFile
 
 from lfranker.files import full_size_page, full_size_pages
 from lfranker.images.containers import BMP, JPEG, PNG, without_transparency
+from lfranker.images.jpeg_data import require_whole
 from lfranker.images.memory import shortage
 from lfranker.images.palettes import Palette
 from lfranker.images.stated_bits import Levels, levels_of, png_bits, tiff_bits
@@ -129,6 +130,8 @@ def _decode_pillow(
             raise unsupported(path, f"image of mode {mode}")
         wide = _png_depth(data) == 16
         _check_room(path, *file.size, (2 if wide else 1) * len(file.getbands()))
+        if plugin is JpegImageFile:
+            require_whole(data)
         samples = imagecodecs.png_decode(without_transparency(data)) if wide else np.asarray(file)
         palette = _pillow_palette(file, samples) if mode == "P" else None
     samples = palette.looked_up() if palette else samples

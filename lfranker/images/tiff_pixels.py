@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tifffile import COMPRESSION, PHOTOMETRIC
 
 from lfranker.files import full_size_pages
+from lfranker.images.jpeg_data import require_whole
 
 # What is read. The old JPEG (6) is not: there are as many ways to read it as there are readers.
 COMPRESSIONS = frozenset({
@@ -30,7 +31,6 @@ SAMPLES = {  # how many are allowed for a pixel, the last with alpha
 }
 AXES = ("YX", "YXS", "SYX")  # rows, columns, samples
 PHOTOMETRIC_TAG = 262
-JPEG_END = b"\xff\xd9"
 
 
 def reason_to_refuse(
@@ -90,7 +90,7 @@ def _planes(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> int:
 
 
 def _check_places(page: tifffile.TiffPage, data: bytes) -> None:
-    """Raise ValueError where strips or tiles are missing, or lie outside of the file."""
+    """Raise ValueError where strips or tiles are missing, outside of the file, or damaged JPEGs."""
     promised = math.prod(page.chunked)
     places = list(zip(page.dataoffsets, page.databytecounts, strict=False))
     if len(places) < promised:
@@ -98,8 +98,8 @@ def _check_places(page: tifffile.TiffPage, data: bytes) -> None:
     for offset, size in places[:promised]:
         if not 0 < offset < len(data) or size <= 0:
             raise ValueError("strips or tiles without data, cut short")
-        if page.compression == COMPRESSION.JPEG and JPEG_END not in data[offset : offset + size]:
-            raise ValueError("a JPEG in it is cut short")  # libjpeg would fill it with gray
+        if page.compression == COMPRESSION.JPEG:
+            require_whole(data[offset : offset + size], page.jpegtables or b"")
 
 
 def _assembled(page: tifffile.TiffPage) -> NDArray[np.integer]:
