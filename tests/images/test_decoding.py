@@ -1,4 +1,5 @@
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -131,6 +132,44 @@ def test_true_stacks_are_refused_with_a_thumbnail_too(tmp_path: Path):
     path = written(tmp_path / "a.tif", RAMP8[:6, :10], RAMP8, RAMP8, RAMP8)
     with pytest.raises(ValueError, match="stack of 3 images"):
         read_image(path)
+
+
+@pytest.mark.parametrize("kind", ["ome", "shaped", "imagej"])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_one_image_of_a_stack_is_read_whatever_its_description_says(
+    tmp_path: Path, kind: str, compression: str | None
+):
+    """Programs that take a page out of a stack, or split it into files, keep the description."""
+    source, path = tmp_path / f"a{'.ome' * (kind == 'ome')}.tif", tmp_path / "b.tif"
+    kinds = {"imagej": kind == "imagej", "ome": kind == "ome"}
+    tifffile.imwrite(source, np.stack([RAMP8] * 3), photometric="minisblack", **kinds)
+    with tifffile.TiffFile(source) as tiff:
+        text = tiff.pages[0].description
+    assert re.search(r'Size[TZCQ]="3"|3, 12, 20|images=3', text)
+    written(path, RAMP8, description=text, compression=compression)
+    np.testing.assert_array_equal(read_image(path).pixels, RAMP8 / np.float32(255))
+    assert page_count(path) == len(decode_pages(path)) == 1
+    written(path, RAMP8, RAMP8, description=text, compression=compression)
+    with pytest.raises(ValueError, match="stack of 2 images"):
+        read_image(path)
+    assert page_count(path) == len(decode_pages(path)) == 2
+
+
+def test_a_stack_within_one_page_counts_where_its_bytes_are_there(tmp_path: Path):
+    """One page, of which tifffile's own description says that it holds three images."""
+    path = tmp_path / "a.tif"
+    for images, same in ((3, False), (1, True)):
+        text = '{"shape": [3, 12, 20]}'
+        written(path, np.concatenate([RAMP8] * images), description=text)
+        with tifffile.TiffFile(path, mode="r+b") as tiff:
+            for code, value in ((257, 12), (278, 12), (279, RAMP8.nbytes)):
+                tiff.pages[0].tags[code].overwrite(value)
+        if same:
+            np.testing.assert_array_equal(decode(path).samples, RAMP8)
+            continue
+        for read in (decode, decode_pages):
+            with pytest.raises(ValueError, match="stack of 3 images"):
+                read(path)
 
 
 def test_masks_and_thumbnails_marked_in_the_old_way_are_no_images(tmp_path: Path):
