@@ -64,6 +64,15 @@ def full_size_page(tiff: tifffile.TiffFile) -> tifffile.TiffPage | None:
     return next(iter(full_size_pages(tiff)), None)
 
 
+def larger_page(tiff: tifffile.TiffFile) -> tifffile.TiffPage | None:
+    """Return a page that is larger than the image, of other proportions; None where none is."""
+    image = full_size_page(tiff)
+    pages = [page for page in _whole_pages(tiff) if not _is_marked(page)]
+    largest = max(pages, key=_pixels, default=None)
+    larger = image is not None and largest is not None and _pixels(largest) > _pixels(image)
+    return largest if larger else None
+
+
 def _whole_pages(tiff: tifffile.TiffFile) -> Iterator[tifffile.TiffPage]:
     """Yield the pages up to one without a size: in a damaged file their chain leads anywhere."""
     for page in itertools.islice(tiff.pages, MOST_PAGES):
