@@ -24,9 +24,10 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-# tifffile says on the log what is odd in a file. Where nobody asked for a log this is not printed:
-# what cannot be read is refused in one line.
-logging.getLogger("tifffile").addHandler(logging.NullHandler())
+# Both say on the log what is odd in a file, and the codecs do not say in which. Where nobody asked
+# for a log this is not printed: what cannot be read is refused in one line.
+for reader in ("tifffile", "imagecodecs"):
+    logging.getLogger(reader).addHandler(logging.NullHandler())
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 MOST_PAGES = 100  # that are looked at: a pyramid has some ten, and a stack shows by then

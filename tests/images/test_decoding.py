@@ -1,5 +1,8 @@
 import io
+import logging
 import re
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -298,3 +301,28 @@ def test_a_mosaic_beyond_twice_the_limit_of_pillow_is_read(tmp_path: Path):
     (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(mosaic, 1))
     read = read_image(tmp_path / "a.png")
     np.testing.assert_array_equal(read.pixels[-1, -4:], np.float32([0, 0.2, 0.4, 1]))
+
+
+def interlaced(image: np.ndarray) -> bytes:
+    """A gray PNG of 16 bits in seven passes (PNG, section 8.2), by hand."""
+    passes = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2),
+              (1, 0, 2, 1))  # fmt: skip
+    parts = [image[top::down, left::across] for top, left, down, across in passes]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for part in parts for row in part)
+    header = struct.pack(">IIBBBBB", image.shape[1], image.shape[0], 16, 0, 0, 0, 1)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(part)) + kind + part + struct.pack(">I", zlib.crc32(kind + part))
+        for kind, part in chunks
+    )
+
+
+def test_interlaced_pngs_of_16_bits_are_read_without_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    """Of them libpng warns, which is printed, without a name, where there is no log."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # those of pytest
+    image = np.random.default_rng(0).integers(0, 2**16, (13, 21)).astype(np.uint16)
+    (tmp_path / "a.png").write_bytes(interlaced(image))
+    np.testing.assert_array_equal(decode(tmp_path / "a.png").samples, image)
+    assert capfd.readouterr() == ("", "")
