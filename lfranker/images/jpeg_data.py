@@ -14,10 +14,11 @@ import imagecodecs
 import numpy as np
 from PIL.JpegImagePlugin import JpegImageFile
 
-from lfranker.images.containers import END_OF_IMAGE, MARKER, START_OF_SCAN
+from lfranker.images.containers import END_OF_IMAGE, MARKER, START_OF_SCAN, WITHOUT_LENGTH
 
 END = bytes((0xFF, END_OF_IMAGE))
-BASELINE, EXTENDED, PROGRESSIVE = 0xC0, 0xC1, 0xC2  # frames in Huffman's code that are common
+PROGRESSIVE = 0xC2
+IN_HUFFMAN_CODE = (0xC0, 0xC1, PROGRESSIVE, 0xC3)  # frames, the last one lossless
 TABLES = 0xC4  # of Huffman's code
 AC = 0x10  # class of the tables of all coefficients but the first
 END_OF_BLOCK, END_OF_MANY, MINUS_ONE = 0x00, range(0x10, 0xF0, 0x10), range(0x01, 0x10)  # codes
@@ -49,7 +50,7 @@ def require_whole(data: bytes, tables: bytes = b"") -> None:
         (start, _), (_, end) = scan.parts[0], scan.parts[-1]
         if scan.zeros and data.find(bytes(scan.zeros), start, end) >= 0:
             raise ValueError("zeros in place of JPEG data")
-    if frame not in (BASELINE, EXTENDED, PROGRESSIVE) or precision != 8:
+    if frame not in IN_HUFFMAN_CODE or precision != 8:
         return
     if _need_more(data, scans):
         raise ValueError("JPEG data end early")
@@ -100,6 +101,9 @@ def _scans(data: bytes) -> tuple[int, int, list[Scan]]:
             continue
         if scans and marker not in AFTER_PIXELS:
             raise ValueError(f"JPEG data broken by a marker (FF {marker:02X})")
+        if marker in WITHOUT_LENGTH:
+            at = after
+            continue
         size = int.from_bytes(data[after : after + 2])
         segment, at = data[after + 2 : after + size], after + size
         if marker == TABLES:

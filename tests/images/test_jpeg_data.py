@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -113,6 +114,18 @@ def test_parts_between_restarts_are_all_there() -> None:
         require_whole(data[: third - 100] + data[third:])
 
 
+def test_lossless_jpegs_that_are_damaged_are_refused() -> None:
+    data = bytes(imagecodecs.jpeg8_encode(SCENE, lossless=True))
+    for damage, what in (
+        (cut_out, "end early"),
+        (ended_early, "end early"),
+        (zeros_within, "more JPEG data than pixels"),
+        (zeros_behind, "cut short"),
+    ):
+        with pytest.raises(ValueError, match=what):
+            require_whole(damage(data))
+
+
 def test_progressive_jpegs_that_end_early_are_refused() -> None:
     data = jpeg(SCENE, progressive=True)
     require_whole(data)
@@ -146,6 +159,8 @@ def test_whole_jpegs_are_never_refused(quality: int, subsampling: int) -> None:
     ):
         data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality, option, 1])[1]
         require_whole(data.tobytes())
+    for image in pictures():
+        require_whole(bytes(imagecodecs.jpeg8_encode(image, lossless=True)))
 
 
 def test_what_stands_behind_a_jpeg_is_not_its_data() -> None:
