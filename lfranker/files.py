@@ -11,6 +11,7 @@ import logging
 import os
 import secrets
 import shutil
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,12 +24,14 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-# tifffile says on the log what is odd in a file. Where nobody asked for a log this is not printed:
-# what cannot be read is refused in one line.
-logging.getLogger("tifffile").addHandler(logging.NullHandler())
+# Both say on the log what is odd in a file, and the codecs do not say in which. Where nobody asked
+# for a log this is not printed: what cannot be read is refused in one line.
+for reader in ("tifffile", "imagecodecs"):
+    logging.getLogger(reader).addHandler(logging.NullHandler())
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 MOST_PAGES = 100  # that are looked at: a pyramid has some ten, and a stack shows by then
+MOST_TAGS = 4096  # of a page; tifffile takes more for damage
 PROPORTIONS = 0.02  # by which those of an image and of its thumbnail may differ
 LONGEST_NAME = 50  # characters of a name that a temporary one keeps: systems allow 255 bytes
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -46,8 +49,9 @@ def full_size_pages(tiff: tifffile.TiffFile) -> list[tifffile.TiffPage]:
 
     The image is the first page that is not marked as reduced or as a mask, unless a later one is
     larger and of the same proportions: then the first is a thumbnail without its mark. Pages of
-    other sizes are no part of it.
+    other sizes are no part of it. Raises ValueError where the chain of pages has no end.
     """
+    _require_end(tiff)
     pages = [page for page in _whole_pages(tiff) if not _is_marked(page)]
     if not pages:
         return []
@@ -61,12 +65,47 @@ def full_size_page(tiff: tifffile.TiffFile) -> tifffile.TiffPage | None:
     return next(iter(full_size_pages(tiff)), None)
 
 
+def larger_page(tiff: tifffile.TiffFile) -> tifffile.TiffPage | None:
+    """Return a page that is larger than the image, of other proportions; None where none is."""
+    image = full_size_page(tiff)
+    pages = [page for page in _whole_pages(tiff) if not _is_marked(page)]
+    largest = max(pages, key=_pixels, default=None)
+    larger = image is not None and largest is not None and _pixels(largest) > _pixels(image)
+    return largest if larger else None
+
+
 def _whole_pages(tiff: tifffile.TiffFile) -> Iterator[tifffile.TiffPage]:
     """Yield the pages up to one without a size: in a damaged file their chain leads anywhere."""
     for page in itertools.islice(tiff.pages, MOST_PAGES):
         if not isinstance(page, tifffile.TiffPage) or _pixels(page) == 0:
             return
         yield page
+
+
+def _require_end(tiff: tifffile.TiffFile) -> None:
+    """Raise ValueError where a page names an earlier one as the next: readers never come to an end.
+
+    A pointer out of the file, or to what is no list of tags, ends the chain, as in tifffile.
+    """
+    form, file = tiff.tiff, tiff.filehandle
+    place, seen = (8 if tiff.is_bigtiff else 4), set[int]()
+    while True:
+        file.seek(place)
+        pointer = file.read(form.offsetsize)
+        if len(pointer) < form.offsetsize:
+            return
+        (offset,) = struct.unpack(form.offsetformat, pointer)
+        if offset in seen:
+            raise ValueError("its pages lead in a circle")
+        file.seek(offset)
+        number = file.read(form.tagnosize)
+        if offset == 0 or len(number) < form.tagnosize:
+            return
+        (count,) = struct.unpack(form.tagnoformat, number)
+        if count > MOST_TAGS:
+            return
+        seen.add(offset)
+        place = offset + form.tagnosize + count * form.tagsize
 
 
 def _is_marked(page: tifffile.TiffPage) -> bool:

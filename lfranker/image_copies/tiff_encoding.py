@@ -71,7 +71,7 @@ def _parts(page: tifffile.TiffPage, pixels: NDArray[np.generic]) -> Iterator[NDA
     height, width = page.imagelength, page.imagewidth
     separate = page.axes == "SYX"
     planes = pixels[..., None] if separate else pixels.reshape(1, height, width, -1)
-    rows = page.tilelength if page.is_tiled else min(page.rowsperstrip, height)
+    rows = page.tilelength if page.is_tiled else min(page.rowsperstrip or height, height)
     columns = page.tilewidth if page.is_tiled else width
     for plane in planes:
         for top in range(0, height, rows):

@@ -89,16 +89,16 @@ def without_transparency(data: bytes) -> bytes:
 def jpeg_with(data: bytes, samples: Samples, finer: bool = False) -> bytes:
     """Return a JPEG like ``data``, with its quantisation and its subsampling of colours.
 
-    ``finer``: of quality 95, whatever that of ``data`` is.
+    ``finer``: of quality 95, whatever that of ``data`` is, as where ``data`` is lossless.
     """
     buffer = io.BytesIO()
     with JpegImageFile(io.BytesIO(data)) as file:
         sampling, progressive = get_sampling(file), "progressive" in file.info
-        quality, tables = (JPEG_QUALITY, None) if finer else (-1, file.quantization)
+        tables = None if finer else file.quantization or None  # none where it is lossless
     Pillow.fromarray(samples).save(
         buffer,
         "JPEG",
-        quality=quality,
+        quality=-1 if tables else JPEG_QUALITY,
         qtables=tables,
         subsampling=sampling,
         progressive=progressive,

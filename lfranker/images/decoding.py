@@ -5,7 +5,7 @@ Allowed is one 8- or 16-bit unsigned image, gray, gray + alpha, RGB, RGBA or pal
 
 import io
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,8 +18,9 @@ from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
-from lfranker.files import full_size_page, full_size_pages
+from lfranker.files import full_size_page, full_size_pages, larger_page
 from lfranker.images.containers import BMP, JPEG, PNG, without_transparency
+from lfranker.images.jpeg_data import require_whole
 from lfranker.images.memory import shortage
 from lfranker.images.palettes import Palette
 from lfranker.images.stated_bits import Levels, levels_of, png_bits, tiff_bits
@@ -37,6 +38,7 @@ class Decoded:
     levels: Levels
     palette: Palette | None  # where the colours came from
     page: tifffile.TiffPage | None  # what a TIFF says of how its pixels are stored
+    notices: tuple[str, ...] = ()  # what of the file was left out
 
     @property
     def maximum(self) -> int:
@@ -129,6 +131,8 @@ def _decode_pillow(
             raise unsupported(path, f"image of mode {mode}")
         wide = _png_depth(data) == 16
         _check_room(path, *file.size, (2 if wide else 1) * len(file.getbands()))
+        if plugin is JpegImageFile:
+            require_whole(data)
         samples = imagecodecs.png_decode(without_transparency(data)) if wide else np.asarray(file)
         palette = _pillow_palette(file, samples) if mode == "P" else None
     samples = palette.looked_up() if palette else samples
@@ -159,7 +163,16 @@ def _decode_tiff(
         for page in pages:
             if reason := reason_to_refuse(tiff, page, of_stack=of_stack):
                 raise unsupported(path, reason)
-        return [_decode_page(path, page, data, white) for page in pages]
+        first, *others = (_decode_page(path, page, data, white) for page in pages)
+        return [replace(first, notices=_left_out(tiff)), *others]
+
+
+def _left_out(tiff: tifffile.TiffFile) -> tuple[str, ...]:
+    page = larger_page(tiff)
+    if page is None:
+        return ()
+    size = f"{page.imagewidth} x {page.imagelength} px"
+    return (f"page {page.index + 1} ({size}) is larger and is not read",)
 
 
 def _decode_page(path: Path, page: tifffile.TiffPage, data: bytes, white: int | None) -> Decoded:

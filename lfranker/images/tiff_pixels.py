@@ -4,6 +4,7 @@ tifffile fills what is missing in a file with zeros, and casts what a strip hold
 the tags name. Here each strip or tile has to be there, whole, and of the promised type.
 """
 
+import itertools
 import math
 
 import numpy as np
@@ -11,7 +12,8 @@ import tifffile
 from numpy.typing import NDArray
 from tifffile import COMPRESSION, PHOTOMETRIC
 
-from lfranker.files import full_size_pages
+from lfranker.files import MOST_PAGES, full_size_pages
+from lfranker.images.jpeg_data import require_whole
 
 # What is read. The old JPEG (6) is not: there are as many ways to read it as there are readers.
 COMPRESSIONS = frozenset({
@@ -30,7 +32,6 @@ SAMPLES = {  # how many are allowed for a pixel, the last with alpha
 }
 AXES = ("YX", "YXS", "SYX")  # rows, columns, samples
 PHOTOMETRIC_TAG = 262
-JPEG_END = b"\xff\xd9"
 
 
 def reason_to_refuse(
@@ -80,17 +81,31 @@ def stored_samples(page: tifffile.TiffPage, data: bytes) -> NDArray[np.integer]:
 
 
 def _planes(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> int:
-    """Return how many images ``page`` holds: ImageJ keeps whole stacks in one page."""
-    for series in tiff.series:
-        pages = [part.index for part in series.pages if part is not None]
-        if page.index in pages:
+    """Return how many images ``page`` holds: ImageJ keeps whole stacks in one page.
+
+    A description may speak of pages in other files, or of a stack that this page was taken from:
+    what counts are the bytes.
+    """
+    for series in tiff.series:  # None is for a page that is not in the file
+        if page.index in (part.index for part in series.pages if part is not None):
             sizes = zip(series.axes, series.shape, strict=True)
-            return math.prod(size for axis, size in sizes if axis not in "YXS") // len(pages)
+            images = math.prod(size for axis, size in sizes if axis not in "YXS")
+            stated = images // len(series.pages)
+            needed = stated * page.nbytes
+            return stated if page.is_contiguous and needed <= _bytes_from(tiff, page) else 1
     return 1
 
 
+def _bytes_from(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> int:
+    """Return how many bytes there are from the pixels of ``page`` to what is not its pixels."""
+    start, others = page.dataoffsets[0], itertools.islice(tiff.pages, MOST_PAGES)
+    places = [place for other in others for place in (other.offset, *other.dataoffsets[:1])]
+    behind = (place for place in (*places, tiff.filehandle.size) if place > start)
+    return min(behind, default=start) - start
+
+
 def _check_places(page: tifffile.TiffPage, data: bytes) -> None:
-    """Raise ValueError where strips or tiles are missing, or lie outside of the file."""
+    """Raise ValueError where strips or tiles are missing, outside of the file, or damaged JPEGs."""
     promised = math.prod(page.chunked)
     places = list(zip(page.dataoffsets, page.databytecounts, strict=False))
     if len(places) < promised:
@@ -98,8 +113,8 @@ def _check_places(page: tifffile.TiffPage, data: bytes) -> None:
     for offset, size in places[:promised]:
         if not 0 < offset < len(data) or size <= 0:
             raise ValueError("strips or tiles without data, cut short")
-        if page.compression == COMPRESSION.JPEG and JPEG_END not in data[offset : offset + size]:
-            raise ValueError("a JPEG in it is cut short")  # libjpeg would fill it with gray
+        if page.compression == COMPRESSION.JPEG:
+            require_whole(data[offset : offset + size], page.jpegtables or b"")
 
 
 def _assembled(page: tifffile.TiffPage) -> NDArray[np.integer]:

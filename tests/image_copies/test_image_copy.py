@@ -273,6 +273,22 @@ def test_jpegs_are_as_coarse_as_their_source(tmp_path: Path, mode: str, quality:
     assert copy.stat().st_size < 1.2 * (tmp_path / "a.jpg").stat().st_size
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_lossless_jpeg_is_written_as_a_fine_one(tmp_path: Path, channels: int):
+    """It has no quantisation that a copy could keep."""
+    gray = np.rint(RAMP * 200).astype(np.uint8)
+    samples = gray if channels == 1 else np.stack([gray] * channels, axis=-1)
+    data = bytes(imagecodecs.jpeg8_encode(samples, lossless=True))
+    assert b"\xff\xc3" in data, "a frame that is lossless"
+    (tmp_path / "a.jpg").write_bytes(data)
+    notices = read_image(tmp_path / "a.jpg").notices
+    assert len(notices) == (channels == 3)
+    copy = copied(tmp_path / "a.jpg")
+    with Pillow.open(copy) as after:
+        assert np.asarray(after).shape == samples.shape
+    assert np.abs(read_image(copy).pixels - RAMP).max() < 3 / 255
+
+
 def test_a_jpeg_too_coarse_for_the_new_pixels_is_written_finer(tmp_path: Path) -> None:
     path, copy = tmp_path / "a.jpg", tmp_path / "b.jpg"
     Pillow.fromarray(np.rint(RAMP * 200).astype(np.uint8)).save(path, quality=5)

@@ -122,6 +122,16 @@ def test_bits_in_reverse_are_stored_in_order(tmp_path):
     assert after[266] == (3, 1, b"\1\0")
 
 
+def test_strips_of_no_rows_are_one_strip(tmp_path):
+    """RowsPerStrip 0, which readers take for the height."""
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, RNG.integers(0, 255, (31, 17)).astype(np.uint8), metadata=None)
+    with tifffile.TiffFile(path, mode="r+b") as tiff:
+        tiff.pages[0].tags[278].overwrite(0)
+    before, after = checked_copy(path, tmp_path / "b.tif")
+    assert {code: after[code] for code in before} == before
+
+
 def noisy(shape, dtype=np.uint8):
     top = np.iinfo(dtype).max
     ramp = np.linspace(0, 0.7 * top, shape[1])[None, :] * np.ones(shape[:2])

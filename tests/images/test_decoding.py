@@ -1,4 +1,8 @@
 import io
+import logging
+import re
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,8 +12,8 @@ import pytest
 import tifffile
 from PIL import Image as Pillow
 
-from lfranker.images.decoding import decode
-from lfranker.images.image_file import read_image
+from lfranker.images.decoding import decode, decode_pages
+from lfranker.images.image_file import page_count, read_image
 from lfranker.images.memory import free_memory
 
 RAMP8 = np.arange(0, 240, dtype=np.uint8).reshape(12, 20)
@@ -104,12 +108,76 @@ def test_a_later_page_of_other_proportions_is_not_the_image(tmp_path: Path):
     photo = np.full((90, 300), 7, np.uint8)
     read = read_image(written(tmp_path / "a.tif", RAMP8, photo))
     np.testing.assert_array_equal(read.pixels, RAMP8 / np.float32(255))
+    (notice,) = decode(tmp_path / "a.tif").notices
+    assert notice == "page 2 (300 x 90 px) is larger and is not read"
+    assert decode(written(tmp_path / "b.tif", RAMP8, photo[:9, :9])).notices == ()
+    first, second = decode_pages(written(tmp_path / "c.tif", RAMP8, photo, RAMP8))
+    assert (first.notices, second.notices) == ((notice,), ())
+
+
+@pytest.mark.parametrize("bigtiff", [False, True])
+@pytest.mark.parametrize("pages", [1, 2, 3])
+def test_pages_that_lead_in_a_circle_are_refused(tmp_path: Path, pages: int, bigtiff: bool):
+    """The last page names each page as the next; tifffile would follow it without end."""
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path, bigtiff=bigtiff) as file:
+        for shrink in range(1, pages + 1):
+            file.write(RAMP8[::shrink], metadata=None, photometric="minisblack")
+    with tifffile.TiffFile(path) as tiff:
+        offsets, size = [page.offset for page in tiff.pages], tiff.tiff.offsetsize
+        place = tiff.pages.next_page_offset
+    data = bytearray(path.read_bytes())
+    for offset in offsets:
+        data[place : place + size] = offset.to_bytes(size, "little")
+        path.write_bytes(data)
+        assert page_count(path) == 1
+        for read in (decode, decode_pages):
+            with pytest.raises(ValueError, match=r"a\.tif: .*its pages lead in a circle"):
+                read(path)
 
 
 def test_true_stacks_are_refused_with_a_thumbnail_too(tmp_path: Path):
     path = written(tmp_path / "a.tif", RAMP8[:6, :10], RAMP8, RAMP8, RAMP8)
     with pytest.raises(ValueError, match="stack of 3 images"):
         read_image(path)
+
+
+@pytest.mark.parametrize("kind", ["ome", "shaped", "imagej"])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_one_image_of_a_stack_is_read_whatever_its_description_says(
+    tmp_path: Path, kind: str, compression: str | None
+):
+    """Programs that take a page out of a stack, or split it into files, keep the description."""
+    source, path = tmp_path / f"a{'.ome' * (kind == 'ome')}.tif", tmp_path / "b.tif"
+    kinds = {"imagej": kind == "imagej", "ome": kind == "ome"}
+    tifffile.imwrite(source, np.stack([RAMP8] * 3), photometric="minisblack", **kinds)
+    with tifffile.TiffFile(source) as tiff:
+        text = tiff.pages[0].description
+    assert re.search(r'Size[TZCQ]="3"|3, 12, 20|images=3', text)
+    written(path, RAMP8, description=text, compression=compression)
+    np.testing.assert_array_equal(read_image(path).pixels, RAMP8 / np.float32(255))
+    assert page_count(path) == len(decode_pages(path)) == 1
+    written(path, RAMP8, RAMP8, description=text, compression=compression)
+    with pytest.raises(ValueError, match="stack of 2 images"):
+        read_image(path)
+    assert page_count(path) == len(decode_pages(path)) == 2
+
+
+def test_a_stack_within_one_page_counts_where_its_bytes_are_there(tmp_path: Path):
+    """One page, of which tifffile's own description says that it holds three images."""
+    path = tmp_path / "a.tif"
+    for images, same in ((3, False), (1, True)):
+        text = '{"shape": [3, 12, 20]}'
+        written(path, np.concatenate([RAMP8] * images), description=text)
+        with tifffile.TiffFile(path, mode="r+b") as tiff:
+            for code, value in ((257, 12), (278, 12), (279, RAMP8.nbytes)):
+                tiff.pages[0].tags[code].overwrite(value)
+        if same:
+            np.testing.assert_array_equal(decode(path).samples, RAMP8)
+            continue
+        for read in (decode, decode_pages):
+            with pytest.raises(ValueError, match="stack of 3 images"):
+                read(path)
 
 
 def test_masks_and_thumbnails_marked_in_the_old_way_are_no_images(tmp_path: Path):
@@ -233,3 +301,28 @@ def test_a_mosaic_beyond_twice_the_limit_of_pillow_is_read(tmp_path: Path):
     (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(mosaic, 1))
     read = read_image(tmp_path / "a.png")
     np.testing.assert_array_equal(read.pixels[-1, -4:], np.float32([0, 0.2, 0.4, 1]))
+
+
+def interlaced(image: np.ndarray) -> bytes:
+    """A gray PNG of 16 bits in seven passes (PNG, section 8.2), by hand."""
+    passes = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2),
+              (1, 0, 2, 1))  # fmt: skip
+    parts = [image[top::down, left::across] for top, left, down, across in passes]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for part in parts for row in part)
+    header = struct.pack(">IIBBBBB", image.shape[1], image.shape[0], 16, 0, 0, 0, 1)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(part)) + kind + part + struct.pack(">I", zlib.crc32(kind + part))
+        for kind, part in chunks
+    )
+
+
+def test_interlaced_pngs_of_16_bits_are_read_without_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    """Of them libpng warns, which is printed, without a name, where there is no log."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # those of pytest
+    image = np.random.default_rng(0).integers(0, 2**16, (13, 21)).astype(np.uint16)
+    (tmp_path / "a.png").write_bytes(interlaced(image))
+    np.testing.assert_array_equal(decode(tmp_path / "a.png").samples, image)
+    assert capfd.readouterr() == ("", "")
