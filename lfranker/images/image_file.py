@@ -86,6 +86,7 @@ def read_pages(path: Path, white: int | None = None, bars: Bars | None = None) -
 
 def _micrograph(path: Path, decoded: Decoded, bars: Bars | None) -> Micrograph:
     pixels, colour, notices = _to_gray(path, decoded)
+    notices += decoded.notices
     bars = bars or bars_of(pixels, colour, read_metadata(path).data_bar)
     content = content_of(pixels, colour, bars)
     whole = (slice(0, pixels.shape[0]), slice(0, pixels.shape[1]))

@@ -110,6 +110,7 @@ def test_a_later_page_of_other_proportions_is_not_the_image(tmp_path: Path):
     np.testing.assert_array_equal(read.pixels, RAMP8 / np.float32(255))
     (notice,) = decode(tmp_path / "a.tif").notices
     assert notice == "page 2 (300 x 90 px) is larger and is not read"
+    assert read.notices == (f"a.tif: {notice}",)
     assert decode(written(tmp_path / "b.tif", RAMP8, photo[:9, :9])).notices == ()
     first, second = decode_pages(written(tmp_path / "c.tif", RAMP8, photo, RAMP8))
     assert (first.notices, second.notices) == ((notice,), ())
