@@ -26,8 +26,8 @@ except ImportError:  # Windows
 
 # Both say on the log what is odd in a file, and the codecs do not say in which. Where nobody asked
 # for a log this is not printed: what cannot be read is refused in one line.
-for reader in ("tifffile", "imagecodecs"):
-    logging.getLogger(reader).addHandler(logging.NullHandler())
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+logging.getLogger("imagecodecs").addHandler(logging.NullHandler())
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 MOST_PAGES = 100  # that are looked at: a pyramid has some ten, and a stack shows by then

@@ -26,7 +26,7 @@ def visible_below(folder: Path) -> Iterator[Path]:
         for path in inside:
             if path.name.startswith("."):
                 continue
-            if not path.is_dir():
+            if not _is_folder(path):
                 yield path
             elif not path.is_symlink():
                 folders.append(path)
@@ -34,9 +34,19 @@ def visible_below(folder: Path) -> Iterator[Path]:
                 heapq.heappush(links, path)
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except PermissionError:  # a link into a folder that is not ours to enter
+        return False
+
+
 def leads_nowhere(path: Path) -> bool:
-    """Return whether a path is a link to what is not there."""
-    return path.is_symlink() and not path.exists()
+    """Return whether a path is a link to what is not there, or not ours to see."""
+    try:
+        return path.is_symlink() and not path.exists()
+    except PermissionError:
+        return True
 
 
 def was_perhaps_folder(path: Path) -> bool:

@@ -35,7 +35,7 @@ def redacted(text: str, more: Mapping[str, str] | None = None) -> str:
 
     ``more``: variables of another process, whose secrets are taken out as well as this one's.
     """
-    for secret in _secrets({**os.environ, **(more or {})}):
+    for secret in _secrets(os.environ, more or {}):
         text = text.replace(secret, HIDDEN)
     return address_shown(text)
 
@@ -48,10 +48,11 @@ def redact_file(path: Path) -> None:
         path.write_text(clean, encoding="utf-8", errors="surrogateescape")
 
 
-def _secrets(environment: Mapping[str, str]) -> list[str]:
-    """Return the secrets of an environment, plain and as an address has them, longest first."""
+def _secrets(*environments: Mapping[str, str]) -> list[str]:
+    """Return the secrets of environments, plain and as an address has them, longest first."""
     values = {
         value
+        for environment in environments
         for name, value in environment.items()
         if SECRET_NAMES.search(name.upper()) and len(value) >= SHORTEST and not _is_path(value)
     }

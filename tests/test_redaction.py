@@ -53,3 +53,11 @@ def test_a_log_loses_its_secrets_and_keeps_the_rest(tmp_path: Path) -> None:
     log.write_bytes(b"one\nat http://me:secret@host \xff\nthree\n")
     redact_file(log)
     assert log.read_bytes() == b"one\nat http://***@host \xff\nthree\n"
+
+
+def test_secrets_of_another_process_are_hidden_beside_our_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "our-word")
+    shown = redacted("our-word and their-word", {"MLFLOW_TRACKING_PASSWORD": "their-word"})
+    assert shown == "*** and ***"

@@ -12,6 +12,7 @@ from lfranker.child_runs.jobs import Child, entrant_of, job_of
 from lfranker.child_runs.travelling import Sender
 from lfranker.evaluation.criteria import ALL_METRICS, QUALITY
 from lfranker.evaluation.scoring import metrics_of
+from lfranker.launching.engine import SilentEngineError
 from lfranker.launching.launcher import Launcher, Watch
 from lfranker.launching.owners import engine_of
 from lfranker.noise.noise_config import BLIND, OF_SCANS, mode_of
@@ -353,11 +354,18 @@ def _shown(scores: Mapping[str, float]) -> str:
 
 @contextmanager
 def closing(children: Sequence[Child]) -> Iterator[None]:
-    """No run of a child, also of one added within, is open afterwards."""
+    """No run of a child, also of one added within, is open afterwards.
+
+    But where an engine does not answer, whose jobs go on with theirs.
+    """
+    goes_on = False
     try:
         yield
+    except SilentEngineError:
+        goes_on = True
+        raise
     finally:
-        left = still_open([child.run for child in children])
+        left = [] if goes_on else still_open([child.run for child in children])
         list(several_at_a_time(_end_stopped, left))
 
 

@@ -1,6 +1,6 @@
 """The best parameter of a classical denoiser, found on other fields than it is scored on.
 
-Places are split into two halves; what is best on one is used on the other, separately for every
+Sites are split into two halves; what is best on one is used on the other, separately for every
 scan speed. A filter tuned on the field that it is scored on would be flattered.
 """
 

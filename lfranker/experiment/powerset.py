@@ -169,8 +169,8 @@ def _conduct(
     stopped = sum(child.begun and child.todo == "train" for child in children)
     if stopped:
         console.say(
-            f"{stopped} of {len(children)} trainings were stopped before, and go on from the "
-            "checkpoints that they left"
+            f"{stopped} of {len(children)} trainings had begun before: each goes on from its last "
+            "checkpoint, or from the start where it left none"
         )
     if config.launch.detach and any(child.todo and not child.owner for child in children):
         count = means.hand_in(children)

@@ -45,18 +45,22 @@ def free_spans(tiff: tifffile.TiffFile, page: tifffile.TiffPage, size: int) -> l
 def place(file: BinaryIO, parts: Sequence[bytes], free: Sequence[Span]) -> list[int]:
     """Write ``parts`` into the ``free`` spans, what finds no room to the end; return offsets.
 
-    What is left of the spans is filled with zeros, or cut off at the end of the file.
+    A span at the end of the file has room for any part. What is left of the spans is filled with
+    zeros, or cut off at the end of the file.
     """
     room = list(free)
     offsets = []
     for part in parts:
-        at = next((i for i, span in enumerate(room) if span[1] - span[0] >= len(part)), None)
+        last = file.seek(0, os.SEEK_END)
+        fits = (i for i, (start, end) in enumerate(room) if end - start >= len(part) or end == last)
+        at = next(fits, None)
         if at is None:
             offset = end_of(file)
         else:
             offset = room[at][0]
             after = offset + len(part)
-            room[at] = (min(after + after % 2, room[at][1]), room[at][1])
+            end = max(after, room[at][1])
+            room[at] = (min(after + after % 2, end), end)
         file.seek(offset)
         file.write(part)
         offsets.append(offset)

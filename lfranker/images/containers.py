@@ -52,7 +52,7 @@ def png_with(data: bytes, samples: Samples, as_gray: bool = False) -> bytes:
         header[COLOUR_TYPE] = INDEXED
     elif data[DEPTH] < 8:  # values in other units
         dropped |= OF_PALETTE
-    elif _uses_more_than_it_says(data):
+    elif data[DEPTH] == 16 and _uses_more_than_it_says(data):
         dropped |= {b"sBIT"}
     first = next(number for number, (kind, _) in enumerate(old) if kind == b"IDAT")
     chunks = [
@@ -71,11 +71,9 @@ def _uses_more_than_it_says(data: bytes) -> bool:
 
     Other samples in their place need not be scaled, and would be read by what is stated.
     """
-    bits = png_bits(data)
-    if bits is None or data[DEPTH] != 16:
-        return False
     samples = imagecodecs.png_decode(without_transparency(data))
-    return levels_of(samples, bits, None).full != 2**bits - 1
+    bits = png_bits(data, samples)
+    return bits is not None and levels_of(samples, bits, None).full == 2**16 - 1
 
 
 def without_transparency(data: bytes) -> bytes:
@@ -89,7 +87,7 @@ def without_transparency(data: bytes) -> bytes:
 def jpeg_with(data: bytes, samples: Samples, finer: bool = False) -> bytes:
     """Return a JPEG like ``data``, with its quantisation and its subsampling of colours.
 
-    ``finer``: of quality 95, whatever that of ``data`` is, as where ``data`` is lossless.
+    ``finer``, or where ``data`` is lossless: of quality 95.
     """
     buffer = io.BytesIO()
     with JpegImageFile(io.BytesIO(data)) as file:

@@ -19,7 +19,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from lfranker.files import full_size_page, full_size_pages, larger_page
-from lfranker.images.containers import BMP, JPEG, PNG, without_transparency
+from lfranker.images.containers import BMP, DEPTH, JPEG, PNG, without_transparency
 from lfranker.images.jpeg_data import require_whole
 from lfranker.images.memory import shortage
 from lfranker.images.palettes import Palette
@@ -136,12 +136,12 @@ def _decode_pillow(
         samples = imagecodecs.png_decode(without_transparency(data)) if wide else np.asarray(file)
         palette = _pillow_palette(file, samples) if mode == "P" else None
     samples = palette.looked_up() if palette else samples
-    return [Decoded(samples, _levels(path, samples, png_bits(data), white), palette, None)]
+    return [Decoded(samples, _levels(path, samples, png_bits(data, samples), white), palette, None)]
 
 
 def _png_depth(data: bytes) -> int | None:
-    """Bits per sample from a PNG's header (the byte after width and height), else None."""
-    return data[24] if data.startswith(PNG) else None
+    """Bits per sample from a PNG's header, else None."""
+    return data[DEPTH] if data.startswith(PNG) else None
 
 
 def _pillow_palette(file: ImageFile, indices: NDArray[np.uint8]) -> Palette:

@@ -59,7 +59,7 @@ def image_files(folder: Path, any_name: bool = False) -> list[Path]:
     found = [
         path
         for path in visible_below(folder)
-        if (path.suffix.lower() in SUFFIXES and (path.is_file() or leads_nowhere(path)))
+        if (path.suffix.lower() in SUFFIXES and (leads_nowhere(path) or path.is_file()))
         or was_perhaps_folder(path)
     ]
     for path in () if any_name else found:

@@ -19,10 +19,6 @@ NUMBER = re.compile(r"""[\s"'>:=]{1,4}(\d{1,2})(?!\d|\.\d)""")
 FEWEST, MOST = 9, 15  # 16 is what the container has, whatever is in it
 
 
-class PngBits(int):
-    """Bits used of a sample as a PNG says, which is to scale them to 16, and often does not."""
-
-
 @dataclass(frozen=True)
 class Levels:
     """Gray values of a file as they are stored."""
@@ -36,12 +32,9 @@ def levels_of(samples: NDArray[np.integer], bits: int | None, white: int | None)
     """Return the levels of (h, w) or (h, w, channels) samples, said to use that many ``bits``.
 
     ``white`` is what the user gives for files of 16 bits. Raises ValueError where a pixel is above
-    it; what a file says of itself does not count where a pixel is above it. Samples of a PNG that
-    are scaled to 16 bits, as its specification wants it, have full brightness at 65535.
+    it; what a file says of itself does not count where a pixel is above it.
     """
-    largest = int(np.iinfo(samples.dtype).max)
-    channels = 1 if samples.ndim == 2 else samples.shape[2] - (samples.shape[2] in (2, 4))
-    gray = samples if samples.ndim == 2 else samples[..., :channels]
+    largest, gray = int(np.iinfo(samples.dtype).max), _without_alpha(samples)
     brightest = int(gray.max()) if gray.size else 0
     if samples.dtype != np.uint16:
         return Levels(largest, False, brightest)
@@ -49,11 +42,14 @@ def levels_of(samples: NDArray[np.integer], bits: int | None, white: int | None)
         if brightest > white:
             raise ValueError(f"has pixels of {brightest}, above the white level of {white} given")
         return Levels(white, True, brightest)
-    if isinstance(bits, PngBits) and brightest and _are_scaled(gray, bits):
-        return Levels(largest, True, brightest)
     said = largest if bits is None else 2**bits - 1
     stated = bits is not None and brightest <= said
     return Levels(said if stated else largest, stated, brightest)
+
+
+def _without_alpha(samples: NDArray[np.integer]) -> NDArray[np.integer]:
+    has_alpha = samples.ndim == 3 and samples.shape[2] in (2, 4)
+    return samples[..., :-1] if has_alpha else samples
 
 
 def _are_scaled(samples: NDArray[np.integer], bits: int) -> bool:
@@ -90,14 +86,26 @@ def tiff_bits(page: tifffile.TiffPage) -> int | None:
     return next((bits for text in _texts(page) for bits in _named(text)), None)
 
 
-def png_bits(data: bytes) -> PngBits | None:
-    """Return the bits used of a sample by the chunk sBIT, which stands before the pixels."""
+def png_bits(data: bytes, samples: NDArray[np.integer]) -> int | None:
+    """Return the bits used of a sample by the chunk sBIT; 16 where the samples are scaled to them.
+
+    The specification of PNG wants samples scaled, and often they are not.
+    """
+    bits = _in_sbit(data)
+    if bits is None or samples.dtype != np.uint16:
+        return bits
+    gray = _without_alpha(samples)
+    return 16 if gray.any() and _are_scaled(gray, bits) else bits
+
+
+def _in_sbit(data: bytes) -> int | None:
+    """Return what the chunk sBIT says, which stands before the pixels."""
     at = 8
     while at + 8 <= len(data):
         size, kind = struct.unpack(">I4s", data[at : at + 8])
         if kind == b"sBIT" and size:
             bits = max(data[at + 8 : at + 8 + min(size, 3)])
-            return PngBits(bits) if FEWEST <= bits <= MOST else None
+            return bits if FEWEST <= bits <= MOST else None
         if kind in (b"IDAT", b"IEND"):
             return None
         at += 12 + size

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from signal import SIGINT, SIGKILL, SIGTERM
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from lfranker.files import write_text
 from lfranker.launching.launcher import Outcome, Submitted, Watch
@@ -56,13 +56,11 @@ class Engine(Protocol):
     def cancel(self, owners: Collection[str]) -> str | None:
         """End jobs, running or waiting; may return what a user types where that fails, and why."""
 
-
-@runtime_checkable
-class Explains(Protocol):
-    """An engine that can say why jobs wait."""
-
     def waits_for(self) -> set[str]:
-        """Return why the jobs that were last asked about wait; none where one of them does not."""
+        """Return why the jobs that were last asked about wait.
+
+        None where one of them does not, or where that is not known.
+        """
 
 
 class EngineLauncher:
@@ -139,7 +137,7 @@ class EngineLauncher:
 
     def _tell_of_waiting(self, watch: Watch) -> None:
         """Tell, once, each reason for which all jobs have been waiting for long."""
-        reasons = self.engine.waits_for() if isinstance(self.engine, Explains) else set()
+        reasons = self.engine.waits_for()
         if not reasons or not self._jobs:
             self._waiting = None
             return

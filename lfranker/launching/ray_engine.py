@@ -107,6 +107,10 @@ class RayEngine:
         """Cancel tasks."""
         self._ask("cancel", list(owners))
 
+    def waits_for(self) -> set[str]:
+        """Return nothing: Ray does not say why tasks wait."""
+        return set()
+
 
 def _without_paths(work: Work) -> Work:
     """Return work without this machine's folders: on others, packages are elsewhere."""

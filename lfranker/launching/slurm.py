@@ -126,6 +126,7 @@ class SlurmEngine:
         """Take options of sbatch, the folder of its files, and how many jobs may run at once."""
         self.options, self.folder, self.at_once = dict(options), folder, at_once
         self._ended: dict[str, float] = {}  # owner -> when its end was first seen
+        self._cancelled: set[str] = set()  # whose results nobody waits for
         self._silent: float | None = None  # since when
         self._reasons: set[str] = set()  # for which all jobs wait
 
@@ -226,7 +227,8 @@ class SlurmEngine:
         if not state.ended:
             self._ended.pop(owner, None)
             return None
-        if self._waited(owner) <= (RESULT_SHOWS if state.state in LEAVE_RESULTS else SETTLES):
+        awaited = state.state in LEAVE_RESULTS and owner not in self._cancelled
+        if self._waited(owner) <= (RESULT_SHOWS if awaited else SETTLES):
             return None
         if state.held:
             slurm_queue.cancel([job_of(owner)])
@@ -307,6 +309,7 @@ class SlurmEngine:
 
     def cancel(self, owners: Collection[str]) -> str:
         """Cancel jobs; returns the command that cancels their arrays, and what went wrong here."""
+        self._cancelled |= set(owners)
         jobs = sorted(map(job_of, owners))
         by_hand = " ".join(["scancel", *sorted(set(map(slurm_queue.array_of, jobs)))])
         wrong = {slurm_queue.cancel(jobs[at : at + 500]) for at in range(0, len(jobs), 500)} - {""}

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 Size = tuple[int, int]  # width and height in px
 
@@ -44,7 +45,9 @@ DECIMAL_COMMA = re.compile(
 )
 ANY_COMMA = re.compile(r"(?<![\d.,])([-+]?\d+),(\d+)(?!\d)", re.ASCII)
 # not 1024,768, which may be a size
-SHOWS_DECIMAL_COMMA = re.compile(r"[-+]?(?:\d+,(?:\d{1,2}|\d{4,})|0,\d+)\s*[^\W\d]*[%°]?")
+SHOWS_DECIMAL_COMMA = re.compile(
+    r"[-+]?(?:\d+,(?:\d{1,2}|\d{4,})|0,\d+)\s*[a-zµμ]*[%°]?", re.ASCII | re.IGNORECASE
+)
 # The micro sign, the Greek letter, and what either becomes in the wrong code page, in lower case.
 MICRO = ("âµ", "µ", "μ", "\x83ê", "ｵ", "\ufffd")
 SIZE = re.compile(r"(\d{1,9})(?:\s*[x*,;]\s*|\s+)(\d{1,9})(?:\s*(?:px|pixels?))?", re.ASCII)
@@ -169,6 +172,7 @@ class Fields:
         width = width or (stated * scan[0] if stated else None)
         return width / image[0] if width else None
 
+    @cached_property
     def _has_decimal_commas(self) -> bool:
         """Return whether a number of the file has a comma that cannot group its digits."""
         return any(SHOWS_DECIMAL_COMMA.fullmatch(text.strip()) for text in self.texts.values())
@@ -179,7 +183,7 @@ class Fields:
         plain = text.lower()
         for sign in MICRO:
             plain = plain.replace(sign, "u")
-        comma = ANY_COMMA if self._has_decimal_commas() else DECIMAL_COMMA
+        comma = ANY_COMMA if self._has_decimal_commas else DECIMAL_COMMA
         found = QUANTITY.fullmatch(comma.sub(r"\1.\2", plain))
         unit = (found[2].replace(" ", "") or default) if found else ""
         value = float(found[1]) * units[unit] if found and unit in units else math.nan

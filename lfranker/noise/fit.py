@@ -21,7 +21,7 @@ DRAWS = 400  # of the bootstrap: standard errors to 4 %
 ROUNDS = 5  # of reweighting; the second changes gamma by less than 0.1 %
 BANDS = 8  # that a lone place is cut into, so that there is something to draw
 MISFIT = 0.03  # relative, of a variance however many its pixels: no detector is quite linear
-LEAST_PLACES = 2  # of a bin: a single one says nothing of how much places differ
+LEAST_SITES = 2  # of a bin: a single one says nothing of how much places differ
 LEAST_IN_ALL = 2000  # pixels used: gamma is then uncertain by some 10 %
 CONFIDENCE = 0.95
 
@@ -83,7 +83,7 @@ def fit_noise(measured: Sequence[Measured], seed: int = 0) -> Fit:
             "needed to fit the noise: give more or larger scans"
         )
     in_places = np.stack([part.pixels > 0 for part in parts]).sum(axis=0)
-    kept = np.asarray(in_places >= min(LEAST_PLACES, len(parts)))
+    kept = np.asarray(in_places >= min(LEAST_SITES, len(parts)))
     rng = np.random.default_rng(seed)
     draws = rng.multinomial(len(parts), once / len(parts), DRAWS)
     pixels = np.stack([part.pixels[kept].sum() for part in parts])

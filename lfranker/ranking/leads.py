@@ -33,7 +33,7 @@ from lfranker.statistics.intervals import (
     mean_squares,
     score_interval,
 )
-from lfranker.statistics.score_array import LEAST_PLACES, Cube, cube_of
+from lfranker.statistics.score_array import LEAST_SITES, Cube, cube_of
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def combined_advantage(
 ) -> Advantage | None:
     """Estimate it from rows as in `score_array.cube_of`; ``speeds`` have the noisiest first.
 
-    None where at no speed there are single and combined losses at 3 places.
+    None where at no speed there are single and combined losses at 3 sites.
     """
     cubes: dict[str, Cube] = {}
     for speed in speeds:
@@ -206,7 +206,7 @@ def _less(first: Cube, last: Cube) -> Cube | None:
     """Scores of the first less those of the last, of what both have; None where that is little."""
     names = tuple(name for name in first.names if name in last.names)
     places = tuple(place for place in first.places if place in last.places)
-    if len(places) < LEAST_PLACES or len(set(map(is_combined, names))) < 2:
+    if len(places) < LEAST_SITES or len(set(map(is_combined, names))) < 2:
         return None
     one, other = (
         cube.scores[[cube.names.index(name) for name in names]][

@@ -16,7 +16,7 @@ from optuna.samplers import TPESampler
 from lfranker.evaluation.criteria import CHAMPION_METRICS
 from lfranker.scans.sites import halves
 from lfranker.statistics.intervals import Chance, difference_interval, mean_squares
-from lfranker.statistics.score_array import LEAST_PLACES, cube_of
+from lfranker.statistics.score_array import LEAST_SITES, cube_of
 
 LARGEST = 30.0  # weight of a loss relative to the first one's 1; the smallest is its inverse
 BLIND = 5  # weights drawn at random before the search has something to go by
@@ -50,27 +50,27 @@ class Outcome:
     unseen: bool = False
 
 
-def split_sites(places: Sequence[str], seed: int) -> tuple[list[str], list[str]]:
+def split_sites(sites: Sequence[str], seed: int) -> tuple[list[str], list[str]]:
     """Return the sites to search on and to judge on, as many each (one more to judge on if odd).
 
     Raises ValueError where there are too few.
     """
-    known = sorted(set(places))
-    if len(known) < 2 * LEAST_PLACES:
+    known = sorted(set(sites))
+    if len(known) < 2 * LEAST_SITES:
         raise ValueError(
             f"refine: scans of {len(known)} sites are too few to search on some and judge on "
-            f"others; {2 * LEAST_PLACES} are needed"
+            f"others; {2 * LEAST_SITES} are needed"
         )
     searched, judged = halves(len(known), np.random.default_rng(seed))
     return [known[at] for at in sorted(searched)], [known[at] for at in sorted(judged)]
 
 
-def means(rows: pd.DataFrame, places: Sequence[str]) -> dict[str, float] | None:
-    """Means of one training's scores at ``places`` by metric: over the speeds' means.
+def means(rows: pd.DataFrame, sites: Sequence[str]) -> dict[str, float] | None:
+    """Means of one training's scores at ``sites`` by metric: over the speeds' means.
 
     None where one is not finite.
     """
-    there = rows[rows["place"].isin(list(places))]
+    there = rows[rows["place"].isin(list(sites))]
     metrics = [metric for metric in CHAMPION_METRICS if metric in there]
     speeds = [group[metrics].to_numpy(np.float64) for _, group in there.groupby("speed")]
     mean = np.mean([values.mean(axis=0) for values in speeds], axis=0)
@@ -112,14 +112,14 @@ def best(tried: Sequence[Trial]) -> int:
     return int(np.argmin(ranks.where(table.notna().all(axis=1), np.inf)))
 
 
-def compare(new: pd.DataFrame, old: pd.DataFrame, places: Sequence[str], seed: int) -> pd.DataFrame:
-    """Lead of the new weights over the old ones at ``places``, by criterion.
+def compare(new: pd.DataFrame, old: pd.DataFrame, sites: Sequence[str], seed: int) -> pd.DataFrame:
+    """Lead of the new weights over the old ones at ``sites``, by criterion.
 
     ``new`` and ``old`` have a row per `repeat`, field and speed, with `place` and the metrics.
     Columns `difference`, `low`, `high`; no row where too little is known.
     """
     rows = pd.concat([new.assign(name="new"), old.assign(name="old")])
-    rows = rows[rows["place"].isin(list(places))]
+    rows = rows[rows["place"].isin(list(sites))]
     found = {}
     for metric in (m for m in CHAMPION_METRICS if {m} <= set(new) & set(old)):
         cube = cube_of(rows, metric)

@@ -24,7 +24,7 @@ from lfranker.ranking.contest import Contest, contest_of
 from lfranker.ranking.entrants import tie_key
 from lfranker.ranking.evidence import Evidence
 from lfranker.ranking.leaderboard import Ranking
-from lfranker.statistics.score_array import LEAST_PLACES
+from lfranker.statistics.score_array import LEAST_SITES
 
 RESAMPLES = 1000
 MOST = 0.9  # of the draws, which the subsets in question share
@@ -73,7 +73,7 @@ def stability(
     ``scores`` as in `contest.contest_of`. None for fewer than 3 sites or 2 entrants.
     """
     contest = contest_of(scores, order=order)
-    if contest is None or len(contest.sites) < LEAST_PLACES or len(contest.names) < 2:
+    if contest is None or len(contest.sites) < LEAST_SITES or len(contest.names) < 2:
         return None
     return stability_of(contest, seed)
 

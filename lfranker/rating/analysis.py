@@ -18,7 +18,7 @@ from lfranker.report.plots import interval_plot
 from lfranker.report.tables import title_of
 from lfranker.statistics.concordance import krippendorff_alpha
 from lfranker.statistics.multiple_comparisons import WORSE
-from lfranker.statistics.score_array import LEAST_PLACES, cube_of
+from lfranker.statistics.score_array import LEAST_SITES, cube_of
 from lfranker.text import listed
 
 WEAK, STRONG = 0.667, 0.8  # Krippendorff's customs, Content Analysis (2004), chapter 11
@@ -117,7 +117,7 @@ def _highest(rated: Rated) -> str:
     if table is None:
         return (
             f"{base}: how sure it is cannot be said; it takes 2 subsets rated by all at "
-            f"{LEAST_PLACES} sites."
+            f"{LEAST_SITES} sites."
         )
     first, *others = map(str, table.index)
     top = [name for name in others if table["standing"][name] != WORSE]

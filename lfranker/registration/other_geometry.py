@@ -48,7 +48,7 @@ def other_geometry(noisy: Image, clean: Image) -> str | None:
 def _similarity(noisy: Image, clean: Image) -> tuple[NDArray[np.float64], float] | None:
     """Return the map (2, 3) from (x, y) of the noisy scan to the clean one; None if none fits.
 
-    And the standard error of its angle, in radians, which is that of its scale, too.
+    Beside it the standard error of its angle (radians), and of its scale.
     """
     detector = cv2.AKAZE.create(threshold=1e-4)
     (ours, first), (theirs, second) = (

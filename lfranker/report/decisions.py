@@ -8,7 +8,7 @@ from lfranker.ranking.learning_rate_check import DEPENDS, HOLDS, RateCheck
 from lfranker.ranking.winner_stability import Stability, Undistinguished
 from lfranker.report.numbers import in_100, joined, number, percent
 from lfranker.report.tables import in_words
-from lfranker.statistics.score_array import LEAST_PLACES
+from lfranker.statistics.score_array import LEAST_SITES
 from lfranker.text import listed
 
 HALF = 0.5  # a champion chosen less often has rivals that must be named
@@ -67,7 +67,7 @@ def regret_sentence(stability: Stability) -> str:
 
 
 def undistinguished_sentence(found: Undistinguished, champion: str) -> str:
-    """Say which criteria tell nothing apart, and whether the champion hangs on them."""
+    """Say in which criteria no two subsets differ, and whether the champion hangs on them."""
     titles = joined(map(in_words, found.metrics))
     said = f"In {titles} no two subsets are shown to be different, so that "
     if found.champion is None:
@@ -94,7 +94,7 @@ def not_better(winner: str, found: CrossFit) -> str:
         said += f"; differences (95 %, all together): {', '.join(told)}"
     if found.verdict.unjudged:
         unjudged = " and ".join(found.verdict.unjudged)
-        said += f"; {unjudged} cannot be judged: fewer than {LEAST_PLACES} sites have it of both"
+        said += f"; {unjudged} cannot be judged: fewer than {LEAST_SITES} sites have it of both"
     return said
 
 

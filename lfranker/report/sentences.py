@@ -35,7 +35,7 @@ from lfranker.report.numbers import (
 )
 from lfranker.report.tables import in_words
 from lfranker.statistics.multiple_comparisons import EQUIVALENT, UNDECIDED, WORSE
-from lfranker.statistics.score_array import LEAST_PLACES
+from lfranker.statistics.score_array import LEAST_SITES
 from lfranker.text import listed
 
 NOTHING_KNOWN = "No run has a table of scores by field: how sure this ranking is cannot be said."
@@ -87,7 +87,7 @@ def comparison_sentences(metric: str, own: Evidence, margin: float) -> Iterator[
         sites = "1 site" if own.sites == 1 else f"{own.sites} sites"
         yield (
             f"In {title}, {subsets} scored at {sites}, which is too little to compare them: it "
-            f"takes 2 subsets with finite scores at {LEAST_PLACES} sites."
+            f"takes 2 subsets with finite scores at {LEAST_SITES} sites."
         )
         return
     table = own.intervals

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-LEAST_PLACES = 3
+LEAST_SITES = 3
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def cube_of(rows: pd.DataFrame, metric: str) -> Cube | None:
     whole = pd.Series(cells.columns.get_level_values("place")).value_counts(sort=False)
     repeats = int(whole.max()) if len(whole) else 0
     places = list(whole.index[whole == repeats])
-    if len(cells) < 2 or len(places) < LEAST_PLACES:
+    if len(cells) < 2 or len(places) < LEAST_SITES:
         return None
     values = np.stack([cells[place].to_numpy(np.float64) for place in places], axis=1)
     return Cube(tuple(map(str, cells.index)), tuple(map(str, places)), values)

@@ -8,7 +8,7 @@ from scipy.stats import t
 
 from lfranker.arrays import Floats
 from lfranker.statistics.intervals import Interval
-from lfranker.statistics.score_array import LEAST_PLACES
+from lfranker.statistics.score_array import LEAST_SITES
 
 ERROR = 0.05  # of all intervals together
 
@@ -41,7 +41,7 @@ def judge(differences: Mapping[str, Floats]) -> Verdict:
     intervals, unjudged = dict[str, Interval](), []
     for metric, every in differences.items():
         values = every[np.isfinite(every)]
-        if len(values) < LEAST_PLACES:
+        if len(values) < LEAST_SITES:
             unjudged.append(metric)
             continue
         error = values.std(ddof=1) / np.sqrt(len(values))

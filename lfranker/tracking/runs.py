@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -126,10 +126,11 @@ def _made_by_mlflow_run(run: Run) -> bool:
 
 
 def _delete_refused(experiment: str) -> None:
-    """Delete the runs that `mlflow run` made for commands that were refused."""
+    """Delete the runs that `mlflow run` made for refused commands, where this user may."""
     of_refused = f"tags.`{Tag.ROLE}` = '{REFUSED}'"
-    for run in MlflowClient().search_runs([experiment], of_refused):
-        MlflowClient().delete_run(run.info.run_id)
+    with suppress(MlflowException):  # what is left over is worth no failure
+        for run in MlflowClient().search_runs([experiment], of_refused):
+            MlflowClient().delete_run(run.info.run_id)
 
 
 @contextmanager
@@ -163,6 +164,7 @@ def own_run(name: str, role: str) -> Iterator[TrackedRun]:
         _refuse(run.info.run_id, str(error))
         raise
     except BaseException as error:
+        leave_to_other(run.info.run_id)
         set_tags(run.info.run_id, {Tag.REASON: redacted(f"{type(error).__name__}: {error}")[:5000]})
         mlflow.end_run("FAILED")
         raise

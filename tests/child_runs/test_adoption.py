@@ -16,11 +16,12 @@ from recorder import Recorder
 from tracked import SCANS, make_child, make_parent, power_set_of
 
 from lfranker.child_runs import adoption
-from lfranker.child_runs.adoption import Means, Tally, _close, adopt, submit
+from lfranker.child_runs.adoption import Means, Tally, _close, adopt, closing, submit
 from lfranker.child_runs.jobs import (
     Child,
 )
 from lfranker.evaluation.metrics import METRICS, Metric
+from lfranker.launching.engine import SilentEngineError
 from lfranker.launching.launcher import Outcome, Watch
 from lfranker.launching.local import LocalLauncher
 from lfranker.launching.owners import own_name
@@ -395,6 +396,16 @@ class FullQueue:
 
     def cancel(self) -> None:
         self.taken.clear()
+
+
+def test_runs_are_closed_but_where_an_engine_does_not_answer(store: Path) -> None:
+    child = adopted(make_parent("mae"))
+    with pytest.raises(SilentEngineError), closing([child]):
+        raise SilentEngineError("its jobs go on")
+    assert status(child.run) == "SCHEDULED"
+    with pytest.raises(CommandError), closing([child]):
+        raise CommandError("the queue is full")
+    assert status(child.run) == "KILLED"
 
 
 def test_no_job_stays_with_a_launcher_that_does_not_take_them_all(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from drunet_weights import drunet_weights
 from huggingface_hub import constants
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from project import scans_of_one_field
 
 from entrypoints import evaluate as scoring
@@ -172,6 +173,22 @@ def test_the_run_of_a_refused_command_says_why_and_is_deleted_by_the_next(
     monkeypatch.setenv("MLFLOW_RUN_ID", given_run())
     name_given_run("powerset smoke", "powerset")
     assert MlflowClient().get_run(other).info.lifecycle_stage == "deleted"
+
+
+def test_who_may_not_delete_runs_keeps_what_was_refused_and_goes_on(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = given_run(**{Tag.ROLE: "refused"})
+
+    def forbidden(*_: object) -> None:
+        raise MlflowException("403: Permission denied")
+
+    monkeypatch.setattr(MlflowClient, "delete_run", forbidden)
+    own = given_run()
+    monkeypatch.setenv("MLFLOW_RUN_ID", own)
+    name_given_run("powerset smoke", "powerset")
+    assert MlflowClient().get_run(own).info.run_name == "powerset smoke"
+    assert MlflowClient().get_run(refused).info.lifecycle_stage == "active"
 
 
 def test_a_run_that_is_not_of_mlflow_run_or_has_ended_or_trainings_is_not_dropped(

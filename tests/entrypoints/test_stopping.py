@@ -103,6 +103,6 @@ def test_what_is_killed_goes_on_and_what_is_stopped_leaves_nothing_running(own: 
 
     done = start(own, STEPS)  # the same command again, to its end
     assert done.wait(600) == 0, done.said
-    assert "2 of 3 trainings were stopped before" in done.said
+    assert "2 of 3 trainings had begun before" in done.said
     check_resumed(own, left, STEPS)
     assert open_runs(own) == []

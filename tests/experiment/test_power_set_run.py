@@ -112,7 +112,9 @@ def test_a_detached_command_waits_where_an_engine_has_all_that_is_left(
     monkeypatch: pytest.MonkeyPatch, todo_and_owner: tuple[tuple[str, str], ...], handed_in: bool
 ) -> None:
     record, done = Recorder(monkeypatch), list[str]()
-    children = [SimpleNamespace(todo=todo, owner=owner) for todo, owner in todo_and_owner]
+    children = [
+        SimpleNamespace(todo=todo, owner=owner, begun=False) for todo, owner in todo_and_owner
+    ]
     record.replace(_children, lambda _: children)
     for function in (_describe, log_settings):
         record.replace(function, lambda _: None)
@@ -295,8 +297,8 @@ def conduct(means: Failing, error: str = "") -> None:
         finally:
             assert said[:2] == [
                 "1 of 3 trainings are finished already and kept",
-                "1 of 3 trainings were stopped before, and go on from the checkpoints that they "
-                "left",
+                "1 of 3 trainings had begun before: each goes on from its last checkpoint, or from "
+                "the start where it left none",
             ]
             assert [child.task.repeat for child in means.ran] == [0, 0, 1], "a repeat together"
             unranked = [f"no ranking: {error}"] if error and means.tally.failures else []

@@ -217,6 +217,19 @@ def test_what_is_larger_than_before_goes_to_the_end(tmp_path):
     np.testing.assert_array_equal(np.asarray(Pillow.open(copy)), pixels)
 
 
+@pytest.mark.parametrize("strip", [64, 9])
+def test_larger_pixels_at_the_end_of_a_file_stay_there(tmp_path, strip):
+    """The file is no larger than its pixels want it: nothing is left of their old place."""
+    path, copy = tmp_path / "a.tif", tmp_path / "b.tif"
+    pixels = RNG.integers(0, 256, (64, 64)).astype(np.uint8)
+    half_flat = np.where(np.arange(64)[:, None] < 32, pixels, 0).astype(np.uint8)
+    for array, file in ((half_flat, path), (pixels, tmp_path / "c.tif")):
+        tifffile.imwrite(file, array, compression="packbits", rowsperstrip=strip, metadata=None)
+    write_copy(path, pixels, copy, "x")
+    np.testing.assert_array_equal(np.asarray(Pillow.open(copy)), pixels)
+    assert copy.stat().st_size <= (tmp_path / "c.tif").stat().st_size + 600
+
+
 @pytest.mark.parametrize("mode", ["L", "RGB", "YCbCr", "RGBA"])
 def test_jpeg_in_a_tiff_stays_jpeg(tmp_path, mode):
     rgb = np.zeros((48, 64, 3), np.uint8)

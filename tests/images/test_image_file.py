@@ -240,6 +240,22 @@ def test_links_to_nothing_are_found_and_named_when_they_are_read(tmp_path):
             read_image(tmp_path / name)
 
 
+def test_links_into_folders_that_are_not_ours_to_enter_are_named(tmp_path, monkeypatch):
+    """The system refuses to look at them, also to say whether they are there."""
+    (tmp_path / "a.png").symlink_to(tmp_path / "locked" / "a.png")
+    (tmp_path / "more").symlink_to(tmp_path / "locked" / "more")
+    looked_at = Path.stat
+
+    def refused(path, **options):
+        found = looked_at(path, follow_symlinks=False)
+        if options.get("follow_symlinks", True) and stat.S_ISLNK(found.st_mode):
+            raise PermissionError(13, "Permission denied", str(path))
+        return looked_at(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refused)
+    assert [path.name for path in image_files(tmp_path)] == ["a.png", "more"]
+
+
 def test_a_name_that_is_not_utf8_is_named_in_a_way_that_can_be_printed(tmp_path):
     with open(os.fsencode(tmp_path) + b"/\xb5-scan.tif", "wb"):  # noqa: PTH123, a micro in Latin-1
         pass

@@ -54,6 +54,9 @@ class FakeEngine:
         self.cancelled |= set(owners)
         return self.by_hand
 
+    def waits_for(self) -> set[str]:
+        return set()
+
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:

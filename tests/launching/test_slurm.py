@@ -155,6 +155,18 @@ def test_a_result_that_the_disk_does_not_show_yet_is_waited_for(
     }
 
 
+def test_results_of_cancelled_jobs_are_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("submitit")
+    Answers(monkeypatch, {"squeue": "7_0|COMPLETED|None\n", "scancel": ""})
+    engine, owner = SlurmEngine({}, tmp_path, None), "slurm:7_0@one"
+    monkeypatch.setattr(slurm, "SETTLES", -1.0)
+    assert engine.ends([owner]) == {}
+    engine.cancel([owner])
+    assert set(engine.ends([owner])) == {owner}
+
+
 NO_MODULE = """Traceback (most recent call last):
   File "there", line 1, in <module>
 ModuleNotFoundError: No module named 'lfranker'

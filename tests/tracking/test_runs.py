@@ -152,6 +152,18 @@ def test_a_job_that_was_taken_for_lost_leaves_its_run_alone(
         set_tags(other.run_id, {Tag.OWNER: "slurm:8@one"})
     assert get_run(other.run_id).info.status == "RUNNING", "nor is it ended as done"
     mlflow.end_run()
+
+    monkeypatch.setenv("MLFLOW_RUN_ID", tracked(make_parent()).run_id)
+
+    def cut_off(run_id: str) -> None:
+        set_tags(run_id, {Tag.OWNER: "slurm:8@one"})
+        raise OSError("the node was cut off")
+
+    with pytest.raises(Left), own_run("name", "train") as third:
+        cut_off(third.run_id)
+    left = get_run(third.run_id)
+    assert (left.info.status, left.data.tags.get(Tag.REASON)) == ("RUNNING", None)
+    mlflow.end_run()
     monkeypatch.delenv("LFRANKER_OWNER")
     leave_to_other(run.run_id)
 
