@@ -225,7 +225,7 @@ def test_repeats_that_did_not_choose_judge_where_there_are_some(
         judges,
     )
     assert (call.new["psnr"].max(), call.old["psnr"].max()) == (34.0, 33.0)
-    assert (call.places, call.seed) == (["b", "c"], 5)
+    assert (call.sites, call.seed) == (["b", "c"], 5)
     assert list(listed["chosen"]) == [False, True]
 
 
