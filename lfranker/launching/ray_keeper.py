@@ -35,7 +35,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Group:
-    """What one command hands in: so many of it run at once, 0: all."""
+    """The tasks that one command hands in, of which ``at_once`` run at the same time; 0: all."""
 
     name: str
     at_once: int

@@ -321,7 +321,7 @@ def interlaced(image: np.ndarray) -> bytes:
 def test_interlaced_pngs_of_16_bits_are_read_without_a_word(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):
-    """Of them libpng warns, which is printed, without a name, where there is no log."""
+    """The library libpng warns of them; where there is no log that is printed, without a name."""
     monkeypatch.setattr(logging.getLogger(), "handlers", [])  # those of pytest
     image = np.random.default_rng(0).integers(0, 2**16, (13, 21)).astype(np.uint16)
     (tmp_path / "a.png").write_bytes(interlaced(image))

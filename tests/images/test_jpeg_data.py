@@ -147,29 +147,38 @@ def pictures() -> list[np.ndarray]:
     return [SCENE, barred, barred[::-1], grating, noise, colours, *flat, *thin]
 
 
+def refusal(data: bytes) -> str | None:
+    """Return why a JPEG is refused, None where it is whole."""
+    try:
+        require_whole(data)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
 @pytest.mark.parametrize("quality", [5, 50, 75, 95, 100])
 @pytest.mark.parametrize("subsampling", [0, 1, 2])
 def test_whole_jpegs_are_never_refused(quality: int, subsampling: int) -> None:
     kinds = [{}, {"optimize": True}, {"progressive": True}, {"restart_marker_blocks": 3}]
     for image, kind in itertools.product(pictures(), kinds):
         colour = {"subsampling": subsampling} if image.ndim == 3 else {}
-        require_whole(jpeg(image, quality=quality, **colour, **kind))
+        assert refusal(jpeg(image, quality=quality, **colour, **kind)) is None
     for image, option in itertools.product(
         pictures(), (cv2.IMWRITE_JPEG_RST_INTERVAL, cv2.IMWRITE_JPEG_PROGRESSIVE)
     ):
         data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality, option, 1])[1]
-        require_whole(data.tobytes())
+        assert refusal(data.tobytes()) is None
     for image in pictures():
-        require_whole(bytes(imagecodecs.jpeg8_encode(image, lossless=True)))
+        assert refusal(bytes(imagecodecs.jpeg8_encode(image, lossless=True))) is None
 
 
 def test_a_few_bytes_behind_the_pixels_are_padding() -> None:
     data = jpeg(SCENE)
-    require_whole(data[:-2] + bytes(40) + END)
+    assert refusal(data[:-2] + bytes(40) + END) is None
     with pytest.raises(ValueError, match="extraneous bytes"):
         require_whole(data[:-2] + bytes(200) + END)
 
 
 def test_what_stands_behind_a_jpeg_is_not_its_data() -> None:
     for behind in (b"\0" * 1000, b"a vendor's text", jpeg(SCENE[:9])):
-        require_whole(jpeg(SCENE) + behind)
+        assert refusal(jpeg(SCENE) + behind) is None
