@@ -3,6 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from lfranker.evaluation import baselines
 from lfranker.publishing import ranking_run, winners
 from lfranker.report import plots
 from lfranker.report.findings import Findings
-from lfranker.tracking.experiments import make_store
+from lfranker.tracking.experiments import NAME, make_store
 
 
 @event.listens_for(Engine, "connect")
@@ -39,6 +40,26 @@ def tables_are_looked_at_once() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def statements_are_compiled_once() -> Iterator[None]:
+    """Have SQLAlchemy compile MLflow's statements once, and not again for each test's store.
+
+    Its cache belongs to an engine and goes by the engine's dialect; all stores here are SQLite.
+    """
+    make = mlflow.store.db.utils.create_sqlalchemy_engine
+    first = make("sqlite://")
+    first.connect().close()  # which tells the dialect of SQLite's version
+
+    def sharing(uri: str) -> Engine:
+        engine = make(uri)
+        engine.dialect, engine._compiled_cache = first.dialect, first._compiled_cache
+        return engine
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mlflow.store.db.utils, "create_sqlalchemy_engine", sharing)
+        yield
+
+
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty tracking store, which takes seconds to make: one for all workers."""
@@ -53,7 +74,7 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def store(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def new_store(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tracking store of its own, the default kind: sqlite with artifacts in ./mlruns."""
     root = (tmp_path / "mlruns" / "0").as_uri()
     copy_store(empty_store, tmp_path / "mlflow.db", root)
@@ -62,6 +83,15 @@ def store(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) ->
     for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
+
+
+@pytest.fixture
+def store(new_store: Path) -> Path:
+    """A store of its own whose experiment has our name, as after a first command."""
+    with closing(sqlite3.connect(new_store / "mlflow.db")) as made:
+        made.execute("UPDATE experiments SET name = ?", (NAME,))
+        made.commit()
+    return new_store
 
 
 @pytest.fixture(scope="session", autouse=True)

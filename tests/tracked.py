@@ -8,9 +8,11 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from lfranker.denoiser.scunet import SCUNet
+from lfranker.launching.owners import own_name
+from lfranker.tracking.experiments import own_experiment
 from lfranker.tracking.models import log_network
 from lfranker.tracking.power_set import PowerSet, load_power_set
-from lfranker.tracking.runs import create_child, get_run, log_metrics, own_run, set_tags, tracked
+from lfranker.tracking.runs import create_child, get_run, log_metrics, set_tags, tracked
 from lfranker.tracking.tags import Tag, scan_set
 
 TINY = {"config": [1] * 7, "dim": 16, "head_dim": 8}
@@ -20,10 +22,13 @@ SCANS = "0123456789abcdef"
 def make_parent(
     losses: str = "mae,mse,ssim,perceptual", kind: str = "real", key: str = "key"
 ) -> Run:
-    with own_run("powerset", "powerset") as run:
-        set_tags(run.run_id, {Tag.POWERSET: key, Tag.LOSS_SET: losses, Tag.SCANS: SCANS})
-        set_tags(run.run_id, {scan_set(SCANS): kind})
-    return get_run(run.run_id)
+    """Return a power set's run as it is when its command has ended."""
+    own = {Tag.ROLE: "powerset", Tag.OWNER: own_name(), Tag.POWERSET: key, Tag.LOSS_SET: losses}
+    scans = {str(Tag.SCANS): SCANS, scan_set(SCANS): kind}
+    tags = {str(tag): value for tag, value in own.items()} | scans
+    run = MlflowClient().create_run(own_experiment(), tags=tags, run_name="powerset")
+    MlflowClient().set_terminated(run.info.run_id, "FINISHED")
+    return get_run(run.info.run_id)
 
 
 def power_set_of(parent: Run) -> PowerSet:

@@ -24,7 +24,6 @@ from lfranker.ranking.entrants import parts_of
 from lfranker.redaction import redact_file
 from lfranker.tracking.claims import claimed, refuse_if_busy, still_open, to_collect
 from lfranker.tracking.power_set import Training, find_training, trainings_with
-from lfranker.tracking.progress import steps_logged
 from lfranker.tracking.runs import (
     OPEN,
     TrackedRun,
@@ -38,6 +37,7 @@ from lfranker.tracking.runs import (
     try_log_file,
 )
 from lfranker.tracking.tags import Tag
+from lfranker.tracking.training_run import CURVE, steps_logged
 from lfranker.training.numerics import SAFEGUARDS
 
 Say = Callable[[str], None]
@@ -114,7 +114,7 @@ def _child(
         schedule(run)
     elif known is not None and not known.finished:
         end_run(run.run_id, "FINISHED")
-    begun = isinstance(run, Training) and "train/loss" in run.metrics
+    begun = isinstance(run, Training) and CURVE in run.metrics
     return Child(task, run, todo, inputs, form=title, begun=begun)
 
 

@@ -23,6 +23,7 @@ TRACKING, REGISTRY = "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"
 USER, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
 OTHER_WAY_IN = "MLFLOW_TRACKING_AUTH"
 QUIET = "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"
+BARS = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
 SERVE = (  # MLflow answers to no name of a host that it is not told
     "mlflow server --backend-store-uri sqlite:///mlflow.db --serve-artifacts "
     "--artifacts-destination mlartifacts --host 0.0.0.0 --port 5000 "
@@ -93,6 +94,11 @@ def _host(parts: SplitResult) -> str:
 
 def _without_login(parts: SplitResult) -> str:
     return parts._replace(netloc=_host(parts)).geturl()
+
+
+def without_bars() -> None:
+    """Keep MLflow from a progress bar for every folder of artifacts, unless the user wants them."""
+    os.environ.setdefault(BARS, "false")
 
 
 def check_server() -> None:

@@ -7,7 +7,7 @@ training planned for so many steps would have come to.
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +29,7 @@ from lfranker.images.image_strips import strip
 from lfranker.processes.jobs import PROGRESS_VARIABLE, orphaned
 from lfranker.scans.preparation import ScanSet
 from lfranker.tracking.models import log_network, save_weights
-from lfranker.tracking.power_set import parse_member, parse_shorter, settings_of
+from lfranker.tracking.power_set import parse_member, parse_shorter, search, settings_of
 from lfranker.tracking.runs import (
     TrackedRun,
     download,
@@ -52,6 +52,7 @@ from lfranker.training.numerics import SAFEGUARDS
 from lfranker.training.trainer import DivergedError, Trainer
 
 CHECKPOINTS = "checkpoints"
+CURVE = "train/loss"  # of the objective; the others stand beside it
 PICTURED_PATCHES = 3
 
 Notice = Callable[[str], None]
@@ -116,7 +117,7 @@ class TrainingRun:
         self._train_branches(on_step)
         if self._pauses:
             return
-        logged = MlflowClient().get_metric_history(self._id, "train/loss")
+        logged = MlflowClient().get_metric_history(self._id, CURVE)
         last_logged = max((metric.step for metric in logged), default=0)
         curves = Curves()
         for step in trainer.steps():
@@ -318,3 +319,16 @@ def _log_by_steps(run_id: str, scans: ScanSet, means: Mapping[str, float], steps
 
 def _name(steps: int) -> str:
     return f"steps-{steps}.safetensors"
+
+
+def steps_logged(experiment: str, run_ids: Collection[str]) -> dict[str, int]:
+    """Return the last step of the curves of those of the runs that are running, anywhere.
+
+    One question for all of them, as the trainings log their curves anyway.
+    """
+    found: dict[str, int] = {}
+    for run in search("attributes.status = 'RUNNING'", [experiment]):
+        if run.info.run_id in run_ids:
+            steps = {metric.key: int(metric.step) for metric in run.data.to_proto().metrics}
+            found[run.info.run_id] = steps.get(CURVE, 0)
+    return found

@@ -17,6 +17,12 @@ from lfranker.tracking.runs import get_run, name_given_run, own_run, system_metr
 from lfranker.tracking.tags import Tag
 
 
+@pytest.fixture
+def store(new_store: Path) -> Path:
+    """A store whose experiment nobody has named."""
+    return new_store
+
+
 def experiment_of(run_id: str) -> str:
     return str(MlflowClient().get_experiment(get_run(run_id).info.experiment_id).name)
 
