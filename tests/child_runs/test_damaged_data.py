@@ -136,7 +136,9 @@ def first(cache: Path, pattern: str) -> Path:
 @pytest.mark.parametrize(
     "harm", [flip, *(pytest.param(harm, marks=pytest.mark.slow) for harm in (shorten, remove))]
 )
-@pytest.mark.parametrize("pattern", ["*-noisy.npy", "*-original.npy", MANIFEST])
+@pytest.mark.parametrize(
+    "pattern", ["*-noisy.npy", pytest.param("*-original.npy", marks=pytest.mark.slow), MANIFEST]
+)
 def test_damaged_scans_of_the_cache_are_prepared_again_as_they_were(
     cache: Path, pattern: str, harm: Callable[[Path], None]
 ) -> None:

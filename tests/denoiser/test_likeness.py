@@ -93,7 +93,9 @@ def test_traits_are_those_that_images_were_made_with() -> None:
     assert structure_size(sine)[0] == pytest.approx(1 / wave, rel=0.05)
 
 
-@pytest.mark.parametrize("seed", range(20, 30))
+@pytest.mark.parametrize(
+    "seed", [20, 21, 22, *(pytest.param(n, marks=pytest.mark.slow) for n in range(23, 30))]
+)
 def test_images_of_the_same_kind_are_like_them(trained_on: Likeness, seed: int) -> None:
     assert unlike(image(seed), NETWORK, trained_on) == []
 
@@ -139,6 +141,7 @@ def test_it_is_read_as_it_was_written(trained_on: Likeness) -> None:
             read_likeness(text)
 
 
+@pytest.mark.slow
 def test_the_covariance_of_features_is_hardly_changed_to_be_inverted(trained_on: Likeness) -> None:
     """A hundredth of the mean variance is added to each; the precision is stored in few digits."""
     features = likeness_features(patches([image(seed) for seed in range(8)]), NETWORK)

@@ -83,6 +83,7 @@ def test_tiles_give_what_the_whole_gives(name: str) -> None:
 
 
 @needs_spandrel
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FOREIGN)
 def test_torch_and_onnx_agree_at_every_size(name: str, tmp_path: Path) -> None:
     pytest.importorskip("onnx", reason="needs the extra onnx")

@@ -45,6 +45,7 @@ def test_torch_and_onnx_agree_at_every_size(network: SCUNet, path: Path) -> None
     assert list(found.parameters()) == []
 
 
+@pytest.mark.slow
 def test_it_is_denoised_with_as_any_network(network: SCUNet, path: Path) -> None:
     image = np.random.default_rng(0).random((90, 70), np.float32)
     found = OnnxNetwork(path.read_bytes(), threads=1)

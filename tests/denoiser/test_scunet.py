@@ -60,6 +60,7 @@ def small() -> SCUNet:
     return SCUNet(config=[2] + [0] * 6, dim=8, head_dim=4)
 
 
+@pytest.mark.slow
 def test_golden_output_and_that_it_needs_the_shift_mask(monkeypatch: pytest.MonkeyPatch) -> None:
     network = sine_weights(SCUNet(config=[2] * 7).double())
     assert sum(p.numel() for p in network.parameters()) == GOLDEN["n_params"]

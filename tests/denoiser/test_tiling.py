@@ -70,7 +70,16 @@ def test_an_image_that_fits_one_tile_goes_whole():
     assert np.array_equal(output, whole(network, image))
 
 
-@pytest.mark.parametrize("size", [(600, 500), (257, 1111), (1024, 321), (1, 300_000), (64, 5000)])
+@pytest.mark.parametrize(
+    "size",
+    [
+        (600, 500),
+        (257, 1111),
+        (1024, 321),
+        pytest.param((1, 300_000), marks=pytest.mark.slow),
+        (64, 5000),
+    ],
+)
 def test_tiles_equal_the_whole_where_the_network_sees_less_than_the_margin(size):
     network, image = Recorder(), picture(*size)
     output = denoise(network, image, tile=256, margin=32)  # 9 px < 32 px

@@ -324,6 +324,7 @@ def ranking():
     return rank(pd.DataFrame({"psnr": pd.Series(psnr)}))
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_on_the_scans_that_it_was_begun_on_alone(parent: Run) -> None:
     runs = []
     for scans in ("a" * 64, "b" * 64, "a" * 64):

@@ -56,6 +56,7 @@ def pair() -> tuple[Tensor, Tensor]:
     return output, target
 
 
+@pytest.mark.slow
 def test_distances_are_those_of_piq(theirs: dict[str, nn.Module]) -> None:
     output, target = pair()
     colour = output.expand(-1, 3, -1, -1), target.expand(-1, 3, -1, -1)

@@ -68,6 +68,7 @@ def test_intervals_are_narrow_enough_to_be_of_use(fit: Fit) -> None:
         assert (found.high - found.low) / 2 < relative * found.value, name
 
 
+@pytest.mark.slow
 def test_a_black_level_is_told_from_read_out_noise() -> None:
     true = {**TRUE, "sigma": 0.0, "black": 0.08}
     fit = fitted(true)
@@ -87,6 +88,7 @@ def test_the_clean_scans_own_noise_does_not_enter() -> None:
     assert by_hand[middle].var() > 1.08 * at
 
 
+@pytest.mark.slow
 def test_a_single_scan_gives_what_needs_no_clean_one(fit: Fit) -> None:
     scans = [simulated(number, TRUE).noisy for number in range(12)]
     blind = fit_noise(measure_scans(scans))

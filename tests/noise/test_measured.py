@@ -44,6 +44,7 @@ def test_trainings_draw_in_the_precision_of_their_patches() -> None:
     assert noise.variance(signal).dtype == np.float64
 
 
+@pytest.mark.slow
 def test_the_covariance_is_measured_on_noisy_scans_alone() -> None:
     true = MeasuredNoise(0.012, 0.0, 0.0, 0.0, LAGS, TAPS)
     scans = []

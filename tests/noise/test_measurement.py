@@ -126,6 +126,7 @@ def test_the_command_writes_a_profile_and_its_run_shows_it(simulated: Path, stor
     assert metrics["gamma/spd2"] == pytest.approx(noise["gamma"])
 
 
+@pytest.mark.slow
 def test_a_single_scan_will_do_and_is_carried(simulated: Path, store: Path) -> None:
     scan = shutil.copy(next((simulated / "spd2").iterdir()), store / "scan.png")
     asked = ["--scans", str(scan), "--target", "none"]

@@ -110,7 +110,9 @@ def test_batch_norms_give_unit_variance_for_the_images_they_were_calibrated_on()
         assert channels.var(1).mean().item() == pytest.approx(1, abs=1e-2)
 
 
-@pytest.mark.parametrize("name", ["resnet50", "efficientnet_b0"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("resnet50", marks=pytest.mark.slow), "efficientnet_b0"]
+)
 def test_calibrated_levels_are_of_one_size(name: str) -> None:
     """Uncalibrated they span a factor of 300 and of 1000."""
     images = clouds(torch.Generator())

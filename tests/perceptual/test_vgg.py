@@ -62,6 +62,7 @@ def plain_features(weights: dict[str, Tensor], gray: Tensor) -> dict[str, Tensor
     return found
 
 
+@pytest.mark.slow
 def test_features_are_those_of_the_three_channel_form_border_included(
     weights: dict[str, Tensor],
 ) -> None:
@@ -127,6 +128,7 @@ def test_refuses_other_layers(layers: tuple[str, ...]) -> None:
         convolutions_for(layers)
 
 
+@pytest.mark.slow
 def test_vgg16_is_configuration_d_with_the_weights_of_its_blocks() -> None:
     """Against torchvision's; features and L1 at the last convolution of each block."""
     state = {key: value.double() for key, value in random_state(VGG16, 0).items()}

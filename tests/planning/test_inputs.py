@@ -204,6 +204,7 @@ def test_the_same_images_in_other_folders_make_another_dataset(tmp_path: Path) -
     assert again.folder == second.folder
 
 
+@pytest.mark.slow
 def test_each_repeat_has_a_draw_of_its_own_where_data_vary(tmp_path: Path) -> None:
     config = InputConfig(clean=write_clean(tmp_path / "in", 3), cache=tmp_path / "cache")
     made = preparation.inputs(("mae",), smoke(), config, draws=2)
@@ -236,6 +237,7 @@ def test_what_leaves_no_data_to_vary_is_named(changes: dict[str, Any], message: 
     assert PowerSetConfig(smoke(), repeats=2, vary_data=True).draws == 2
 
 
+@pytest.mark.slow
 def test_a_single_clean_image_is_cut_and_its_unseen_part_scanned(tmp_path: Path) -> None:
     clean = write_clean(tmp_path / "clean", 1, size=400)
     chosen = smoke(patch=32, validation=0.45, max_noise=1.0)

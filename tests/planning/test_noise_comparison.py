@@ -87,6 +87,7 @@ def test_entrants_are_losses_with_noises_and_none_is_missing(joint: Run) -> None
     }
 
 
+@pytest.mark.slow
 def test_the_ranking_names_the_best_pair_the_best_noise_and_the_interaction(joint: Run) -> None:
     report = rank_power_set(joint.info.run_id, "lfranker")
     assert report.ranking.champion == "mae @ gamma"

@@ -55,7 +55,9 @@ def done(command: Any, words: str, exit_code: int = 0) -> Result:
     return result
 
 
-@pytest.mark.parametrize("noises", ["eq1", "recorrupted,eq1", "eq1,recorrupted"])
+@pytest.mark.parametrize(
+    "noises", ["eq1", "recorrupted,eq1", pytest.param("eq1,recorrupted", marks=pytest.mark.slow)]
+)
 def test_scans_whose_clean_ones_are_trained_on_are_refused(tmp_path: Path, noises: str) -> None:
     """By whichever of the noises, in any order; two of four clean scans lie among the images."""
     scans = write_scans(tmp_path / "scans")
@@ -179,7 +181,8 @@ def test_other_noisy_scans_than_those_scored(tmp_path: Path) -> None:
     assert not [notice for notice in made.notices if "among those trained on" in notice]
 
 
-@pytest.mark.parametrize("noise", ["recorrupted", pytest.param("frames", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("noise", ["recorrupted", "frames"])
 def test_a_network_is_trained_and_scored_without_clean_images(store: Path, noise: str) -> None:
     write_scans(store / "scans", frames=2)
     asked = "" if noise == "frames" else f"--noise {noise}"

@@ -133,6 +133,7 @@ def test_always_and_never_do_not_look(store: Path, promote: str, holder: str) ->
     assert any("without aliases, as asked" in n for n in report.notices) == (promote == "never")
 
 
+@pytest.mark.slow
 def test_a_version_of_the_same_power_set_gives_way(store: Path) -> None:
     rank_one("same", 20.0)
     parent = power_set("same")
@@ -263,9 +264,10 @@ def test_the_gate_reads_the_scans_that_are_ranked_on_and_no_others(store: Path) 
     assert rank_on(old, SECOND) == ("1", []), "3 dB better there"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("levels", "holder", "difference"),
-    [((19.5, 35), "1", -0.5), pytest.param((21, 12), "2", None, marks=pytest.mark.slow)],
+    [((19.5, 35), "1", -0.5), ((21, 12), "2", None)],
 )
 def test_the_gate_reads_the_repeat_whose_model_would_take_the_alias(
     store: Path, levels: tuple[float, float], holder: str, difference: float | None

@@ -28,6 +28,7 @@ from lfranker.scans.scan_set import ScanSetId
 from lfranker.tracking.pages import how_to_open
 
 
+@pytest.mark.slow
 def test_the_page_says_how_long_all_trainings_took(store: Path) -> None:
     parent, client = make_parent("mae"), MlflowClient()
     for repeat, hours in enumerate((1.5, 0.75)):

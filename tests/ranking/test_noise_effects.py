@@ -251,6 +251,7 @@ def said_of(table: pd.DataFrame, found: Findings) -> str:
     return "\n".join(text for own in sections(ranking, found) for text in own.sentences)
 
 
+@pytest.mark.slow
 def test_a_report_has_noises_components_and_losses_over_noises() -> None:
     noises = {"poisson": 0.0, "gaussian": -1.0, "poisson+gaussian": 0.5, "eq1": 0.2}
     values = {

@@ -82,6 +82,7 @@ def test_no_weights_are_tried_twice_however_long_the_search():
     assert len({trial.weights["ssim"] for trial in tried}) == len(tried)
 
 
+@pytest.mark.slow
 def test_the_search_comes_nearer_to_a_known_optimum_than_chance_does():
     """Best at log weights of 2: the nearest of 20 uniform draws from +-3.4 lies 0.17 off."""
     tried = [Trial({"mae": 1.0, "ssim": 1.0}, {"psnr": -4.0, "ssim": -4.0})]

@@ -69,6 +69,7 @@ def test_one_rater_is_said_to_be_one():
     assert found.of("visual").top_set == ("mae",)
 
 
+@pytest.mark.slow
 def test_places_are_crossed_with_raters_and_the_top_set_is_that_of_the_interval():
     rng = np.random.default_rng(0)
     spread = {"mae": (4, 6), "mse": (4, 6), "ssim": (1, 3)}

@@ -213,6 +213,7 @@ def test_sheets_are_drawn_by_the_seed_of_the_power_set(
     assert key.sheets != plan_sheets(scans.records, list(key.shown), CONFIG, seed=0)
 
 
+@pytest.mark.slow
 def test_ratings_count_on_their_own_scans_and_for_the_networks_that_are_asked_for(
     store: Path,
 ) -> None:

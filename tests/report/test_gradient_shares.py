@@ -110,6 +110,7 @@ def test_weights_of_terms_enter_the_share() -> None:
     assert heavy / (1 - heavy) == pytest.approx(16 * plain / (1 - plain), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_training_logs_its_shares_and_their_mean(store: Path) -> None:
     with own_run("mae+mse", "train") as run:
         trainer = make_trainer(replace(TINY, log_every=2), ("mae", "mse"))

@@ -58,6 +58,7 @@ def prepared(original, tmp_path):
     return read_scans(shutil.copytree(made, tmp_path / "cache" / made.name))
 
 
+@pytest.mark.slow
 def test_twelve_bits_in_sixteen_are_scaled_alike_and_the_set_remembers_it(source, tmp_path):
     """The noisy scans as an instrument stores 12 bits; the clean one by the tag that says so."""
     folder, eight = tmp_path / "twelve", prepare_scans(source, "spd8", tmp_path / "cache")
@@ -80,6 +81,7 @@ def test_twelve_bits_in_sixteen_are_scaled_alike_and_the_set_remembers_it(source
     assert next(iter(full)).noisy.max() < 1 / 15
 
 
+@pytest.mark.slow
 def test_noisy_and_clean_scans_of_other_depths_are_divided_by_the_same(source, tmp_path):
     """The noisy scans say that they have 12 bits; the clean one uses 16."""
     folder = tmp_path / "depths"

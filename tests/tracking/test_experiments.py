@@ -88,6 +88,7 @@ def test_eight_processes_may_be_the_first_to_use_a_store(
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["mlflow.db"]
 
 
+@pytest.mark.slow
 def test_a_store_is_made_once_and_others_are_left_to_mlflow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -194,6 +194,7 @@ def test_rank_tells_of_samples_and_of_luck(parent: Run) -> None:
     assert "Pareto front" in note
 
 
+@pytest.mark.slow
 def test_what_cannot_win_the_ranking_wins_no_sample_either(parent: Run) -> None:
     """A collapsed run with high scores, one that nobody asked for, and a gap in one field."""
     for name, tags in (("mse", {"outcome": "collapsed"}), ("ssim", {})):

@@ -67,6 +67,7 @@ def test_the_champion_where_speeds_say_nothing(registered: dict[str, str]) -> No
     assert word.reason == "scanned at Slow3, winners are known at 1.5us, 100ns, spd5"
 
 
+@pytest.mark.slow
 def test_winners_on_simulated_scans_step_back_behind_what_comes_with_lfranker_and_a_real_champion(
     store: Path,
 ) -> None:

@@ -219,6 +219,7 @@ def test_all_that_is_known_of_scans_is_kept_with_a_run(store: Path) -> None:
     assert {used.dataset.digest for used in inputs} == {SCANS, "f" * 16}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_scores")
 def test_a_denoiser_of_the_users_is_tuned_on_other_fields_and_scored_once(store: Path) -> None:
     """Scans of two sites; of the values the one that changes nothing is the best."""
@@ -243,6 +244,7 @@ def own_run_id(parent: Run) -> str:
     return create_child(tracked(parent), "own", {}).run_id
 
 
+@pytest.mark.slow
 def test_a_filter_that_fails_is_said_and_the_others_are_scored(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -294,6 +296,7 @@ def test_scoring_that_is_stopped_ends_the_run_of_its_filter(
     assert get_run(run.run_id).data.tags[Tag.REASON] == "KeyboardInterrupt"
 
 
+@pytest.mark.slow
 def test_a_filter_that_was_tuned_has_its_parameters_in_its_run(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

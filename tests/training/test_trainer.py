@@ -277,7 +277,7 @@ def test_a_loss_that_is_not_finite_stops_the_training() -> None:
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-@pytest.mark.parametrize("stop", [1, 3, 5])
+@pytest.mark.parametrize("stop", [3, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 5))])
 def test_resuming_goes_on_to_the_bit(tmp_path: Path, stop: int) -> None:
     whole = make_trainer(losses=("mae", "ssim"))
     straight = [step.loss for step in whole.steps()]
