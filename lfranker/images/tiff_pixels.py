@@ -30,6 +30,12 @@ SAMPLES = {  # how many are allowed for a pixel, the last with alpha
     PHOTOMETRIC.RGB: (3, 4),
     PHOTOMETRIC.YCBCR: (3,),  # of JPEG, decoded to RGB
 }
+# decoders of these make up what is missing in the middle of a strip
+MAKING_UP = frozenset({
+    COMPRESSION.JPEG2000, COMPRESSION.JPEG_2000_LOSSY, COMPRESSION.APERIO_JP2000_RGB,
+    COMPRESSION.WEBP, COMPRESSION.WEBP_DEPRECATED, COMPRESSION.JPEGXL,
+})  # fmt: skip
+HOLE = bytes(128)  # the data of a picture, also of a black one, had at most 11 zeros in a row
 AXES = ("YX", "YXS", "SYX")  # rows, columns, samples
 PHOTOMETRIC_TAG = 262
 
@@ -105,7 +111,7 @@ def _bytes_from(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> int:
 
 
 def _check_places(page: tifffile.TiffPage, data: bytes) -> None:
-    """Raise ValueError where strips or tiles are missing, outside of the file, or damaged JPEGs."""
+    """Raise ValueError where strips or tiles are missing, outside of the file, or damaged."""
     promised = math.prod(page.chunked)
     places = list(zip(page.dataoffsets, page.databytecounts, strict=False))
     if len(places) < promised:
@@ -115,6 +121,8 @@ def _check_places(page: tifffile.TiffPage, data: bytes) -> None:
             raise ValueError("strips or tiles without data, cut short")
         if page.compression == COMPRESSION.JPEG:
             require_whole(data[offset : offset + size], page.jpegtables or b"")
+        elif page.compression in MAKING_UP and HOLE in data[offset : offset + size]:
+            raise ValueError("the data of strips or tiles are zeros in part: not copied whole")
 
 
 def _assembled(page: tifffile.TiffPage) -> NDArray[np.integer]:

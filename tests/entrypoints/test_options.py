@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
 
 import entrypoints
 from entrypoints.denoise import main as denoise
@@ -171,3 +172,20 @@ def test_a_dataset_keeps_the_settings_that_it_was_made_with(tmp_path: Path) -> N
     synthesise(simulated_clean(2, 64, 0), tmp_path / "data", made)
     found = read("--preset", "smoke", "--data", str(tmp_path / "data")).settings.dataset
     assert (found.patch, found.patches, found.noise.peak) == (48, 6, (7.0, 7.0))
+
+
+@pytest.mark.parametrize("wanted", [None, "true"])
+def test_mlflow_has_no_bars_of_its_own_unless_the_user_wants_them(
+    monkeypatch: pytest.MonkeyPatch, wanted: str | None
+) -> None:
+    variable, seen = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", list[bool]()
+    monkeypatch.setenv(variable, wanted or "")
+    if wanted is None:
+        del os.environ[variable]
+
+    @click.command(cls=LocalCommand)
+    def command() -> None:
+        seen.append(MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.get())
+
+    assert CliRunner().invoke(command).exit_code == 0
+    assert seen == [wanted is not None]

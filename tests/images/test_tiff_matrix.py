@@ -198,6 +198,36 @@ def test_compressions_of_whole_images_are_read(
     np.testing.assert_array_equal(decode(tmp_path / "a.tif").samples, array)
 
 
+@pytest.mark.parametrize(
+    ("compression", "options"),
+    [("jpeg2000", {}), ("webp", {"lossless": True}), ("webp", {"level": 80}), ("jpegxl", {})],
+)
+def test_a_hole_in_data_whose_decoder_fills_it_in_is_refused(
+    tmp_path: Path, compression: str, options: dict[str, object]
+) -> None:
+    file, colours = tmp_path / "a.tif", 3 if compression == "webp" else 1
+    array = np.random.default_rng(0).integers(0, 256, (128, 128, colours), np.uint8).squeeze()
+    kind = "rgb" if colours == 3 else "minisblack"
+    tifffile.imwrite(
+        file, array, photometric=kind, compression=compression, compressionargs=options
+    )
+    with tifffile.TiffFile(file) as tiff:
+        (start,), (size,) = tiff.pages[0].dataoffsets, tiff.pages[0].databytecounts
+    assert decode(file).samples.shape == array.shape
+    data = bytearray(file.read_bytes())
+    data[start + size // 2 : start + size // 2 + 200] = bytes(200)
+    file.write_bytes(data)
+    with pytest.raises(ValueError, match="zeros in part"):
+        decode(file)
+
+
+@pytest.mark.parametrize("compression", ["jpeg2000", "webp", "jpegxl"])
+def test_black_images_have_no_holes(tmp_path: Path, compression: str) -> None:
+    array = np.zeros((700, 900, 3), np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", array, photometric="rgb", compression=compression)
+    assert not decode(tmp_path / "a.tif").samples.any()
+
+
 def test_bits_in_reverse_order_are_turned(tmp_path: Path) -> None:
     array = pixels(1, np.uint8)
     for compression in ("tiff_lzw", "packbits"):
