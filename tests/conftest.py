@@ -42,10 +42,8 @@ class Scheduling(LoadFileScheduling):
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Workers take seconds to start and a gigabyte each: none for files or tests that are named."""
-    if config.args_source is pytest.Config.ArgsSource.ARGS:
-        return 0
-    waiting = 0 if config.option.markexpr == "not slow" else 1  # for processes that it started
-    return min(available_cores() + waiting, MOST_WORKERS)
+    whole = config.args_source is not pytest.Config.ArgsSource.ARGS
+    return min(available_cores(), MOST_WORKERS) if whole else 0
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
