@@ -96,6 +96,7 @@ class TimeEstimate:
                 *(self._lines() if number <= ALL_TIMED else self._lines_by_size()),
                 *([f"  and up to {self.more:,} more after the ranking"] if self.more else []),
                 f"about {as_clock(self.total)} for all, if nothing is finished yet{bound}",
+                "then filters are scored, and the losses are ranked",
             )
         )
 
