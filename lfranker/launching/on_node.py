@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from lfranker.processes import alone
 from lfranker.processes.jobs import (
     POLL,
     PROGRESS_VARIABLE,
@@ -115,7 +116,8 @@ class NodeProcess:
         log = folder / f"{work.name}.txt"
         files = {PROGRESS_VARIABLE: str(progress), LOG: str(log)}
         told = {**work.environment, **self.more, **files}
-        return Job(work.name, [sys.executable, "-m", *words], log, told, progress)
+        command = [sys.executable, "-m", alone.__name__, *words]
+        return Job(work.name, command, log, told, progress)
 
     def _watch(self, job: Job) -> int:
         """Return the exit code; a process that gets no further is started once more."""

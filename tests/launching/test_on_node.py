@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from textwrap import dedent, indent
 
 import pytest
 
@@ -14,11 +15,13 @@ from lfranker.processes.jobs import STALLED
 from lfranker.processes.signals import terminate_as_interrupt
 
 MODULE = """
-import os, pathlib, signal, sys, time
-print(pathlib.Path(sys.argv[1]).read_text(), os.environ["LFRANKER_OWNER"], os.environ["MORE"])
-print("A" in os.environ, os.environ["MLFLOW_TRACKING_PASSWORD"], flush=True)
-pathlib.Path(os.environ["LFRANKER_PROGRESS"]).write_text("7")
-{}
+import gc, os, pathlib, signal, sys, time
+WITHOUT = not gc.isenabled()
+
+def main(words):
+    print(pathlib.Path(words[0]).read_text(), os.environ["LFRANKER_OWNER"], os.environ["MORE"])
+    print("A" in os.environ, os.environ["MLFLOW_TRACKING_PASSWORD"], flush=True)
+    pathlib.Path(os.environ["LFRANKER_PROGRESS"]).write_text("7")
 """
 
 
@@ -31,7 +34,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def process(folder: Path, code: str, stall_minutes: float = 0.0) -> NodeProcess:
-    (folder / "a_job.py").write_text(MODULE.format(code))
+    (folder / "a_job.py").write_text(MODULE + indent(dedent(code), "    "))
     work = Work("a", ("a_job", "task.json"), "to do", {"A": "b"}, stall_minutes)
     return NodeProcess(work, "slurm:1@one", {"MORE": "told apart"})
 
@@ -49,6 +52,11 @@ def test_it_is_told_what_to_do_and_its_log_comes_back_without_secrets(module: Pa
     assert ended.code == 3
     assert ended.log == "to do slurm:1@one told apart\nTrue ***"
     assert OWNER not in os.environ
+
+
+def test_no_garbage_is_looked_for_while_its_module_is_imported(module: Path) -> None:
+    one = process(module, "print(WITHOUT, gc.isenabled(), gc.get_freeze_count() > 0)")
+    assert one.run().log.splitlines()[-1] == "True True True"
 
 
 def test_a_password_that_only_the_process_is_told_is_not_in_its_log(
