@@ -22,6 +22,11 @@ DIRECTIONS: Mapping[str, bool] = {  # True: higher is better
 }
 
 
+def limits_of(metric: str) -> tuple[float, float]:
+    """Return between which values all scores by a metric are, people's ratings included."""
+    return (1, 5) if metric == VISUAL else ALL_METRICS[metric].limits
+
+
 # Raw keypoint counts are left out: leftover noise raises them as well as detail does. The last two
 # are those of scans among which none is clean; no scans have scores by both kinds.
 CHAMPION_METRICS = ("psnr", "ssim", "repeatability", "noise_removed", "ssim_estimated")

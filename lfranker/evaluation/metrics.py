@@ -4,6 +4,7 @@ Outputs are float32 (h, w), clipped to [0, 1] by the caller; the data range is 1
 the clean scan covers count: the mask of a pair.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -36,6 +37,7 @@ class Metric:
     digits: int  # after the point, in tables
     unit: str = ""
     ranked: bool = False  # has leaderboards and winners of its own; the others are reported
+    limits: tuple[float, float] = (-math.inf, math.inf)  # of all values that there can be
     version: int = 1
 
 
@@ -79,10 +81,24 @@ def psnr_fitted(output: Image, clean: Image, mask: NDArray[np.bool_]) -> float:
 
 METRICS: dict[str, Metric] = {
     "psnr": Metric(lambda o, p: psnr(o, p.clean, p.mask), True, "PSNR", 2, "dB", ranked=True),
-    "ssim": Metric(lambda o, p: ssim(o, p.clean, p.mask), True, "SSIM", 4, ranked=True),
-    "keypoints": Metric(lambda o, p: keypoints(o, p.original), True, "Keypoints", 0, ranked=True),
+    "ssim": Metric(
+        lambda o, p: ssim(o, p.clean, p.mask), True, "SSIM", 4, ranked=True, limits=(-1, 1)
+    ),
+    "keypoints": Metric(
+        lambda o, p: keypoints(o, p.original),
+        True,
+        "Keypoints",
+        0,
+        ranked=True,
+        limits=(0, math.inf),
+    ),
     "repeatability": Metric(
-        lambda o, p: _shared(o, p).repeatability, True, "Repeatability", 3, ranked=True
+        lambda o, p: _shared(o, p).repeatability,
+        True,
+        "Repeatability",
+        3,
+        ranked=True,
+        limits=(0, 1),
     ),
     "precision": Metric(lambda o, p: _shared(o, p).precision, True, "Precision", 3),
     "ms_ssim": Metric(lambda o, p: ms_ssim(o, p.clean, p.mask), True, "MS-SSIM", 4),

@@ -18,6 +18,7 @@ GLANCE = 560  # px: the longer side of a panel of `glance`; four fill a page
 HEAD = 36  # px of height: the page shows `glance` at half of its size
 INSET = 0.45  # of a panel's width and height, at the most
 INSET_ZOOM = 4  # times as large as in the panel
+SMALLER = 0.6  # of their size: long titles, at the least
 FRAME = (230, 159, 0)  # orange of Okabe & Ito, told apart by the colour-blind
 
 
@@ -155,9 +156,16 @@ def _frame(canvas: PIL.Image.Image, box: list[int], left: int, top: int = TITLE)
 def _write(
     canvas: PIL.Image.Image, title: str, at: tuple[int, int], room: int, size: int = 15
 ) -> None:
-    draw = ImageDraw.Draw(canvas)
-    font = ImageFont.load_default(size=size)
+    """Write a title: smaller where there is no room, and cut where it would be too small."""
+    draw, least = ImageDraw.Draw(canvas), round(SMALLER * size)
+    while size > least and _width(title, size) > room:
+        size -= 1
     text = title
-    while text and draw.textlength(text, font=font) > room:
-        text = text[:-1]
-    draw.text((at[0], at[1] + 3), text, fill="black", font=font)
+    while text and _width(text, size) > room:
+        title = title[:-1]
+        text = f"{title}..." if title else ""
+    draw.text((at[0], at[1] + 3), text, fill="black", font=ImageFont.load_default(size=size))
+
+
+def _width(text: str, size: int) -> float:
+    return float(ImageFont.load_default(size=size).getlength(text))

@@ -4,6 +4,7 @@ All from scores of single fields after single repeats; fields of one place count
 score is the mean over the scan speeds, so that what belongs together stays together.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -29,14 +30,19 @@ from lfranker.statistics.variance_shrinkage import LEAST_MODELS
 LEAST_REPEATS = 3  # that show how much a model's trainings scatter
 
 
-def intervals(cube: Cube, equivalence: float, seed: int) -> pd.DataFrame:
+def intervals(
+    cube: Cube,
+    equivalence: float,
+    seed: int,
+    limits: tuple[float, float] = (-math.inf, math.inf),
+) -> pd.DataFrame:
     """A row per entrant, best mean first: what is known of its score, difference and rank.
 
-    `low`, `high` of the `mean`; `below_low`, `below_high` of what it is below the best;
-    `best_rank`, `worst_rank`; `chance_of_best`; `standing`, one of "equivalent", "undecided" and
-    "worse": whether its true mean is within ``equivalence`` of that of the truly best one
-    (`multiple_comparisons.standings`), which even the first row may not be shown to be. 95 %
-    each; ranks, and which are worse, all together.
+    `low`, `high` of the `mean`, within the ``limits`` that no score can pass; `below_low`,
+    `below_high` of what it is below the best; `best_rank`, `worst_rank`; `chance_of_best`;
+    `standing`, one of "equivalent", "undecided" and "worse": whether its true mean is within
+    ``equivalence`` of that of the truly best one (`multiple_comparisons.standings`), which even the
+    first row may not be shown to be. 95 % each; ranks, and which are worse, all together.
     """
     squares, chance = _asked(cube, seed)
     best = int(np.argmax(squares.mean))
@@ -46,8 +52,8 @@ def intervals(cube: Cube, equivalence: float, seed: int) -> pd.DataFrame:
     table = pd.DataFrame(
         {
             "mean": squares.mean,
-            "low": [i.low for i in scores],
-            "high": [i.high for i in scores],
+            "low": np.clip([i.low for i in scores], *limits),
+            "high": np.clip([i.high for i in scores], *limits),
             "below_low": [i.low for i in below],
             "below_high": [i.high for i in below],
             "best_rank": [rank[0] for rank in ranks],

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from lfranker.arrays import Floats
-from lfranker.evaluation.criteria import CHAMPION_METRICS, NOISY
+from lfranker.evaluation.criteria import CHAMPION_METRICS, NOISY, limits_of
 from lfranker.losses.names import LOSS_ORDER
 from lfranker.microscopes.scan_speed import speed_key
 from lfranker.ranking.along_training import AlongTraining, Stop
@@ -177,7 +177,7 @@ def _evidence(
     return replace(
         own,
         sites=len(cube.places),
-        intervals=intervals(cube, equivalence, seed),
+        intervals=intervals(cube, equivalence, seed, limits_of(metric)),
         beats=beats(cube, seed),
         erratic=erratic(cube),
         effort=effort(cube, seed),

@@ -130,6 +130,21 @@ def test_titles_are_written_in_their_own_space():
     assert (long[:TITLE, GAP + PANEL :] == 255).all()  # never over the neighbour's
 
 
+def test_a_title_that_is_somewhat_long_is_smaller_and_a_longer_one_cut() -> None:
+    image = noise(384, 384)
+
+    def ink(title: str) -> tuple[int, int]:
+        """Return the height of what is written, and its right end."""
+        shown = pixels(strip({title: image}))[:TITLE, :, 0] < 128
+        rows, columns = shown.any(1).nonzero()[0], shown.any(0).nonzero()[0]
+        return int(np.ptp(rows)) + 1, int(columns[-1])
+
+    (short, _), (middle, end), (long, cut) = (ink("W" * n) for n in (20, 32, 80))
+    assert long <= middle < short
+    assert end < GAP + PANEL
+    assert cut < GAP + PANEL
+
+
 def test_images_of_different_or_no_size_are_refused():
     with pytest.raises(ValueError, match=r"panels.*'b': \(5, 4\)"):
         strip({"a": noise(4, 4), "b": noise(5, 4)})

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from leaderboards import leaderboard
 
+from lfranker.evaluation.criteria import VISUAL, limits_of
 from lfranker.ranking.evidence import Evidence
 from lfranker.ranking.loss_effects import attributions
 from lfranker.ranking.top_set import agreement, beats, erratic, front, intervals
@@ -71,6 +72,20 @@ def test_intervals_hold_the_truth_and_the_best_comes_first():
     assert found[["best_rank", "worst_rank"]].to_numpy().tolist() == [[1, 1], [2, 2], [3, 3]]
     assert found["standing"].tolist() == ["equivalent", "worse", "worse"]
     assert found["chance_of_best"].tolist() == [1, 0, 0]
+
+
+def test_intervals_of_scores_end_where_scores_do_and_those_of_differences_do_not() -> None:
+    cube = cube_of(rows(repeats=3), "psnr")
+    free = intervals(cube, equivalence=0.1, seed=0)
+    low, high = free["mean"]["mse"], free["mean"]["mae"]
+    found = intervals(cube, equivalence=0.1, seed=0, limits=(low, high))
+    assert found["low"].min() == low
+    assert found["high"].max() == high
+    assert found["high"]["mse"] == free["high"]["mse"]
+    assert found.drop(columns=["low", "high"]).equals(free.drop(columns=["low", "high"]))
+    assert {name: limits_of(name) for name in ("psnr", "ssim", "repeatability", VISUAL)} == {
+        "psnr": (-np.inf, np.inf), "ssim": (-1, 1), "repeatability": (0, 1), VISUAL: (1, 5),
+    }  # fmt: skip
 
 
 def test_agreement_and_front():
