@@ -187,6 +187,21 @@ def test_a_log_is_sent_without_secrets_while_it_is_written(
     assert kept.read_text() == "*** is wrong\nthe next process goes on\n"
 
 
+def test_no_address_in_a_name_or_a_tag_has_its_password(store: Path) -> None:
+    """However it comes there: by a command, by its end, by a child, or among others."""
+    address = "see http://me:hidden-word@host/store"
+    parent = make_parent()
+    with own_run(address, "train") as run:
+        set_tags(run.run_id, {Tag.NOTE: address})
+    child = create_child(tracked(parent), address, {Tag.NOTE: address})
+    end_run(child.run_id, "FAILED", address)
+    for known in (get_run(run.run_id), get_run(child.run_id)):
+        written = {"name": known.info.run_name, **known.data.tags}
+        found = [name for name, text in written.items() if "@host/store" in str(text)]
+        assert {"name", str(Tag.NOTE)} <= set(found)
+        assert [name for name in written if "hidden-word" in str(written[name])] == []
+
+
 def test_several_at_a_time_keep_their_order_and_stop_where_the_caller_does() -> None:
     assert list(several_at_a_time(lambda n: n * n, range(50))) == [n * n for n in range(50)]
     begun: list[int] = []
