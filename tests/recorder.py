@@ -50,6 +50,7 @@ from lfranker.processes.jobs import Job, run_jobs
 from lfranker.publishing.pictures import log_pictures
 from lfranker.publishing.promotion import score_version
 from lfranker.publishing.ranking_run import Report, rank_power_set
+from lfranker.ranking.along_training import to_stop
 from lfranker.ranking.leaderboard import rank
 from lfranker.rating.sheets import Key
 from lfranker.rating.workflow import make_sheets, take_ratings
@@ -273,6 +274,7 @@ def _training(recorded: Recorder) -> None:
     recorded.replace(run_jobs, lambda call: _finish(call, len(recorded.calls["", "run_jobs"])))
     recorded.replace(draw_scans, lambda _: None)
     recorded.replace(learn_from_scans, lambda _: None)
+    recorded.replace(to_stop, lambda _: {})
     recorded.replace(refuse_if_busy, lambda call: list(call.runs) and None)
 
 

@@ -434,7 +434,12 @@ LINES: Mapping[str, Line] = {
     ),
     "powerset in stages": Line(
         "powerset",
-        {"search": case("staged", (calls("run_jobs"), 3))},
+        {
+            "search": case("staged", (calls("run_jobs"), 3)),
+            "equivalence": case(
+                "psnr=0.2", (at("to_stop", "equivalence"), {**EQUIVALENCE, "psnr": 0.2})
+            ),
+        },
         "--losses mae --preset smoke --device cpu --yes",
     ),
     "powerset on several noises": Line(
