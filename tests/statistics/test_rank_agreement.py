@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from lfranker.statistics.concordance import kendall_tau_of
+from lfranker.statistics.intervals import Interval
 from lfranker.statistics.rank_agreement import tau_interval
 
 BOARDS = 100
@@ -50,6 +51,15 @@ def test_interval_always_holds_what_was_measured():
         means = measured.mean(axis=(-2, -1))
         assert ends.low <= float(kendall_tau_of(means[0], means[1])) + 1e-12
         assert ends.high >= float(kendall_tau_of(means[0], means[1])) - 1e-12
+
+
+def test_sites_count_by_their_weights() -> None:
+    """Half of the sites rank the models alike; the others the other way round, twice as clearly."""
+    order = np.linspace(-1, 1, 7)[:, None, None]
+    found = np.random.default_rng(0).normal(0, 0.02, (2, 7, 12, 2)) + order
+    found[1, :, 6:] -= 3 * order
+    assert tau_interval(found, np.repeat([9.0, 1.0], 6), 0) == Interval(1, 1)
+    assert tau_interval(found, np.ones(12), 0) == Interval(-1, -1)
 
 
 def test_few_models_tell_nothing():
