@@ -45,3 +45,21 @@ def test_a_baseline_that_is_ahead_of_all_is_no_champion_of_a_resample() -> None:
     assert found.stability is not None
     assert found.stability.champion == "mse"
     assert found.stability.shares.to_dict() == {"mse": 1.0}
+
+
+def test_ties_in_resamplings_are_broken_as_in_the_ranking() -> None:
+    rows = pd.DataFrame(
+        [
+            (name, 0, False, f"f{at}", "spd2", f"p{at}", "", 28.0 + at)
+            for name in ("mae", "mse")
+            for at in range(4)
+        ],
+        columns=["name", "repeat", "baseline", "field", "speed", "place", "sample", "psnr"],
+    )
+    pairs = PairScores(rows)
+    for order in (("mae", "mse"), ("mse", "mae")):
+        board = rank(pairs.means(), order=order)
+        found = find(pairs, board, {}, {"psnr": 0.1}, ["mae", "mse"], seed=0, order=order)
+        assert board.champion == order[0]
+        assert found.stability is not None
+        assert found.stability.shares.to_dict() == {order[0]: 1.0}
