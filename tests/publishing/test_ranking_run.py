@@ -252,7 +252,7 @@ def test_findings_get_what_the_server_knows(monkeypatch: pytest.MonkeyPatch) -> 
     record.replace(curve_of, lambda _: "curve")
     record.replace(shortcomings, lambda _: ["train for 9 steps"])
     before = Findings(scope=Scope(2, 3), subsets=5)
-    found = add_findings(before, own, RANKING, cast(PairScores, pairs), OWN, {"psnr": 0.1})
+    found = add_findings(before, own, RANKING, cast(PairScores, pairs), OTHER, {"psnr": 0.1})
     known = found.shares
     assert known is not None
     assert known.to_dict("index") == {"mae+mse": {"mae": 0.25, "mse": 0.75}}
@@ -268,11 +268,11 @@ def test_findings_get_what_the_server_knows(monkeypatch: pytest.MonkeyPatch) -> 
     (call,) = record.calls["", "combined_gradient_shares"]
     assert call.names == list(RANKING.leaderboard.index)
     (call,) = record.calls["", "refined"]
-    check_same(vars(call), power_set=own, pairs=pairs, scans=OWN)
+    check_same(vars(call), power_set=own, pairs=pairs, scans=OTHER)
     (call,) = record.calls["", "checked"]
-    check_same(vars(call), power_set=own, scans=OWN, margins={"psnr": 0.1})
+    check_same(vars(call), power_set=own, scans=OTHER, margins={"psnr": 0.1})
     (call,) = record.calls["", "curve_of"]
-    check_same(vars(call), power_set=own, scans=OWN, margins={"psnr": 0.1})
+    check_same(vars(call), power_set=own, scans=OTHER, margins={"psnr": 0.1})
 
 
 def test_findings_stay_empty_where_the_server_knows_nothing(
