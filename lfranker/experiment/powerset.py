@@ -91,6 +91,7 @@ def run_power_set(
     with terminate_as_interrupt(), own_run(f"powerset {name}", "powerset") as run:
         for stale in sweep(run.experiment_id):
             console.note(f"note: run {stale} was left open by a killed process; now KILLED")
+        console.say("patches and scans are made ready, and a few steps of each subset are timed")
         with refusing():
             if engine:
                 require_passed_on(run.artifact_uri, run.experiment_id)
