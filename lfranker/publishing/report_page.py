@@ -148,7 +148,7 @@ def _facts(results: Results) -> Grid:
     runs = [
         run
         for (name, repeat), run in found
-        if (not wanted or name in wanted) and repeat < power_set.repeats_seen
+        if (not wanted or name in wanted) and repeat < power_set.repeats_seen and not run.unfinished
     ]
     subsets = set(map(losses_of, wanted))
     every = 2 ** max(1, len(power_set.loss_set)) - 1

@@ -29,13 +29,16 @@ def answer(ranking: Ranking, findings: Findings) -> str:
     where = f" at {_few(list(speeds))}" if speeds else ""
     rank = f"the best mean rank, {ranking.champion_mean_rank:.2f}, over {joined(titles)}{where}"
     of = f"of {len(names):,} {counted(names)}"
+    if gone := len(ranking.missing):
+        of = f"of {len(names):,} {counted(names)} that are trained ({gone:,} more are not yet)"
     chosen = (
         f"No advice yet, the networks are too small or too briefly trained: {of}, "
         f"**{ranking.champion}** has {rank}."
         if findings.too_short
         else f"Train on **{ranking.champion}**: {of} it has {rank}."
     )
-    length = "" if findings.along is None else verdict_sentence(findings.along)
+    along = None if ranking.missing else findings.along
+    length = "" if along is None else verdict_sentence(along)
     return " ".join(filter(None, [chosen, _how_sure(ranking.champion, findings), length]))
 
 

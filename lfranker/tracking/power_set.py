@@ -81,6 +81,11 @@ class ScoredRun(TrackedRun):
             return self.outcome
         return self.outcomes.get(digest[:8], self.outcome)
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether it is under way, waits, or was interrupted: more may come of it."""
+        return not self.stopped and self.status not in ("FINISHED", "FAILED")
+
     def is_scored(self, digest: str, metrics: Mapping[str, Metric]) -> bool:
         """Return whether it has scores on these scans by these metrics as they are today."""
         return digest[:8] in self.outcomes and not self.outdated(digest, metrics)

@@ -180,10 +180,17 @@ def choose_model(name: str, criterion: str, scan: ScanMetadata) -> Choice:
     """Choose from model ``name`` the winner in ``criterion`` at the nearest scan speed.
 
     The champion where the scan does not say how fast it was taken, or no winner is known for any
-    speed that can be compared with it. The network that comes with the package where the champion
-    was ranked on simulated scans, or nothing has the usual name. Raises ValueError where nothing
-    has another name.
+    speed that can be compared with it. The network that comes with the package where the winner is
+    a demonstration, the champion was ranked on simulated scans, or nothing has the usual name.
+    Raises ValueError where nothing has another name.
     """
+    winner = _winner(name, criterion, scan)
+    if not winner.caution:
+        return winner
+    return bundled(f"{winner.uri} is {winner.caution.partition(':')[0]}")
+
+
+def _winner(name: str, criterion: str, scan: ScanMetadata) -> Choice:
     try:
         aliases = dict(MlflowClient().get_registered_model(name).aliases)
     except MlflowException as error:

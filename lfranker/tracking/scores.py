@@ -26,7 +26,7 @@ def scores(power_set: PowerSet, digest: str) -> pd.DataFrame:
 
     Scores are those on the scan set with this digest. Repeats that the power set did not ask for
     (another command with the same settings did) are left out; a subset without all of those that
-    it asked for is "incomplete".
+    it asked for is "incomplete", and one of which no training has ended yet has no row.
 
     Beside the metrics: `outcome`, `baseline`, COSTS, `run_id`, `repeat`, `model` (of the
     first repeat) and `perceptual` (digest of the perceptual weights).
@@ -36,7 +36,8 @@ def scores(power_set: PowerSet, digest: str) -> pd.DataFrame:
     rows: list[dict[str, object]] = []
     for name in dict.fromkeys(name for name, _ in sorted(found, key=lambda key: key[1])):
         if not wanted or name in wanted:
-            runs = [found.get((name, repeat)) for repeat in range(repeats)]
+            known = (found.get((name, repeat)) for repeat in range(repeats))
+            runs = [None if run is None or run.unfinished else run for run in known]
             rows += [row_of(name, run, digest) for run in runs if run is not None]
             if None in runs and any(runs):
                 rows.append({"name": name, "outcome": "incomplete", "baseline": False})
@@ -44,7 +45,7 @@ def scores(power_set: PowerSet, digest: str) -> pd.DataFrame:
         rows.append(row_of(name, run, digest) | {"baseline": True})
     table = pd.DataFrame(rows)
     if table.empty:
-        raise ValueError(f"power set {power_set.run_id} has no children to rank")
+        raise ValueError(f"power set {power_set.run_id} has no finished trainings to rank")
     return over_repeats(table)
 
 

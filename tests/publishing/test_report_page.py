@@ -53,10 +53,12 @@ COMPLETE = pd.DataFrame(
     index=["mae", "mse", "noisy"],
 )
 RUNS = {
-    ("mae", 0): SimpleNamespace(milliseconds=3_600_000),
-    ("mae", 1): SimpleNamespace(milliseconds=1_800_000),
-    ("tv", 0): SimpleNamespace(milliseconds=7_200_000),  # of another command
-    ("mae", 2): SimpleNamespace(milliseconds=7_200_000),  # of a curve over own slow scans
+    ("mae", 0): SimpleNamespace(milliseconds=3_600_000, unfinished=False),
+    ("mae", 1): SimpleNamespace(milliseconds=1_800_000, unfinished=False),
+    ("mse", 0): SimpleNamespace(milliseconds=7_200_000, unfinished=True),  # it mostly waited
+    ("tv", 0): SimpleNamespace(milliseconds=7_200_000, unfinished=False),  # of another command
+    # of a curve over own slow scans
+    ("mae", 2): SimpleNamespace(milliseconds=7_200_000, unfinished=False),
 }
 POWER_SET: Mapping[str, Any] = {
     "run_id": "parent",

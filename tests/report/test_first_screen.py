@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 import pytest
+from lengths import along
 
 from lfranker.ranking.leaderboard import Ranking, rank
 from lfranker.ranking.leads import BaselineLead, Leads
@@ -48,6 +49,15 @@ def test_the_answer_carries_its_share_and_names_rivals_of_a_weak_one(
         f"Train on **mae**: of 2 loss subsets it has the best mean rank, 1.00, over PSNR and SSIM "
         f"at a. {words}"
     )
+
+
+def test_what_is_not_trained_yet_is_no_part_of_the_answer() -> None:
+    said = answer(rank(SCORES, ["mae", "mse", "mae+mse"]), Findings(along=along()))
+    assert said == (
+        "Train on **mae**: of 2 loss subsets that are trained (1 more are not yet) it has the best "
+        "mean rank, 1.00, over PSNR and SSIM at a."
+    )
+    assert "Still changing" in answer(ranking(), Findings(along=along()))
 
 
 def test_trainings_that_are_too_short_give_no_advice() -> None:

@@ -11,6 +11,7 @@ from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 from tracked import make_child, make_parent, name_model
 
 from lfranker.denoiser.bundled import WEIGHTS, bundled_network, denoise_bundled
+from lfranker.evaluation.criteria import BUNDLED
 from lfranker.microscopes.reading import ScanMetadata
 from lfranker.publishing.ranking_run import rank_power_set
 from lfranker.tracking.models import load_network, load_onnx, model_id_of, weights_of
@@ -153,7 +154,10 @@ def test_a_model_of_a_demo_is_called_so(
     assert choice.caution.startswith(words)
     assert bool(choice.caution) == bool(words)
     if kind == "real":
-        assert choose_model("lfranker", "psnr", ScanMetadata()).caution == choice.caution
+        taken = choose_model("lfranker", "psnr", ScanMetadata())
+        assert taken.caution == ""
+        assert taken.uri == (BUNDLED if steps else choice.uri), "better than a demonstration"
+        assert not steps or taken.reason == f"{choice.uri} is {words[:-2]}"
 
 
 def test_few_steps_from_the_weights_of_another_training_are_no_demo(store: Path) -> None:

@@ -69,13 +69,17 @@ def test_the_papers_tables_logged_as_runs_give_the_papers_winners(store: Path) -
 
 @pytest.mark.usefixtures("unsaid")
 def test_missing_and_failed_children_are_named_and_never_win(store: Path) -> None:
-    parent = make_parent("mae,mse")
+    """Those that wait, run, or were interrupted are missing, whatever scores they have."""
+    parent = make_parent("mae,mse,ssim")
     make_child(parent, "mae", {"psnr": 20.0, "ssim": 0.5})
-    failed = make_child(parent, "mse", {"psnr": 99.0, "ssim": 0.9})
-    MlflowClient().set_terminated(failed.info.run_id, "FAILED")
+    ends = {"mse": "FAILED", "ssim": "KILLED", "mae+mse": "RUNNING", "mae+ssim": "SCHEDULED"}
+    for losses, status in ends.items():
+        run = make_child(parent, losses, {"psnr": 99.0, "ssim": 0.9})
+        MlflowClient().update_run(run.info.run_id, status=status)
     ranking = rank_power_set(parent.info.run_id, "lfranker").ranking
     assert ranking.champion == "mae"
-    assert ranking.missing == ("mae+mse",)
+    assert list(ranking.leaderboard.index) == ["mae", "mse"]
+    assert set(ranking.missing) == {"ssim", "mae+mse", "mae+ssim", "mse+ssim", "mae+mse+ssim"}
     assert ranking.leaderboard.loc["mse", "outcome"] == "failed"
 
 
