@@ -8,9 +8,14 @@ import numpy as np
 import pytest
 
 from lfranker.arrays import Image
-from lfranker.datasets.clean_images import simulated_clean
+from lfranker.datasets.clean_images import CleanImage, simulated_clean
 from lfranker.datasets.noisy_scans import NoisyScan, split_scans
-from lfranker.datasets.patch_sampling import structure, structure_across_lines
+from lfranker.datasets.patch_sampling import (
+    Source,
+    make_source,
+    structure,
+    structure_across_lines,
+)
 from lfranker.datasets.synthesis import DatasetConfig, request_of, synthesise
 from lfranker.noise.noise_config import NoiseConfig
 from lfranker.noise.scan_correlation import filter_fast_axis, taps_for
@@ -129,6 +134,10 @@ def test_noise_is_no_structure() -> None:
     flat = noisy(np.full((192, 192), 0.5, np.float32), 0.08)
     assert structure(flat, 96).min() > DatasetConfig().minimum_contrast  # it would be kept
     assert structure_across_lines(flat, 96).max() < DatasetConfig().minimum_contrast
+    scan = flat / np.float32(255)
+    refused = make_source(NoisyScan("a", "100ns", scan, "file"), 96, 0.02)
+    assert "no patch has the contrast 0.02 asked for" in str(refused)
+    assert isinstance(make_source(CleanImage("a", ".", scan, "file"), 96, 0.02), Source)
     image = scene("particles", (192, 192), 0, 0)
     without = np.rint(image * 255).astype(np.uint8)
     expected, found = structure(without, 96), structure_across_lines(noisy(image, 0.08), 96)

@@ -149,6 +149,20 @@ def noise(path: Path, compression: str | None = None) -> np.ndarray:
 
 
 @pytest.mark.usefixtures("model")
+def test_an_output_that_exists_is_replaced_only_when_told(tmp_path: Path) -> None:
+    pixels = noise(tmp_path / "a.tif")
+    (tmp_path / "b.tif").write_text("mine")
+    words = ["--input", str(tmp_path / "a.tif"), "--output", str(tmp_path / "b.tif"), "--model"]
+    result = CliRunner().invoke(main, [*words, "m"])
+    assert result.exit_code == 2
+    assert "b.tif exists" in result.stderr
+    assert (tmp_path / "b.tif").read_text() == "mine"
+    result = CliRunner().invoke(main, [*words, "m", "--overwrite", "true"])
+    assert result.exit_code == 0, result.output
+    assert read_image(tmp_path / "b.tif").pixels.shape == pixels.shape
+
+
+@pytest.mark.usefixtures("model")
 def test_files_that_fail_are_named_in_a_line_and_the_others_are_done(tmp_path: Path) -> None:
     source, target = tmp_path / "in", tmp_path / "out"
     source.mkdir()

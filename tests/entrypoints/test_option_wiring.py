@@ -401,6 +401,7 @@ LINES: Mapping[str, Line] = {
                 (of_all("seconds_per_step", lambda call: call.config.network), BOTH),
             ),
             "width": case("12", (of_all("Trainer", width_of, "train"), {12, 32})),
+            "seed": case("7", (at("Trainer", "config.seed", "train"), 7), (told("seed"), 7)),
         },
         "--losses mae --preset smoke --device cpu --yes",
     ),

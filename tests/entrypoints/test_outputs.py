@@ -23,6 +23,8 @@ from lfranker.denoiser.denoise_files import Done, Work, denoise_files
 from lfranker.denoiser.likeness import Likeness
 from lfranker.experiment import powerset
 from lfranker.images.image_file import write_image
+from lfranker.microscopes.metadata import ScanMetadata
+from lfranker.microscopes.reading import read_metadata
 from lfranker.noise.measurement import fit_singles
 from lfranker.noise.parsing import fei_profile
 from lfranker.noise.profile import Profile, read_profile
@@ -217,7 +219,7 @@ def test_files_that_fail_are_named_and_counted(record: Recorder, store: Path) ->
 
 
 def test_work_is_what_belongs_to_each_file(record: Recorder, store: Path) -> None:
-    """Each has the network and the sentence of its own model; what is written lies alike."""
+    """Each has a model for its own scan speed, its network and its sentence; outputs lie alike."""
     write(store / "in", "a.png", "deep/b.png")
     chosen = iter(("first", "second"))
 
@@ -226,6 +228,7 @@ def test_work_is_what_belongs_to_each_file(record: Recorder, store: Path) -> Non
         return Choice(f"models:/{name}/1", name, f"because of {name}")
 
     record.replace(choose_model, choose)
+    record.replace(read_metadata, lambda call: ScanMetadata(scan_speed=call.path.name))
     record.replace(load_network, lambda _: nn.Identity())
     looks = {f"models:/{name}/1": Likeness(64, {}, (), (), 1.0) for name in ("first", "second")}
     record.replace(load_likeness, lambda call: looks[call.uri])
@@ -243,7 +246,9 @@ def test_work_is_what_belongs_to_each_file(record: Recorder, store: Path) -> Non
         "first, because of first.", "second, because of second."
     ]  # fmt: skip
     assert call.jobs == 2
-    assert {call.criterion for call in record.calls["", "choose_model"]} == {"ssim"}
+    asked = record.calls["", "choose_model"]
+    assert [call.scan.scan_speed for call in asked] == ["a.png", "b.png"]
+    assert {call.criterion for call in asked} == {"ssim"}
 
 
 @pytest.mark.parametrize(("cores", "jobs", "threads"), [(6, 2, 3), (1, 2, 1)])

@@ -18,21 +18,27 @@ from mlflow.artifacts import load_text
 from recorder import COMMANDS, Recorder, everywhere
 from tracked import SCANS, make_child, make_parent, power_set_of
 
+from lfranker.child_runs.adoption import adopt, closing
 from lfranker.datasets.clean_images import CleanImage, sha256_of_pixels
 from lfranker.datasets.patch_dataset import read_dataset
 from lfranker.experiment import powerset, scan_curve
 from lfranker.experiment.powerset_config import PowerSetConfig
 from lfranker.experiment.scan_curve import CurveConfig, check_sites, draw_scans, learn_from_scans
-from lfranker.planning.inputs import InputConfig, Inputs
+from lfranker.planning.inputs import InputConfig, Inputs, dataset_of
+from lfranker.planning.plan import tasks
 from lfranker.planning.settings import preset_settings
 from lfranker.publishing.pictures import log_pictures
 from lfranker.publishing.ranking_run import ranked
 from lfranker.ranking import own_scans
 from lfranker.ranking.leaderboard import rank
-from lfranker.scans.scan_set import ScanSet, ScanSetId, read_scans
+from lfranker.registration.register import Transform
+from lfranker.scans.scan_set import Pair, Record, ScanSet, ScanSetId, read_scans
 from lfranker.tracking.power_set import PowerSet, load_power_set, trainings_with
+from lfranker.tracking.runs import set_tags
 from lfranker.tracking.scan_curve import CurvePlan, Draw, curve_of, note_curve, read_curve_plan
 from lfranker.tracking.scores import score_file
+from lfranker.tracking.tags import Tag
+from lfranker.training.trainer import TrainConfig
 
 FIELDS, COUNTS, TARGET = 7, (1, 2), 6
 OPTIONS = {
@@ -187,21 +193,81 @@ def test_fewer_scans_are_the_first_of_more(whole: Whole) -> None:
     assert {image.group for draw in more.draws for image in draw} == {"own"}
 
 
-@pytest.mark.slow
-def test_fields_of_a_site_that_is_trained_on_are_not_scored(whole: Whole) -> None:
-    """The first two fields are of one site."""
-    fields = whole.scans.fields
-    site = {field: f"site {max(at, 1)}"
-            for at, field in enumerate(fields)}  # fmt: skip
-    assert site[fields[0]] == site[fields[1]]
-    records = tuple(replace(record, place=site[record.field]) for record in whole.scans.records)
-    scans = replace(whole.scans, records=records, digest="of six sites")
+class Striped(ScanSet):
+    """Scans whose clean ones are all alike, and have contrast."""
+
+    def read(self, record: Record) -> Pair:
+        waves = 0.5 + 0.2 * np.sin(np.indices((64, 64)).sum(0) / 9)
+        return cast(Pair, SimpleNamespace(original=waves.astype(np.float32)))
+
+
+def test_fields_of_a_site_that_is_trained_on_are_not_scored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two fields of each of six sites, at two speeds; a scan of one field is trained on."""
+    site = {f"{place}{at}": place for place in "abcdef" for at in (1, 2)}
+    records = [(field, speed) for field in site for speed in ("spd2", "spd3")]
+    scans = Striped(
+        Path(), "spd8", ("spd2", "spd3"), tuple(site), False, "digest", (), (), (),
+        tuple(Record(field, speed, Transform(), "", "", site[field]) for field, speed in records),
+    )  # fmt: skip
+    image = np.zeros((64, 64), np.float32)
+    usual = [CleanImage(name, ".", image, "") for name in "ab"]
+    monkeypatch.setattr(scan_curve, "training_images", lambda *_: (usual, []))
+    monkeypatch.setattr(scan_curve, "subset_of", lambda _, fields, cache: sorted(fields))
     for seed in range(4):
         own = SimpleNamespace(scans=scans, settings=preset_settings("smoke", seed=seed, patch=48))
-        drawn = draw_scans(cast(Inputs, own), InputConfig(cache=whole.cache), (1,), 3)
+        drawn = draw_scans(cast(Inputs, own), InputConfig(), (1,), 3)
         taken = {site[image.name.removeprefix("own/")] for draw in drawn.draws for image in draw}
         assert len(taken) == 3
-        assert {site[field] for field in drawn.scored.fields} == set(site.values()) - taken
+        assert drawn.scored == [field for field in site if site[field] not in taken]
+
+
+def test_each_number_of_scans_is_trained_with_the_first_of_its_draw(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And what the champion lacks of trainings without: it was trained in one repeat."""
+    record, ran = Recorder(monkeypatch), list[list[Any]]()
+    image = np.zeros((8, 8), np.float32)
+    draws = [[CleanImage(f"own/{name}", "own", image, "") for name in own] for own in ("ab", "cd")]
+    drawn = SimpleNamespace(draws=draws, others=[], scored=SimpleNamespace(digest="left"))
+    record.replace(draw_scans, lambda _: drawn)
+    record.replace(
+        dataset_of,
+        lambda call: SimpleNamespace(digest=",".join(own.name[4:] for own in call.images)),
+    )
+    for function in (set_tags, note_curve):
+        record.replace(function, lambda _: None)
+    record.replace(closing, lambda _: monkeypatch.context())
+
+    def runs_of(call: SimpleNamespace) -> list[SimpleNamespace]:
+        data = call.inputs.data.digest
+        ids = [f"{task.name} #{task.config.repeat} on {data}" for task in call.tasks]
+        return [SimpleNamespace(run=SimpleNamespace(run_id=run_id)) for run_id in ids]
+
+    record.replace(adopt, runs_of)
+    settings: dict[str, Any] = dict.fromkeys([item.name for item in fields(Inputs)])
+    facts = {"perceptual": "p", "init": "none", "device": "cpu", "data": "usual", "scans": "all"}
+    digests = {"data": SimpleNamespace(digest="usual"), "scans": SimpleNamespace(digest="all")}
+    settings |= {"facts": facts, "settings": preset_settings("smoke"), **digests}
+    means = SimpleNamespace(
+        inputs=Inputs(**settings), say=lambda _: None, run=ran.append, engine=""
+    )
+    curve = CurveConfig((1, 2), 4, 2)
+    learn_from_scans(
+        cast(Any, SimpleNamespace(run_id="parent")), tasks(["mse", "mae"], 1, TrainConfig()),
+        cast(Any, SimpleNamespace(champion="mae")), cast(Any, means), InputConfig(), curve,
+        take_over=False,
+    )  # fmt: skip
+    own = {"mae #0 on a": "a", "mae #0 on a,b": "a, b", "mae #1 on c": "c", "mae #1 on c,d": "c, d"}
+    assert [child.run.run_id for child in ran[0]] == ["mae #1 on usual", *own]
+    tagged = {call.run_id: call.tags[Tag.OWN_SCANS] for call in record.calls["", "set_tags"]}
+    assert tagged == own
+    (call,) = record.calls["", "note_curve"]
+    assert [draw.fields for draw in call.plan.draws] == [("a", "b"), ("c", "d")]
+    keys = [key for draw in call.plan.draws for key in draw.keys.values()]
+    assert keys == [call.key for call in record.calls["", "adopt"][1:]]
+    assert len(set(keys)) == 4
 
 
 @pytest.mark.slow

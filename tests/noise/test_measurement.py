@@ -176,9 +176,12 @@ def test_the_noise_of_twelve_bits_in_sixteen_is_that_of_the_same_scan_at_full_ra
     for name, stored in (("twelve", twelve), ("sixteen", twelve * 16)):
         tifffile.imwrite(tmp_path / f"{name}.tif", stored, photometric="minisblack")
         fits.append(fit_singles(tmp_path / f"{name}.tif", 0))
-    narrow, wide = (fit.fits["scan"].estimates["gamma"].value for fit in fits)
+    fits.append(fit_singles(tmp_path / "twelve.tif", 0, white=2 * 4095))
+    narrow, wide, given = (fit.fits["scan"].estimates["gamma"].value for fit in fits)
     assert narrow == pytest.approx(wide, rel=0.01)
-    assert [fit.profile.origin[WHITE] for fit in fits] == ["4095", "65535"]
+    # variance by signal is half where all is half as bright; saturation is elsewhere, and bins are
+    assert given == pytest.approx(narrow / 2, rel=0.05)
+    assert [fit.profile.origin[WHITE] for fit in fits] == ["4095", "65535", "8190"]
     assert "gray value 4095" in fits[0].profile.units
     assert "read as 12 bits" in fits[0].notices[0]
 
