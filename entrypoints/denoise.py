@@ -180,7 +180,7 @@ def _tell(chosen: dict[Path, Choice]) -> None:
 
 
 def _said(choice: Choice) -> str:
-    return f"Denoised by lfranker {version('lfranker')} with {choice.model}, {choice.reason}."
+    return f"Denoised by lfranker {version('lfranker')} with {choice.model}."
 
 
 def _denoise(work: list[Work], jobs: int) -> int:

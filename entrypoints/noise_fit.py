@@ -12,6 +12,7 @@ from lfranker.noise.measurement import Measurement, exposures_of, fit_pairs, fit
 from lfranker.noise.parsing import carried, parse_dwell_times
 from lfranker.noise.profile import Profile, write_profile
 from lfranker.planning.inputs import InputConfig
+from lfranker.processes.signals import terminate_as_interrupt
 from lfranker.report.plots import noise_level_plot
 from lfranker.scans.preparation import prepare_scans
 from lfranker.tracking.runs import log_metrics, log_settings, log_texts, own_run, set_tags
@@ -45,7 +46,7 @@ def main(
     differs between noisy and clean scan, at every scan speed and with 95 % intervals.
     """
     try:
-        with own_run(f"noise-fit {scans.name}", "noise-fit") as run:
+        with terminate_as_interrupt(), own_run(f"noise-fit {scans.name}", "noise-fit") as run:
             found = _measure(scans, target, white, cache, seed)
             profile = found.profile
             if carry:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import Field
+from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, get_args
@@ -89,7 +90,8 @@ class Command(click.Command):
         except click.NoSuchOption as error:
             if reason := FORMER.get(error.option_name):
                 raise click.UsageError(f"{error.option_name}: {reason}", ctx) from error
-            raise
+            nearest = get_close_matches(error.option_name, error.possibilities or (), 1)
+            raise click.NoSuchOption(error.option_name, None, nearest, ctx) from error
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         with _ending_refused():

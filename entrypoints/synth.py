@@ -12,6 +12,7 @@ from lfranker.options import changed, flat, only
 from lfranker.planning.inputs import InputConfig, training_images
 from lfranker.planning.noisy_scans import with_usual_noise
 from lfranker.planning.settings import preset_settings
+from lfranker.processes.signals import terminate_as_interrupt
 from lfranker.tracking.runs import log_settings, own_run
 from lfranker.tracking.score_logging import log_dataset
 
@@ -37,7 +38,7 @@ def main(out: Path, preset: str, seed: int, workers: int, **given: Any) -> None:
         chosen = preset_settings(preset, seed, **changes)
         inputs = changed(InputConfig(), only(given, InputConfig))
         images, notices = training_images(chosen, inputs)
-        with own_run(f"synth {out.name}", "synth") as run:
+        with terminate_as_interrupt(), own_run(f"synth {out.name}", "synth") as run:
             data = synthesise(images, out, chosen.dataset, workers or None)
             log_settings(run.run_id, {**flat(chosen.dataset), "dataset": data.digest})
             log_dataset(data, "training")

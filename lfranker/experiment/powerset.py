@@ -54,6 +54,7 @@ from lfranker.ranking.entrants import compared
 from lfranker.ranking.learning_rate_check import FACTORS, MOST_CHECKED
 from lfranker.ranking.weight_search import split_sites
 from lfranker.redaction import redacted
+from lfranker.report.first_screen import answer
 from lfranker.report.remarks import remarks
 from lfranker.report.tables import tables, to_markdown
 from lfranker.tracking.claims import sweep
@@ -117,9 +118,11 @@ def run_power_set(
             _estimate(plan, inputs, jobs, _more(config), len(all_inputs)),
             compared=compared([own.noise for own in all_inputs], "s"),
         )
+        for line in inputs.said():
+            console.say(line)
         console.say(str(estimate))
         if not go_ahead(estimate):
-            set_tags(run.run_id, {Tag.ROLE: "dry-run"})
+            set_tags(run.run_id, {Tag.ROLE: "dry-run", Tag.NAME: f"plan of powerset {name}"})
             return None
         cost = {task.name: estimate.by_subset[task.losses] for task in plan}
         launcher = launcher_for(engine, launch, inputs, jobs, config.stall_minutes)
@@ -338,5 +341,6 @@ def rank(
         console.say(f"- {line}")
     for alias, version in sorted(result.versions.items()):
         console.say(f"models:/{model_name}@{alias} is version {version}")
+    console.say(answer(result.ranking, result.findings).replace("**", ""))
     console.say(f"Note, report and tables: {how_to_open(result.parent)}")
     return result

@@ -364,6 +364,19 @@ class Inputs:
         """The dataset that this repeat trains on."""
         return self.drawn[repeat] if self.drawn else self.data
 
+    def said(self) -> list[str]:
+        """Say what is trained and scored on, for who looks at a plan."""
+        scans, patches = self.scans, len(self.data.train)
+        kind = "simulated scans" if scans.simulated else "scans"
+        speeds = {speed: sum(r.speed == speed for r in scans.records) for speed in scans.speeds}
+        taken = ", ".join(f"{count:,} at {speed}" for speed, count in speeds.items())
+        target = f"the slow ones are those at {scans.target}" if scans.has_clean else "none is slow"
+        return [
+            f"trained on {patches:,} patches of {len(self.data.trained_on):,} images",
+            f"scored on {kind} of {len(scans.fields):,} fields, {len(scans.sites):,} sites: "
+            f"{taken}; {target}",
+        ]
+
     def objective(self, losses: Sequence[str]) -> Objective:
         """The weighted sum of some of the losses."""
         weights = {name: self.loss_weights[name] for name in losses}

@@ -19,7 +19,7 @@ from lfranker.tracking.registry import Winner, register
 
 NO_ONNX = (
     "winners have no network.onnx: the package onnx is not installed (`pip install "
-    "'lfranker[onnx]'`, then rank again)"
+    "onnx`, then rank again)"
 )
 
 

@@ -11,7 +11,7 @@ from lfranker.ranking.leads import BaselineLead
 from lfranker.report.decisions import stability_clause
 from lfranker.report.findings import Findings
 from lfranker.report.html_page import Grid
-from lfranker.report.numbers import estimate, joined
+from lfranker.report.numbers import estimate, is_are, joined
 from lfranker.report.tables import in_words, title_of, writer
 from lfranker.report.training_lengths import verdict_sentence
 
@@ -30,7 +30,7 @@ def answer(ranking: Ranking, findings: Findings) -> str:
     rank = f"the best mean rank, {ranking.champion_mean_rank:.2f}, over {joined(titles)}{where}"
     of = f"of {len(names):,} {counted(names)}"
     if gone := len(ranking.missing):
-        of = f"of {len(names):,} {counted(names)} that are trained ({gone:,} more are not yet)"
+        of += f" that are trained ({gone:,} more {is_are(gone)} not yet)"
     chosen = (
         f"No advice yet, the networks are too small or too briefly trained: {of}, "
         f"**{ranking.champion}** has {rank}."

@@ -152,7 +152,7 @@ def load_onnx(uri: str, threads: int) -> OnnxNetwork:
         raise ValueError("the network that comes with lfranker is not kept in ONNX: engine=torch")
     if not has_package("onnxruntime"):
         raise ValueError(
-            "engine=onnx needs the package onnxruntime: `pip install 'lfranker[onnx]'`, or take "
+            "engine=onnx needs the package onnxruntime: `pip install onnxruntime`, or take "
             "engine=torch"
         )
     try:

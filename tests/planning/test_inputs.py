@@ -100,6 +100,13 @@ def test_inputs_are_scored_on_images_that_no_patch_was_cut_from(tmp_path: Path) 
     made = preparation.inputs(("mae",), chosen, config)
     sides = {s["name"]: s["side"] for s in made.data.manifest["request"]["sources"]}
     assert {sides[field] for field in made.scans.fields} == {"validation"}
+    patches, trained_on = chosen.dataset.counts[0], [*sides.values()].count("training")
+    fields = len(made.scans.fields)
+    assert made.said() == [
+        f"trained on {patches} patches of {trained_on} images",
+        f"scored on simulated scans of {fields} fields, {fields} sites: {fields} at spd2, "
+        f"{fields} at spd3, {fields} at spd5; the slow ones are those at spd8",
+    ]
 
 
 def test_a_field_that_was_trained_on_is_not_scored(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_the_answer_carries_its_share_and_names_rivals_of_a_weak_one(
 def test_what_is_not_trained_yet_is_no_part_of_the_answer() -> None:
     said = answer(rank(SCORES, ["mae", "mse", "mae+mse"]), Findings(along=along()))
     assert said == (
-        "Train on **mae**: of 2 loss subsets that are trained (1 more are not yet) it has the best "
+        "Train on **mae**: of 2 loss subsets that are trained (1 more is not yet) it has the best "
         "mean rank, 1.00, over PSNR and SSIM at a."
     )
     assert "Still changing" in answer(ranking(), Findings(along=along()))
