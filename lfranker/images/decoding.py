@@ -152,13 +152,21 @@ def _pillow_palette(file: ImageFile, indices: NDArray[np.uint8]) -> Palette:
     return Palette(colours, indices)
 
 
+def _why_no_page(tiff: tifffile.TiffFile, data: bytes) -> str:
+    start, end = (8, 16) if tiff.is_bigtiff else (4, 8)
+    first = int.from_bytes(data[start:end], "little" if tiff.byteorder == "<" else "big")
+    if first >= len(data):
+        return f"TIFF that was cut short ({len(data):,} bytes, its tags should be at {first:,})"
+    return "TIFF without a full-size image"
+
+
 def _decode_tiff(
     path: Path, data: bytes, white: int | None, *, of_stack: bool = False
 ) -> list[Decoded]:
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
         pages = full_size_pages(tiff)
         if not pages:
-            raise unsupported(path, "TIFF without a full-size image")
+            raise unsupported(path, _why_no_page(tiff, data))
         pages = pages if of_stack else pages[:1]
         for page in pages:
             if reason := reason_to_refuse(tiff, page, of_stack=of_stack):

@@ -228,6 +228,26 @@ def test_black_images_have_no_holes(tmp_path: Path, compression: str) -> None:
     assert not decode(tmp_path / "a.tif").samples.any()
 
 
+@pytest.mark.parametrize("options", [{}, {"byteorder": ">"}, {"bigtiff": True}])
+def test_a_file_that_ends_before_its_tags_is_called_so(
+    tmp_path: Path, options: dict[str, object]
+) -> None:
+    """Many writers put them behind the pixels."""
+    file, array = tmp_path / "a.tif", np.zeros((40, 50), np.uint8)
+    with tifffile.TiffWriter(file, **options) as tiff:
+        tiff.write(array, photometric="minisblack")
+    with tifffile.TiffFile(file) as tiff:
+        tags = tiff.pages[0].offset
+    data = bytearray(file.read_bytes())
+    start, size = (8, 8) if "bigtiff" in options else (4, 4)
+    order = "big" if "byteorder" in options else "little"
+    data[start : start + size] = len(data).to_bytes(size, order)  # as if they came last
+    file.write_bytes(data)
+    assert tags < len(data)
+    with pytest.raises(ValueError, match=f"cut short .{len(data):,} bytes, .* at {len(data):,}."):
+        decode(file)
+
+
 def test_bits_in_reverse_order_are_turned(tmp_path: Path) -> None:
     array = pixels(1, np.uint8)
     for compression in ("tiff_lzw", "packbits"):
