@@ -71,7 +71,11 @@ def standing_sentence(title: str, table: pd.DataFrame, margin: float, unit: str 
     """
     rows = {s: list(map(str, own.index)) for s, own in table.groupby("standing")}
     same, unsure, worse = (rows.get(s, []) for s in (EQUIVALENT, UNDECIDED, WORSE))
-    within = f"within {margin:g} {unit}".rstrip()
+    size = f"{margin:g} {unit}".rstrip()
+    if len(same) == 1 and worse and not unsure:
+        others = "the other one is" if len(worse) == 1 else f"the other {len(worse)} are"
+        return f"In {title}, {same[0]} is shown to be the best: {others} worse by more than {size}."
+    within = f"within {size}"
     return (
         f"In {title}, {len(same)} of {len(table)} {is_are(len(same))} shown to be equivalent to "
         f"the best {within}{named(same)}, {len(unsure)} {is_are(len(unsure))} undecided"

@@ -36,6 +36,14 @@ def standings(*standing: str) -> pd.DataFrame:
             "In PSNR, 0 of 3 are shown to be equivalent to the best within 0.1 dB, 1 is undecided "
             "(mae) and 2 are shown to be worse.",
         ),
+        (
+            ("equivalent", "worse", "worse"),
+            "In PSNR, mae is shown to be the best: the other 2 are worse by more than 0.1 dB.",
+        ),
+        (
+            ("equivalent", "worse"),
+            "In PSNR, mae is shown to be the best: the other one is worse by more than 0.1 dB.",
+        ),
     ],
 )
 def test_standings_are_counted_and_named(standing: tuple[str, ...], words: str) -> None:
