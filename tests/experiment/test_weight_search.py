@@ -20,6 +20,7 @@ from lfranker.experiment.follow_ups import refine, winning_combined_loss
 from lfranker.planning.inputs import Inputs
 from lfranker.planning.plan import tasks
 from lfranker.publishing.ranking_run import rank_power_set
+from lfranker.ranking.entrants import PairScores
 from lfranker.ranking.leaderboard import rank
 from lfranker.ranking.weight_search import Trial, compare, split_sites
 from lfranker.scans.scan_set import ScanSetId
@@ -174,6 +175,16 @@ def test_a_search_counts_on_the_scans_that_it_was_made_on_alone(parent: Run) -> 
     pairs = field_scores(power_set, own)
     assert refined(power_set, pairs, own) is not None
     assert refined(power_set, pairs, ScanSetId("fedcba9876543210", False)) is None
+
+
+def test_what_won_is_compared_with_trials_by_its_first_repeat() -> None:
+    """Trials are trained once: of three places the first alone is searched on."""
+    rows = pd.concat([one_training(0, 30.0), one_training(1, 32.0)])
+    pairs = PairScores(rows.assign(name="mae+ssim", baseline=False, sample=""))
+    plan = Plan("mae+ssim", {"mae": 1.0, "ssim": 1.0}, SCANS, ["a"], ["b", "c"])
+    found = searched(plan, "0", pairs, False)
+    assert found is not None
+    assert found.tried == [Trial(plan.own, {"psnr": 30.0, "ssim": 0.5})]
 
 
 def one_training(repeat: int, psnr: float) -> pd.DataFrame:

@@ -23,6 +23,8 @@ from lfranker.options import changed
 from lfranker.planning import inputs as preparation
 from lfranker.planning.inputs import InputConfig, Settings, initial_weights
 from lfranker.planning.settings import preset_settings
+from lfranker.scans.preparation import prepare_scans
+from lfranker.simulation.scans import damaged_scan, simulate_scans
 from lfranker.training.loss_balancing import described
 
 CONFIG = DatasetConfig(patch=32, patches=40, noise=NoiseConfig(peak=(50.0, 60.0)), seed=3)
@@ -92,6 +94,21 @@ def test_scans_are_never_simulated_from_images_that_were_trained_on(tmp_path: Pa
     everything = frozenset(s["sha256"] for s in made.manifest["request"]["sources"])
     with pytest.raises(ValueError, match="all were trained on"):
         preparation.scans(other, None, None, tmp_path / "cache", clean, everything)
+
+
+def test_scans_of_another_seed_are_simulated_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the same clean images, which the seed does not change."""
+    record, clean = Recorder(monkeypatch), write_clean(tmp_path / "clean", 2)
+    record.replace(simulate_scans, lambda call: call.out.mkdir(parents=True))
+    record.replace(damaged_scan, lambda _: "")
+    record.replace(prepare_scans, lambda _: None)
+    for seed in (0, 5, 0):
+        preparation.scans(smoke(seed=seed), None, None, tmp_path / "cache", clean)
+    assert [call.seed for call in record.calls["", "simulate_scans"]] == [0, 5]
+    first, second, again = (call.folder for call in record.calls["", "prepare_scans"])
+    assert first == again != second
 
 
 def test_inputs_are_scored_on_images_that_no_patch_was_cut_from(tmp_path: Path) -> None:

@@ -221,3 +221,12 @@ def test_losses_are_balanced_on_the_noise_that_they_are_trained_on(tmp_path: Pat
     for own in each:
         assert own.loss_weights == loss_weights("value", losses, None, own.data, 3)
     assert each[0].loss_weights["mse"] != each[1].loss_weights["mse"]
+
+
+def test_repeats_train_on_draws_of_the_noise_that_they_are_on(tmp_path: Path) -> None:
+    noises = {name: {"noise": name} for name in ("eq1", "gamma")}
+    chosen = settings_on_each("smoke", noises, patches=24)
+    each = inputs_on_each(("mae",), chosen, InputConfig(cache=tmp_path), draws=2)
+    modes = [[data.config.noise.mode for data in own.drawn] for own in each]
+    assert modes == [["eq1"] * 2, ["gamma"] * 2]
+    assert [own.data.config.noise.mode for own in each] == ["eq1", "gamma"]

@@ -92,6 +92,20 @@ def test_full_brightness_of_noisy_scans_is_the_white_level_that_is_given(
     assert scan.image.max() == pytest.approx(expected)
 
 
+def test_pairs_of_frames_end_where_one_of_them_does(tmp_path: Path) -> None:
+    """The second frame lies 10 px further right: it lacks the first ones of the other."""
+    for number, first in ((1, 0), (2, 10)):
+        noise = np.random.default_rng(number).normal(0, 0.02, (160, 150))
+        write(tmp_path / f"frame{number}/a.png", specimen(0)[:, first : first + 150] + noise)
+    made, _ = training_scans("frames", tmp_path, None, None, all_noisy=True)
+    without = {"scan/a#1": np.s_[:, :9], "scan/a#2": np.s_[:, -9:]}
+    assert [scan.name for scan in made] == list(without)
+    for scan in made:
+        assert scan.covered is not None
+        assert not scan.covered[without[scan.name]].any()
+        assert scan.covered[8:-8, 16:-16].all()
+
+
 def test_frames_of_the_clean_scans_do_not_count(tmp_path: Path) -> None:
     scans = write_scans(tmp_path / "scans")
     (scans / "30us" / "a.png").rename(tmp_path / "a.png")

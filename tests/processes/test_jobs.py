@@ -7,11 +7,25 @@ from ast import literal_eval
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from lfranker.processes import jobs as processes
-from lfranker.processes.jobs import STALLED, Job, Stall, alive, last_words, run_jobs
+from lfranker.processes.jobs import (
+    STALLED,
+    SUSPENDED,
+    Job,
+    Pace,
+    Process,
+    Stall,
+    _excuse,
+    _Running,
+    alive,
+    last_words,
+    run_jobs,
+)
 from lfranker.processes.signals import END_SIGNALS, stop_between_steps, terminate_as_interrupt
 
 
@@ -114,6 +128,19 @@ def test_time_in_which_the_parent_itself_was_stopped_does_not_count(
     job = python("quiet", "import time; time.sleep(5)", tmp_path)
     stall = Stall(3.5, lambda job, seconds, ended: ended and pytest.fail("not the job stopped"))
     assert [code for _, code in run_jobs([job], 1, stop_once, stall)] == [0]
+
+
+def test_time_between_two_polls_counts_unless_it_is_longer_than_any_poll_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, job = [100.0], python("quiet", "pass", tmp_path)
+    monkeypatch.setattr(processes, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    running = [_Running(job, cast(Process, None), 0, Pace(job, since=90.0))]
+    assert _excuse(running, 99.0) == 100.0
+    assert running[0].pace.since == 90.0
+    now[0] += SUSPENDED + 1
+    assert _excuse(running, 100.0) == now[0]
+    assert running[0].pace.since == 90.0 + SUSPENDED + 1
 
 
 ORPHAN = """

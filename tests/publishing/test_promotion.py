@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from recorder import Recorder
 from tracked import SCANS, make_child, name_model
 
 from lfranker.evaluation.criteria import ALL_METRICS, CHAMPION
@@ -24,7 +25,7 @@ from lfranker.scans.scan_set import ScanSetId
 from lfranker.tracking.power_set import PowerSet, find_training
 from lfranker.tracking.registry import Version, Winner
 from lfranker.tracking.runs import log_metrics, log_texts, own_run, set_tags
-from lfranker.tracking.scores import score_file
+from lfranker.tracking.scores import read_table, score_file
 from lfranker.tracking.tags import Tag, metrics_on, outcome_on, scan_set
 
 pytestmark = pytest.mark.usefixtures("unsaid")  # the gate knows nothing of it
@@ -178,6 +179,18 @@ def test_scores_by_another_version_of_a_metric_are_not_compared(
     report = rank_one("newer", 21.0, rescore=rescore)
     assert champion() == "1", "by its new scores it is the better one"
     assert any("differences (95 %, all together): psnr" in notice for notice in report.notices)
+
+
+def test_one_that_is_scored_anew_is_judged_by_its_new_scores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    record, asked = Recorder(monkeypatch), list[Version]()
+    record.replace(find_training, lambda _: SimpleNamespace(outdated=lambda *_: True))
+    record.replace(read_table, lambda _: "new" if asked else "old")
+    holder = Version("m", "1", "of others", True, ("champion",))
+    gate = Gate(cast(PowerSet, None), PairScores.none(), FIRST, "auto", asked.append)
+    assert gate._rows_of_holder(holder, ("psnr",)) == ("new", "")
+    assert asked == [holder]
 
 
 def test_one_that_cannot_be_scored_stays_and_the_reason_is_told(store: Path) -> None:

@@ -97,6 +97,12 @@ def test_places_are_crossed_with_raters_and_the_top_set_is_that_of_the_interval(
     assert "by more than 4" in text
 
 
+def test_fields_of_one_site_are_one_site():
+    rows = rated({"anna": {"mae": [5, 4, 5], "mse": [1, 2, 1]}})
+    found = find_ratings(rows.assign(place=rows["place"].replace("f2", "f1")), 0.0, seed=0)
+    assert (found.sheets, found.sites) == (3, 2)
+
+
 def test_baselines_are_not_among_those_compared():
     found, _ = said(rated({"anna": {"mae": [4, 4, 4], "mse": [1, 2, 1], "NOISY": [5, 5, 5]}}))
     assert list(found.intervals["visual"].index) == ["mae", "mse"]

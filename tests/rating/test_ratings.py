@@ -109,6 +109,8 @@ def test_ratings_add_up_and_are_not_changed_afterwards():
     anna, ben = (parse_ratings(filled(name, "512345"), "f") for name in ("anna", "ben"))
     assert merged(anna, anna) == sorted(anna, key=lambda r: (r.rater, r.sheet, r.panel))
     assert len(merged(anna, ben)) == 12
+    again = parse_ratings(filled("anna", "512345"), "again.csv")
+    assert merged(anna, again) == merged(anna, anna), "the same, read once more"
     other = parse_ratings(filled("anna", "412345"), "new.csv")
     with pytest.raises(ValueError, match=r"new\.csv, line 2: 'anna' .* with 5 before"):
         merged(anna, other)

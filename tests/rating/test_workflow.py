@@ -236,6 +236,22 @@ def test_ratings_count_on_their_own_scans_and_for_the_networks_that_are_asked_fo
     assert set(ratings_of(power_set, power_set.scan_set(), newer)["name"]) == {"mse"}
 
 
+def test_ratings_on_other_scans_are_logged_as_those_of_other_scans(store: Path) -> None:
+    """A sheet without picture; the networks have scores on the first scans alone."""
+    parent, other = make_parent("mae,mse"), "fedcba9876543210"
+    set_tags(parent.info.run_id, {scan_set(other): "real"})
+    runs = {name: make_child(parent, name, {"psnr": 20.0}) for name in ("mae", "mse")}
+    shown = {name: Shown(run.info.run_id, False) for name, run in runs.items()}
+    key = Key(other, shown, (Sheet("f", "spd2", "f", False, ("mae", "mse")),))
+    log_texts(parent.info.run_id, {f"{FOLDER}/{key.id}/{KEY}": key.to_json()})
+    table = pd.DataFrame({"sheet": next(iter(key.named())), "panel": ["A", "B"]})
+    take_ratings(None, other[:4], save(table.assign(rating=(2, 4)), store / "ratings.csv", "anna"))
+    assert metrics_of(runs["mae"]) == {
+        f"{front(other)}visual": 2.0,
+        f"{front(other)}visual/spd2": 2.0,
+    }
+
+
 @pytest.mark.slow
 def test_ratings_on_other_scans_have_other_names(store: Path) -> None:
     other = "fedcba9876543210"

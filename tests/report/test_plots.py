@@ -97,6 +97,17 @@ def test_noise_levels_show_scans_fit_and_made_noise(monkeypatch: pytest.MonkeyPa
     np.testing.assert_allclose(line.get_xydata(), [[0.05, 1e-4], [0.7, 0.0131]])
 
 
+def test_standings_are_intervals_of_what_an_entrant_is_below_the_best(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = TABLE.assign(below_low=[0.0, 0.5, 8.0], below_high=[0.0, 1.5, 10.0])
+    figures = list[Figure]()
+    monkeypatch.setattr(plots, "_svg", figures.append)
+    standing_plot({"PSNR (dB)": table}, NAMES, {"PSNR (dB)": 0.1}, {})
+    drawn = [list(line.get_xdata()) for line in figures[0].axes[0].lines]
+    assert drawn == [[0, 0], [0], [-1.5, -0.5], [-1], [-10, -8], [-9]]
+
+
 def test_standings_of_each_criterion_have_three_shades_and_a_filter_where_it_is_near() -> None:
     table = TABLE.assign(below_low=[0.0, 0.5, 8.0], below_high=[0.0, 1.5, 10.0])
     tables, margins = {"PSNR (dB)": table, "SSIM": table}, {"PSNR (dB)": 0.1, "SSIM": 0.1}

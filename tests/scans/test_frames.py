@@ -124,6 +124,18 @@ def test_pages_of_a_stack_are_frames_and_are_not_scored(scans: Path) -> None:
         read_image(scans / "100ns/b.tif")
 
 
+def test_scans_of_a_folder_are_divided_by_one_full_brightness(tmp_path: Path) -> None:
+    """One file says that it has 12 bits; another has values beyond."""
+    for speed, top, said in (("100ns", 4095, [(281, "H", 1, 4095, True)]), ("2us", 60000, [])):
+        (tmp_path / speed).mkdir()
+        stored = np.rint(top * specimen() / specimen().max()).astype(np.uint16)
+        file = tmp_path / speed / "a.tif"
+        tifffile.imwrite(file, stored, photometric="minisblack", extratags=said)
+    fast, slow = noisy_frames(tmp_path)
+    assert (fast.white, slow.white) == (65535, 65535)
+    assert fast.scans[0].max() == pytest.approx(4095 / 65535)
+
+
 def test_flat_folders_and_folders_without_noisy_scans(tmp_path: Path) -> None:
     for field in "ab":
         write(tmp_path / f"flat/{field}.png", frame(1))

@@ -160,6 +160,12 @@ def test_a_set_is_reused_while_the_scans_are_the_same(prepared, source, tmp_path
     assert stamp.stat().st_mtime_ns != before
 
 
+def test_a_set_with_another_target_is_another(prepared, source):
+    other = prepare_scans(source, "spd3", prepared.folder.parent)
+    assert (other.target, other.speeds) == ("spd3", ("spd2", "spd8"))
+    assert other.folder != prepared.folder
+
+
 @pytest.mark.slow
 def test_other_scans_names_targets_or_markers_have_another_digest(prepared, source, tmp_path):
     digests = {prepared.digest, prepare_scans(source, "spd3", prepared.folder.parent).digest}

@@ -297,9 +297,10 @@ def test_a_lock_is_beside_the_store_and_makes_others_wait(
         assert Tag.POWERSET in parent.data.tags
 
 
-def test_a_training_blocks_others_as_long_as_its_process_is_there(store: Path) -> None:
+@pytest.mark.parametrize("status", ["RUNNING", "SCHEDULED"])
+def test_a_training_blocks_others_as_long_as_its_process_is_there(store: Path, status: str) -> None:
     run_id, host = make_child(make_parent("mae"), "mae", {}).info.run_id, socket.gethostname()
-    MlflowClient().update_run(run_id, status="RUNNING")
+    MlflowClient().update_run(run_id, status=status)
     set_tags(run_id, {Tag.OWNER: f"{host}:{os.getpid()}"})
     with pytest.raises(ValueError, match=f"is being trained by process {host}:{os.getpid()}"):
         refuse_if_busy([find_training(run_id)])

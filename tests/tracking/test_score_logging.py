@@ -43,7 +43,7 @@ from lfranker.tracking.score_logging import (
     score_run,
 )
 from lfranker.tracking.scores import noisy_scans_and_images, read_scan_table
-from lfranker.tracking.tags import Tag, metrics_on, scan_set
+from lfranker.tracking.tags import Tag, front, metrics_on, scan_set
 from lfranker.tracking.training_run import score_with_branches
 
 MEAN = Metric(lambda output, _: float(output.mean()), True, "Mean", 3)
@@ -398,6 +398,18 @@ def test_runs_have_pictures_of_the_same_fields_under_the_same_keys(store: Path) 
         output = stretched(next(iter(scans)).noisy)
         assert output.min() < 0 < 1 < output.max()
         np.testing.assert_array_equal(np.asarray(image), np.round(255 * np.clip(output, 0, 1)))
+
+
+def test_pictures_of_other_scans_do_not_stand_among_those_of_the_first(store: Path) -> None:
+    run_id = make_child(make_parent("mae"), "mae", {}).info.run_id
+    for digest in (SCANS, "f" * 16):
+        denoiser = of_noisy(BASELINES["noisy"])
+        score_run(run_id, denoiser, make_scans(store, digest), {"psnr": METRICS["psnr"]})
+    first = {f"the scans denoised/{field} at {speed}" for field in "fg" for speed in SPEEDS}
+    assert keys_of(run_id) == sorted(first)
+    other = front("f" * 16).replace("/", "~")
+    names = {key for key, _ in keys_of_grid(run_id) if key.startswith(other)}
+    assert names == {other + key.replace("/", "~") for key in first}
 
 
 def keys_of_grid(run_id: str) -> list[tuple[str, str]]:

@@ -15,7 +15,7 @@ from trained import CPU, TINY
 from lfranker.arrays import Image
 from lfranker.datasets.noisy_scans import NoisyScan
 from lfranker.datasets.synthesis import Dataset, DatasetConfig, synthesise
-from lfranker.losses import build_objective, gradient_norms
+from lfranker.losses import build_objective, gradient_norms, shares
 from lfranker.noise.measured import MeasuredNoise
 from lfranker.noise.noise_config import NoiseConfig
 from lfranker.noise.scan_correlation import autocorrelation, filter_fast_axis, taps_for
@@ -147,6 +147,18 @@ def test_losses_get_gradient_from_hidden_pixels_alone() -> None:
             name
         ]
         assert measured == pytest.approx(float(torch.linalg.vector_norm(gradient)), rel=1e-4)
+
+
+def test_shares_of_losses_are_measured_at_hidden_pixels_alone() -> None:
+    """Elsewhere SSIM has a gradient too, as its windows reach there, and MAE has none."""
+    config, objective = replace(TINY, log_every=1), build_objective(["mae", "ssim"])
+    trainer = Trainer(build_network(config), objective, scans("blind"), config, CPU)
+    batch = trainer.batches.of(0)
+    output = batch.composite(trainer.network.train()(batch.noisy))
+    hidden = shares(gradient_norms(objective, output, batch.clean, batch.hidden))
+    everywhere = shares(gradient_norms(objective, output, batch.clean))
+    assert everywhere["mae"] < 0.99 * hidden["mae"]
+    assert next(trainer.steps()).shares == pytest.approx(hidden, rel=1e-5)
 
 
 @pytest.mark.parametrize("mode", ["blind", "recorrupted"])

@@ -2,6 +2,7 @@ from copy import deepcopy
 from dataclasses import asdict, replace
 from math import nan
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -106,8 +107,11 @@ def test_noisy_and_clean_are_the_same_patch_turned_the_same_way_and_never_valida
     assert len(seen) > 40  # of 80 draws among 10 patches in 8 orientations
 
 
-def test_noise_that_is_correlated_along_x_stays_so() -> None:
-    plain, correlated = make_data(), make_data(correlation=(0.0, 0.5))
+@pytest.mark.parametrize(
+    "noise", [{"correlation": (0.0, 0.5)}, {"noise": "lines", "line_offset": (0.0, 0.1)}]
+)
+def test_noise_that_is_correlated_along_x_stays_so(noise: dict[str, Any]) -> None:
+    plain, correlated = make_data(), make_data(**noise)
     turned = {
         data.clean[i][:: y, ::x].tobytes(): (y, x)
         for data in (correlated,) for i in data.train for y in (1, -1) for x in (1, -1)
@@ -168,6 +172,16 @@ def test_a_branch_is_the_shorter_training_to_the_bit_and_leaves_the_longer_as_it
     assert got == expected
     for name, value in plain.ema.state_dict().items():
         assert torch.equal(value, branched.ema.state_dict()[name]), name
+
+
+def test_a_training_goes_on_from_a_branch_as_if_there_had_been_none() -> None:
+    config = replace(TINY, depth="0,0,0,1,0,0,0")
+    expected = [step.loss for step in make_trainer(config).steps()]
+    branched = make_trainer(config)
+    steps = branched.steps()
+    got = [next(steps).loss for _ in range(2)]
+    assert len(list(branched.branch(4).steps())) == 2
+    assert [*got, *(step.loss for step in steps)] == expected
 
 
 def test_one_step_can_be_timed_and_no_validation_patches_give_no_validation() -> None:
@@ -296,8 +310,11 @@ def test_resuming_goes_on_to_the_bit(tmp_path: Path, stop: int) -> None:
         assert torch.equal(value, second.ema.state_dict()[name]), name
 
 
-def test_a_resumed_training_clips_by_the_norms_of_before() -> None:
-    config, stop = replace(TINY, steps=13, clip_factor=0.5, depth="0,0,0,1,0,0,0"), 11
+def test_a_resumed_training_clips_by_the_last_norms_of_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(trainer_module, "MEDIAN_WINDOW", 10)
+    config, stop = replace(TINY, steps=14, clip_factor=0.5, depth="0,0,0,1,0,0,0"), 11
     straight = [(step.loss, step.clipped) for step in make_trainer(config).steps()]
     first, second = make_trainer(config), make_trainer(config)
     begun = [step for _, step in zip(range(stop), first.steps(), strict=False)]
