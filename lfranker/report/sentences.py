@@ -109,7 +109,10 @@ def comparison_sentences(metric: str, own: Evidence, margin: float) -> Iterator[
             f"In {title}, the trainings of {listed(own.erratic)} scatter clearly more than those "
             f"of the other subsets; intervals allow for it."
         )
-    if own.effort is not None and (text := _effort(str(table.index[0]), own.effort, unit, margin)):
+    # an effort goes by ranks, all compared with all, which may leave open what is shown to be worse
+    if own.effort is None or table["standing"].get(own.effort.other) == WORSE:
+        return
+    if text := _effort(str(table.index[0]), own.effort, unit, margin):
         yield text
 
 

@@ -77,6 +77,12 @@ def test_effort_is_said_where_something_would_do(effort: Effort | None, words: s
     )
 
 
+def test_nothing_is_open_about_one_that_is_shown_to_be_worse() -> None:
+    effort = Effort("mse", 0.12, (20, 45), None)
+    known = Evidence(2, 12, intervals=standings("equivalent", "worse"), effort=effort)
+    assert not [said for said in comparison_sentences("psnr", known, 0.1) if "open" in said]
+
+
 def test_too_little_to_compare_is_said() -> None:
     (said,) = comparison_sentences("repeatability", Evidence(4, 2), 0.1)
     assert said.startswith(
