@@ -52,6 +52,7 @@ def test_it_is_denoised_with_as_any_network(network: SCUNet, path: Path) -> None
     np.testing.assert_allclose(denoise(found, image), denoise(network, image), rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_opset_is_the_stated_one_and_the_network_stays_as_it_was(
     network: SCUNet, path: Path
 ) -> None:

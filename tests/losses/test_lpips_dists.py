@@ -127,6 +127,7 @@ def test_what_is_missing_is_said_and_not_downloaded(caches: Path, name: str, pac
         LOSSES[name].build(None)
 
 
+@pytest.mark.slow
 def test_distances_are_read_from_the_files(caches: Path) -> None:
     put_vgg16(caches)
     shaped = [w[None, :, None, None] for w in lpips_weights(torch.float32)]

@@ -82,6 +82,7 @@ def test_an_option_without_effect_on_the_noise_is_an_error(data: Path) -> None:
         smoke(data=data, noise="gamma")
 
 
+@pytest.mark.slow
 def test_scans_are_never_simulated_from_images_that_were_trained_on(tmp_path: Path) -> None:
     clean = write_clean(tmp_path / "clean", 6)
     chosen = smoke(patch=32, validation=0.34, max_noise=1.0)

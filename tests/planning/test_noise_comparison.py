@@ -213,6 +213,7 @@ def test_the_parent_logs_what_its_trainings_have_in_common() -> None:
     assert TrainConfig().steps != alone["steps"]
 
 
+@pytest.mark.slow
 def test_losses_are_balanced_on_the_noise_that_they_are_trained_on(tmp_path: Path) -> None:
     noises, losses = {name: {"noise": name} for name in ("eq1", "gamma")}, ("mae", "mse")
     chosen = settings_on_each("smoke", noises, seed=3, patches=24)

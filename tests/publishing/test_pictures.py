@@ -59,6 +59,7 @@ def test_a_sample_group_may_be_called_keypoints(store: Path) -> None:
     assert captions(groups) == groups
 
 
+@pytest.mark.slow
 def test_strips_of_fields_of_any_name_are_on_the_page_under_it(store: Path) -> None:
     """MLflow cuts names at # and ?, and takes neither .. nor what a file system refuses."""
     for name in NAMES:

@@ -117,6 +117,7 @@ def test_the_repeat_that_would_be_used_is_judged(
     assert (reason == "") == takes
 
 
+@pytest.mark.slow
 def test_winners_on_simulated_scans_are_judged_too(store: Path) -> None:
     assert set(rank_one("old", 20.0, kind="simulated").versions.values()) == {"1"}
     report = rank_one("new", 19.0, kind="simulated")

@@ -85,6 +85,7 @@ def test_training_with_and_without_it_gives_the_same_bits(
     assert torch.equal(random, untouched)
 
 
+@pytest.mark.slow
 def test_shares_are_measured_at_the_points_of_the_curves_and_sum_to_1() -> None:
     trainer = make_trainer(replace(TINY, steps=5, log_every=2), ("mae", "ssim"))
     steps = list(trainer.steps())

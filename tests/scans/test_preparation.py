@@ -99,6 +99,7 @@ def test_noisy_and_clean_scans_of_other_depths_are_divided_by_the_same(source, t
     assert pair.noisy.max() < 1 / 15 < pair.original.max()
 
 
+@pytest.mark.slow
 def test_pairs_hold_the_files_pixels_registered(prepared, source):
     assert (prepared.target, prepared.speeds) == ("spd8", ("spd2", "spd3"))
     assert (prepared.fields, len(prepared)) == (("f0", "f1"), 4)
