@@ -118,7 +118,7 @@ def run_power_set(
             _estimate(plan, inputs, jobs, _more(config), len(all_inputs)),
             compared=compared([own.noise for own in all_inputs], "s"),
         )
-        for line in inputs.said():
+        for line in dict.fromkeys(line for own in all_inputs for line in own.said()):
             console.say(line)
         console.say(str(estimate))
         if not go_ahead(estimate):

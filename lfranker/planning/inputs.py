@@ -368,11 +368,12 @@ class Inputs:
         """Say what is trained and scored on, for who looks at a plan."""
         scans, patches = self.scans, len(self.data.train)
         kind = "simulated scans" if scans.simulated else "scans"
+        which = f"{self.noise}: " if self.noise else ""
         speeds = {speed: sum(r.speed == speed for r in scans.records) for speed in scans.speeds}
         taken = ", ".join(f"{count:,} at {speed}" for speed, count in speeds.items())
         target = f"the slow ones are those at {scans.target}" if scans.has_clean else "none is slow"
         return [
-            f"trained on {patches:,} patches of {len(self.data.trained_on):,} images",
+            f"{which}trained on {patches:,} patches of {len(self.data.trained_on):,} images",
             f"scored on {kind} of {len(scans.fields):,} fields, {len(scans.sites):,} sites: "
             f"{taken}; {target}",
         ]

@@ -83,7 +83,7 @@ class ScoredRun(TrackedRun):
 
     @property
     def unfinished(self) -> bool:
-        """Whether it is under way, waits, or was interrupted: more may come of it."""
+        """Return whether more may come of it: it is under way, waits, or was interrupted."""
         return not self.stopped and self.status not in ("FINISHED", "FAILED")
 
     def is_scored(self, digest: str, metrics: Mapping[str, Metric]) -> bool:

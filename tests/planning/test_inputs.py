@@ -100,7 +100,7 @@ def test_scans_are_never_simulated_from_images_that_were_trained_on(tmp_path: Pa
 def test_scans_of_another_seed_are_simulated_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of the same clean images, which the seed does not change."""
+    """The clean images are the same: the seed does not change them."""
     record, clean = Recorder(monkeypatch), write_clean(tmp_path / "clean", 2)
     record.replace(simulate_scans, lambda call: call.out.mkdir(parents=True))
     record.replace(damaged_scan, lambda _: "")

@@ -169,6 +169,9 @@ def test_noises_with_and_without_clean_images_are_compared(tmp_path: Path) -> No
     assert names[1] == names[3] == {"0.png", "1.png", "2.png"}
     assert names[2] == {f"100ns/{field}#{n}" for field in FIELDS for n in (1, 2)}
     assert [own.noise for own in made] == list(noises)
+    told = [own.said() for own in made]
+    assert [first.partition(":")[0] for first, _ in told] == list(noises)
+    assert len({scored for _, scored in told}) == 1
     assert len({own.scans.digest for own in made}) == 1
     assert not (made[0].data.noisy == made[0].data.clean).all()
     said = "3 of the 4 noisy scans that are scored are among those trained on"

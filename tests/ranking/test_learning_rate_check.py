@@ -120,7 +120,7 @@ def test_one_that_is_ahead_at_every_rate_does_not_make_it_depend():
 
 
 def test_one_that_is_better_at_a_rate_must_be_so_among_all_subsets_rates_and_metrics():
-    """Of one metric alone the first of two leads of mse over mae would make the winner depend."""
+    """The first of two leads of mse over mae would make the winner depend in one metric alone."""
     names, rates = ["mae", "mse", "ssim", "mae+mse", "mae+ssim"], [0.5, 1.0, 2.0]
     sizes = [names, rates, range(3), [f"p{at}" for at in range(12)]]
     index = pd.MultiIndex.from_product(sizes, names=["name", "factor", "repeat", "place"])

@@ -188,7 +188,7 @@ def test_a_log_is_sent_without_secrets_while_it_is_written(
 
 
 def test_no_address_in_a_name_or_a_tag_has_its_password(store: Path) -> None:
-    """However it comes there: by a command, by its end, by a child, or among others."""
+    """Addresses come there by a command, by its end, and by a child."""
     address = "see http://me:hidden-word@host/store"
     parent = make_parent()
     with own_run(address, "train") as run:
