@@ -26,6 +26,7 @@ MOST_PATCHES = 512  # of a training; their quantiles are then known to half a pe
 LEAST_PATCHES = 50  # fewer tell no such quantiles
 LOOKED_AT = 64  # patches of a scan, evenly spread
 STRUCTURE = 2.0  # px: structure is judged on a smoothed patch
+FULL_SCALE = " of full scale"
 HEAD = "m_head"  # the network's first layer
 
 
@@ -36,6 +37,7 @@ class Trait:
     of: Callable[[Patches], Floats]  # (n, p, p) -> (n,)
     less: str
     more: str
+    unit: str = ""
 
 
 def _lines(patches: Patches) -> Floats:
@@ -80,15 +82,15 @@ def structure_size(patches: Patches) -> Floats:
 
 
 TRAITS: Mapping[str, Trait] = {
-    "noise": Trait(noise_level, "less noise", "more noise"),
+    "noise": Trait(noise_level, "less noise", "more noise", FULL_SCALE),
     "correlation": Trait(
         noise_correlation,
         "noise that is less correlated along the lines",
         "noise that is more correlated along the lines",
     ),
-    "brightness": Trait(brightness, "a lower brightness", "a higher brightness"),
-    "contrast": Trait(contrast, "less contrast", "more contrast"),
-    "structure size": Trait(structure_size, "finer structure", "coarser structure"),
+    "brightness": Trait(brightness, "a lower brightness", "a higher brightness", FULL_SCALE),
+    "contrast": Trait(contrast, "less contrast", "more contrast", FULL_SCALE),
+    "structure size": Trait(structure_size, "finer structure", "coarser structure", " px"),
 }
 
 
@@ -154,9 +156,9 @@ def unlike(image: Image, network: nn.Module, trained_on: Likeness) -> list[str]:
     for name, trait in TRAITS.items():
         value, (low, high) = float(np.median(trait.of(patches))), trained_on.ranges[name]
         if value < low:
-            reasons.append(f"{trait.less} ({value:.2g}, where 99 of 100 have {low:.2g} or more)")
+            reasons.append(_beyond(trait.less, value, f"{low:.2g} or more", trait.unit))
         elif value > high:
-            reasons.append(f"{trait.more} ({value:.2g}, where 99 of 100 have {high:.2g} or less)")
+            reasons.append(_beyond(trait.more, value, f"{high:.2g} or less", trait.unit))
     features = _features(patches, network)
     if not features.shape[1] or features.shape[1] != len(trained_on.means):
         return reasons
@@ -164,6 +166,10 @@ def unlike(image: Image, network: nn.Module, trained_on: Likeness) -> list[str]:
     if float(np.median(far)) > trained_on.strange:
         reasons.append("details that the network's first layer has seldom seen")
     return reasons
+
+
+def _beyond(what: str, value: float, usual: str, unit: str) -> str:
+    return f"{what} ({value:.2g}{unit}, where 99 of 100 training patches have {usual})"
 
 
 def _short(value: float) -> float:

@@ -77,6 +77,9 @@ def undistinguished_sentence(found: Undistinguished, champion: str) -> str:
     if found.champion == champion:
         return f"{said}; {without}, {champion} is the champion too."
     new, old = (float(found.mean_ranks["without"][name]) for name in (found.champion, champion))
+    if f"{new:.2f}" == f"{old:.2f}":
+        both = f"{found.champion} and {champion}"
+        return f"{said}; {without}, {both} have the same mean rank, {new:.2f}."
     return (
         f"{said}; {without}, the champion is {found.champion} "
         f"(mean rank {new:.2f}) instead of {champion} ({old:.2f})."

@@ -76,8 +76,8 @@ def _row(what: str, leads: Sequence[BaselineLead | None]) -> list[str]:
     """Write the leads over a kind of baselines, which is named in front where it is one in all."""
     names = {lead.baseline for lead in leads if lead is not None}
     same = len(names) == 1
-    name = f", {min(names)}," if same and names != {NOISY} else ""
-    return [f"above {what}{name} by", *(_lead(lead, same) for lead in leads)]
+    name = f", {min(names)}" if same and names != {NOISY} else ""
+    return [f"difference to {what}{name}", *(_lead(lead, same) for lead in leads)]
 
 
 def _lead(lead: BaselineLead | None, same: bool) -> str:

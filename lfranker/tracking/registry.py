@@ -290,7 +290,7 @@ def _caution(version: ModelVersion) -> str:
         return ""
     simulated = version.tags.get(Tag.SIMULATED) == "true"
     return (
-        f"a demonstration, trained for {steps} steps"
+        f"a demonstration, trained for {steps} step{'s' * (steps != 1)}"
         f"{' and ranked on simulated scans' * simulated}: expect blur and wrong brightness on "
         f"scans of your own; train one with -P preset=small -P clean=FOLDER -P scans=FOLDER"
     )

@@ -103,7 +103,10 @@ def test_images_of_the_same_kind_are_like_them(trained_on: Likeness, seed: int) 
 @pytest.mark.parametrize(
     ("made", "said"),
     [
-        (lambda: image(40, sigma=0.1), "more noise (0.1, where 99 of 100 have 0.05"),
+        (
+            lambda: image(40, sigma=0.1),
+            "more noise (0.1 of full scale, where 99 of 100 training patches have 0.05",
+        ),
         (lambda: image(40, sigma=0.02), "less noise (0.02"),
         (lambda: image(40, correlated=True), "noise that is more correlated along the lines"),
         (lambda: image(40, mean=0.8), "a higher brightness"),

@@ -277,4 +277,5 @@ def test_a_scan_unlike_the_training_images_is_named_with_the_reason(
     assert result.exit_code == 0
     (warning,) = (line for line in result.stderr.splitlines() if "a.tif: the model" in line)
     assert warning.startswith("note: a.tif: the model was trained on other images than this one")
-    assert "more noise (0.29, where 99 of 100 have 0.0" in warning  # 256 even levels: 1/sqrt(12)
+    # 256 even levels: 1/sqrt(12)
+    assert "more noise (0.29 of full scale, where 99 of 100 training patches have 0.0" in warning

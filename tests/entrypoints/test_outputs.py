@@ -1,5 +1,8 @@
 """What commands say of what they did: results to the standard output, notes beside it."""
 
+import os
+import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -125,6 +128,32 @@ def test_notes_on_scans_are_no_results(record: Recorder, store: Path) -> None:
     assert read_profile(store / "own.json").speeds == profile.speeds
     (call,) = record.calls["", "fit_singles"]
     assert (call.seed, call.white) == (3, 4095)
+
+
+def terminate(_: object) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("words", "work"),
+    [
+        ("noise-fit --scans scans --target none --out own.json", fit_singles),
+        ("synth --preset smoke --out own", synthesise),
+    ],
+)
+def test_a_terminated_command_leaves_no_run_open(
+    record: Recorder, store: Path, words: str, work: Callable[..., Any]
+) -> None:
+    (store / "scans").mkdir()
+    record.replace(clean_images, lambda _: ([], []))
+    record.replace(work, terminate)
+    before = signal.getsignal(signal.SIGTERM)
+    command, *others = words.split()
+    assert record.run(command, others).exit_code != 0
+    assert signal.getsignal(signal.SIGTERM) == before
+    client = MlflowClient()
+    (run,) = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    assert run.info.status == "KILLED"
 
 
 def test_what_was_measured_is_kept_where_noise_is_carried_to_a_speed_of_that_name(

@@ -137,6 +137,8 @@ def test_ties_without_it_go_to_fewer_losses_and_no_criterion_may_be_left():
     own = without_undistinguished(ranking, {"repeatability": ALIKE, "psnr": APART})
     assert own is not None
     assert own.champion == "mae", "1 and 2 as mse has, which comes later"
+    said = undistinguished_sentence(own, "mse")
+    assert said.endswith("without it, mae and mse have the same mean rank, 1.50.")
     none = without_undistinguished(ranking, dict.fromkeys(SCORES, ALIKE))
     assert none is not None
     assert none.champion is None

@@ -101,8 +101,8 @@ def test_leads_are_a_table_with_each_filter_named_where_they_differ() -> None:
     assert grid is not None
     assert [list(row) for row in grid.rows] == [
         ["mae", "30.00", "0.9000"],
-        ["above the noisy input by", "+7.5 (+7.0 to +8.0)", "-"],
-        ["above the best filter, tv, by", "+0.8 (+0.5 to +1.1)", "-0.10 (-0.15 to -0.05)"],
+        ["difference to the noisy input", "+7.5 (+7.0 to +8.0)", "-"],
+        ["difference to the best filter, tv", "+0.8 (+0.5 to +1.1)", "-0.10 (-0.15 to -0.05)"],
     ]
     leads["ssim"] = Leads(None, lead("median-5", 0.3, 0.05))
     other = against(ranking(), Findings(leads=leads))
@@ -112,7 +112,7 @@ def test_leads_are_a_table_with_each_filter_named_where_they_differ() -> None:
     third = against(ranking(), Findings(leads=leads))
     assert third is not None
     assert list(third.rows[3]) == [
-        "above the best network made elsewhere, bundled, by", "-", "+0.20 (+0.15 to +0.25)",
+        "difference to the best network made elsewhere, bundled", "-", "+0.20 (+0.15 to +0.25)",
     ]  # fmt: skip
     assert against(ranking(), Findings()) is None
 
