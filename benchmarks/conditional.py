@@ -32,7 +32,7 @@ from lfranker.evaluation.scoring import of_noisy, score
 from lfranker.losses import Objective, build_objective, parse_subset
 from lfranker.scans.preparation import read_scans
 from lfranker.tracking.power_set import PowerSet, load_power_set
-from lfranker.tracking.scores import field_scores_at
+from lfranker.tracking.scores import field_scores
 from lfranker.training.batches import draw_batch
 from lfranker.training.config import TrainConfig, learning_rate_factor
 from lfranker.training.trainer import build_network
@@ -166,7 +166,7 @@ def compared(power_set: PowerSet, repeat: int, cache: Path, cost: int) -> str:
             list(CRITERIA)
         ].mean()
     screen = pd.DataFrame(rows).T
-    table = field_scores_at(power_set, power_set.scan_set())[power_set.steps].table
+    table = field_scores(power_set, power_set.scan_set()).table
     own = table[~table["baseline"] & (table["repeat"] == repeat)]
     true = own.groupby("name")[list(CRITERIA)].mean().loc[names]
     lines = [f"repeat {repeat}", screen.join(true, rsuffix=" alone").round(4).to_string()]

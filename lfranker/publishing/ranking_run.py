@@ -92,7 +92,7 @@ def rank_power_set(
     findings = find(pairs, ranking, samples, config.equivalence, names, seed, order)
     findings = find_noises(findings, pairs, names, seed)
     findings = add_findings(findings, power_set, ranking, pairs, which, config.equivalence)
-    by_length = field_scores_at(power_set, which)
+    by_length = field_scores_at(power_set, which, pairs)
     along = along_training(by_length, config.equivalence, seed, order)
     findings = replace(findings, along=along)
     rated = find_ratings(

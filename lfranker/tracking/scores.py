@@ -99,23 +99,23 @@ def field_scores(power_set: PowerSet, scans: ScanSetId) -> PairScores:
     return _read(_entrants(power_set, scans.digest), score_file(scans))
 
 
-def field_scores_at(power_set: PowerSet, scans: ScanSetId) -> dict[int, PairScores]:
+def field_scores_at(
+    power_set: PowerSet, scans: ScanSetId, whole: PairScores
+) -> dict[int, PairScores]:
     """Scores as `field_scores` gives them, by the number of steps that a training is planned for.
 
-    The fewest steps come first; the last are those of the whole trainings, which are the scores
-    of `field_scores`. A number of steps at which one training lacks scores is left out; {} where
+    The fewest steps come first; the last are those of the ``whole`` trainings, which
+    `field_scores` gave. A number of steps at which one training lacks scores is left out; {} where
     the power set does not say how long its trainings are, or has no tables of its fields, or its
     networks have different steps.
     """
-    entrants = list(_entrants(power_set, scans.digest))
-    whole = _read(entrants, score_file(scans))
     networks = {parts_of(label)[1] for label in power_set.noises}
     if whole.empty or not power_set.steps or len(networks) > 1:
         return {}
     read = set(whole.table["name"])
     trained = [
         (name, repeat, run, False)
-        for name, repeat, run, _ in entrants
+        for name, repeat, run, _ in _entrants(power_set, scans.digest)
         if isinstance(run, Training) and name in read
     ]
     shorter = [set(run.shorter) for _, _, run, _ in trained if isinstance(run, Training)]

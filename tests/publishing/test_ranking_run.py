@@ -147,11 +147,11 @@ def test_each_part_of_a_ranking_gets_what_belongs_to_it(monkeypatch: pytest.Monk
     assert call["scores"] is BOARD
     for function in (
         "field_scores",
-        "field_scores_at",
         "read_scan_table",
         "noisy_scans_and_images",
     ):
         check_same(made.arguments(function), power_set=own, scans=OWN)
+    check_same(made.arguments("field_scores_at"), power_set=own, scans=OWN, whole=made.pairs)
     check_same(made.arguments("by_sample"), pairs=made.pairs, weights={"psnr": 3.0}, order=order)
     margins = CONFIG.equivalence
     check_same(

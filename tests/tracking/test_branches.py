@@ -20,7 +20,7 @@ from lfranker.tracking import training_run
 from lfranker.tracking.power_set import find_training
 from lfranker.tracking.runs import list_files, log_settings, set_tags, tracked
 from lfranker.tracking.score_logging import score_run
-from lfranker.tracking.scores import field_scores_at, scores
+from lfranker.tracking.scores import field_scores, field_scores_at, scores
 from lfranker.tracking.tags import Tag
 from lfranker.tracking.training_run import (
     TrainingRun,
@@ -224,7 +224,8 @@ def test_a_training_is_scored_after_its_branches_and_its_own_scores_stay_the_las
     monkeypatch.setattr(training_run, "score_run", after)
     assert score_with_branches(run_id, Brightness(1.0), scans, multiplied) == "ok"
     assert order == [(250, 500)]
-    found = field_scores_at(power_set_of(parent), scans.id)
+    power_set = power_set_of(parent)
+    found = field_scores_at(power_set, scans.id, field_scores(power_set, scans.id))
     assert list(found) == [250, 500, 1000]
     means = {steps: own.table["psnr"].mean() for steps, own in found.items()}
     assert means[250] < means[500] < means[1000]

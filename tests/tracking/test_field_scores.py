@@ -101,14 +101,19 @@ def log_branches(parent: Run, lengths: dict[str, list[int]]) -> None:
             log_table(get_run(run.run_id), [23.0 - at] * 6, ["gold"] * 4 + ["tin"] * 2, steps=own)
 
 
+def scores_at(parent: Run, scans: ScanSetId = REAL) -> dict[int, PairScores]:
+    power_set = power_set_of(parent)
+    return field_scores_at(power_set, scans, field_scores(power_set, scans))
+
+
 def test_scores_are_read_by_length_shortest_first_and_the_baselines_with_each(parent: Run) -> None:
     log_settings(parent.info.run_id, {"steps": 1000})
     log_branches(parent, {"mae": [500, 250], "mse": [250, 500]})
     power_set = power_set_of(parent)
-    found = field_scores_at(power_set, REAL)
-    assert list(found) == [250, 500, 1000]
     whole = field_scores(power_set, REAL)
-    assert found[1000].table.equals(whole.table)
+    found = field_scores_at(power_set, REAL, whole)
+    assert list(found) == [250, 500, 1000]
+    assert found[1000] is whole
     for steps, psnr in {250: 22.0, 500: 23.0}.items():
         own = found[steps]
         assert list(own.table) == list(whole.table)
@@ -123,19 +128,19 @@ def test_scores_are_read_by_length_shortest_first_and_the_baselines_with_each(pa
 
 def test_a_length_that_one_training_lacks_is_left_out(parent: Run) -> None:
     log_settings(parent.info.run_id, {"steps": 1000})
-    assert list(field_scores_at(power_set_of(parent), REAL)) == [1000], "as before branches"
+    assert list(scores_at(parent)) == [1000], "as before branches"
     log_branches(parent, {"mae": [250, 500], "mse": [500]})
-    assert list(field_scores_at(power_set_of(parent), REAL)) == [500, 1000]
+    assert list(scores_at(parent)) == [500, 1000]
     for run in power_set_of(parent).trainings.values():  # their weights are kept, not scored
         set_tags(run.run_id, {Tag.SHORTER: "125,250,500"})
-    assert list(field_scores_at(power_set_of(parent), REAL)) == [500, 1000]
+    assert list(scores_at(parent)) == [500, 1000]
 
 
 def test_a_power_set_that_does_not_say_its_steps_has_no_lengths(parent: Run) -> None:
     log_branches(parent, {"mae": [500], "mse": [500]})
-    assert field_scores_at(power_set_of(parent), REAL) == {}
+    assert scores_at(parent) == {}
     log_settings(parent.info.run_id, {"steps": 1000})
-    assert field_scores_at(power_set_of(parent), ScanSetId(SCANS, True)) == {}
+    assert scores_at(parent, ScanSetId(SCANS, True)) == {}
 
 
 def test_each_sample_group_has_a_leaderboard_with_baselines(parent: Run) -> None:
