@@ -51,9 +51,7 @@ def features() -> VGGFeatures:
     return VGGFeatures(random_state(VGG19, 0))
 
 
-def first_loss_of_own(
-    folder: str, subset: tuple[str, ...], steps: int, precision: str
-) -> float:
+def first_loss_of_own(folder: str, subset: tuple[str, ...], steps: int, precision: str) -> float:
     """Train one subset as a training of a power set does; returns the loss of its first step."""
     torch.set_num_threads(1)
     config = replace(NIGHT.train, steps=steps, precision=precision)

@@ -19,9 +19,6 @@ BLOCKS = {layer.partition("_")[0]: weight for layer, weight in LAYERS.items()}
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, red green blue, in [0, 1]
 
 
-MANY = 256  # channels from which Winograd's convolution is the faster one on a processor
-
-
 class Convolution(NamedTuple):
     name: str  # conv{block}_{number}
     key: str  # in torchvision's and timm's files
@@ -104,8 +101,8 @@ class VGGFeatures(Features):
     ``weights`` holds ``features.N.weight`` and ``.bias`` for each of
     ``convolutions_for(layers, network)``, as for RGB. Sides must be at least
     ``smallest`` px. The tensors are buffers kept out of the state_dict: no optimiser trains them
-    and no checkpoint repeats them. On a processor, weights of many channels are kept once more,
-    as Winograd's convolution takes them.
+    and no checkpoint repeats them. Where Winograd's convolution pays, weights of many channels
+    are kept once more, as it takes them.
     """
 
     def __init__(
@@ -151,7 +148,7 @@ class VGGFeatures(Features):
 
     def _convolve(self, conv: Convolution, x: Tensor) -> Tensor:
         weight, bias = (self.get_buffer(f"{conv.name}_{part}") for part in ("weight", "bias"))
-        if x.device.type != "cpu" or conv.channels_out < MANY:
+        if not winograd.pays(x.device, conv.channels_out):
             return F.conv2d(x, weight, bias, padding=1)
         key = (conv.name, weight.dtype)
         if key not in self._transformed:

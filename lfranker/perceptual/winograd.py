@@ -2,8 +2,8 @@
 
 F(2 x 2, 3 x 3) of Lavin & Gray (CVPR 2016, 10.1109/CVPR.2016.435): windows of 4 x 4 px that
 overlap by two are transformed, multiplied by the transformed weights, and transformed back to
-2 x 2 px. It pays on a processor where there are many channels, and where the weights are
-transformed only once.
+2 x 2 px. It pays on a processor without AVX-512 where there are many channels, and where the
+weights are transformed only once.
 """
 
 from typing import Any
@@ -15,6 +15,7 @@ from torch.autograd.function import once_differentiable
 
 TILE = 2  # px of the output that a window of 4 gives
 WINDOW = 4
+MANY = 256  # channels
 OF_IMAGE = (
     (1.0, 0.0, -1.0, 0.0),
     (0.0, 1.0, 1.0, 0.0),
@@ -24,6 +25,12 @@ OF_IMAGE = (
 OF_WEIGHT = ((1.0, 0.0, 0.0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0.0, 0.0, 1.0))
 OF_OUTPUT = ((1.0, 1.0, 1.0, 0.0), (0.0, 1.0, -1.0, -1.0))
 TURNED = (3, 1, 2, 0)  # rows of OF_WEIGHT for a kernel read backwards
+
+
+def pays(device: torch.device, channels: int) -> bool:
+    """Return whether it is faster than torch's convolution, which makes good use of AVX-512."""
+    many = channels >= MANY and device.type == "cpu"
+    return many and torch.backends.cpu.get_cpu_capability() != "AVX512"
 
 
 def transformed(weight: Tensor) -> Tensor:

@@ -63,9 +63,12 @@ def plain_features(weights: dict[str, Tensor], gray: Tensor) -> dict[str, Tensor
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("capability", ["AVX2", "AVX512"])
 def test_features_are_those_of_the_three_channel_form_border_included(
-    weights: dict[str, Tensor],
+    weights: dict[str, Tensor], capability: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """With Winograd's convolution and without it."""
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     gray = torch.rand(2, 1, 32, 50, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     expected = plain_features(weights, gray)
     features = VGGFeatures(weights)(gray)

@@ -5,7 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from lfranker.denoiser.networks import FOREIGN
-from lfranker.perceptual.vgg import MANY, VGG19
+from lfranker.perceptual.vgg import VGG19
+from lfranker.perceptual.winograd import MANY
 from lfranker.training import memory
 from lfranker.training.config import TrainConfig
 from lfranker.training.memory import (
