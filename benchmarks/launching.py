@@ -31,7 +31,7 @@ from lfranker.planning.inputs import Inputs
 from lfranker.planning.plan import tasks
 from lfranker.processes.jobs import Job
 from lfranker.publishing import ranking_run
-from lfranker.ranking.config import RankConfig
+from lfranker.ranking.leaderboard import RankConfig
 from lfranker.tracking.runs import own_run, set_owners, set_tags
 from lfranker.tracking.tags import Tag, scan_set
 from lfranker.training.config import TrainConfig

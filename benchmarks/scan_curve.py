@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from lfranker.ranking.config import EQUIVALENCE
+from lfranker.ranking.leaderboard import EQUIVALENCE
 from lfranker.ranking.own_scans import parse_counts, scan_curve
-from lfranker.report.own_scans import scan_sentences
+from lfranker.report.learning_curves import scan_sentences
 
 
 def say(text: str) -> None:

@@ -24,7 +24,7 @@ from lfranker.text import printable
 from lfranker.tracking.models import load_likeness, load_network, load_onnx
 from lfranker.tracking.registry import Choice, choose_model, named_model
 from lfranker.tracking.runs import name_given_run
-from lfranker.tracking.server import check_server
+from lfranker.tracking.store import check_server
 
 MOST_JOBS = 4
 RANKED = [name for name, metric in ALL_METRICS.items() if metric.ranked]

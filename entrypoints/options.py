@@ -27,7 +27,7 @@ from lfranker.text import as_text, check_name, printable
 from lfranker.tracking.models import is_model
 from lfranker.tracking.registry import USUAL_NAME, checked_model_name
 from lfranker.tracking.runs import refuse_given_run
-from lfranker.tracking.server import check_server, hide_credentials, without_bars
+from lfranker.tracking.store import check_server, hide_credentials, without_bars
 from lfranker.training.presets import PRESETS
 from lfranker.training.trainer import TrainConfig
 

@@ -8,7 +8,7 @@ import click
 from entrypoints import options as o
 from lfranker.child_runs.console import Console
 from lfranker.experiment.powerset import rank
-from lfranker.ranking.config import RankConfig
+from lfranker.ranking.leaderboard import RankConfig
 from lfranker.tracking.runs import name_given_run, title_of
 
 

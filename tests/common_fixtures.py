@@ -21,7 +21,7 @@ from lfranker.evaluation import baselines
 from lfranker.publishing import ranking_run, winners
 from lfranker.report import plots
 from lfranker.report.findings import Findings
-from lfranker.tracking.experiments import NAME, make_store
+from lfranker.tracking.store import NAME, make_store
 
 
 @event.listens_for(Engine, "connect")

@@ -64,7 +64,7 @@ from lfranker.tracking.pages import how_to_open
 from lfranker.tracking.registry import Choice, choose_model, named_model
 from lfranker.tracking.runs import set_tags, title_of
 from lfranker.tracking.score_logging import log_dataset, score_baselines, score_run
-from lfranker.tracking.server import require_passed_on, require_server
+from lfranker.tracking.store import require_passed_on, require_server
 from lfranker.tracking.tags import Tag
 from lfranker.tracking.training_run import TrainingRun
 from lfranker.training.memory import refuse_too_large

@@ -9,10 +9,10 @@ from mlflow.entities import Run
 
 from lfranker.denoiser.scunet import SCUNet
 from lfranker.launching.owners import own_name
-from lfranker.tracking.experiments import own_experiment
 from lfranker.tracking.models import log_network
 from lfranker.tracking.power_set import PowerSet, load_power_set
 from lfranker.tracking.runs import create_child, get_run, log_metrics, set_tags, tracked
+from lfranker.tracking.store import own_experiment
 from lfranker.tracking.tags import Tag, scan_set
 
 TINY = {"config": [1] * 7, "dim": 16, "head_dim": 8}

@@ -14,7 +14,7 @@ from lfranker.planning.plan import Task
 from lfranker.processes.jobs import KEEPS_MEMORY, PROGRESS_VARIABLE, Job
 from lfranker.ranking.entrants import Entrant
 from lfranker.tracking.runs import TrackedRun
-from lfranker.tracking.server import QUIET
+from lfranker.tracking.store import QUIET
 
 WORKER = "lfranker.child_runs.worker"
 

@@ -7,7 +7,7 @@ from lfranker.losses.subsets import SubsetRule
 from lfranker.planning.inputs import InputConfig
 from lfranker.planning.noise_comparison import settings_on_each
 from lfranker.planning.settings import Settings, preset_settings
-from lfranker.ranking.config import RankConfig
+from lfranker.ranking.leaderboard import RankConfig
 
 __all__ = [
     "NO_CLEAN",

@@ -11,7 +11,7 @@ from lfranker.launching.ray_engine import RayEngine
 from lfranker.launching.slurm import SlurmEngine, asks_for_gpu
 from lfranker.planning.inputs import InputConfig, Inputs
 from lfranker.tracking.runs import set_owners
-from lfranker.tracking.server import require_server
+from lfranker.tracking.store import require_server
 from lfranker.training.config import TrainConfig
 from lfranker.training.devices import gpu_count, places_of
 

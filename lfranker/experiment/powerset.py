@@ -49,8 +49,8 @@ from lfranker.processes.signals import terminate_as_interrupt
 from lfranker.publishing.pictures import log_pictures
 from lfranker.publishing.promotion import Rescore, score_version
 from lfranker.publishing.ranking_run import Report, leaderboard_caption, rank_power_set
-from lfranker.ranking.config import RankConfig
 from lfranker.ranking.entrants import compared
+from lfranker.ranking.leaderboard import RankConfig
 from lfranker.ranking.learning_rate_check import FACTORS, MOST_CHECKED
 from lfranker.ranking.weight_search import split_sites
 from lfranker.redaction import redacted
@@ -63,7 +63,7 @@ from lfranker.tracking.power_set import load_power_set
 from lfranker.tracking.registry import USUAL_NAME
 from lfranker.tracking.runs import TrackedRun, log_settings, own_run, refusing, set_tags
 from lfranker.tracking.score_logging import log_dataset, log_scans, log_trained_on, score_baselines
-from lfranker.tracking.server import check_server, hide_credentials, require_passed_on
+from lfranker.tracking.store import check_server, hide_credentials, require_passed_on
 from lfranker.tracking.tags import Tag
 from lfranker.training.devices import device_of, gpus_of, places_of
 from lfranker.training.memory import most_at_once, refuse_too_large

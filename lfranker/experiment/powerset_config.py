@@ -12,7 +12,7 @@ from lfranker.options import check, option
 from lfranker.planning.inputs import InputConfig
 from lfranker.planning.published_drunet import published_drunet
 from lfranker.planning.settings import Settings
-from lfranker.ranking.config import RankConfig
+from lfranker.ranking.leaderboard import RankConfig
 from lfranker.ranking.learning_rate_check import FACTORS
 from lfranker.ranking.own_scans import MOST_SCANS, checked_counts, parse_counts
 from lfranker.statistics.learning_curve import LEAST_DRAWS

@@ -24,8 +24,8 @@ from lfranker.ranking.leaderboard import Ranking
 from lfranker.scans.folder_layout import NO_TARGET
 from lfranker.scans.preparation import ScanSet, subset_of
 from lfranker.statistics.learning_curve import LEAST_SITES
+from lfranker.tracking.follow_ups import CurvePlan, Draw, note_curve
 from lfranker.tracking.runs import TrackedRun, set_tags
-from lfranker.tracking.scan_curve import CurvePlan, Draw, note_curve
 from lfranker.tracking.tags import Tag
 from lfranker.training.loss_balancing import UNIT, described
 

@@ -12,9 +12,8 @@ from lfranker.publishing.promotion import Gate, Rescore
 from lfranker.publishing.report_page import Results, page_of
 from lfranker.publishing.winners import register_winners
 from lfranker.ranking.along_training import along_training
-from lfranker.ranking.config import RankConfig
 from lfranker.ranking.entrants import PairScores
-from lfranker.ranking.leaderboard import Ranking, rank
+from lfranker.ranking.leaderboard import RankConfig, Ranking, rank
 from lfranker.rating.analysis import find_ratings, ratings_section
 from lfranker.rating.workflow import ratings_of
 from lfranker.report.findings import Findings, find
@@ -34,10 +33,9 @@ from lfranker.report.remarks import (
 from lfranker.report.sections import sections
 from lfranker.report.tables import in_words, tables, to_markdown
 from lfranker.scans.scan_set import ScanSetId
-from lfranker.tracking.follow_ups import checked, refined
+from lfranker.tracking.follow_ups import checked, curve_of, refined
 from lfranker.tracking.power_set import PowerSet, load_power_set
 from lfranker.tracking.runs import log_texts
-from lfranker.tracking.scan_curve import curve_of
 from lfranker.tracking.scores import (
     by_sample,
     combined_gradient_shares,

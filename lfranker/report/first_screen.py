@@ -11,9 +11,9 @@ from lfranker.ranking.leads import BaselineLead
 from lfranker.report.decisions import stability_clause
 from lfranker.report.findings import Findings
 from lfranker.report.html_page import Grid
+from lfranker.report.learning_curves import verdict_sentence
 from lfranker.report.numbers import estimate, is_are, joined
 from lfranker.report.tables import in_words, title_of, writer
-from lfranker.report.training_lengths import verdict_sentence
 
 MOST_CAVEATS = 3  # on the first screen; more are not read
 MOST_SPEEDS = 6  # that are named

@@ -16,9 +16,15 @@ from lfranker.report.decisions import (
 )
 from lfranker.report.findings import Findings
 from lfranker.report.html_page import Grid, Section
+from lfranker.report.learning_curves import (
+    length_sentences,
+    length_table,
+    scan_sentences,
+    scan_table,
+    stop_sentences,
+)
 from lfranker.report.noise import noise_section
 from lfranker.report.numbers import number
-from lfranker.report.own_scans import scan_sentences, scan_table
 from lfranker.report.plots import (
     attribution_plot,
     heat_map,
@@ -39,7 +45,6 @@ from lfranker.report.sentences import (
     share_sentence,
 )
 from lfranker.report.tables import MOST_ROWS, title_of
-from lfranker.report.training_lengths import length_sentences, length_table, stop_sentences
 from lfranker.statistics.concordance import pareto_front
 
 FEW_REPEATS = 2  # too few to see that one subset's trainings scatter more

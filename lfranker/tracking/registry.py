@@ -20,7 +20,7 @@ from lfranker.microscopes.scan_speed import (
     vendor_speed_name,
 )
 from lfranker.ranking.entrants import Entrant, parts_of
-from lfranker.tracking.server import is_unknown
+from lfranker.tracking.store import is_unknown
 from lfranker.tracking.tags import Tag, used_tag
 from lfranker.training.presets import PRESETS
 

@@ -27,8 +27,13 @@ from mlflow.utils.time import get_current_time_millis
 from lfranker.launching.on_node import owner_here
 from lfranker.launching.owners import gone, own_name
 from lfranker.redaction import address_shown, redact_file, redacted
-from lfranker.tracking.experiments import make_store, name_experiment_of, own_experiment
-from lfranker.tracking.server import hide_credentials, is_unknown
+from lfranker.tracking.store import (
+    hide_credentials,
+    is_unknown,
+    make_store,
+    name_experiment_of,
+    own_experiment,
+)
 from lfranker.tracking.tags import Tag, artifact_name, used_tag
 
 TAKEN = 75  # exit code of a process that leaves its run to another: a temporary failure

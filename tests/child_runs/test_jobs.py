@@ -27,8 +27,8 @@ from lfranker.planning.inputs import InputConfig, Inputs
 from lfranker.planning.plan import Task
 from lfranker.processes.jobs import KEEPS_MEMORY, PROGRESS_VARIABLE
 from lfranker.tracking.runs import TrackedRun
-from lfranker.tracking.server import QUIET
 from lfranker.tracking.shared_inputs import SharedInput, share
+from lfranker.tracking.store import QUIET
 
 RUN = TrackedRun("run", "title", "experiment", "uri")
 

@@ -17,7 +17,7 @@ from tracked import make_child, make_parent
 
 from lfranker.noise.noise_config import NoiseConfig
 from lfranker.options import flat, options
-from lfranker.ranking.config import EQUIVALENCE
+from lfranker.ranking.leaderboard import EQUIVALENCE
 from lfranker.tracking.tags import Tag
 from lfranker.training.presets import PRESETS
 

@@ -37,8 +37,7 @@ from lfranker.planning.inputs import clean_images
 from lfranker.planning.settings import preset_settings
 from lfranker.processes.jobs import available_cores
 from lfranker.publishing.ranking_run import Report, leaderboard_caption, rank_power_set
-from lfranker.ranking.config import RankConfig
-from lfranker.ranking.leaderboard import rank
+from lfranker.ranking.leaderboard import RankConfig, rank
 from lfranker.rating.sheets import Key, Sheet, SheetConfig
 from lfranker.rating.workflow import make_sheets, take_ratings
 from lfranker.report.findings import Findings

@@ -20,8 +20,7 @@ from lfranker.publishing.note_and_marks import mark_children, write_note
 from lfranker.publishing.ranking_run import rank_power_set
 from lfranker.publishing.report_page import page_of
 from lfranker.publishing.winners import register_winners
-from lfranker.ranking.config import RankConfig
-from lfranker.ranking.leaderboard import rank
+from lfranker.ranking.leaderboard import RankConfig, rank
 from lfranker.rating.analysis import Rated, find_ratings
 from lfranker.report.findings import Findings, find
 from lfranker.tracking.training_run import score_branch

@@ -33,9 +33,9 @@ from lfranker.ranking import own_scans
 from lfranker.ranking.leaderboard import rank
 from lfranker.registration.register import Transform
 from lfranker.scans.scan_set import Pair, Record, ScanSet, ScanSetId, read_scans
+from lfranker.tracking.follow_ups import CurvePlan, Draw, curve_of, note_curve, read_curve_plan
 from lfranker.tracking.power_set import PowerSet, load_power_set, trainings_with
 from lfranker.tracking.runs import set_tags
-from lfranker.tracking.scan_curve import CurvePlan, Draw, curve_of, note_curve, read_curve_plan
 from lfranker.tracking.scores import score_file
 from lfranker.tracking.tags import Tag
 from lfranker.training.trainer import TrainConfig

@@ -19,8 +19,8 @@ from lfranker.evaluation.criteria import ALL_METRICS, CHAMPION
 from lfranker.losses.names import LOSS_ORDER
 from lfranker.publishing.promotion import Gate
 from lfranker.publishing.ranking_run import Report, rank_power_set
-from lfranker.ranking.config import RankConfig
 from lfranker.ranking.entrants import PairScores
+from lfranker.ranking.leaderboard import RankConfig
 from lfranker.scans.scan_set import ScanSetId
 from lfranker.tracking.power_set import PowerSet, find_training
 from lfranker.tracking.registry import Version, Winner

@@ -22,9 +22,8 @@ from lfranker.publishing.ranking_run import (
 from lfranker.publishing.report_page import Results, page_of
 from lfranker.publishing.winners import register_winners
 from lfranker.ranking.along_training import along_training
-from lfranker.ranking.config import RankConfig
 from lfranker.ranking.entrants import PairScores
-from lfranker.ranking.leaderboard import rank
+from lfranker.ranking.leaderboard import RankConfig, rank
 from lfranker.rating.analysis import find_ratings, ratings_section
 from lfranker.rating.workflow import ratings_of
 from lfranker.report.findings import Findings, Scope, find
@@ -35,12 +34,11 @@ from lfranker.report.remarks import better_filters, caveats, remarks, shortcomin
 from lfranker.report.sections import sections
 from lfranker.report.tables import to_markdown
 from lfranker.scans.scan_set import ScanSet, ScanSetId
-from lfranker.tracking.follow_ups import checked, refined
+from lfranker.tracking.follow_ups import checked, curve_of, refined
 from lfranker.tracking.models import load_network
 from lfranker.tracking.power_set import PowerSet, load_power_set
 from lfranker.tracking.registry import Version
 from lfranker.tracking.runs import log_texts
-from lfranker.tracking.scan_curve import curve_of
 from lfranker.tracking.score_logging import score_run
 from lfranker.tracking.scores import (
     by_sample,

@@ -3,8 +3,12 @@ import pandas as pd
 import pytest
 
 from lfranker.evaluation.criteria import DIRECTIONS
-from lfranker.ranking.config import RankConfig, parse_equivalence, parse_weights
-from lfranker.ranking.leaderboard import weighted_score
+from lfranker.ranking.leaderboard import (
+    RankConfig,
+    parse_equivalence,
+    parse_weights,
+    weighted_score,
+)
 from lfranker.text import as_text, parse_values
 
 SCORES = pd.DataFrame(

@@ -8,7 +8,7 @@ import pytest
 
 from lfranker.ranking.own_scans import ScanCurve
 from lfranker.report.findings import Findings
-from lfranker.report.own_scans import scan_sentences, scan_table
+from lfranker.report.learning_curves import scan_sentences, scan_table
 from lfranker.report.sections import own_scans
 from lfranker.statistics.learning_curve import Forecast
 

@@ -19,6 +19,7 @@ from lfranker.report import sections as parts
 from lfranker.report.decisions import undistinguished_sentence
 from lfranker.report.findings import Findings, Scope
 from lfranker.report.html_page import Grid
+from lfranker.report.learning_curves import length_sentences, stop_sentences
 from lfranker.report.noise import noise_section, noise_sentences
 from lfranker.report.plots import (
     attribution_plot,
@@ -46,7 +47,6 @@ from lfranker.report.sentences import (
     effect_sentences,
     share_sentence,
 )
-from lfranker.report.training_lengths import length_sentences, stop_sentences
 
 BOARD = pd.DataFrame(
     {

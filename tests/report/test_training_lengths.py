@@ -5,8 +5,8 @@ import pytest
 from lengths import along
 
 from lfranker.ranking.along_training import Verdict
+from lfranker.report.learning_curves import length_sentences, length_table, verdict_sentence
 from lfranker.report.plots import rank_course_plot
-from lfranker.report.training_lengths import length_sentences, length_table, verdict_sentence
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from copies import start_function
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from lfranker.tracking.experiments import make_store
 from lfranker.tracking.runs import get_run, name_given_run, own_run, system_metrics
+from lfranker.tracking.store import make_store
 from lfranker.tracking.tags import Tag
 
 
@@ -114,7 +114,7 @@ def test_an_experiment_of_a_server_keeps_its_name(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Others may use it."""
-    monkeypatch.setattr("lfranker.tracking.experiments.LOCAL", ())
+    monkeypatch.setattr("lfranker.tracking.store.LOCAL", ())
     assert own_run_is_in() == "lfranker"
     assert MlflowClient().get_experiment("0").name == "Default"
 

@@ -11,8 +11,8 @@ from mlflow.entities import Run
 from tracked import SCANS, make_child, make_parent, power_set_of
 
 from lfranker.publishing.ranking_run import rank_power_set
-from lfranker.ranking.config import RankConfig
 from lfranker.ranking.entrants import PairScores
+from lfranker.ranking.leaderboard import RankConfig
 from lfranker.scans.scan_set import ScanSetId
 from lfranker.tracking.runs import (
     create_child,

@@ -11,7 +11,7 @@ from tracked import make_child, make_parent, name_model
 
 from lfranker.evaluation.criteria import CHAMPION, Criterion
 from lfranker.publishing.ranking_run import rank_power_set
-from lfranker.ranking.config import RankConfig
+from lfranker.ranking.leaderboard import RankConfig
 from lfranker.tracking.registry import Version, Winner, _ensure, _holder, register
 from lfranker.tracking.runs import own_run, set_tags
 from lfranker.tracking.tags import Tag, scan_set

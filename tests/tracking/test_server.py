@@ -17,9 +17,9 @@ from entrypoints.powerset import main as powerset
 from entrypoints.rank import main as rank
 from lfranker.processes.failures import CommandError
 from lfranker.processes.jobs import PARENT_VARIABLE
-from lfranker.tracking import server
+from lfranker.tracking import store
 from lfranker.tracking.runs import own_run
-from lfranker.tracking.server import (
+from lfranker.tracking.store import (
     check_server,
     hide_credentials,
     require_passed_on,
@@ -134,7 +134,7 @@ def test_nobody_at_the_address_is_said_within_fifteen_seconds(
 
 
 def test_a_server_that_is_just_starting_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "PAUSE", 0.01)
+    monkeypatch.setattr(store, "PAUSE", 0.01)
     with door(answering((503, b""), (500, b""), (200, b'{"experiments": []}'))) as port:
         check(port, monkeypatch)
 
@@ -142,7 +142,7 @@ def test_a_server_that_is_just_starting_is_waited_for(monkeypatch: pytest.Monkey
 def test_a_server_that_stays_busy_is_named_with_what_it_says(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(server, "PATIENCE", 0.0)
+    monkeypatch.setattr(store, "PATIENCE", 0.0)
     with (
         door(answering((503, b""))) as port,
         pytest.raises(CommandError, match=rf"127.0.0.1:{port} answers with HTTP 503 .*MLFLOW_TRAC"),
@@ -154,7 +154,7 @@ def test_a_server_that_stays_busy_is_named_with_what_it_says(
 def test_something_else_than_mlflow_is_told_apart_at_once(
     answer: tuple[int, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "PATIENCE", 1e9)
+    monkeypatch.setattr(store, "PATIENCE", 1e9)
     with (
         door(answering(answer)) as port,
         pytest.raises(CommandError, match="not as an MLflow server does"),
@@ -164,7 +164,7 @@ def test_something_else_than_mlflow_is_told_apart_at_once(
 
 @pytest.mark.parametrize("login", ["", "somebody:wrong-word@"])
 def test_a_wrong_password_is_said_at_once(login: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "PATIENCE", 1e9)
+    monkeypatch.setattr(store, "PATIENCE", 1e9)
     with door(guard(0)) as port:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{login}127.0.0.1:{port}")
         done = CliRunner().invoke(powerset, ["--preset", "smoke"])
