@@ -43,6 +43,7 @@ class Fit:
     half: Floats  # of its 95 % interval's width
     places: int  # that were drawn from
     pixels: int
+    lone: bool = False  # its places are bands of the one that there is
 
 
 def measure_pairs(pairs: Iterable[Pair]) -> list[Measured]:
@@ -86,8 +87,8 @@ def fit_noise(measured: Sequence[Measured], seed: int = 0) -> Fit:
     kept = np.asarray(in_places >= min(LEAST_SITES, len(parts)))
     rng = np.random.default_rng(seed)
     draws = rng.multinomial(len(parts), once / len(parts), DRAWS)
-    pixels = np.stack([part.pixels[kept].sum() for part in parts])
-    draws = draws[draws @ pixels > 0]  # scans of which no pixel is used say nothing
+    useful = np.stack([part.pixels[kept].sum() for part in parts])
+    draws = draws[draws @ useful > 0]  # scans of which no pixel is used say nothing
     values, variance = _values(measured, once, kept)
     drawn = [_values(measured, times, kept) for times in draws]
     factor = _student(len(parts))
@@ -100,7 +101,8 @@ def fit_noise(measured: Sequence[Measured], seed: int = 0) -> Fit:
             estimates[name] = Estimate(values[name], np.nan, np.nan)
     wide = factor * np.nanstd([each for _, each in drawn], axis=0)
     signal = whole.brightness[kept] / whole.pixels[kept]
-    return Fit(estimates, signal, variance, wide, len(parts), int(whole.pixels.sum()))
+    pixels = int(whole.pixels.sum())
+    return Fit(estimates, signal, variance, wide, len(parts), pixels, measured[0].lone)
 
 
 def _values(

@@ -140,4 +140,7 @@ def _speed(fit: Fit, dwell_time: float | None) -> SpeedNoise:
 
 
 def _places(fits: Mapping[str, Fit]) -> dict[str, str]:
-    return {f"places at {speed}": str(fit.places) for speed, fit in fits.items()}
+    return {
+        f"places at {speed}": f"1, in {fit.places} bands" if fit.lone else str(fit.places)
+        for speed, fit in fits.items()
+    }

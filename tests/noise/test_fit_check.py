@@ -135,7 +135,7 @@ def test_each_speed_is_fitted_on_its_own_pairs() -> None:
     assert "gain" not in whole.profile.speeds["2us"].estimates
     assert dict(whole.profile.origin) == {
         "method": "registered pairs", "scans": "d1", "target": "slow", WHITE: "4095",
-        "places at fast": "3", "places at 2us": "1",
+        "places at fast": "3", "places at 2us": "1, in 8 bands",
     }  # fmt: skip
     checks = whole.checks()
     assert list(checks["speed"].unique()) == ["fast", "2us"]
