@@ -239,6 +239,15 @@ def test_a_tag_that_says_nothing_does_not_hide_the_next(tmp_path: Path) -> None:
     assert read_metadata(path).exposure == pytest.approx(16e-6)
 
 
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp"])
+def test_metadata_are_found_whatever_the_suffix_says(tmp_path: Path, suffix: str) -> None:
+    renamed = picture(tmp_path / "a.tif", FEI, 34682).rename(tmp_path / f"a{suffix}")
+    assert (read_metadata(renamed).exposure, read_metadata(renamed).data_bar) == (16e-6, 8)
+    named_tiff = picture(tmp_path / f"b{suffix}", FEI).rename(tmp_path / "b.tif")
+    found = read_metadata(named_tiff)
+    assert (found.exposure, found.data_bar, found.notices) == (16e-6, 8, ())
+
+
 def test_an_ion_scan_and_a_rescaled_one(tmp_path: Path) -> None:
     text = FEI.replace("EScan", "IScan").replace("[Scan]\nDwelltime=1e-06\n", "[Scan]\n")
     text = text.replace("[IScan]\n", "[IScan]\nDwell=3e-06\n")
