@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lfranker.folders import was_perhaps_folder
 from lfranker.images.image_file import image_files
-from lfranker.microscopes.scan_speed import by_speed, known_order
+from lfranker.microscopes.scan_speed import by_speed, equal_speeds, known_order
 from lfranker.scans.flat_folder import ScanPlan, group_scans, order_by_exposure
 from lfranker.scans.scan_set import Exclusion
 from lfranker.text import printable
@@ -112,13 +112,28 @@ def check_speed(speed: str, folder: Path) -> None:
 
 def choose_target(files: Files, target: str | None) -> str:
     """``target`` if there is such a speed; for None the slowest, where names or files tell."""
-    if target is None and known_order(list(files)):
-        return list(files)[-1]
-    if target is None and (order := order_by_exposure(files)):
-        return order[-1]
-    if target is None or target not in files:
+    if target is None:
+        return _slowest(files)
+    if target not in files:
         raise ValueError(f"target {target!r} is not one of the scan speeds {list(files)}")
     return target
+
+
+def _slowest(files: Files) -> str:
+    names = list(files)
+    order = names if known_order(names) else order_by_exposure(files)
+    if order is None:
+        raise ValueError(
+            f"which of the scan speeds {names} is the clean one is told neither by their names "
+            f"(such as 100ns and 30us, or spd3 and spd8) nor by the exposure in the "
+            f"files: give it, target=NAME"
+        )
+    if any(equal_speeds(order[-1], other) for other in order[:-1]):
+        raise ValueError(
+            f"which of the scan speeds {names} is the clean one cannot be told, as two are "
+            f"equally slow: give it, target=NAME"
+        )
+    return order[-1]
 
 
 def match_fields(files: Files, target: str) -> tuple[Files, tuple[Exclusion, ...]]:
