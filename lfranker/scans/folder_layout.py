@@ -9,7 +9,7 @@ on; the first frame is the scan of a field that is scored.
 import re
 from pathlib import Path
 
-from lfranker.folders import was_perhaps_folder
+from lfranker.folders import is_hidden, was_perhaps_folder
 from lfranker.images.image_file import image_files
 from lfranker.microscopes.scan_speed import by_speed, equal_speeds, known_order
 from lfranker.scans.flat_folder import ScanPlan, group_scans, order_by_exposure
@@ -71,12 +71,12 @@ def folders_in(folder: Path) -> tuple[list[str], list[str]]:
     Raises ValueError on a link that may have been one, and leads nowhere now.
     """
     for path in sorted(folder.iterdir()):
-        if was_perhaps_folder(path) and not path.name.startswith("."):
+        if was_perhaps_folder(path) and not is_hidden(path):
             raise ValueError(
                 f"{printable(str(path))}: a link to what is not there; if it is not needed, "
                 f"remove it"
             )
-    names = [p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
+    names = [p.name for p in folder.iterdir() if p.is_dir() and not is_hidden(p)]
     frames = [name for name in names if FRAME.fullmatch(name)]
     return [name for name in names if name not in frames], sorted(frames)
 

@@ -31,7 +31,8 @@ def test_speeds_go_from_fast_to_slow(names, expected):
 
 
 def test_fields_are_called_by_their_path_below_the_speed(tmp_path):
-    made = folder(tmp_path, ["spd8/b/x.png", "spd8/a.png", "spd2/a.tif", "spd2/.hidden.png"])
+    made = folder(tmp_path, ["spd8/b/x.png", "spd8/a.png", "spd2/a.tif", "spd2/.hidden.png",
+                             "@eaDir/spd8/a.png"])  # fmt: skip
     (tmp_path / "notes").mkdir()
     (tmp_path / ".cache").mkdir()
     files = scan_plan(made).files
