@@ -29,7 +29,13 @@ TAG_READERS: dict[int, Callable[[bytes, Size], ScanMetadata]] = {
     tescan.TAG: tescan.read_tag,
     jeol.TAG: jeol.read_tag,
 }
-TEXT_READERS = (hitachi.read_text, jeol.read_text, fei.read_text, tescan.read_text)
+TEXT_READERS = (
+    hitachi.read_text,
+    jeol.read_text,
+    fei.read_text,
+    tescan.read_text,
+    zeiss.read_text,
+)
 LARGEST_TEXT = 1 << 20  # bytes that are read; real files have some kB
 LARGEST_TAG = 1 << 24  # bytes: TESCAN keeps a picture in it
 
