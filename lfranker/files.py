@@ -30,6 +30,7 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 logging.getLogger("imagecodecs").addHandler(logging.NullHandler())
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
+TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # + is for BigTIFF
 MOST_PAGES = 100  # that are looked at: a pyramid has some ten, and a stack shows by then
 MOST_TAGS = 4096  # of a page; tifffile takes more for damage
 PROPORTIONS = 0.02  # by which those of an image and of its thumbnail may differ
@@ -42,6 +43,15 @@ BLOCK = 2**20  # bytes written or read at a time
 
 class StorageError(ValueError):
     """A disk that is full or cannot be written to."""
+
+
+def is_tiff(path: Path) -> bool:
+    """Return whether a file is a TIFF by its first bytes, whatever it is called."""
+    try:
+        with path.open("rb") as file:
+            return file.read(4) in TIFF_HEADS
+    except OSError:
+        return False
 
 
 def full_size_pages(tiff: tifffile.TiffFile) -> list[tifffile.TiffPage]:

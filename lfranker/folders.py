@@ -5,6 +5,17 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+# what systems keep in a folder of the user's: thumbnails, what was thrown away, halves of files
+OF_SYSTEMS = frozenset({
+    "@eaDir", "@Recycle", "#recycle", "@tmp", "#snapshot", "$RECYCLE.BIN",
+    "System Volume Information", "__MACOSX", "lost+found",
+})  # fmt: skip
+
+
+def is_hidden(path: Path) -> bool:
+    """Return whether a path is none that a user put there: its name says so."""
+    return path.name.startswith(".") or path.name in OF_SYSTEMS
+
 
 def visible_below(folder: Path) -> Iterator[Path]:
     """Yield all below ``folder`` that is no folder, in no order, without what is hidden.
@@ -24,7 +35,7 @@ def visible_below(folder: Path) -> Iterator[Path]:
             continue
         entered.add((status.st_dev, status.st_ino))
         for path in inside:
-            if path.name.startswith("."):
+            if is_hidden(path):
                 continue
             if not _is_folder(path):
                 yield path

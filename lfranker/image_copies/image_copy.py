@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from lfranker.arrays import Image
-from lfranker.files import TIFF_SUFFIXES, StorageError, new_file
+from lfranker.files import TIFF_HEADS, TIFF_SUFFIXES, StorageError, new_file
 from lfranker.image_copies.tiff_copy import stored_pixels, write_copy
 from lfranker.images.containers import BMP, JPEG, PNG, WRITERS, png_with
-from lfranker.images.decoding import TIFF_HEADS, decode
+from lfranker.images.decoding import decode
 from lfranker.images.image_file import (
     ColoursLost,
     Micrograph,

@@ -18,7 +18,7 @@ from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
-from lfranker.files import full_size_page, full_size_pages, larger_page
+from lfranker.files import TIFF_HEADS, full_size_page, full_size_pages, larger_page
 from lfranker.images.containers import BMP, DEPTH, JPEG, PNG, without_transparency
 from lfranker.images.jpeg_data import require_whole
 from lfranker.images.memory import shortage
@@ -224,7 +224,6 @@ def _tiff_palette(path: Path, page: tifffile.TiffPage, samples: NDArray[np.integ
     return Palette(colours, samples.astype(np.uint8, copy=False))
 
 
-TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # + is for BigTIFF
 Decoder = Callable[[Path, bytes, int | None], list[Decoded]]
 DECODERS: Mapping[bytes, Decoder] = {
     PNG: partial(_decode_pillow, plugin=PngImageFile),

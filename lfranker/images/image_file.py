@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from lfranker.arrays import Image
-from lfranker.files import TIFF_SUFFIXES, full_size_pages, new_file
+from lfranker.files import TIFF_SUFFIXES, full_size_pages, is_tiff, new_file
 from lfranker.folders import leads_nowhere, visible_below, was_perhaps_folder
 from lfranker.images.containers import JPEG_QUALITY
 from lfranker.images.data_bar import Bars, bars_of, content_of
@@ -104,7 +104,7 @@ def _micrograph(path: Path, decoded: Decoded, bars: Bars | None) -> Micrograph:
 
 def page_count(path: Path) -> int:
     """Return how many images `read_pages` would read; 1 where it could not, which it then says."""
-    if path.suffix.lower() not in TIFF_SUFFIXES:
+    if not is_tiff(path):
         return 1
     try:
         with tifffile.TiffFile(path) as tiff:

@@ -10,6 +10,7 @@ Size = tuple[int, int]  # width and height in px
 
 LENGTHS = {
     "fm": 1e-15,
+    "angstrom": 1e-10,
     "pm": 1e-12,
     "nm": 1e-9,
     "um": 1e-6,
@@ -183,6 +184,7 @@ class Fields:
         plain = text.lower()
         for sign in MICRO:
             plain = plain.replace(sign, "u")
+        plain = plain.replace("å", "angstrom")
         comma = ANY_COMMA if self._has_decimal_commas else DECIMAL_COMMA
         found = QUANTITY.fullmatch(comma.sub(r"\1.\2", plain))
         unit = (found[2].replace(" ", "") or default) if found else ""

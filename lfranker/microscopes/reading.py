@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tifffile
 
-from lfranker.files import TIFF_SUFFIXES, full_size_page
+from lfranker.files import TIFF_SUFFIXES, full_size_page, is_tiff
 from lfranker.folders import leads_nowhere
 from lfranker.microscopes import fei, fibics, hitachi, jeol, tescan, unbranded, zeiss
 from lfranker.microscopes.metadata import ScanMetadata, Size
@@ -29,7 +29,13 @@ TAG_READERS: dict[int, Callable[[bytes, Size], ScanMetadata]] = {
     tescan.TAG: tescan.read_tag,
     jeol.TAG: jeol.read_tag,
 }
-TEXT_READERS = (hitachi.read_text, jeol.read_text, fei.read_text, tescan.read_text)
+TEXT_READERS = (
+    hitachi.read_text,
+    jeol.read_text,
+    fei.read_text,
+    tescan.read_text,
+    zeiss.read_text,
+)
 LARGEST_TEXT = 1 << 20  # bytes that are read; real files have some kB
 LARGEST_TAG = 1 << 24  # bytes: TESCAN keeps a picture in it
 
@@ -58,8 +64,7 @@ def read_metadata(path: Path) -> ScanMetadata:
     if leads_nowhere(path):
         return ScanMetadata(notices=(f"{path.name}: a link to what is not there",))
     path.stat()
-    is_tiff = path.suffix.lower() in TIFF_SUFFIXES
-    found, size = _read_tiff(path) if is_tiff else _read_picture(path)
+    found, size = _read_tiff(path) if _should_be_tiff(path) else _read_picture(path)
     records = [*found, *_read_texts(_texts_beside(path), size)]
     best = next((record for record in records if _says_something(record)), None)
     best = best or _unknown_form(records)
@@ -96,6 +101,11 @@ def _unknown_form(records: list[ScanMetadata]) -> ScanMetadata:
         vendor=records[0].vendor,
         notices=(f"its metadata ({records[0].vendor}) are of a form that is not known",),
     )
+
+
+def _should_be_tiff(path: Path) -> bool:
+    """Return whether a file is a TIFF by its first bytes, or by its name and is nothing else."""
+    return is_tiff(path) or (path.suffix.lower() in TIFF_SUFFIXES and picture_size(path) is None)
 
 
 def _read_tiff(path: Path) -> tuple[list[ScanMetadata], Size | None]:

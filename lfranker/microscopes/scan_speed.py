@@ -8,7 +8,8 @@ import re
 
 from lfranker.microscopes.metadata import ScanMetadata
 
-UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0}
+PREFIXES = {"n": 1e-9, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "m": 1e-3, "": 1.0}
+UNITS = {f"{prefix}{end}": size for end in ("sec", "s") for prefix, size in PREFIXES.items()}
 TIME = re.compile(rf"(\d+(?:[.,]\d+)?)[ _-]?({'|'.join(UNITS)})")
 SPEED = re.compile(r"spd(\d+)(?:x(\d+))?")  # Zeiss: the higher, the slower; x: passes averaged
 FOREIGN = re.compile(r"[^\w.\- :]", re.ASCII)  # what MLflow refuses in the name of a metric
@@ -67,6 +68,13 @@ def nearest_speed(name: str, names: list[str]) -> str:
         )
     position = _logarithm(name)
     return min(names, key=lambda other: (abs(_logarithm(other) - position), -_logarithm(other)))
+
+
+def equal_speeds(one: str, other: str) -> bool:
+    """Return whether two names say the same speed: "0.1us" and "100 ns"."""
+    if not known_order([one, other]):
+        return one == other
+    return math.isclose(_slowness(one)[0], _slowness(other)[0])
 
 
 def seconds_of(name: str) -> float | None:

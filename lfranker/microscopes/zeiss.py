@@ -11,19 +11,32 @@ from lfranker.microscopes.metadata import LENGTHS, TIMES, Fields, ScanMetadata, 
 from lfranker.microscopes.packed_text import decoded
 
 TAGS = (34118, 34119)
+LEAST_NAMES = 3  # in a text that is taken for one of SmartSEM
 NAMED = re.compile(r"^((?:AP|DP|SV)_\w+)[ \t]*[\r\n]+([^\r\n]*)", re.MULTILINE | re.ASCII)
 LABELLED = re.compile(r"^[ \t]*([A-Za-z][^=:\r\n]*)[=:]([^\r\n\0]*)", re.MULTILINE)
 
 
 def read_tag(data: bytes, size: Size) -> ScanMetadata:
-    """Read the content of the tag of an image of ``size``.
+    """Read the content of the tag of an image of ``size``."""
+    return _read(decoded(data), size)
+
+
+def read_text(text: str, size: Size | None) -> ScanMetadata | None:
+    """Read the text beside an image, or of its tag in ImageJ; None where no Zeiss wrote it."""
+    if size is None or len(NAMED.findall(text)) < LEAST_NAMES:
+        return None
+    return _read(text, size)
+
+
+def _read(text: str, size: Size) -> ScanMetadata:
+    """Read names, labels and values.
 
     The exposure of a pixel is not dp_dwell_time; it is line time / width. The line time is that of
     all averaged lines (63.43 ms for one and 126.86 ms for two at scan speed 10, and the cycle time
     is the line time x the number of lines), and it counts the way back of the beam. Frames are
     counted by their nominal number: no file with averaged or integrated frames was at hand.
     """
-    fields = Fields(_texts(decoded(data)))
+    fields = Fields(_texts(text))
     scan = _stored_size(fields)
     frames = _frames(fields)
     return ScanMetadata(

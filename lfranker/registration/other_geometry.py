@@ -1,4 +1,4 @@
-"""Rotation or another magnification between two scans of a field: named, not registered.
+"""Rotation, another magnification or a mirror between two scans of a field: named only.
 
 Keypoints of both (AKAZE) are matched and a similarity is fitted to the matches, whatever the
 angle and the scale are.
@@ -20,18 +20,19 @@ TOLERANCE = 3.0  # px between a keypoint and its place by the fit
 LEAST_MATCHES = 12  # that agree; four agree by chance at this tolerance
 ROTATED = 0.3  # degrees
 MAGNIFIED = 0.02  # relative
+STRAIGHT = 10.0  # degrees: what is turned less is mirrored about an axis of the frame
 CERTAIN = 3.0  # standard errors of the fit that a movement of the corners has to exceed
 
 
 def other_geometry(noisy: Image, clean: Image) -> str | None:
-    """Return how the clean scan is rotated or magnified, seen from the noisy one; None if not.
+    """Return how the clean scan is turned, magnified or mirrored, seen from the noisy one, or None.
 
     What moves the corners of the frame by no more than a keypoint's tolerance, or the fit's own
     error, is neither: keypoints of a small frame agree on a turn of 0.4 degrees by noise alone.
     """
     found = _similarity(noisy, clean)
     if found is None:
-        return None
+        return _mirrored(noisy, clean)
     fit, error = found
     scale, angle = math.hypot(fit[0, 0], fit[1, 0]), math.atan2(fit[1, 0], fit[0, 0])
     corner = math.hypot(*noisy.shape) / 2  # px from the middle
@@ -43,6 +44,18 @@ def other_geometry(noisy: Image, clean: Image) -> str | None:
     if abs(scale - 1) >= max(MAGNIFIED, least):
         words.append(f"magnified about {scale:.2f} times")
     return f"the clean scan is {' and '.join(words)} against the noisy one" if words else None
+
+
+def _mirrored(noisy: Image, clean: Image) -> str | None:
+    """Return which way the clean scan is mirrored, as by a program that counts rows upwards."""
+    found = _similarity(noisy, np.ascontiguousarray(clean[:, ::-1]))
+    if found is None:
+        return None
+    fit, _ = found
+    turn = abs(math.degrees(math.atan2(fit[1, 0], fit[0, 0])))
+    ways = {0: " left to right", 180: " top to bottom"}
+    way = next((words for angle, words in ways.items() if abs(turn - angle) < STRAIGHT), "")
+    return f"the clean scan is mirrored{way} against the noisy one"
 
 
 def _similarity(noisy: Image, clean: Image) -> tuple[NDArray[np.float64], float] | None:

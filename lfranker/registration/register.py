@@ -205,6 +205,11 @@ def _check_same_field(noisy: Image, clean: Image, transform: Transform) -> None:
     warped, inside = warp(clean, transform, noisy.shape)
     _check_overlap(inside)
     alike = correlation(_structure(noisy)[inside], _structure(warped)[inside])
+    if alike <= -LEAST_CORRELATION:
+        raise ValueError(
+            f"the scans show the same field with black and white changed over: correlation "
+            f"{alike:.2f} after registration"
+        )
     if not alike >= LEAST_CORRELATION:
         raise ValueError(
             f"the scans do not show the same field: correlation {alike:.2f} after "

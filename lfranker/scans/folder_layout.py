@@ -9,9 +9,9 @@ on; the first frame is the scan of a field that is scored.
 import re
 from pathlib import Path
 
-from lfranker.folders import was_perhaps_folder
+from lfranker.folders import is_hidden, was_perhaps_folder
 from lfranker.images.image_file import image_files
-from lfranker.microscopes.scan_speed import by_speed, known_order
+from lfranker.microscopes.scan_speed import by_speed, equal_speeds, known_order
 from lfranker.scans.flat_folder import ScanPlan, group_scans, order_by_exposure
 from lfranker.scans.scan_set import Exclusion
 from lfranker.text import printable
@@ -71,12 +71,12 @@ def folders_in(folder: Path) -> tuple[list[str], list[str]]:
     Raises ValueError on a link that may have been one, and leads nowhere now.
     """
     for path in sorted(folder.iterdir()):
-        if was_perhaps_folder(path) and not path.name.startswith("."):
+        if was_perhaps_folder(path) and not is_hidden(path):
             raise ValueError(
                 f"{printable(str(path))}: a link to what is not there; if it is not needed, "
                 f"remove it"
             )
-    names = [p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
+    names = [p.name for p in folder.iterdir() if p.is_dir() and not is_hidden(p)]
     frames = [name for name in names if FRAME.fullmatch(name)]
     return [name for name in names if name not in frames], sorted(frames)
 
@@ -112,13 +112,28 @@ def check_speed(speed: str, folder: Path) -> None:
 
 def choose_target(files: Files, target: str | None) -> str:
     """``target`` if there is such a speed; for None the slowest, where names or files tell."""
-    if target is None and known_order(list(files)):
-        return list(files)[-1]
-    if target is None and (order := order_by_exposure(files)):
-        return order[-1]
-    if target is None or target not in files:
+    if target is None:
+        return _slowest(files)
+    if target not in files:
         raise ValueError(f"target {target!r} is not one of the scan speeds {list(files)}")
     return target
+
+
+def _slowest(files: Files) -> str:
+    names = list(files)
+    order = names if known_order(names) else order_by_exposure(files)
+    if order is None:
+        raise ValueError(
+            f"which of the scan speeds {names} is the clean one is told neither by their names "
+            f"(such as 100ns and 30us, or spd3 and spd8) nor by the exposure in the "
+            f"files: give it, target=NAME"
+        )
+    if any(equal_speeds(order[-1], other) for other in order[:-1]):
+        raise ValueError(
+            f"which of the scan speeds {names} is the clean one cannot be told, as two are "
+            f"equally slow: give it, target=NAME"
+        )
+    return order[-1]
 
 
 def match_fields(files: Files, target: str) -> tuple[Files, tuple[Exclusion, ...]]:

@@ -251,6 +251,9 @@ def _store(
             if speed == target or field not in scans:
                 continue
             noisy = read(scans[field]).image
+            if np.array_equal(noisy, original):
+                refused.append(Exclusion(field, speed, "the same image as the clean scan"))
+                continue
             try:
                 transform = register(noisy, original)
             except ValueError as error:

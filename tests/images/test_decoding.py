@@ -162,6 +162,7 @@ def test_one_image_of_a_stack_is_read_whatever_its_description_says(
     with pytest.raises(ValueError, match="stack of 2 images"):
         read_image(path)
     assert page_count(path) == len(decode_pages(path)) == 2
+    assert page_count(path.rename(path.with_suffix(".png"))) == 2
 
 
 def test_a_stack_within_one_page_counts_where_its_bytes_are_there(tmp_path: Path):

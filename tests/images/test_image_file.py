@@ -199,8 +199,9 @@ def test_a_write_that_fails_keeps_the_old_file(tmp_path, monkeypatch):
 
 
 def test_image_files_are_sorted_by_path_and_hidden_ones_skipped(tmp_path):
-    for name in ("b/a.png", "a.TIF", "b.png", "notes.txt", ".hidden.png", ".cache/c.png"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    for name in ("b/a.png", "a.TIF", "b.png", "notes.txt", ".hidden.png", ".cache/c.png",
+                 "b/@eaDir/a.png/THUMB_XL.jpg", "#recycle/d.png"):  # fmt: skip
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).touch()
     found = [path.relative_to(tmp_path).as_posix() for path in image_files(tmp_path)]
     assert found == ["a.TIF", "b.png", "b/a.png"]

@@ -84,5 +84,8 @@ def test_speeds_of_different_kinds_are_not_compared(name, names):
 def test_seconds_of_a_name() -> None:
     assert seconds_of("100ns") == 1e-7
     assert seconds_of("2 µs") == 2e-6
+    assert seconds_of("300 nsec") == 3e-7
+    assert seconds_of("20_USEC") == seconds_of("20 μsec") == 2e-5
+    assert seconds_of("5 msec") == 5e-3
     for name in ("spd3", "fast", "0s", ""):
         assert seconds_of(name) is None

@@ -1,6 +1,7 @@
 """Fields in every spelling, encoding and place in which vendors are known to write them."""
 
 import base64
+import dataclasses
 import gzip
 import struct
 import zlib
@@ -145,6 +146,7 @@ ZEISS += "AP_STAGE_AT_Y\r\nStage at Y = 1.0 mm\r\nDP_IMAGE_STORE\r\nStore resolu
     [
         ((64, 48), "AP_IMAGE_PIXEL_SIZE\nImage Pixel Size = 543.0 pm\n", 543e-12),
         ((64, 48), "AP_IMAGE_PIXEL_SIZE\nImage Pixel Size = 5,5 µm\n", 5.5e-6),
+        ((64, 48), "AP_IMAGE_PIXEL_SIZE\nImage Pixel Size = 8.5 Å\n", 850e-12),
         ((128, 96), "AP_IMAGE_PIXEL_SIZE\nImage Pixel Size = 5.5 nm\n", 11e-9),  # rescaled
         ((128, 48), "AP_IMAGE_PIXEL_SIZE\nImage Pixel Size = 5.5 nm\n", None),  # cropped
         ((64, 48), "AP_PIXEL_SIZE\nPixel Size = 9 nm\nAP_WIDTH\nWidth = 6.4 µm\n", 100e-9),
@@ -163,6 +165,10 @@ def test_the_pixel_size_of_a_zeiss(
         assert found.stage == pytest.approx((0.0705, 1e-3))
         assert (found.vendor, found.scan_speed) == ("Zeiss", "7")
         assert len(found.notices) == (pixel_size is None)
+    (tmp_path / "b.txt").write_text(text)  # SmartSEM writes it beside a JPEG or BMP
+    beside = read_metadata(picture(tmp_path / "b.bmp"))
+    own = tuple(notice.replace("a.tif", "b.bmp") for notice in found.notices)
+    assert beside == dataclasses.replace(found, notices=own)
 
 
 @pytest.mark.parametrize(
@@ -237,6 +243,15 @@ def test_a_tag_that_says_nothing_does_not_hide_the_next(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, np.zeros((HEIGHT, WIDTH), np.uint8), extratags=tags, metadata=None)
     assert read_metadata(path).exposure == pytest.approx(16e-6)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp"])
+def test_metadata_are_found_whatever_the_suffix_says(tmp_path: Path, suffix: str) -> None:
+    renamed = picture(tmp_path / "a.tif", FEI, 34682).rename(tmp_path / f"a{suffix}")
+    assert (read_metadata(renamed).exposure, read_metadata(renamed).data_bar) == (16e-6, 8)
+    named_tiff = picture(tmp_path / f"b{suffix}", FEI).rename(tmp_path / "b.tif")
+    found = read_metadata(named_tiff)
+    assert (found.exposure, found.data_bar, found.notices) == (16e-6, 8, ())
 
 
 def test_an_ion_scan_and_a_rescaled_one(tmp_path: Path) -> None:
@@ -322,7 +337,8 @@ def test_what_imagej_and_ome_say_of_pixels_is_read(tmp_path: Path) -> None:
     info = {"unit": "inch", "Info": HITACHI + "PixelSize=24.8\nDataSize=64x48\n"}
     tifffile.imwrite(path, pixels, imagej=True, resolution=(300, 300), metadata=info)
     assert read_metadata(path).scan_speed == "Slow3"
-    for said in ({"PhysicalSizeX": 0.25}, {"PhysicalSizeX": 250, "PhysicalSizeXUnit": "nm"}):
+    for said in ({"PhysicalSizeX": 0.25}, {"PhysicalSizeX": 250, "PhysicalSizeXUnit": "nm"},
+                 {"PhysicalSizeX": 2500, "PhysicalSizeXUnit": "Å"}):  # fmt: skip
         tifffile.imwrite(path, pixels, ome=True, metadata={"axes": "YX"} | said)
         assert read_metadata(path).pixel_size == pytest.approx(250e-9)
 

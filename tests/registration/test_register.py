@@ -197,6 +197,19 @@ def test_rotations_and_other_magnifications_are_named(degrees, scale, words):
             register(noisy, clean)
 
 
+@pytest.mark.parametrize(("way", "words"), [(1, "left to right"), (0, "top to bottom")])
+def test_mirror_images_are_named(way, words):
+    values = Field(8)(*truth((0, 0), (1, 1), 0)).astype(np.float32)
+    noisy = scanned(values, np.random.default_rng(8))
+    assert f"is mirrored {words} against" in other_geometry(noisy, np.flip(values, way))
+
+
+def test_changed_over_black_and_white_is_named():
+    values = Field(8)(*truth((0, 0), (1, 1), 0, (200, 260))).astype(np.float32)
+    with pytest.raises(ValueError, match="black and white changed over: correlation -0"):
+        register(scanned(values, np.random.default_rng(8)), 1 - values)
+
+
 def test_neither_noise_nor_drift_nor_another_field_is_another_geometry():
     rng = np.random.default_rng(9)
     rows, columns = truth((2.7, -1.4), (1.004, 1.004), -0.001)

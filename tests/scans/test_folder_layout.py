@@ -20,6 +20,7 @@ def folder(path, names):
     [
         (["30us", "1ms", "100ns", "2 µs"], ["100ns", "2 µs", "30us", "1ms"]),
         (["2 μs", "0,5us", "1s", "900 ns"], ["0,5us", "900 ns", "2 μs", "1s"]),
+        (["10 usec", "9 s", "100nsec"], ["100nsec", "10 usec", "9 s"]),
         (["spd10", "spd8", "spd2"], ["spd2", "spd8", "spd10"]),
         (["spd10", "spd8", "slow"], ["slow", "spd10", "spd8"]),
         (["100ns", "30us", "spd2"], ["100ns", "30us", "spd2"]),
@@ -30,7 +31,8 @@ def test_speeds_go_from_fast_to_slow(names, expected):
 
 
 def test_fields_are_called_by_their_path_below_the_speed(tmp_path):
-    made = folder(tmp_path, ["spd8/b/x.png", "spd8/a.png", "spd2/a.tif", "spd2/.hidden.png"])
+    made = folder(tmp_path, ["spd8/b/x.png", "spd8/a.png", "spd2/a.tif", "spd2/.hidden.png",
+                             "@eaDir/spd8/a.png"])  # fmt: skip
     (tmp_path / "notes").mkdir()
     (tmp_path / ".cache").mkdir()
     files = scan_plan(made).files
@@ -69,8 +71,17 @@ def test_the_target_is_given_or_the_slowest():
     assert choose_target(files, None) == "30us"
     with pytest.raises(ValueError, match=r"'40us'.*100ns.*30us"):
         choose_target(files, "40us")
-    with pytest.raises(ValueError, match=r"None.*'fast', 'slow'"):
+    with pytest.raises(ValueError, match=r"'fast', 'slow'\] is the clean one .* target=NAME"):
         choose_target({"fast": {}, "slow": {}}, None)
+
+
+@pytest.mark.parametrize("names", [["1us", "10 us", "10µs"], ["spd4", "spd6", "spd4x4"]])
+def test_of_two_speeds_that_are_equally_slow_none_is_taken_for_clean(names):
+    files = {name: {} for name in by_speed(names)}
+    with pytest.raises(ValueError, match=r"two are equally slow: give it"):
+        choose_target(files, None)
+    del files[names[1]]
+    assert choose_target(files, None) == names[2]
 
 
 def test_what_has_no_counterpart_is_left_out_by_name(tmp_path):

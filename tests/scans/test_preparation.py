@@ -190,10 +190,12 @@ def test_other_scans_names_targets_or_markers_have_another_digest(prepared, sour
 
 def test_a_pair_that_does_not_match_is_left_out_by_name(tmp_path):
     source = write_scans(tmp_path / "source", [0, 1], changed=(1, "spd3"))
+    shutil.copy(source / "spd8" / "f0.png", source / "spd2" / "f0.png")
     scans = prepare_scans(source, "spd8", tmp_path / "cache")
-    assert len(scans) == 3
-    (notice,) = scans.notices
-    assert "f1 at spd3" in notice
+    assert len(scans) == 2
+    same, other = scans.notices
+    assert same == "f0 at spd2: left out, the same image as the clean scan"
+    assert "f1 at spd3" in other
     assert read_scans(scans.folder).notices == scans.notices
 
 
