@@ -33,8 +33,9 @@ class Scored:
         return "ok" if digest == self.digest else ""
 
 
-def runs(name: str, *psnr: float) -> dict[tuple[str, int], Scored]:
-    return {(name, at): Scored(f"{name} {at} {value}", value) for at, value in enumerate(psnr)}
+def runs(name: str, *psnr: float, scans: ScanSetId = OWN) -> dict[tuple[str, int], Scored]:
+    ids = {(name, at): f"{name} {at} {value}" for at, value in enumerate(psnr)}
+    return {key: Scored(ids[key], psnr[key[1]], scans.digest) for key in ids}
 
 
 @pytest.fixture
@@ -99,5 +100,7 @@ def test_repeats_that_are_not_asked_for_are_left_out(asked: dict[str, Any]) -> N
 
 def test_there_is_no_check_on_scans_that_it_was_not_made_on(asked: dict[str, Any]) -> None:
     assert checked(power_set({}), OWN, MARGINS) is None
-    assert checked(power_set({0.5: "half"}), OTHER, MARGINS) is None
+    there = power_set({0.5: "half"})
+    there.trainings.update(cast(Any, runs("mae", 30.0, 30.4, scans=OTHER)))
+    assert checked(there, OTHER, MARGINS) is None
     assert not asked
