@@ -101,6 +101,6 @@ def test_repeats_that_are_not_asked_for_are_left_out(asked: dict[str, Any]) -> N
 def test_there_is_no_check_on_scans_that_it_was_not_made_on(asked: dict[str, Any]) -> None:
     assert checked(power_set({}), OWN, MARGINS) is None
     there = power_set({0.5: "half"})
-    there.trainings.update(cast(Any, runs("mae", 30.0, 30.4, scans=OTHER)))
+    cast(dict[Any, Any], there.trainings).update(runs("mae", 30.0, 30.4, scans=OTHER))
     assert checked(there, OTHER, MARGINS) is None
     assert not asked
