@@ -59,6 +59,38 @@ def test_means_are_drawn_towards_each_other_where_they_scatter_as_errors_do():
     assert np.ptp(means.mean(axis=0)) == pytest.approx(np.ptp(squares.mean), rel=0.01)
 
 
+def with_standard_errors_of_1(means: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Scores over 400 sites, whose errors have the variance 1 to the bit and no correlation."""
+    drawn = np.column_stack([np.ones(400), rng.normal(size=(400, len(means)))])
+    apart = np.linalg.qr(drawn)[0].T[1:]  # each orthogonal to the others, and with the mean 0
+    return np.asarray((means[:, None] + 20 * np.sqrt(399) * apart)[:, :, None])
+
+
+@pytest.mark.parametrize("spread", [0.5, 1.0])
+def test_means_are_drawn_towards_each_other_by_bayes_rule(spread: float) -> None:
+    """The share that is kept, tau^2 / (tau^2 + 1), by an integral over tau of the stated prior."""
+    measured = spread * np.array([2.0, 1, 1, -1, -1, -2])
+    taus = np.geomspace(0.02, 100, 2000)
+    variance = taus**2 + 1
+    likelihood = variance**-2.5 * np.exp(-np.sum(measured**2) / 2 / variance)  # 5 contrasts
+    weights = likelihood * (0.1 + taus) / (1 + taus) ** 2
+    squares = mean_squares(with_standard_errors_of_1(measured, np.random.default_rng(0)))
+    means = true_means(squares, Chance(squares, seed=0), seed=0)
+    kept = (means.mean(axis=0) @ measured) / (measured @ measured)
+    assert kept == pytest.approx(np.average(taus**2 / variance, weights=weights), abs=0.02)
+
+
+def test_models_with_the_same_errors_are_told_apart_by_less_than_others() -> None:
+    """Three models err alike at each site, and three each for itself."""
+    rng = np.random.default_rng(0)
+    own = rng.normal(size=(6, 400, 1))
+    own[:3] = rng.normal(size=(1, 400, 1)) + 0.05 * own[:3]
+    found = own + (np.array([0.05, 0, 0, 0.05, 0, 0]) - own.mean(axis=(1, 2)))[:, None, None]
+    _, beating, _ = chances(found)
+    assert beating[0, 1] > 0.95
+    assert beating[3, 4] < 0.8
+
+
 SPREADS = (0.3, 1.0, 3.0)  # standard errors
 
 
