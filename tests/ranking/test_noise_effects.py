@@ -294,10 +294,11 @@ def test_one_noise_for_all_adds_nothing() -> None:
 
 def test_a_noise_on_which_all_failed_is_named() -> None:
     values = {name: value for name, value in worth().items() if noise_of(name) != "gamma"}
-    values |= {entrant(loss, "mix"): 21.0 for loss in LOSSES}
+    values |= {entrant(loss, "mix"): 21.0 + a for loss, a in LOSSES.items()}
     found = findings_of(rows(values), [*worth(), "mae @ mix"])
     said = "\n".join(noise_section(found).sentences)
     assert "noises are compared without gamma, where no loss subset has all scores" in said
+    assert "mae+mse has the highest mean on every noise; over all of them it is ahead of" in said
     noises = found.of("psnr").noises
     assert noises is not None
     assert "eq1" in noises.index

@@ -78,6 +78,20 @@ def test_only_the_front_is_named_and_only_mean_effects_are_bars():
     assert len([t for t in texts(PLOTS["effects"]()) if t in ("mae", "mse")]) == 2
 
 
+def test_each_axis_of_the_front_has_its_own_criterion(monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = list[Figure]()
+    monkeypatch.setattr(plots, "_svg", figures.append)
+    PLOTS["pareto"]()
+    (axes,) = figures[0].axes
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("PSNR", "SSIM")
+    drawn = {str(line.get_label()): line.get_xydata().tolist() for line in axes.lines}
+    assert drawn == {
+        "baselines": [[22, 0.4]],
+        "subsets": [[30, 0.8], [29, 0.9], [28, 0.7]],
+        "not beaten in both": [[29, 0.9], [30, 0.8]],
+    }
+
+
 def test_noise_levels_show_scans_fit_and_made_noise(monkeypatch: pytest.MonkeyPatch) -> None:
     levels = np.array([0.1, 0.4, 0.7])
     estimates = {"gamma": 0.02, "sigma": 0.01, "black": 0.05}
