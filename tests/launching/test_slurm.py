@@ -50,7 +50,7 @@ def test_other_options_are_refused(text: str, message: str) -> None:
     ("text", "expected"),
     [
         ("90", 90), ("90:30", 91), ("4:00:00", 240), ("0:00:10", 1), ("1-12", 36 * 60),
-        ("2-00:30", 2 * 1440 + 30), ("1-01:01:01", 1440 + 62),
+        ("2-00:30", 2 * 1440 + 30), ("1-01:01:40", 1440 + 62),
     ],
 )  # fmt: skip
 def test_time_limits_are_written_as_slurm_writes_them(text: str, expected: int) -> None:
