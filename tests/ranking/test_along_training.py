@@ -128,6 +128,16 @@ def test_power_laws_of_one_exponent_are_followed_exactly():
     np.testing.assert_allclose(exponents, exponent)
 
 
+def test_each_resample_is_extrapolated_by_its_own_entrants():
+    curves = (
+        np.random.default_rng(5).normal(25, 1, (2, 5, 3)) * np.array([1.0, 0.01])[:, None, None]
+    )
+    together = extrapolated(curves)
+    for at, own in enumerate(curves):
+        for found, alone in zip(together, extrapolated(own), strict=True):
+            np.testing.assert_allclose(found[at], alone, rtol=1e-12)
+
+
 def test_curves_that_no_power_law_fits_stay_within_the_exponents():
     curves = np.array([[20.0, 20, 20], [20, 21, 23], [20, 21, 20.5]])
     further, exponents = extrapolated(curves)

@@ -21,7 +21,7 @@ from lfranker.images.image_strips import strip
 from lfranker.processes.jobs import PROGRESS_VARIABLE
 from lfranker.tracking import training_run
 from lfranker.tracking.models import load_network
-from lfranker.tracking.runs import tracked
+from lfranker.tracking.runs import list_files, tracked
 from lfranker.tracking.tags import Tag
 from lfranker.tracking.training_run import TrainingRun, report_alive, report_progress
 from lfranker.training import trainer as trainer_module
@@ -128,6 +128,11 @@ def test_the_newer_of_two_checkpoints_goes_on_to_the_bit_with_clipping_in_play(
     logged = load_network(f"models:/{found.tags[Tag.MODEL]}").state_dict()
     check_weights(last.trainer, whole, logged)
     check_pictures(pictured, whole)
+    names = [name.partition("+") for name in list_files(run.info.run_id, "images")]
+    keys = [f"images/validation~{number}" for number in range(len(pictured))]
+    assert sorted({key for key, _, _ in names}) == keys
+    assert {rest.partition("+")[0] for _, _, rest in names} == {"step"}
+    assert {rest.split("+")[1] for _, _, rest in names} == {str(steps)}
 
 
 def test_how_far_it_is_is_told_where_it_is_asked(
