@@ -17,7 +17,17 @@ from recorder import Recorder
 from tracked import SCANS, make_child, make_parent, power_set_of
 
 from lfranker.child_runs import adoption
-from lfranker.child_runs.adoption import Means, Tally, _close, adopt, closing, submit
+from lfranker.child_runs.adoption import (
+    ASKED,
+    LoggedSteps,
+    Means,
+    Tally,
+    _close,
+    adopt,
+    closing,
+    steps_in_files,
+    submit,
+)
 from lfranker.child_runs.jobs import (
     Child,
 )
@@ -256,6 +266,33 @@ def test_a_log_that_cannot_be_kept_does_not_hide_how_a_training_ended(
     assert status(child.run) == "FAILED"
     (line,) = said
     assert "FAILED: RuntimeError: first; its log could not be kept: [Errno 28] No space" in line
+
+
+def test_steps_are_those_that_processes_tell_in_files(tmp_path: Path) -> None:
+    jobs = [Job(name, [], tmp_path / "log", {}, tmp_path / name) for name in ("a", "b", "c")]
+    (tmp_path / "a").write_text("12")
+    (tmp_path / "b").write_text("")  # it has begun
+    assert steps_in_files([*jobs, Job("d", [], tmp_path / "log")]) == {"a": 12}
+
+
+def test_steps_on_other_machines_are_asked_for_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """36 of 40 are behind the branches of 10 and of 20, whose decays are 2 and 4 steps."""
+    asked, now = list[tuple[str, list[str]]](), [100.0]
+    monkeypatch.setattr(adoption, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(
+        adoption, "steps_logged", lambda of, ids: asked.append((of, list(ids))) or {"run": 36}
+    )
+    child = child_of(tmp_path, "train")
+    other = replace(child, run=replace(child.run, run_id="other"))
+    jobs = [Job(name, [], tmp_path / "log") for name in ("run", "other")]
+    steps = LoggedSteps([child, other])
+    for seconds in (0.0, ASKED - 1, 2.0):
+        now[0] += seconds
+        assert steps(jobs) == {"run": 36 + 2 + 4}
+    assert steps(jobs[1:]) == {}
+    assert asked == [(child.run.experiment_id, ["run", "other"])] * 2
 
 
 def test_progress_is_the_share_of_the_seconds_that_trainings_take(

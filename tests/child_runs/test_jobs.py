@@ -15,6 +15,7 @@ from recorder import Recorder
 from tracked import SCANS
 
 import lfranker
+from lfranker.child_runs import worker
 from lfranker.child_runs.jobs import (
     WORKER,
     Child,
@@ -27,7 +28,7 @@ from lfranker.child_runs.single_training import run_training
 from lfranker.child_runs.travelling import Sender
 from lfranker.child_runs.worker import ScoringTask, TrainingTask, read_task, run_task
 from lfranker.datasets.patch_dataset import DatasetConfig, read_dataset
-from lfranker.launching.on_node import OWNER
+from lfranker.launching.on_node import LOG, OWNER
 from lfranker.planning.inputs import InputConfig, Inputs
 from lfranker.planning.plan import Task
 from lfranker.planning.settings import Settings
@@ -172,6 +173,23 @@ def test_a_scoring_task_scores_the_model_of_its_run(
     assert (call.run_id, call.scans, call.tuned) == ("run", scans, {})
     (call,) = record.calls["", "read_scans"]
     assert call.prepared == tmp_path / "scans"
+
+
+@pytest.mark.parametrize("engine", [False, True])
+def test_on_another_machine_the_log_is_sent_to_the_run_however_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: bool
+) -> None:
+    def fail(_: Path) -> None:
+        raise RuntimeError("no memory")
+
+    sent: list[object] = []
+    monkeypatch.setattr(worker, "run_task", fail)
+    monkeypatch.setattr(worker, "send_log", lambda *words: sent.append(words))
+    monkeypatch.setenv(LOG, str(tmp_path / "log.txt"))
+    monkeypatch.setenv(OWNER, "slurm:8@one" if engine else "")
+    with pytest.raises(RuntimeError, match="no memory"):
+        worker.main([str(tmp_path / "77.json")])
+    assert sent == [("77", tmp_path / "log.txt")] * engine
 
 
 def test_what_is_no_copy_of_a_worker_is_started_anew(tmp_path: Path) -> None:

@@ -23,7 +23,12 @@ from lfranker.tracking import training_run
 from lfranker.tracking.models import load_network
 from lfranker.tracking.runs import list_files, tracked
 from lfranker.tracking.tags import Tag
-from lfranker.tracking.training_run import TrainingRun, report_alive, report_progress
+from lfranker.tracking.training_run import (
+    TrainingRun,
+    report_alive,
+    report_progress,
+    steps_logged,
+)
 from lfranker.training import trainer as trainer_module
 from lfranker.training.numerics import SAFEGUARDS
 from lfranker.training.trainer import MEDIAN_WINDOW, DivergedError, Step, TrainConfig, Trainer
@@ -150,6 +155,19 @@ def test_how_far_it_is_is_told_where_it_is_asked(
     report_alive()
     assert file.stat().st_mtime > 0
     assert file.read_text() == "12"
+
+
+def test_how_far_trainings_are_is_read_from_the_curves_of_those_that_run(store: Path) -> None:
+    parent, found = make_parent("mae"), dict[str, str]()
+    for name, status in (("mae", "RUNNING"), ("mse", "FINISHED"), ("ssim", "RUNNING")):
+        run = make_child(parent, name, {})
+        MlflowClient().log_metric(run.info.run_id, "train/loss", 0.5, step=40)
+        MlflowClient().log_metric(run.info.run_id, "train/loss", 0.4, step=60)
+        MlflowClient().log_metric(run.info.run_id, "val/psnr", 20.0, step=99)
+        MlflowClient().update_run(run.info.run_id, status=status)
+        found[name] = run.info.run_id
+    experiment = parent.info.experiment_id
+    assert steps_logged(experiment, [found["mae"], found["mse"]]) == {found["mae"]: 60}
 
 
 @pytest.mark.parametrize("looks", [0, 1, 2])
