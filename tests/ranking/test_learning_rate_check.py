@@ -211,7 +211,8 @@ def test_compared_are_the_repeats_that_were_trained_at_every_rate(
         made = {}
         for name, repeat in keys:
             psnr = SCORES[name] + better + 0.5 * repeat
-            scores = dict.fromkeys([SCANS, "f" * 16][: 1 if better else 2], {"psnr": psnr})
+            digests = (SCANS,) if better else (SCANS, "f" * 16)
+            scores = {digest: {"psnr": psnr} for digest in digests}
             made[name, repeat] = SimpleNamespace(psnr=psnr, scores=lambda d, s=scores: s.get(d, {}))
         return made
 
@@ -246,7 +247,7 @@ def test_compared_are_the_repeats_that_were_trained_at_every_rate(
         )
     other = ScanSetId("f" * 16, simulated=False)
     assert follow_ups.checked(cast(Any, power_set), other, MARGINS) is None, (
-        "nothing was scored on them"
+        "not all were scored on them"
     )
     power_set.learning_rates = {}
     assert follow_ups.checked(cast(Any, power_set), scans, MARGINS) is None
