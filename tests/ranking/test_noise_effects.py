@@ -309,6 +309,10 @@ def test_what_a_component_adds_is_told_of_noises_that_are_made_of_some() -> None
         "Adding a component to the noise of the training changes PSNR, mean over the losses, by: "
     )
     assert "poisson +2.0" in said
+    unscored = PairScores(entrants(values))  # without the noisy input; eq1 does not stand in for it
+    own = find_noises(replace(empty, margins={"psnr": 0.1}), unscored, list(values), 0).of("psnr")
+    assert own.component_effects is not None
+    assert set(own.component_effects.index.get_level_values("kind")) == {"mean effect"}
     alone = {entrant("mae", noise): 20 + b for noise, b in (("poisson", 0.0), ("eq1", 5.0))}
     none = find_noises(
         replace(empty, margins={"psnr": 0.1}), PairScores(rows(alone)), list(alone), 0
