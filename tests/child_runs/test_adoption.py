@@ -3,10 +3,11 @@
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from child_inputs import child_of, inputs
@@ -16,7 +17,17 @@ from recorder import Recorder
 from tracked import SCANS, make_child, make_parent, power_set_of
 
 from lfranker.child_runs import adoption
-from lfranker.child_runs.adoption import Means, Tally, _close, adopt, closing, submit
+from lfranker.child_runs.adoption import (
+    ASKED,
+    LoggedSteps,
+    Means,
+    Tally,
+    _close,
+    adopt,
+    closing,
+    steps_in_files,
+    submit,
+)
 from lfranker.child_runs.jobs import (
     Child,
 )
@@ -255,6 +266,88 @@ def test_a_log_that_cannot_be_kept_does_not_hide_how_a_training_ended(
     assert status(child.run) == "FAILED"
     (line,) = said
     assert "FAILED: RuntimeError: first; its log could not be kept: [Errno 28] No space" in line
+
+
+def test_steps_are_those_that_processes_tell_in_files(tmp_path: Path) -> None:
+    jobs = [Job(name, [], tmp_path / "log", {}, tmp_path / name) for name in ("a", "b", "c")]
+    (tmp_path / "a").write_text("12")
+    (tmp_path / "b").write_text("")  # it has begun
+    assert steps_in_files([*jobs, Job("d", [], tmp_path / "log")]) == {"a": 12}
+
+
+def test_steps_on_other_machines_are_asked_for_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """36 of 40 are behind the branches of 10 and of 20, whose decays are 2 and 4 steps."""
+    asked, now = list[tuple[str, list[str]]](), [100.0]
+    monkeypatch.setattr(adoption, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(
+        adoption, "steps_logged", lambda of, ids: asked.append((of, list(ids))) or {"run": 36}
+    )
+    child = child_of(tmp_path, "train")
+    other = replace(child, run=replace(child.run, run_id="other"))
+    jobs = [Job(name, [], tmp_path / "log") for name in ("run", "other")]
+    steps = LoggedSteps([child, other])
+    for seconds in (0.0, ASKED - 1, 2.0):
+        now[0] += seconds
+        assert steps(jobs) == {"run": 36 + 2 + 4}
+    assert steps(jobs[1:]) == {}
+    assert asked == [(child.run.experiment_id, ["run", "other"])] * 2
+
+
+def test_progress_is_the_share_of_the_seconds_that_trainings_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step of a takes 0.5 s, on a network that takes twice as long; of b nobody has timed one."""
+    bars = list[Any]()
+
+    class Bar:
+        disable, n = False, 0.0
+
+        def __init__(self, total: float, **_: object) -> None:
+            self.total, self.shown = total, list[float]()
+            bars.append(self)
+
+        def update(self, by: float) -> None:
+            self.n += by
+            self.shown.append(self.n)
+
+        def __enter__(self) -> "Bar":
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+    made = {"a": 4, "b": 6}
+    children = [
+        SimpleNamespace(
+            run=SimpleNamespace(run_id=name), task=SimpleNamespace(name=name), title=name,
+            inputs=SimpleNamespace(pace=pace), steps=steps, todo="train",
+        )
+        for name, pace, steps in (("a", 2.0, 10), ("b", 3.0, 30))
+    ]  # fmt: skip
+    jobs = [Job(name, [], tmp_path / name) for name in made]
+
+    def outcomes(watch: Watch) -> Iterator[tuple[Job, Outcome]]:
+        watch.poll()
+        watch.tell(jobs[1], "it waits")
+        yield jobs[0], Outcome()
+        made["b"] = 99  # more than there are: those of an earlier try
+        watch.poll()
+        yield jobs[1], Outcome("no memory")
+
+    monkeypatch.setattr(adoption, "tqdm", Bar)
+    monkeypatch.setattr(adoption, "closing", lambda _: nullcontext())
+    monkeypatch.setattr(adoption, "_close", lambda child, _, why: f"{child.title} {why or 'ok'}")
+    said, launcher = list[str](), SimpleNamespace(submit=lambda _: None, outcomes=outcomes)
+    reasons = adoption.run_all(
+        cast(Any, children), jobs, cast(Any, launcher), {"a": 0.5}, said.append,
+        made=lambda left: {job.name: made[job.name] for job in left},
+    )  # fmt: skip
+    assert reasons == {"b": "no memory"}
+    assert said == ["b: it waits", "[1/2] a ok", "[2/2] b no memory"]
+    (bar,) = bars
+    assert bar.total == 10 * 0.5 * 2 + 30 * 1.0 * 3
+    assert bar.shown == [4 + 18, 10 + 18, 100, 100]
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import resource
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -266,6 +267,23 @@ def test_a_node_takes_a_damaged_dataset_from_its_own_cache(
     assert found_here({"data": stored}) == {"data": (stored["path"], data.folder)}
     flip(data.folder / "noisy.npy")
     assert found_here({"data": stored}) == {"data": (stored["path"], whole)}
+
+
+def test_a_node_takes_a_file_that_lies_there_only_if_it_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "node"))
+    weights, digest = tmp_path / "start.pth", sha256(b"weights").hexdigest()
+    sent = SharedInput(weights, digest, "unknown")
+    kept = tmp_path / "node/inputs" / sent.name / weights.name
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"weights")
+    stored = {"path": str(weights), "digest": digest, "run": "unknown"}
+    for content, place in ((b"others", kept), (b"weights", weights)):
+        weights.write_bytes(content)
+        assert found_here({"init": stored}) == {"init": (str(weights), place)}
+    weights.unlink()
+    assert found_here({"init": stored}) == {"init": (str(weights), kept)}
 
 
 @pytest.mark.parametrize("limit", [0, 20_000])

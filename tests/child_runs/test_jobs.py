@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -14,6 +15,7 @@ from recorder import Recorder
 from tracked import SCANS
 
 import lfranker
+from lfranker.child_runs import worker
 from lfranker.child_runs.jobs import (
     WORKER,
     Child,
@@ -21,14 +23,23 @@ from lfranker.child_runs.jobs import (
     same_package,
     training_job,
 )
+from lfranker.child_runs.scoring import score_training
+from lfranker.child_runs.single_training import run_training
 from lfranker.child_runs.travelling import Sender
-from lfranker.child_runs.worker import ScoringTask, TrainingTask, read_task
+from lfranker.child_runs.worker import ScoringTask, TrainingTask, read_task, run_task
+from lfranker.datasets.patch_dataset import DatasetConfig, read_dataset
+from lfranker.launching.on_node import LOG, OWNER
 from lfranker.planning.inputs import InputConfig, Inputs
 from lfranker.planning.plan import Task
+from lfranker.planning.settings import Settings
 from lfranker.processes.jobs import KEEPS_MEMORY, PROGRESS_VARIABLE
-from lfranker.tracking.runs import TrackedRun
+from lfranker.scans.scan_set import read_scans
+from lfranker.tracking.claims import other_owner
+from lfranker.tracking.power_set import find_training
+from lfranker.tracking.runs import TrackedRun, own_run
 from lfranker.tracking.shared_inputs import SharedInput, share
 from lfranker.tracking.store import QUIET
+from lfranker.training.presets import PRESETS
 
 RUN = TrackedRun("run", "title", "experiment", "uri")
 
@@ -105,6 +116,80 @@ def test_a_scoring_is_told_its_run_and_scans_and_opens_no_run_of_its_own(tmp_pat
     assert read == ScoringTask("run", tmp_path / "scans", SCANS)
     assert "MLFLOW_RUN_ID" not in job.environment
     assert job.environment["OMP_NUM_THREADS"] == "3"
+
+
+@pytest.mark.parametrize(
+    ("engine", "other", "model", "does"),
+    [
+        (False, "slurm:7@one", "m", "train"),
+        (True, "slurm:7@one", "", ""),
+        (True, "", "m", "score"),
+        (True, "", "", "train"),
+    ],
+)
+def test_a_job_of_an_engine_trains_what_is_not_trained_and_nobody_else_has(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    engine: bool,
+    other: str,
+    model: str,
+    does: str,
+) -> None:
+    job_of(child_of(tmp_path, "train", until=10), True, tmp_path)
+    record, dataset = Recorder(monkeypatch), DatasetConfig(patches=7)
+    scans = SimpleNamespace(digest=SCANS)
+    data = SimpleNamespace(digest="of second", config=dataset)
+    record.replace(read_scans, lambda _: scans)
+    record.replace(read_dataset, lambda _: data)
+    record.replace(other_owner, lambda _: other)
+    record.replace(find_training, lambda _: SimpleNamespace(model=model, title="mse+ssim"))
+    record.replace(own_run, lambda _: nullcontext())
+    record.replace(score_training, lambda _: None)
+    record.replace(run_training, lambda _: "ok")
+    monkeypatch.setenv("MLFLOW_RUN_ID", "run")
+    monkeypatch.setenv(OWNER, "slurm:8@one" if engine else "")
+    run_task(tmp_path / "logs" / "run.json")
+    scored, trained = record.calls["", "score_training"], record.calls["", "run_training"]
+    assert (len(scored), len(trained)) == (does == "score", does == "train")
+    for call in scored:
+        assert (call.run_id, call.scans) == ("run", scans)
+        assert record.calls["", "own_run"] == [SimpleNamespace(name="mse+ssim", role="train")]
+    for call in trained:
+        config = call.config
+        assert config.settings == Settings(PRESETS["small"], LENGTHS, dataset)
+        assert (config.losses, config.until, config.keep_checkpoints) == (("mse", "ssim"), 10, True)
+        assert config.inputs.data == tmp_path / "second"
+
+
+def test_a_scoring_task_scores_the_model_of_its_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_of(child_of(tmp_path, "evaluate"), True, tmp_path)
+    record, scans = Recorder(monkeypatch), SimpleNamespace(digest=SCANS)
+    record.replace(read_scans, lambda _: scans)
+    record.replace(score_training, lambda _: None)
+    run_task(tmp_path / "logs" / "run.json")
+    (call,) = record.calls["", "score_training"]
+    assert (call.run_id, call.scans, call.tuned) == ("run", scans, {})
+    (call,) = record.calls["", "read_scans"]
+    assert call.prepared == tmp_path / "scans"
+
+
+@pytest.mark.parametrize("engine", [False, True])
+def test_on_another_machine_the_log_is_sent_to_the_run_however_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: bool
+) -> None:
+    def fail(_: Path) -> None:
+        raise RuntimeError("no memory")
+
+    sent: list[object] = []
+    monkeypatch.setattr(worker, "run_task", fail)
+    monkeypatch.setattr(worker, "send_log", lambda *words: sent.append(words))
+    monkeypatch.setenv(LOG, str(tmp_path / "log.txt"))
+    monkeypatch.setenv(OWNER, "slurm:8@one" if engine else "")
+    with pytest.raises(RuntimeError, match="no memory"):
+        worker.main([str(tmp_path / "77.json")])
+    assert sent == [("77", tmp_path / "log.txt")] * engine
 
 
 def test_what_is_no_copy_of_a_worker_is_started_anew(tmp_path: Path) -> None:

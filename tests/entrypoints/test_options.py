@@ -121,6 +121,9 @@ def test_a_file_whose_name_is_not_utf8_is_named(store: Path) -> None:
     Path(name).touch()
     said = refused(denoise, "--input", name, "--output", "b.png")
     assert r"\xb5.png: the name is not UTF-8, rename it" in said
+    said = refused(powerset, "--cache", os.fsdecode(b"\xb5"))
+    assert r"\xb5: the name is not UTF-8, rename it" in said
+    assert not Path(os.fsdecode(b"\xb5")).exists()
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from recorder import Recorder
 from torch import nn
 
 from lfranker.child_runs.console import Console
-from lfranker.child_runs.scoring import score_model
+from lfranker.child_runs.scoring import score_model, score_power_set, score_training
 from lfranker.child_runs.single_training import TrainingConfig, run_training
 from lfranker.datasets.patch_dataset import Dataset, DatasetConfig
 from lfranker.datasets.synthesis import synthesise
@@ -46,6 +46,7 @@ from lfranker.report.tables import tables, to_markdown
 from lfranker.tracking.models import load_likeness, load_network, load_onnx
 from lfranker.tracking.pages import how_to_open
 from lfranker.tracking.registry import Choice, choose_model, named_model
+from lfranker.tracking.runs import name_given_run, title_of
 from lfranker.tracking.score_logging import log_dataset
 from lfranker.tracking.tags import Tag
 
@@ -292,6 +293,29 @@ def test_files_share_the_processors(
     record.replace(named_model, lambda call: Choice(call.uri, call.uri, "as asked"))
     done(record, f"denoise --input in --output out {options}")
     assert record.at("load_onnx", "threads") == threads
+
+
+def test_a_run_that_mlflow_run_made_is_named_by_what_is_done(
+    record: Recorder, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def named() -> list[tuple[str, str]]:
+        calls = record.calls.pop(("", "name_given_run"))
+        return [(call.name, call.role) for call in calls]
+
+    record.replace(name_given_run, lambda _: None)
+    record.replace(powerset.rank, lambda _: SimpleNamespace(parent="p7"))
+    record.replace(title_of, lambda call: f"that of {call.run_id}")
+    done(record, "rank --parent latest")
+    assert named() == [("rank", "rank"), ("rank that of p7", "rank")]
+    (store / "in").mkdir()
+    scans = make_scans(store)
+    record.replace(inputs.scans, lambda _: scans)
+    record.replace(score_power_set, lambda _: None)
+    record.replace(score_training, lambda _: None)
+    done(record, "evaluate --parent 77 --scans in")
+    assert named() == [("evaluate power set 77 on in", "evaluate")]
+    done(record, "evaluate --run 78")
+    assert named() == [("evaluate run 78 on simulated scans", "evaluate")]
 
 
 def test_a_ranking_is_said_whole(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,9 @@
 Commands run as in `test_option_wiring`, with a recorder in place of what reads, trains or writes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import Result
@@ -75,7 +76,8 @@ class Paused:
 
     def __init__(self, *_: object) -> None: ...
 
-    def train(self, _: object) -> str:
+    def train(self, on_step: Callable[[int], None]) -> str:
+        on_step(3)
         return "paused"
 
 
@@ -85,10 +87,27 @@ def test_a_training_that_pauses_scores_the_branch_that_it_pauses_after(
     record = record_all(monkeypatch)
     record.replace(score_branch, lambda _: None)
     monkeypatch.setattr(single_training, "TrainingRun", Paused)
+    steps, tiles = list[int](), list[int]()
+    monkeypatch.setattr(single_training, "report_progress", steps.append)
+    monkeypatch.setattr(single_training, "report_alive", lambda: tiles.append(1))
     given = InputConfig(device="cpu", cache=folder / "cache")
     settings = preset_settings("smoke", steps=40)
     assert run_training(TrainingConfig(settings, ("mae",), given, until=10)) == "paused"
     assert record.at("score_branch", "steps") == 10
+    assert steps == [3]
+
+    def denoised(network: object, noisy: object, on_tile: Callable[[int, int], None]) -> object:
+        on_tile(1, 2)
+        return network, noisy
+
+    monkeypatch.setattr(single_training, "denoise", denoised)
+    (call,) = record.calls["", "score_branch"]
+    of_pair = call.denoiser("network")
+    assert of_pair(SimpleNamespace(noisy="noisy", clean="clean")) == ("network", "noisy")
+    assert tiles == [1], "a process that scores gets further too"
+    monkeypatch.setattr(single_training, "orphaned", lambda: True)
+    with pytest.raises(KeyboardInterrupt, match="stopped while scoring"):
+        of_pair(SimpleNamespace(noisy="noisy", clean="clean"))
 
 
 def test_a_ranking_goes_by_its_settings(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,6 +65,13 @@ def config(**changes: Any) -> PowerSetConfig:
     return PowerSetConfig(SMOKE, losses=("mae", "perceptual"), **changes)
 
 
+def test_a_rate_whose_double_would_be_refused_after_all_trainings_is_refused_at_once() -> None:
+    high = preset_settings("smoke", learning_rate=6.0)
+    assert PowerSetConfig(high).on_each == {"": high}
+    with pytest.raises(ValueError, match="learning_rate is 12"):
+        PowerSetConfig(high, check_learning_rate=True)
+
+
 def test_the_run_says_what_the_power_set_is(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record = Recorder(monkeypatch)
     for function in (log_dataset, log_scans, log_trained_on):

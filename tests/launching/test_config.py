@@ -37,6 +37,7 @@ def test_what_does_not_go_together_is_refused(
         ("slurm", "auto", {}, True, "cpu"),
         ("slurm", "auto", {"gpus": "1"}, False, "cuda"),
         ("slurm", "auto", {"gres": "gpu:1"}, False, "cuda"),
+        ("slurm", "auto", {"gpus": "0"}, True, "cpu"),
         ("slurm", "cpu", {"gpus": "1"}, False, "cpu"),
         ("slurm", "cuda", {}, False, "cuda"),
     ],

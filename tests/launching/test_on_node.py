@@ -84,6 +84,8 @@ def test_a_signal_to_end_is_passed_on_and_that_of_the_engine_is_not(module: Path
     thread.start()
     assert one.run().code == 5
     thread.join()
+    kept = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    assert not {signal.SIGUSR1, signal.SIGUSR2} & kept, "the engine's own process has them again"
 
 
 def test_an_interrupt_lets_the_process_leave_its_checkpoint_first(module: Path) -> None:

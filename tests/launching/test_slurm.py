@@ -1,6 +1,7 @@
 """Options of sbatch, and what is made of Slurm's answers."""
 
 import os
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from lfranker.launching import slurm, slurm_queue
+from lfranker.launching import slurm, slurm_queue, slurm_task
 from lfranker.launching.engine import End, SilentEngineError
 from lfranker.launching.on_node import Ended, Work
 from lfranker.launching.owners import gone
@@ -50,7 +51,7 @@ def test_other_options_are_refused(text: str, message: str) -> None:
     ("text", "expected"),
     [
         ("90", 90), ("90:30", 91), ("4:00:00", 240), ("0:00:10", 1), ("1-12", 36 * 60),
-        ("2-00:30", 2 * 1440 + 30), ("1-01:01:01", 1440 + 62),
+        ("2-00:30", 2 * 1440 + 30), ("1-01:01:40", 1440 + 62),
     ],
 )  # fmt: skip
 def test_time_limits_are_written_as_slurm_writes_them(text: str, expected: int) -> None:
@@ -194,6 +195,37 @@ def test_a_job_that_fails_by_itself_says_why_in_its_log_and_is_not_lost(
     (tmp_path / "9_0_log.err").write_text(log)
     end = End(f"FAILED: {why}; its log is in {tmp_path}", lost)
     assert SlurmEngine({}, tmp_path, None).ends(["slurm:9@one"]) == {"slurm:9@one": end}
+
+
+@pytest.mark.parametrize(
+    ("array", "owner"), [("7", "slurm:7_2@one"), ("", "slurm:9@one")], ids=["array", "alone"]
+)
+def test_a_task_is_its_jobs_and_its_log_begins_with_those_of_earlier_times(
+    monkeypatch: pytest.MonkeyPatch, array: str, owner: str
+) -> None:
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", array)
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "2")
+    monkeypatch.setenv("SLURM_JOB_ID", "9")
+    made, handlers = list[object](), list[object]()
+
+    def run() -> Ended:
+        handlers.append(signal.getsignal(signal.SIGTERM))
+        return Ended(3, "now")
+
+    def process(*words: object) -> SimpleNamespace:
+        made.extend(words)
+        return SimpleNamespace(run=run)
+
+    monkeypatch.setattr(slurm_task, "NodeProcess", process)
+    task = SlurmTask(Work("a", (), "", {}), "one", 90)
+    task.log = "before\n"
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert task() == Ended(3, "before\nnow")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert made == [task.work, owner]
+    assert handlers == [task._terminate]
 
 
 def test_a_task_that_is_ended_by_sigterm_says_so_and_leaves_a_checkpoint(

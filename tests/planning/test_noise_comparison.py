@@ -1,6 +1,7 @@
 """Power sets over noises against a real tracking store: whose trainings they are, and who wins."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -208,9 +209,26 @@ def test_the_parent_logs_what_its_trainings_have_in_common() -> None:
     assert logged["noises"] == "eq1,gamma"
     assert not {"noise", "peak", "alpha", "dataset"} & set(logged)
     assert (logged["weight/mae"], logged["patch"], logged["steps"]) == (1.0, 48, 5)
+    assert logged["network"] == "scunet"
+    assert not {"networks", "network_steps"} & set(logged)
     alone = settings_logged(every[:1])
     assert (alone["noise"], alone["dataset"], "noises" in alone) == ("eq1", "eq1", False)
     assert TrainConfig().steps != alone["steps"]
+
+
+def test_where_networks_are_compared_the_parent_logs_the_steps_and_pace_of_each() -> None:
+    def inputs_of(network: str, steps: int, pace: float) -> Inputs:
+        own = inputs_on("eq1")
+        train = replace(own.settings.train, network=network, steps=steps)
+        changed = {"settings": replace(own.settings, train=train), "noise": network, "pace": pace}
+        return cast("Inputs", SimpleNamespace(**{**vars(own), **changed}))
+
+    logged = settings_logged([inputs_of("scunet", 8, 1.0), inputs_of("nafnet", 20, 0.4)])
+    compared = {"networks": "scunet,nafnet", "network_steps": "scunet=8,nafnet=20"}
+    assert logged.items() >= {**compared, "network_paces": "scunet=1,nafnet=0.4"}.items()
+    assert logged.items() >= {"steps": 8, "noise": "eq1", "dataset": "eq1"}.items()
+    assert {"dim", "width"} <= set(logged), "of either"
+    assert not {"network", "noises"} & set(logged)
 
 
 @pytest.mark.slow

@@ -56,7 +56,7 @@ def done(command: Any, words: str, exit_code: int = 0) -> Result:
 
 
 @pytest.mark.parametrize(
-    "noises", ["eq1", "recorrupted,eq1", pytest.param("eq1,recorrupted", marks=pytest.mark.slow)]
+    "noises", ["eq1", "blind,eq1", pytest.param("eq1,recorrupted", marks=pytest.mark.slow)]
 )
 def test_scans_whose_clean_ones_are_trained_on_are_refused(tmp_path: Path, noises: str) -> None:
     """By whichever of the noises, in any order; two of four clean scans lie among the images."""

@@ -88,6 +88,27 @@ def test_leaving_the_loop_ends_the_processes(tmp_path: Path) -> None:
     assert not alive(pid)
 
 
+def test_a_job_that_stalls_is_tried_again_at_once_and_then_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock of the test's own, which a poll takes 0.5 s of."""
+    slept, polls = list[float](), list[int]()
+    clock = SimpleNamespace(monotonic=lambda: sum(slept), sleep=slept.append)
+    monkeypatch.setattr(processes, "time", clock)
+
+    def on_poll() -> None:
+        polls.append(len(slept))
+        assert len(polls) <= len(slept) + 3, "it waits between polls"
+
+    jobs = [Job("asleep", ["sleep", "60"], tmp_path / "a"), Job("other", ["true"], tmp_path / "b")]
+    told: list[tuple[str, float, bool]] = []
+    stall = Stall(2.0, lambda job, seconds, ended: told.append((job.name, seconds, ended)))
+    running = run_jobs(jobs, 1, on_poll, stall)
+    assert next(running) == (jobs[0], STALLED)
+    running.close()
+    assert told == [("asleep", 1.5, False), ("asleep", 2.5, True)] * 2
+
+
 @pytest.mark.slow
 def test_a_job_that_gets_no_further_is_named_ended_and_tried_once_more(tmp_path: Path) -> None:
     """The first stops itself, the first time only; the second gets further; the third sleeps."""

@@ -199,8 +199,9 @@ def test_copies_that_outlive_a_killed_template_have_no_code_yet() -> None:
 
 
 def test_leaving_the_loop_ends_template_and_copies(toy: Path) -> None:
-    running = run_jobs([job(toy, "one", "stay"), job(toy, "two")], 2)
-    next(running)
+    running = run_jobs([job(toy, "one", "stay"), job(toy, "two"), job(toy, "three")], 2)
+    assert [next(running)[0].name for _ in range(2)] == ["two", "three"]
+    assert imports(toy) == 1, "one that stays keeps nobody from the template"
     pids = [int(pid) for pid in (toy / "one.txt").read_text().split()[:2]]
     running.close()
     deadline = time.monotonic() + 20

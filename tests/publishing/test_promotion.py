@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -77,7 +77,12 @@ def test_only_a_better_one_takes_the_alias(store: Path, psnr: float, holder: str
 
 
 def refusal(
-    monkeypatch: pytest.MonkeyPatch, levels: Mapping[tuple[str, int], float], repeat: int
+    monkeypatch: pytest.MonkeyPatch,
+    levels: Mapping[tuple[str, int], float],
+    repeat: int,
+    promote: str = "auto",
+    holder_of: str = "others",
+    real: tuple[bool, bool] = (True, True),
 ) -> str:
     """Why `mae` does not take the alias from a model of 20 dB, by names and repeats of 8 sites."""
     luck = np.random.default_rng(0)
@@ -94,9 +99,11 @@ def refusal(
     old = pd.DataFrame({"field": sites, "place": sites, "psnr": 20.0 + np.arange(8)})
     old = old.assign(speed="100ns", ssim=old["psnr"] / 100)
     monkeypatch.setattr(Gate, "_rows_of_holder", lambda *_: (old, ""))
-    family = cast(PowerSet, SimpleNamespace(members=(), seed=0, order=LOSS_ORDER))
-    gate = Gate(family, PairScores(rows), FIRST, "auto")
-    holder = Version("m", "1", "of others", True, ("champion",))
+    members = [SimpleNamespace(run_id="of family")]
+    family = cast(PowerSet, SimpleNamespace(members=members, seed=0, order=LOSS_ORDER))
+    scans = replace(FIRST, simulated=not real[0])
+    gate = Gate(family, PairScores(rows), scans, promote)
+    holder = Version("m", "1", f"of {holder_of}", real[1], ("champion",))
     winner = Winner("mae", "own", repeat, "m-1", (CHAMPION,), {}, "")
     return gate.refusal(winner, CHAMPION, holder)
 
@@ -107,6 +114,22 @@ def test_a_filter_that_is_better_does_not_speak_for_the_winner(
 ) -> None:
     reason = refusal(monkeypatch, {("mae", 0): psnr, ("gaussian-1", 0): 30.0}, repeat=0)
     assert (reason == "") == takes
+
+
+@pytest.mark.parametrize(
+    ("changes", "takes"),
+    [
+        ({}, False),
+        ({"promote": "always"}, True),
+        ({"holder_of": "family"}, True),
+        ({"real": (True, False)}, True),
+        ({"real": (False, False)}, False),
+    ],
+)
+def test_a_worse_one_takes_the_alias_of_its_family_or_of_simulated_scans_or_if_told_to(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], takes: bool
+) -> None:
+    assert (refusal(monkeypatch, {("mae", 0): 19.0}, 0, **changes) == "") == takes
 
 
 @pytest.mark.parametrize(("repeat", "takes"), [(0, False), (1, True)])

@@ -103,19 +103,15 @@ def test_verdict_is_undecided_where_noise_hides_the_difference():
 
 
 def test_a_change_must_be_significant_among_all_entrants_and_metrics():
-    """By 95 % alone the first of two leads would be a change, too."""
+    """A little less than what is significant of one lead of 6 in two metrics is no change."""
     end = 30 + noise(np.random.default_rng(4))
     end[2:] -= 5
     squares = mean_squares(end)
-    alone, among_all = (
-        difference_interval(0, 1, squares, Chance(squares, 0), 1 - level)
-        for level in (0.05, 0.05 / 6 / 2)
-    )
-    for at, verdict in ((0.5, Verdict.UNDECIDED), (1.5, Verdict.CHANGING)):
-        widths = (alone.high - alone.low) / 2, (among_all.high - among_all.low) / 2
-        ahead = widths[0] + at * (widths[1] - widths[0])
+    among_all = difference_interval(0, 1, squares, Chance(squares, 11), 1 - 0.05 / 6 / 2)
+    half_width = (among_all.high - among_all.low) / 2
+    for at, verdict in ((0.99, Verdict.UNDECIDED), (1.01, Verdict.CHANGING)):
         own = end.copy()
-        own[1] += squares.mean[0] - squares.mean[1] - ahead
+        own[1] += squares.mean[0] - squares.mean[1] - at * half_width
         half = own.copy()
         half[1] += 3
         result = found({1000: half, 2000: own})
@@ -130,6 +126,16 @@ def test_power_laws_of_one_exponent_are_followed_exactly():
     further, exponents = extrapolated(curves[:, :3])
     np.testing.assert_allclose(further, curves[:, 3], rtol=1e-12)
     np.testing.assert_allclose(exponents, exponent)
+
+
+def test_each_resample_is_extrapolated_by_its_own_entrants():
+    curves = (
+        np.random.default_rng(5).normal(25, 1, (2, 5, 3)) * np.array([1.0, 0.01])[:, None, None]
+    )
+    together = extrapolated(curves)
+    for at, own in enumerate(curves):
+        for found, alone in zip(together, extrapolated(own), strict=True):
+            np.testing.assert_allclose(found[at], alone, rtol=1e-12)
 
 
 def test_curves_that_no_power_law_fits_stay_within_the_exponents():

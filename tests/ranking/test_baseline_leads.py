@@ -60,6 +60,18 @@ def test_a_baseline_with_a_gap_is_not_compared_and_the_next_is_taken() -> None:
     assert baseline_leads(rows(gap="noisy"), "mse", ["psnr"], seed=0)["psnr"].over_noisy is None
 
 
+@pytest.mark.parametrize("left", ["noisy", "tv", "bundled"])
+def test_one_baseline_is_compared_where_there_is_no_other(
+    monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    monkeypatch.setitem(BASELINES, "bundled", 22.0)
+    table = rows()
+    alone = table[~table["baseline"] | (table["name"] == left)]
+    own = baseline_leads(alone, "mse", ["psnr"], seed=0)["psnr"]
+    over = {"noisy": own.over_noisy, "tv": own.over_filter, "bundled": own.over_network}
+    assert [name for name, lead in over.items() if lead is not None] == [left]
+
+
 def test_repeats_widen_the_interval_and_the_unknown_have_no_leads() -> None:
     table = rows(repeats=2)
     table.loc[(table["name"] == "mse") & (table["repeat"] == 1), "psnr"] += 0.5

@@ -64,6 +64,17 @@ def test_means_of_single_losses_and_combined_ones_are_compared_not_their_best():
     assert "one scan speed does not show" in said(found)
 
 
+def test_between_speeds_what_was_scored_at_one_of_them_only_is_left_out():
+    """mse+ssim is 9 ahead of all where alone it was scored; of the others, 0.8 are left."""
+    both = rows(1.0, 0.2)
+    extra = both[(both["name"] == "mae") & (both["speed"] == "fast")]
+    extra = extra.assign(name="mse+ssim", psnr=extra["psnr"] + 9)
+    found = combined_advantage(pd.concat([extra, both]), "psnr", ["fast", "slow"], seed=0)
+    assert found is not None
+    assert found.table.loc["fast", "value"] == pytest.approx(5, abs=0.03)
+    assert found.table.loc[BETWEEN, "value"] == pytest.approx(0.8, abs=0.03)
+
+
 def test_without_combined_losses_or_with_two_places_nothing_is_said():
     assert combined_advantage(rows(1, 1, names=("mae", "mse")), "psnr", ["fast"], 0) is None
     assert combined_advantage(rows(1, 1, places=2), "psnr", ["fast"], 0) is None

@@ -96,6 +96,11 @@ def test_mean_effects_are_over_the_pairs_that_there_are():
     assert mean_effects(values) == {"mse": 1.5}
 
 
+def test_one_loss_alone_adds_to_no_other():
+    cube = Cube(("mae",), tuple("abcd"), np.random.default_rng(0).normal(20, 1, (1, 4, 2)))
+    assert attributions(cube, np.full((4, 2), 15.0), seed=0).empty
+
+
 THREE = ("mae", "mse", "ssim")
 
 

@@ -1,6 +1,7 @@
 """Noises and losses together: effects that are known by hand, as arrays and as a tracking store."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -285,6 +286,41 @@ def test_a_report_has_noises_components_and_losses_over_noises() -> None:
     assert attribution["mean effect", "mse"] == pytest.approx(0.9, abs=0.02)
 
 
+def test_what_a_component_adds_is_told_of_noises_that_are_made_of_some() -> None:
+    """By hand: 1 for gaussian beside poisson, 2 for poisson beside it; eq1 is made of none."""
+    noises = {"poisson": 0.0, "gaussian": -1.0, "poisson+gaussian": 1.0, "eq1": 5.0}
+    values = {
+        entrant(loss, noise): 20 + a + b
+        for loss, a in LOSSES.items()
+        for noise, b in noises.items()
+    }
+    pairs, empty = PairScores(rows(values)), Findings(evidence={"psnr": Evidence()})
+    found = find_noises(replace(empty, margins={"psnr": 0.1}), pairs, list(values), 0).of("psnr")
+    assert found.component_effects is not None
+    effects = found.component_effects["value"]
+    assert effects["mean effect", "gaussian"] == pytest.approx(1, abs=0.02)
+    assert effects["mean effect", "poisson"] == pytest.approx(2, abs=0.02)
+    # with no component the noisy input, 15, which has no luck of 0.1 on average
+    assert effects["Shapley value", "poisson"] == pytest.approx(
+        (20 + 1.3 / 3 + 0.1 - 15 + 2) / 2, abs=0.02
+    )
+    *_, said = noise_sentences("psnr", found, 0.1)
+    assert said.startswith(
+        "Adding a component to the noise of the training changes PSNR, mean over the losses, by: "
+    )
+    assert "poisson +2.0" in said
+    unscored = PairScores(entrants(values))  # without the noisy input; eq1 does not stand in for it
+    own = find_noises(replace(empty, margins={"psnr": 0.1}), unscored, list(values), 0).of("psnr")
+    assert own.component_effects is not None
+    assert set(own.component_effects.index.get_level_values("kind")) == {"mean effect"}
+    alone = {entrant("mae", noise): 20 + b for noise, b in (("poisson", 0.0), ("eq1", 5.0))}
+    none = find_noises(
+        replace(empty, margins={"psnr": 0.1}), PairScores(rows(alone)), list(alone), 0
+    )
+    assert none.of("psnr").component_effects is None
+    assert none.of("psnr").noises is not None
+
+
 def test_one_noise_for_all_adds_nothing() -> None:
     table = rows(LOSSES)
     found = findings_of(table, list(LOSSES))
@@ -294,10 +330,11 @@ def test_one_noise_for_all_adds_nothing() -> None:
 
 def test_a_noise_on_which_all_failed_is_named() -> None:
     values = {name: value for name, value in worth().items() if noise_of(name) != "gamma"}
-    values |= {entrant(loss, "mix"): 21.0 for loss in LOSSES}
+    values |= {entrant(loss, "mix"): 21.0 + a for loss, a in LOSSES.items()}
     found = findings_of(rows(values), [*worth(), "mae @ mix"])
     said = "\n".join(noise_section(found).sentences)
     assert "noises are compared without gamma, where no loss subset has all scores" in said
+    assert "mae+mse has the highest mean on every noise; over all of them it is ahead of" in said
     noises = found.of("psnr").noises
     assert noises is not None
     assert "eq1" in noises.index

@@ -26,7 +26,7 @@ from lfranker.tracking.scores import combined_gradient_shares
 from lfranker.tracking.tags import Tag
 from lfranker.tracking.training_run import TrainingRun
 from lfranker.training.curves import Curves
-from lfranker.training.trainer import Trainer, build_network
+from lfranker.training.trainer import Step, Trainer, build_network
 
 TABLE = pd.DataFrame(
     {"mae": [0.05, nan, 0.4], "mse": [nan, 0.07, 0.4], "ssim": [0.95, 0.93, 0.2]},
@@ -83,6 +83,20 @@ def test_training_with_and_without_it_gives_the_same_bits(
     assert found == [False] * TINY.steps
     assert all(torch.equal(each[name], without[name]) for name in without)
     assert torch.equal(random, untouched)
+
+
+def test_a_point_of_the_curves_is_the_mean_of_the_steps_since_the_last() -> None:
+    curves, points = Curves(), []
+    for steps in ([(1.0, True, {"mae": 0.25}), (4.0, False, {})], [(6.0, True, {})]):
+        for loss, clipped, share in steps:
+            curves.add(Step(1, loss, {"mae": loss + 1}, loss + 2, clipped, loss + 3, share))
+        points.append(curves.point())
+    names = ("loss", "mae", "gradient_norm", "seconds_per_step", "clipped", "share/mae")
+    expected = (2.5, 3.5, 4.5, 5.5, 0.5, 0.25), (6.0, 7.0, 8.0, 9.0, 1.0)
+    assert points == [
+        {f"train/{name}": value for name, value in zip(names, values, strict=False)}
+        for values in expected
+    ]
 
 
 @pytest.mark.slow

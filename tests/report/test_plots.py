@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from svg import texts
 
 from lfranker.noise.fit import Fit
@@ -76,6 +77,30 @@ def test_ranks_stand_in_the_cells():
 def test_only_the_front_is_named_and_only_mean_effects_are_bars():
     assert "mse" not in texts(PLOTS["pareto"]())
     assert len([t for t in texts(PLOTS["effects"]()) if t in ("mae", "mse")]) == 2
+
+
+def test_each_axis_of_the_front_has_its_own_criterion(monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = list[Figure]()
+    monkeypatch.setattr(plots, "_svg", figures.append)
+    PLOTS["pareto"]()
+    (axes,) = figures[0].axes
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("PSNR", "SSIM")
+    drawn = {str(line.get_label()): line.get_xydata().tolist() for line in axes.lines}
+    assert drawn == {
+        "baselines": [[22, 0.4]],
+        "subsets": [[30, 0.8], [29, 0.9], [28, 0.7]],
+        "not beaten in both": [[29, 0.9], [30, 0.8]],
+    }
+
+
+def test_effects_are_bars_with_their_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = list[Figure]()
+    monkeypatch.setattr(plots, "_svg", figures.append)
+    PLOTS["effects"]()
+    (axes,) = figures[0].axes
+    bars = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+    assert [bar.get_width() for bar in bars] == [0.5, -0.2]
+    assert [list(line.get_xdata()) for line in axes.lines[:2]] == [[0.4, 0.6], [-0.3, -0.1]]
 
 
 def test_noise_levels_show_scans_fit_and_made_noise(monkeypatch: pytest.MonkeyPatch) -> None:

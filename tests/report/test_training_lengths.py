@@ -3,8 +3,10 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 from lengths import along
+from matplotlib.figure import Figure
 
 from lfranker.ranking.along_training import Verdict
+from lfranker.report import plots
 from lfranker.report.learning_curves import length_sentences, length_table, verdict_sentence
 from lfranker.report.plots import rank_course_plot
 
@@ -77,6 +79,12 @@ def test_plot_names_the_best_and_draws_all():
         {500: range(1, 16), 2000: range(15, 0, -1)}, index=[f"entrant{n}" for n in range(15)]
     )
     text = rank_course_plot(ranks)
+    figures = list[Figure]()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "_svg", figures.append)
+        rank_course_plot(ranks)
+    (axes,) = figures[0].axes
+    assert (axes.get_xscale(), axes.yaxis_inverted()) == ("log", True)
     assert "entrant14" in text  # first at the end
     assert "entrant0<" not in text
     assert text.count("2,000") == 1

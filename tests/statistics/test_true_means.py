@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -57,6 +58,47 @@ def test_means_are_drawn_towards_each_other_where_they_scatter_as_errors_do():
     squares = mean_squares(far)
     means = true_means(squares, Chance(squares, seed=0), seed=0)
     assert np.ptp(means.mean(axis=0)) == pytest.approx(np.ptp(squares.mean), rel=0.01)
+
+
+def with_standard_errors_of_1(means: Sequence[float], sites: int) -> np.ndarray:
+    """Scores of models whose errors have the variance 1 to the bit, and no correlation."""
+    drawn = np.random.default_rng(0).normal(size=(sites, len(means)))
+    # each orthogonal to the others, and with the mean 0
+    apart = np.linalg.qr(np.column_stack([np.ones(sites), drawn]))[0].T[1:]
+    of_sites = np.sqrt(sites * (sites - 1)) * apart
+    return np.asarray((np.asarray(means)[:, None] + of_sites)[:, :, None])
+
+
+@pytest.mark.parametrize("spread", [0.5, 1.0])
+def test_means_are_drawn_towards_each_other_by_bayes_rule(spread: float) -> None:
+    """The share that is kept, tau^2 / (tau^2 + 1), by an integral over tau of the stated prior."""
+    measured = spread * np.array([2.0, 1, 1, -1, -1, -2])
+    taus = np.geomspace(0.02, 100, 2000)
+    variance = taus**2 + 1
+    likelihood = variance**-2.5 * np.exp(-np.sum(measured**2) / 2 / variance)  # 5 contrasts
+    weights = likelihood * (0.1 + taus) / (1 + taus) ** 2
+    squares = mean_squares(with_standard_errors_of_1(measured, 400))
+    means = true_means(squares, Chance(squares, seed=0), seed=0)
+    kept = (means.mean(axis=0) @ measured) / (measured @ measured)
+    assert kept == pytest.approx(np.average(taus**2 / variance, weights=weights), abs=0.02)
+
+
+def test_few_sites_leave_open_how_large_errors_are() -> None:
+    """Five standard errors are many where they are known; by 4 sites they are not."""
+    few, many = (chances(with_standard_errors_of_1([0, 5], n))[0][1] for n in (4, 400))
+    assert 0.8 < few < 0.93
+    assert many > 0.98
+
+
+def test_models_with_the_same_errors_are_told_apart_by_less_than_others() -> None:
+    """Three models err alike at each site, and three each for itself."""
+    rng = np.random.default_rng(0)
+    own = rng.normal(size=(6, 400, 1))
+    own[:3] = rng.normal(size=(1, 400, 1)) + 0.05 * own[:3]
+    found = own + (np.array([0.05, 0, 0, 0.05, 0, 0]) - own.mean(axis=(1, 2)))[:, None, None]
+    _, beating, _ = chances(found)
+    assert beating[0, 1] > 0.95
+    assert beating[3, 4] < 0.8
 
 
 SPREADS = (0.3, 1.0, 3.0)  # standard errors

@@ -4,6 +4,7 @@ import pytest
 from lfranker.statistics.variance_shrinkage import (
     MOST_OF_FIELDS,
     MOST_OF_REPEATS,
+    _without_largest,
     prior_of_fields,
     prior_of_repeats,
 )
@@ -67,6 +68,8 @@ def test_that_the_largest_is_left_out_does_not_make_the_common_square_smaller():
 
     Where they seem to differ, which is by chance, the common square is below their mean by design.
     """
+    largest = sum(1 / n for n in range(1, 16))
+    assert _without_largest(15, 2) == pytest.approx((15 - largest) / 14, abs=0.001)
     rng = np.random.default_rng(4)
     found = [prior_of_fields(squares(rng, [1.0] * 15, 3), 2).square for _ in range(1000)]
     assert 0.86 * FIELDS < np.mean(found) < 1.02 * FIELDS

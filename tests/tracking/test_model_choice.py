@@ -16,6 +16,7 @@ from lfranker.microscopes.reading import ScanMetadata
 from lfranker.publishing.ranking_run import rank_power_set
 from lfranker.tracking.models import load_network, load_onnx, model_id_of, weights_of
 from lfranker.tracking.registry import choose_model, named_model
+from lfranker.tracking.tags import Tag
 
 pytestmark = pytest.mark.usefixtures("unsaid")
 
@@ -66,6 +67,29 @@ def test_the_champion_where_speeds_say_nothing(registered: dict[str, str]) -> No
     word = choose_model("lfranker", "psnr", ScanMetadata(scan_speed="Slow3"))
     assert word.uri == champion
     assert word.reason == "scanned at Slow3, winners are known at 1.5us, 100ns, spd5"
+
+
+def test_winners_on_simulated_scans_do_not_count_beside_a_real_champion(
+    registered: dict[str, str],
+) -> None:
+    client, slow = MlflowClient(), registered["best-psnr-1-5us"]
+    client.set_model_version_tag("lfranker", slow, Tag.SIMULATED, "true")
+    choice = choose_model("lfranker", "psnr", exposed(1.5e-6))
+    assert choice.uri == f"models:/lfranker/{registered['best-psnr-100ns']}"
+    assert choice.reason == "scanned at 1.5us, nearest to 100ns"
+    client.set_model_version_tag("lfranker", registered["champion"], Tag.SIMULATED, "true")
+    choice = choose_model("lfranker", "psnr", exposed(1.5e-6))
+    assert choice.uri == BUNDLED
+    assert choice.reason == "the champion of 'lfranker' was ranked on simulated scans"
+
+
+def test_without_a_ranking_there_is_what_comes_with_lfranker_but_no_model_of_another_name(
+    store: Path,
+) -> None:
+    nothing = choose_model("lfranker", "psnr", exposed(100e-9))
+    assert (nothing.uri, nothing.reason) == (BUNDLED, "no model 'lfranker' is registered yet")
+    with pytest.raises(ValueError, match="no registered model 'own': rank a power set first"):
+        choose_model("own", "psnr", exposed(100e-9))
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import json
 import pickle
 import shutil
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from lfranker.denoiser.networks import build
 from lfranker.denoiser.onnx_network import write_onnx
 from lfranker.denoiser.scunet import SCUNet
 from lfranker.images.image_file import read_image, write_image
+from lfranker.tracking import models
 from lfranker.tracking.models import (
     add_onnx,
     know_packages,
@@ -227,6 +229,29 @@ def test_a_folder_without_a_model_is_said_to_have_none(tmp_path: Path) -> None:
     (tmp_path / "MLmodel").write_text(json.dumps(["no", "model"]))
     with pytest.raises(ValueError, match="not a model that lfranker logged"):
         load_network(str(tmp_path))
+
+
+def test_an_onnx_network_is_fetched_into_a_folder_that_is_removed_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fetched: list[Path] = []
+
+    def download(uri: str, dst_path: str) -> str:
+        artifacts = Path(dst_path) / "model" / "artifacts"
+        artifacts.mkdir(parents=True)
+        (artifacts / "network.onnx").write_bytes(b"graph")
+        own = b"graph" if uri == "models:/whole/1" else b"another"
+        (artifacts / "network.onnx.sha256").write_text(sha256(own).hexdigest())
+        fetched.append(artifacts.parent)
+        return str(fetched[-1])
+
+    monkeypatch.setattr(models, "has_package", lambda name: name == "onnxruntime")
+    monkeypatch.setattr(models, "download_artifacts", download)
+    monkeypatch.setattr(models, "OnnxNetwork", lambda *words: words)
+    assert load_onnx("models:/whole/1", threads=3) == (b"graph", 3)
+    with pytest.raises(ValueError, match=r"network\.onnx: damaged, it is not the file"):
+        load_onnx("models:/other/1", threads=3)
+    assert not any(folder.exists() for folder in fetched)
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from pathlib import Path
 import mlflow
 import pytest
 from mlflow import MlflowClient
-from tracked import make_parent
+from tracked import make_child, make_parent
 
 from lfranker.tracking import runs
 from lfranker.tracking.claims import refuse_if_busy, sweep
@@ -21,12 +21,21 @@ from lfranker.tracking.runs import (
     log_settings,
     own_run,
     send_log,
+    set_owners,
     set_tags,
     several_at_a_time,
     take_up,
     tracked,
 )
 from lfranker.tracking.tags import USED, Tag
+
+
+def test_each_run_is_told_its_own_owner(store: Path) -> None:
+    parent = make_parent("mae")
+    runs = [make_child(parent, name, {}).info.run_id for name in ("mae", "mse")]
+    owners = {run_id: f"slurm:7_{at}@one" for at, run_id in enumerate(runs)}
+    set_owners(owners)
+    assert {run_id: get_run(run_id).data.tags[Tag.OWNER] for run_id in runs} == owners
 
 
 def test_runs_end_as_what_they_were(store: Path) -> None:

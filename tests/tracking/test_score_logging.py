@@ -22,6 +22,8 @@ from torch import nn
 from tracked import SCANS, give_model, make_child, make_parent, power_set_of
 
 from lfranker.arrays import Image
+from lfranker.child_runs import scoring
+from lfranker.child_runs.console import Console
 from lfranker.child_runs.scoring import score_model, score_power_set, score_training
 from lfranker.evaluation.baselines import BASELINES, FAMILIES, Family, families
 from lfranker.evaluation.metrics import METRICS, Metric
@@ -345,16 +347,27 @@ def test_what_is_scored_by_its_address_puts_the_scores_on_the_model_s_page(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(score_logging, "BASELINES", {})
+    monkeypatch.setattr(scoring, "load_likeness", lambda uri, *_: f"that of {uri}")
+    monkeypatch.setattr(scoring, "unlike", lambda *words: [f"not {words[2]}"])
+    notes, said = list[str](), list[str]()
     training = make_child(make_parent("mae"), "mae+ssim", {}, repeat="2")
     give_model(training)
     model = find_training(training.info.run_id).model
-    score_model(f"models:/{model}", make_scans(store, "a" * 64))
+    uri, console = f"models:/{model}", Console(said.append, notes.append)
+    score_model(uri, make_scans(store, "a" * 64), console)
+    assert notes.pop() == "baseline clean scored"
+    assert [note.partition(" is not like")[0] for note in notes] == [
+        f"note: {field} at {speed}" for field in "fgh" for speed in SPEEDS
+    ]
+    assert all(note.endswith(f"trained on: it has not that of {uri}") for note in notes)
     logged = MlflowClient().get_logged_model(model)
     assert logged.name == "mae+ssim"
     assert logged.params == {"losses": "mae+ssim", "repeat": "2"}
     scores = {metric.key: metric for metric in logged.metrics or []}
     assert (scores["psnr"].dataset_name, scores["psnr"].dataset_digest) == ("scans", "a" * 32)
     assert scores["psnr"].run_id != training.info.run_id
+    assert said[0] == f"{uri}: ok; run {scores['psnr'].run_id}"
+    assert f"psnr: {scores['psnr'].value:.4f}" in said
 
 
 @pytest.mark.slow

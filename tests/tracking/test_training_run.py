@@ -1,5 +1,6 @@
 """What a training leaves in its run, and how it goes on from there."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from math import inf
@@ -17,11 +18,17 @@ from trained import TINY, make_trainer
 from lfranker.arrays import Image
 from lfranker.denoiser.tiling import denoise
 from lfranker.images.image_strips import strip
+from lfranker.processes.jobs import PROGRESS_VARIABLE
 from lfranker.tracking import training_run
 from lfranker.tracking.models import load_network
-from lfranker.tracking.runs import tracked
+from lfranker.tracking.runs import list_files, tracked
 from lfranker.tracking.tags import Tag
-from lfranker.tracking.training_run import TrainingRun
+from lfranker.tracking.training_run import (
+    TrainingRun,
+    report_alive,
+    report_progress,
+    steps_logged,
+)
 from lfranker.training import trainer as trainer_module
 from lfranker.training.numerics import SAFEGUARDS
 from lfranker.training.trainer import MEDIAN_WINDOW, DivergedError, Step, TrainConfig, Trainer
@@ -126,6 +133,41 @@ def test_the_newer_of_two_checkpoints_goes_on_to_the_bit_with_clipping_in_play(
     logged = load_network(f"models:/{found.tags[Tag.MODEL]}").state_dict()
     check_weights(last.trainer, whole, logged)
     check_pictures(pictured, whole)
+    names = [name.partition("+") for name in list_files(run.info.run_id, "images")]
+    keys = [f"images/validation~{number}" for number in range(len(pictured))]
+    assert sorted({key for key, _, _ in names}) == keys
+    assert {rest.partition("+")[0] for _, _, rest in names} == {"step"}
+    assert {rest.split("+")[1] for _, _, rest in names} == {str(steps)}
+
+
+def test_how_far_it_is_is_told_where_it_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "logs" / "run.steps"
+    monkeypatch.delenv(PROGRESS_VARIABLE, raising=False)
+    report_progress(7)
+    report_alive()
+    monkeypatch.setenv(PROGRESS_VARIABLE, str(file))
+    report_alive()
+    assert file.read_text() == ""
+    report_progress(12)
+    os.utime(file, (0, 0))
+    report_alive()
+    assert file.stat().st_mtime > 0
+    assert file.read_text() == "12"
+
+
+def test_how_far_trainings_are_is_read_from_the_curves_of_those_that_run(store: Path) -> None:
+    parent, found = make_parent("mae"), dict[str, str]()
+    for name, status in (("mae", "RUNNING"), ("mse", "FINISHED"), ("ssim", "RUNNING")):
+        run = make_child(parent, name, {})
+        MlflowClient().log_metric(run.info.run_id, "train/loss", 0.5, step=40)
+        MlflowClient().log_metric(run.info.run_id, "train/loss", 0.4, step=60)
+        MlflowClient().log_metric(run.info.run_id, "val/psnr", 20.0, step=99)
+        MlflowClient().update_run(run.info.run_id, status=status)
+        found[name] = run.info.run_id
+    experiment = parent.info.experiment_id
+    assert steps_logged(experiment, [found["mae"], found["mse"]]) == {found["mae"]: 60}
 
 
 @pytest.mark.parametrize("looks", [0, 1, 2])
