@@ -49,6 +49,7 @@ def test_shapes_counts_and_indices(made):
     assert made.noisy.shape == made.clean.shape == (70, 32, 32)
     assert made.noisy.dtype == made.clean.dtype == np.uint8
     assert isinstance(made.noisy, np.memmap)
+    assert made.noisy.flags.c_contiguous  # a patch is one piece of the file
     np.testing.assert_array_equal(made.train, np.arange(60))  # 15 % of 70 rounds to 10
     np.testing.assert_array_equal(made.validation, np.arange(60, 70))
     assert made.manifest["counts"] == {"training": 60, "validation": 10}

@@ -156,6 +156,7 @@ def test_the_pixel_size_of_a_zeiss(
     tmp_path: Path, stored: tuple[int, int], lines: str, pixel_size: float | None
 ) -> None:
     text = ZEISS.format(*stored) + lines + "AP_LINE_TIME\nLine Time = 6.4 ms\n"
+    text += "AP_FRAME_TIME\nCycle Time = 9 Secs\n"  # counts only where there is no line time
     for code, data in ((34118, text.encode("latin-1")), (34119, text.encode("utf-16-le"))):
         found = of_tag(tmp_path, code, data)
         assert found.pixel_size == (pixel_size and pytest.approx(pixel_size))
