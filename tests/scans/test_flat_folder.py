@@ -192,6 +192,10 @@ def test_speeds_of_equal_exposure_have_no_order(tmp_path):
     assert order_by_exposure(files) is None
     scan(files["clean"]["a"])
     assert order_by_exposure(files) is None
+    files["clean"]["b"] = scan(tmp_path / "clean" / "b.tif", 3e-5)
+    assert order_by_exposure(files) is None, "one of the clean scans does not tell"
+    scan(files["clean"]["a"], 3e-5)
+    assert order_by_exposure(files) == ["fast", "clean"]
 
 
 def shuffled(tmp_path, prepare):
