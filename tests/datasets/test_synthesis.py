@@ -49,10 +49,24 @@ def test_shapes_counts_and_indices(made):
     assert made.noisy.shape == made.clean.shape == (70, 32, 32)
     assert made.noisy.dtype == made.clean.dtype == np.uint8
     assert isinstance(made.noisy, np.memmap)
+    assert made.noisy.flags.c_contiguous  # a patch is one piece of the file
     np.testing.assert_array_equal(made.train, np.arange(60))  # 15 % of 70 rounds to 10
     np.testing.assert_array_equal(made.validation, np.arange(60, 70))
     assert made.manifest["counts"] == {"training": 60, "validation": 10}
     assert sorted(path.name for path in made.folder.parent.iterdir()) == ["set"]
+
+
+@pytest.mark.parametrize(
+    ("patches", "validation", "counts"),
+    [(70, 0.15, (60, 10)), (2, 0.01, (1, 1)), (2, 0.9, (1, 1)), (3, 0.9, (1, 2)), (1, 0, (1, 0))],
+)
+def test_there_is_a_pair_for_each_that_is_asked_for(patches, validation, counts) -> None:
+    assert replace(CONFIG, patches=patches, validation=validation).counts == counts
+
+
+def test_one_patch_cannot_be_trained_on_and_held_out() -> None:
+    with pytest.raises(ValueError, match="patches is 1; allowed is at least 2"):
+        replace(CONFIG, patches=1, validation=0.15)
 
 
 def test_room_for_both_arrays_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

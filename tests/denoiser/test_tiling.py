@@ -1,6 +1,7 @@
 import subprocess
 import sys
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -60,6 +61,18 @@ def test_tiles_are_as_large_as_a_share_of_the_free_memory(monkeypatch, free, sid
     assert largest_tile(network) == side
     denoise(network, picture(300, 700))
     assert (len(network.sizes) == 1) == (side >= 512)
+
+
+def test_tiles_on_a_gpu_are_as_large_as_its_free_memory_allows(monkeypatch):
+    class OnGPU:
+        pixel_bytes = 1000
+
+        def parameters(self):
+            return iter([SimpleNamespace(device=torch.device("cuda", 1))])
+
+    memory = {torch.device("cuda", 1): (5 * 1000 * 640**2, 10**13)}  # free, in all
+    monkeypatch.setattr(torch.cuda, "mem_get_info", memory.__getitem__)
+    assert largest_tile(OnGPU()) == 640
 
 
 def test_an_image_that_fits_one_tile_goes_whole():

@@ -2,12 +2,14 @@ import math
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 
 from lfranker.evaluation.brightness import fit_brightness
 from lfranker.evaluation.keypoints import keypoints, shared
 from lfranker.evaluation.metrics import METRICS, psnr, psnr_fitted, ssim
-from lfranker.evaluation.resolution import frc
+from lfranker.evaluation.ms_ssim import ms_ssim
+from lfranker.evaluation.resolution import frc, high_frequency_ratio
 from lfranker.registration.register import Transform
 from lfranker.scans.scan_set import Pair
 
@@ -66,11 +68,13 @@ def test_ssim_never_sees_what_the_mask_leaves_out():
 
 
 def test_each_metric_takes_its_own_part_of_a_pair():
-    original = blobs()
-    clean, mask = np.roll(original, 5, 1), FULL.copy()
+    original = blobs(shape=(184, 200))  # MS-SSIM needs 176 px
+    clean, mask = np.roll(original, 5, 1), np.ones((184, 200), bool)
     mask[:, :10] = False
-    pair = Pair("f", "s", original, clean, mask, original, Transform())
-    output = np.clip(clean + noise(0.02), 0, 1)
+    pair = Pair("f", "s", original, clean, mask, original, Transform(shift=(0, -5)))
+    rng = np.random.default_rng(1)
+    blurred = gaussian_filter(clean, 1.5)
+    output = np.clip(0.8 * blurred + rng.normal(0.05, 0.05, clean.shape), 0, 1).astype(np.float32)
     assert [name for name, m in METRICS.items() if m.ranked] == [
         "psnr", "ssim", "keypoints", "repeatability"
     ]  # fmt: skip
@@ -78,10 +82,18 @@ def test_each_metric_takes_its_own_part_of_a_pair():
     assert METRICS["ssim"].function(output, pair) == ssim(output, clean, mask)
     assert METRICS["keypoints"].function(output, pair) == keypoints(output, original)
     assert keypoints(output, original) != keypoints(output, clean)
-    assert METRICS["repeatability"].function(output, pair) == (
-        shared(output, original, pair.transform, mask).repeatability
-    )
-    assert METRICS["frc"].function(output, pair) == frc(output, clean, mask)
+    found = shared(output, original, pair.transform, mask)
+    assert METRICS["repeatability"].function(output, pair) == found.repeatability > 0
+    assert METRICS["precision"].function(output, pair) == found.precision != found.repeatability
+    on_grid = {
+        "ms_ssim": ms_ssim,
+        "psnr_fitted": psnr_fitted,
+        "frc": frc,
+        "high_frequency_ratio": high_frequency_ratio,
+    }
+    for name, function in on_grid.items():
+        value = function(output, clean, mask)
+        assert METRICS[name].function(output, pair) == value != function(clean, clean, mask)
     assert all(metric.higher_is_better for metric in METRICS.values() if metric.ranked)
 
 

@@ -12,12 +12,12 @@ from lfranker.scans.scan_set import Pair
 SHAPE = (40, 50)
 
 
-def pair(field="a", speed="spd2", seed=0):
+def pair(field="a", speed="spd2", seed=0, place="", sample=""):
     rng = np.random.default_rng(seed)
     y, x = np.indices(SHAPE)
     clean = (0.5 + 0.3 * np.sin(y / 5) * np.cos(x / 7)).astype(np.float32)
     noisy = np.clip(clean + rng.normal(0, 0.1, SHAPE), 0, 1).astype(np.float32)
-    return Pair(field, speed, noisy, clean, np.ones(SHAPE, bool), clean, Transform())
+    return Pair(field, speed, noisy, clean, np.ones(SHAPE, bool), clean, Transform(), place, sample)
 
 
 def score_of(function, pairs):
@@ -25,10 +25,20 @@ def score_of(function, pairs):
 
 
 def test_a_row_per_pair_with_the_scores_of_the_clipped_output():
-    pairs = [pair("a", "spd2", 0), pair("b", "spd2", 1), pair("a", "spd3", 2)]
-    table = score_of(lambda image: image * 2, iter(pairs))
+    pairs = [
+        pair("a", "spd2", 0, "p", "s"),
+        pair("b", "spd2", 1, "p", "t"),
+        pair("a", "spd3", 2, "q", "s"),
+    ]
+    kept = []
+    double = of_noisy(lambda image: image * 2)
+    table = score(double, iter(pairs), on_output=lambda *both: kept.append(both))
     assert table["field"].tolist() == ["a", "b", "a"]
     assert table["speed"].tolist() == ["spd2", "spd2", "spd3"]
+    assert table["place"].tolist() == ["p", "p", "q"]
+    assert table["sample"].tolist() == ["s", "t", "s"]
+    assert [own for own, _ in kept] == pairs
+    assert np.array_equal(kept[1][1], pairs[1].noisy * 2)  # not clipped
     for row, item in zip(table.itertuples(), pairs, strict=True):
         output = np.clip(item.noisy * 2, 0, 1)
         assert row.psnr == psnr(output, item.clean, item.mask)

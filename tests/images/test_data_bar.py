@@ -90,6 +90,7 @@ def test_a_bar_may_be_a_box_on_the_specimen(left, right):
     image = SPECIMEN.copy()
     image[255:295, left:right] = bar(40, 0, 1)[:, : right - left]
     image[255, left:right] = 1
+    image[280, [left, right - 1]] = 0.5  # as JPEG or a logo may do
     assert bar_from_picture(image) == 45
 
 
@@ -120,6 +121,35 @@ def test_text_that_is_drawn_over_the_specimen_is_none_of_it(ink, scale):
     found = bars_of(write_over(SPECIMEN, 20, ink, scale), None, None)
     assert found.bottom == 0
     assert 20 <= found.top <= 26
+
+
+@pytest.mark.parametrize(
+    ("heights", "bottoms", "words", "stroke", "found"),
+    [
+        ([13] * 4 + [14] * 4, [0], [4, 4], 2, True),
+        ([13] * 4 + [16] * 4, [0], [4, 4], 2, False),  # more than 0.15 higher
+        ([13], [0] * 4 + [1] * 4, [4, 4], 2, True),
+        ([13], [0] * 4 + [2] * 4, [4, 4], 2, False),
+        ([13], [0], [7], 2, True),
+        ([13], [0], [6], 2, False),
+        ([13], [0], [3, 4], 2, True),
+        ([13], [0], [2, 2, 2, 2], 2, False),
+        ([13], [0], [7], 3, True),
+        ([13], [0], [7], 5, False),  # more than 0.36 of the height
+    ],
+)
+def test_seven_letters_of_one_height_on_one_row_are_text(heights, bottoms, words, stroke, found):
+    """Each letter is an L of strokes in px, 14 px after the last; words are 42 px apart."""
+    drawn, column = SPECIMEN.copy(), 10
+    rows = []
+    for number in range(sum(words)):
+        height = heights[number * len(heights) // sum(words)]
+        row = 280 + bottoms[number * len(bottoms) // sum(words)]
+        drawn[row - height : row, column : column + stroke] = 1
+        drawn[row - stroke : row, column : column + 9] = 1
+        column += 14 + 28 * (number + 1 in np.cumsum(words))
+        rows.append(300 - row + height)
+    assert rows_of_text(drawn) == (max(rows) + 2) * found
 
 
 def test_text_in_the_middle_and_bright_particles_stay():

@@ -170,16 +170,18 @@ def test_the_difference_map_is_gray_where_equal_and_exaggerated_where_not():
     assert (below[:, GAP + 2 * (384 + GAP) :] == 255).all()  # the clean scan has none
 
 
-def test_a_glance_has_the_detail_as_an_inset_in_the_corner_away_from_it():
-    """A checkerboard at the top left, 7 times as large in the panel; the inset is 4 times that."""
+@pytest.mark.parametrize("turned", [np.s_[:, :], np.s_[::-1], np.s_[:, ::-1]])
+def test_a_glance_has_the_detail_as_an_inset_in_the_corner_away_from_it(turned):
+    """A checkerboard in a corner, 7 times as large in the panel; the inset is 4 times that."""
     image = np.full((60, 80), 0.5, np.float32)
-    image[:10, :10] = np.indices((10, 10)).sum(axis=0) % 2
+    image[turned][:12, :12] = np.indices((12, 12)).sum(axis=0) % 2
     drawn = pixels(glance({"noisy": image, "clean": image}))
     height, width = 7 * 60, 7 * 80
     assert width == GLANCE
     assert drawn.shape == (HEAD + height, 2 * width + GAP, 3)
     first, second = drawn[HEAD:, :width], drawn[HEAD:, width + GAP :]
     assert np.array_equal(first, second)
+    first = first[turned]
     corner = first[-150:-10, -200:-10, 0]
     assert set(np.unique(corner)) == {0, 255}, "only the detail"
     edges = np.flatnonzero(np.diff(corner[70].astype(int)))

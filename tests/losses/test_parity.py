@@ -72,6 +72,7 @@ def test_by_hand() -> None:
         ("ncc", half, black, 0),
         ("anscombe", white, black, 1),
         ("poisson_nll", -0.02 + black, black, 0.01 - 0.02 + 0.02 * np.log(2) + 0.01),  # the tangent
+        ("poisson_nll", -0.02 + black, 0.03 + black, 0.05 * np.log(5)),
     ]
     for name, output, target, value in expected:
         found = LOSSES[name].build(None)(output.double(), target.double()).item()

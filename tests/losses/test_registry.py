@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from lfranker.losses import LOSSES, VGGFeatures
 from lfranker.losses.names import LOSS_ORDER, PAPER
@@ -67,6 +68,31 @@ OTHERS: dict[str, Callable[[Tensor], Tensor]] = {
     "shuffled": shuffled,
     "blurred": lambda y: torch.nn.functional.avg_pool2d(y, 3, 1, 1, count_include_pad=False),
 }
+
+
+FACTORIES = (torch.tensor, torch.zeros, torch.ones, torch.full, torch.arange, torch.eye)
+
+
+class WithDevices(TorchFunctionMode):
+    """Assert that tensors that are made of numbers are told their device."""
+
+    def __torch_function__(
+        self,
+        function: Callable[..., object],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
+        named = kwargs or {}
+        assert function not in FACTORIES or "device" in named, function.__name__
+        return function(*args, **named)
+
+
+def test_losses_make_their_tensors_where_the_images_are(single: dict[str, Loss]) -> None:
+    output, target = (image.float() for image in images(1, 1, SIDE, SIDE))
+    with WithDevices():
+        for loss in single.values():
+            loss(output, target)
 
 
 def test_the_table_is_in_the_order_that_ties_are_broken_by() -> None:

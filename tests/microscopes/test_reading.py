@@ -124,6 +124,11 @@ def test_tescan_skips_its_thumbnail(tmp_path):
     assert found.notices == ()
 
 
+def test_a_link_to_nothing_is_noticed(tmp_path):
+    (tmp_path / "a.tif").symlink_to("gone")
+    assert read_metadata(tmp_path / "a.tif").notices == ("a.tif: a link to what is not there",)
+
+
 def test_fibics_gives_its_units(tmp_path):
     found = read_metadata(tiff(tmp_path / "a.tif", 51023, FIBICS))
     assert found.exposure == pytest.approx(2e-6)

@@ -158,6 +158,7 @@ def test_the_pixel_size_of_a_zeiss(
     tmp_path: Path, stored: tuple[int, int], lines: str, pixel_size: float | None
 ) -> None:
     text = ZEISS.format(*stored) + lines + "AP_LINE_TIME\nLine Time = 6.4 ms\n"
+    text += "AP_FRAME_TIME\nCycle Time = 9 Secs\n"  # counts only where there is no line time
     for code, data in ((34118, text.encode("latin-1")), (34119, text.encode("utf-16-le"))):
         found = of_tag(tmp_path, code, data)
         assert found.pixel_size == (pixel_size and pytest.approx(pixel_size))
@@ -258,6 +259,8 @@ def test_an_ion_scan_and_a_rescaled_one(tmp_path: Path) -> None:
     text = FEI.replace("EScan", "IScan").replace("[Scan]\nDwelltime=1e-06\n", "[Scan]\n")
     text = text.replace("[IScan]\n", "[IScan]\nDwell=3e-06\n")
     assert of_tag(tmp_path, 34682, text).exposure == pytest.approx(48e-6)
+    of_ions = text.replace("Integrate=8\n", "").replace("[IScan]\n", "[IScan]\nFrameAverage=8\n")
+    assert of_tag(tmp_path, 34682, of_ions).exposure == pytest.approx(48e-6)
     whole = text.replace("ResolutionX=64\nResolutionY=40", "ResolutionX=128\nResolutionY=96")
     assert of_tag(tmp_path, 34682, whole).pixel_size == pytest.approx(4e-9)
     width = whole.replace("PixelWidth=2e-09", "HorFieldsize=6.4e-06")

@@ -112,7 +112,10 @@ def test_components_are_named_in_one_order() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("correlation", "there is none that it could; add one or more of poisson, gaussian, sp"),
+        (
+            "correlation",
+            "there is none that it could; add one or more of poisson, gaussian, speckle$",
+        ),
         ("lines+correlation", "there is none that it could"),
         ("poisson+poisson", "one is named twice; allowed are poisson, gaussian, speckle, lines"),
         ("poisson+gausian", "some of poisson, gaussian, speckle, lines, correlation joined"),

@@ -90,9 +90,9 @@ def test_microscope_noise_follows_the_signal_at_an_edge() -> None:
     """Filtered before it is scaled: beside a bright pixel the dark one keeps its own variance."""
     step = np.full((200_000, 8), 0.1, np.float32)
     step[:, 4:] = 0.5
-    noisy = microscope_noise(step, 400, 0, 0.5, (1.0,), 0, 0, 1.0, np.random.default_rng(0))
+    noisy = microscope_noise(step, 400, 0.01, 0.5, (1.0,), 0, 0, 1.0, np.random.default_rng(0))
     for column in (2, 3, 4, 5):
-        expected = float(step[0, column]) / 400
+        expected = float(step[0, column]) / 400 + 0.01**2
         measured = float(noisy[:, column].var(dtype=np.float64))
         # at least 19 counts: kurtosis below 3.1
         assert abs(measured / expected - 1) < 5 * math.sqrt(2.1 / len(step)), column

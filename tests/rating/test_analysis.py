@@ -121,6 +121,15 @@ def test_a_panel_shown_twice_counts_once():
     assert visual_scores(rows) == {"mae": {"visual/spd2": 2.5, "visual": 2.5}}
 
 
+def test_a_field_on_sheets_of_two_sets_is_on_two_sheets():
+    """By hand: 5 and 3 of the first set are 4, with the 1 of the second 2.5; of all three 3."""
+    rows = rated({"anna": {"mae": [5]}}, again={"anna": {"mae": 3}})
+    both = pd.concat([rows, rated({"anna": {"mae": [1]}}).assign(set="other")])
+    assert visual_scores(both) == {"mae": {"visual/spd2": 2.5, "visual": 2.5}}
+    found = find_ratings(both, 0.0, seed=0)
+    assert (found.sheets, found.sites) == (2, 1)
+
+
 def test_a_rater_who_saw_a_panel_twice_counts_like_the_others():
     """By hand: 5 and 4 of one rater are 4.5, with the other one's 1 2.75; of all three 3.33."""
     rows = rated({"anna": {"mae": [5]}, "ben": {"mae": [1]}}, again={"anna": {"mae": 4}})

@@ -20,9 +20,9 @@ KEY = Key(
     "0123",
     SHOWN,
     (
-        Sheet("f", "spd2", "f", False, ("mae", "noisy")),
-        Sheet("g", "spd5", "g", False, ("noisy", "mae")),
-        Sheet("f", "spd2", "f", True, ("noisy", "mae")),
+        Sheet("f", "spd2", "p", False, ("mae", "noisy")),
+        Sheet("g", "spd5", "q", False, ("noisy", "mae")),
+        Sheet("f", "spd2", "p", True, ("noisy", "mae")),
     ),
 )
 ONE, TWO, AGAIN = KEY.named()
@@ -122,7 +122,11 @@ def test_every_rating_goes_to_what_the_panel_showed():
         ("mae", 5), ("noisy", 1), ("noisy", 2), ("mae", 3), ("noisy", 4), ("mae", 5)
     ]  # fmt: skip
     assert rows["again"].tolist() == [False] * 4 + [True] * 2
-    assert rows["place"].tolist() == ["f", "f", "g", "g", "f", "f"]
+    assert rows["field"].tolist() == ["f", "f", "g", "g", "f", "f"]
+    assert rows["speed"].tolist() == [*["spd2"] * 2, *["spd5"] * 2, *["spd2"] * 2]
+    assert rows["place"].tolist() == ["p", "p", "q", "q", "p", "p"]
+    assert set(rows["rater"]) == {"anna"}
+    assert set(rows["set"]) == {KEY.id}
     assert set(zip(rows["run"], rows["baseline"], strict=True)) == {("r1", False), ("r2", True)}
 
 

@@ -102,6 +102,18 @@ def test_scans_at_one_place_show_one_field(tmp_path, distance, match):
     assert plan.files["100ns"]["s"].name == "r.tif"
 
 
+def test_a_scan_between_two_places_joins_them(tmp_path):
+    """18 nm are 0.19 of the field's width, and both are 9 nm from the third."""
+    speeds = {"p": (1e-7, 0), "q": (3e-5, 18e-9), "r": (1e-6, 9e-9), "s": (1e-5, 9e-9)}
+    plan = group_scans([scan(tmp_path / f"{n}.tif", t, (x, 1)) for n, (t, x) in speeds.items()])
+    assert names(plan) == {
+        "100ns": {"q": "p.tif"},
+        "1us": {"q": "r.tif"},
+        "10us": {"q": "s.tif"},
+        "30us": {"q": "q.tif"},
+    }
+
+
 @pytest.mark.parametrize("image", [NOTHING, texture(3)], ids=["nothing", "texture"])
 def test_one_place_at_two_magnifications_is_two_fields(tmp_path, image):
     paths = [
@@ -180,6 +192,10 @@ def test_speeds_of_equal_exposure_have_no_order(tmp_path):
     assert order_by_exposure(files) is None
     scan(files["clean"]["a"])
     assert order_by_exposure(files) is None
+    files["clean"]["b"] = scan(tmp_path / "clean" / "b.tif", 3e-5)
+    assert order_by_exposure(files) is None, "one of the clean scans does not tell"
+    scan(files["clean"]["a"], 3e-5)
+    assert order_by_exposure(files) == ["fast", "clean"]
 
 
 def shuffled(tmp_path, prepare):

@@ -56,9 +56,12 @@ def test_what_repeats_or_shows_nothing_is_not_taken_for_overlap() -> None:
     nothing = detail_of(np.full((128, 128), 0.5))
     assert not overlap(nothing, nothing)
     assert not overlap(nothing, seen(specimen(1)))
-    mark = 0.1 * specimen(9, (128, 128))  # of the detector, in every scan
-    with_mark = [seen(specimen(seed, (128, 128)) + mark) for seed in (1, 2)]
-    assert not overlap(*with_mark)
+    four = np.tile(specimen(1, (128, 32)), (1, 4))  # 1.2 times as much speaks for no shift
+    assert not overlap(seen(four, 0.1), seen(four, 0.1, seed=1))
+    for strength, blur in ((0.1, 3), (0.8, 1)):
+        mark = strength * specimen(9, (128, 128), blur)  # of the detector, in every scan
+        with_mark = [seen(specimen(seed, (128, 128), blur) + mark) for seed in (1, 2)]
+        assert not overlap(*with_mark)
 
 
 @pytest.mark.slow

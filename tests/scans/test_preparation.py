@@ -11,9 +11,10 @@ from scipy.ndimage import gaussian_filter
 
 from lfranker.evaluation.scoring import of_noisy, score, summarise
 from lfranker.images.image_file import read_image, write_image
-from lfranker.registration.register import register, warp
+from lfranker.registration.register import Transform, register, warp
+from lfranker.scans import preparation
 from lfranker.scans.preparation import prepare_scans, read_scans, subset_of
-from lfranker.scans.scan_set import MANIFEST, SEAL
+from lfranker.scans.scan_set import MANIFEST, SEAL, Record
 
 BYTE = np.dtype(np.uint8)
 SHIFT = {"spd2": (3, -2), "spd3": (1, 4)}  # whole px, by which the noisy scans are cut elsewhere
@@ -138,6 +139,45 @@ def test_the_table_has_a_row_per_pair(prepared):
         assert table[f"shift_{axis}"].tolist() == [p.transform.shift[at] for p in prepared]
         assert table[f"scale_{axis}"].tolist() == [p.transform.scale[at] for p in prepared]
     assert table["residual"].tolist() == [p.transform.residual for p in prepared]
+
+
+def test_the_table_says_how_a_clean_scan_was_put_onto_the_noisy_one(prepared):
+    drift = ((-50.0, 0.1, -0.4), (60.0, 0.2, 0.3))  # row, along y and x
+    transform = Transform((1.0, 2.0), (1.01, 1.02), 0.003, drift, 0.05, 0.06)
+    record = Record("f", "spd2", transform, "0", "o", "site", "gold", "sites.csv")
+    (row,) = replace(prepared, records=(record,)).table().to_dict("records")
+    assert row == {
+        "field": "f", "speed": "spd2", "place": "site", "site_source": "sites.csv",
+        "sample": "gold", "shift_y": 1.0, "shift_x": 2.0, "scale_y": 1.01, "scale_x": 1.02,
+        "shear": 0.003, "drift": 0.4, "residual": 0.05, "held_out": 0.06,
+    }  # fmt: skip
+
+
+def test_a_set_keeps_its_marker_its_full_brightness_and_what_is_scored_in_part(
+    tmp_path, monkeypatch
+):
+    """Shifted by 3 and -2 px, it covers 156 of 160 rows and 146 of 200 columns: 1 px is lost."""
+    source, asked = write_scans(tmp_path / "source", [0]), []
+    shutil.rmtree(source / "spd3")
+    clean = read_image(source / "spd8" / "f0.png").pixels[:, :148]
+    write_image(source / "spd8" / "f0.png", clean, BYTE, 255)
+    monkeypatch.setattr(preparation, "require_space", lambda _, size: asked.append(size))
+    scans = prepare_scans(source, "spd8", tmp_path / "cache")
+    assert (scans.white, scans.simulated) == ((255,), False)
+    assert [record.site_source for record in scans.records] == ["assumed"]
+    (pair,) = scans
+    assert scans.notices == ("f0 at spd2: scored where the clean scan shows it, 71%",)
+    parts = pair.noisy, pair.clean, pair.mask, pair.original
+    assert asked == [sum(array.nbytes for array in parts)]
+    (source / "simulated.json").write_text("{}")
+    made = prepare_scans(source, "spd8", tmp_path / "cache")
+    assert made.simulated
+    assert made.digest != scans.digest
+    assert [record.site_source for record in made.records] == ["simulated"]
+    (source / "sites.csv").write_text("field,site\nf0,A\n")
+    given = prepare_scans(source, "spd8", tmp_path / "cache")
+    (source / "simulated.json").unlink()
+    assert given.digest != prepare_scans(source, "spd8", tmp_path / "cache").digest
 
 
 def test_a_set_reads_back_as_it_was_wherever_it_is_moved(prepared, tmp_path):

@@ -105,6 +105,8 @@ def test_fields_whose_images_overlap_are_joined_unless_the_stage_or_user_knows_b
     assert sources(join_overlapping({f: stated[f] for f in "ae"}, views)) == {
         "a": "image overlap", "e": "stage position",
     }  # fmt: skip
+    # by the stage e and f are apart, whatever is to be found out of d
+    assert names(join_overlapping({f: stated[f] for f in "efd"}, views)) == {f: f for f in "efd"}
     given = stated_sites(dict.fromkeys("abc", UNKNOWN), {"a": "1", "b": "2", "c": "3"})
     assert join_overlapping(given, views) == given
 

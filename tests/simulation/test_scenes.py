@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from lfranker.noise.models import estimate_noise
 from lfranker.simulation import solids
@@ -95,6 +96,30 @@ def test_contrast_bends_extremes_instead_of_cutting_them():
     assert image.min() >= 0.02
     assert image.max() <= 0.98
     np.testing.assert_array_equal(set_contrast(np.zeros((8, 8), np.float32), rng).std(), 0)
+
+
+def test_a_tip_is_round_in_section_and_leans() -> None:
+    """By hand: half as wide as high; the axis leans by a quarter of a pixel per row."""
+    surface = flat((60, 80), 0.4)
+    solids.add_tip(surface, foot=(40, 30), length=20, radius=8, lean=0.25)
+    foot, halfway = surface.height[40] - 40, surface.height[30] - 40
+    np.testing.assert_allclose(foot[[30, 35, 25]], [9.2, *2 * [(9.2**2 - 25) ** 0.5]], rtol=1e-5)
+    half = 1.2 + 8 * 0.5**1.25
+    np.testing.assert_allclose(halfway[[32, 33]], (half**2 - 0.25) ** 0.5, rtol=1e-5)
+    assert not surface.height[:21].any(), "above its apex"
+    assert not surface.height[:, 40:].any()
+    np.testing.assert_array_equal(
+        surface.material, np.where(surface.height > 0, 0.9, 0.4).astype("f")
+    )
+
+
+def test_separate_spheres_touch_no_other() -> None:
+    surface = flat((120, 90), 0.4)
+    solids.add_separate_spheres(surface, np.full(30, 6.0), np.random.default_rng(0))
+    labels, count = ndimage.label(surface.height > 0, np.ones((3, 3)))
+    assert count > 15
+    size = np.bincount(labels.ravel())[1:].max()
+    assert 110 < size < 120  # a disk of radius 6 has 113 px
 
 
 def test_the_higher_body_is_seen():
