@@ -14,12 +14,15 @@ from lfranker.ranking.along_training import Stop
 from lfranker.ranking.evidence import Evidence
 from lfranker.ranking.leaderboard import Ranking, rank
 from lfranker.ranking.leads import Advantage
+from lfranker.ranking.learning_rate_check import HOLDS, RateCheck
+from lfranker.ranking.own_scans import ScanCurve
+from lfranker.ranking.weight_search import Outcome
 from lfranker.ranking.winner_stability import Undistinguished
 from lfranker.report import sections as parts
-from lfranker.report.decisions import undistinguished_sentence
+from lfranker.report.decisions import learning_rate_sentence, undistinguished_sentence
 from lfranker.report.findings import Findings, Scope
 from lfranker.report.html_page import Grid
-from lfranker.report.learning_curves import length_sentences, stop_sentences
+from lfranker.report.learning_curves import length_sentences, scan_sentences, stop_sentences
 from lfranker.report.noise import noise_section, noise_sentences
 from lfranker.report.plots import (
     attribution_plot,
@@ -45,6 +48,7 @@ from lfranker.report.sentences import (
     advantage_sentences,
     comparison_sentences,
     effect_sentences,
+    search_sentence,
     share_sentence,
 )
 
@@ -91,6 +95,21 @@ def test_without_findings_all_sections_are_empty_but_the_overview(drawn: Recorde
         "Do the criteria agree?"
     ]
     assert len({section.question for section in own}) == 13
+
+
+def test_what_follows_a_power_set_is_told_each_under_its_question() -> None:
+    check = RateCheck(HOLDS, 3, {1.0: "mae", 2.0: "mae"}, BOARD[["psnr"]])
+    search = Outcome("mae+ssim", 12, None, pd.DataFrame())
+    curve = ScanCurve("mae", (1, 2), target=12, draws=0, fields=9, sites=8)
+    groups = {"tin": RANKING, "gold": replace(RANKING, champion=None)}
+    found = Findings(learning_rate=check, search=search, own_scans=curve, samples=groups)
+    told = {own.question: own.sentences for own in sections(RANKING, found)}
+    assert told["Does the winner depend on the learning rate?"] == [learning_rate_sentence(check)]
+    assert told["Do other weights of the losses do better?"] == [search_sentence(search)]
+    assert told["How many slow scans do I need?"] == list(scan_sentences(curve))
+    assert told["Do sample groups differ?"] == [
+        f"Champions by sample group: tin: {RANKING.champion}, gold: none."
+    ]
 
 
 @pytest.mark.parametrize(("repeats", "said"), [(1, 1), (2, 2), (3, 1)])
