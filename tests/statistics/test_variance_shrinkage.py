@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from lfranker.statistics.intervals import mean_squares
 from lfranker.statistics.variance_shrinkage import (
     MOST_OF_FIELDS,
     MOST_OF_REPEATS,
@@ -36,6 +37,28 @@ def test_models_whose_luck_is_scaled_inverse_chi_square_give_its_parameters_back
     found = prior_of_repeats(squares(rng, deviations, 3), 2)
     assert 2.9 < found.freedoms.max() < 6.8
     assert found.square == pytest.approx(FIELDS * 0.25, rel=0.3)
+
+
+def test_models_scored_at_sites_in_repeats_have_a_prior_of_each():
+    """By the double sum: what a model has of its own over sites, and over repeats, by numpy's var.
+
+    Of what only a model has, its own deviation from the mean of all is (1 - 1 / models).
+    """
+    scores = np.random.default_rng(4).normal(
+        0, [[[1.0]], [[1.0]], [[2.0]], [[1.5]], [[1.0]]], (5, 6, 4)
+    )
+    found = mean_squares(scores)
+    own = scores - scores.mean(axis=0)  # (models, sites, repeats)
+    over_sites = 4 * own.mean(axis=2).var(axis=1, ddof=1) / (1 - 1 / 5)
+    over_repeats = 6 * own.mean(axis=1).var(axis=1, ddof=1) / (1 - 1 / 5)
+    for prior, expected in (
+        (found.field_prior, prior_of_fields(over_sites, 5)),
+        (found.repeat_prior, prior_of_repeats(over_repeats, 3)),
+    ):
+        assert prior.square == pytest.approx(expected.square, rel=1e-9)
+        assert prior.freedoms == pytest.approx(expected.freedoms, rel=1e-9)
+        assert prior.square > 0
+    assert found.freedoms == (5, 3)
 
 
 def test_few_models_and_one_and_the_same_share_nothing():
