@@ -201,14 +201,16 @@ def _cells(rows: pd.DataFrame, metric: str, against: str) -> dict[str, str]:
         found[name] = f"{means[name]:.{digits}f}"
         if name == against:
             continue
-        alone = [rows[(rows["name"] == name) & (rows["repeat"] == 0)], other]
+        first = rows[(rows["name"] == name) & (rows["repeat"] == 0)]
+        # what is made once is the same beside each repeat of the other
+        alone = [*(first.assign(repeat=n) for n in sorted(set(other["repeat"]))), other]
         together = [rows[rows["name"].isin(repeated)], *copies]
         cube = cube_of(pd.concat(together if name in repeated else alone), metric)
         if cube is None or name not in cube.names:
             raise ValueError(f"{name}: {metric} of too few places, or not of all repeats")
         squares = mean_squares(cube.scores)
-        first, second = cube.names.index(name), cube.names.index(against)
-        ends = difference_interval(first, second, squares, Chance(squares, seed=0))
+        places = cube.names.index(name), cube.names.index(against)
+        ends = difference_interval(*places, squares, Chance(squares, seed=0))
         mark = "" if name in repeated else "*"
         found[name] += f" ({ends.low:+.{digits}f} to {ends.high:+.{digits}f}){mark}"
     return found

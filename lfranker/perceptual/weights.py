@@ -28,8 +28,8 @@ SUFFIXES = (".safetensors", ".pth", ".pt")
 PROBE_TIMEOUT = 5.0  # s
 REMEDY = (
     "run once online with weights `imagenet`, which downloads them (VGG: some 570 MB), or pass "
-    f"the path of a file of the same network ({', '.join(SUFFIXES)}), or pass `random` knowingly: "
-    f"its results are named {PERCEPTUAL_RANDOM}"
+    f"the path of a file of the same network ({', '.join(SUFFIXES)}), or do without: "
+    f"-P perceptual=random, whose results are named {PERCEPTUAL_RANDOM}"
 )
 
 

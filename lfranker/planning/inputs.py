@@ -365,7 +365,7 @@ class Inputs:
         return self.drawn[repeat] if self.drawn else self.data
 
     def said(self) -> list[str]:
-        """Say what is trained and scored on, for who looks at a plan."""
+        """Say what is to be trained and scored on, for who looks at a plan."""
         scans, patches = self.scans, len(self.data.train)
         kind = "simulated scans" if scans.simulated else "scans"
         which = f"{self.noise}: " if self.noise else ""
@@ -373,8 +373,8 @@ class Inputs:
         taken = ", ".join(f"{count:,} at {speed}" for speed, count in speeds.items())
         target = f"the slow ones are those at {scans.target}" if scans.has_clean else "none is slow"
         return [
-            f"{which}trained on {patches:,} patches of {len(self.data.trained_on):,} images",
-            f"scored on {kind} of {len(scans.fields):,} fields, {len(scans.sites):,} sites: "
+            f"{which}to be trained on {patches:,} patches of {len(self.data.trained_on):,} images",
+            f"to be scored on {kind} of {len(scans.fields):,} fields, {len(scans.sites):,} sites: "
             f"{taken}; {target}",
         ]
 

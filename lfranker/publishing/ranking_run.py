@@ -17,7 +17,7 @@ from lfranker.ranking.leaderboard import RankConfig, Ranking, rank
 from lfranker.rating.analysis import find_ratings, ratings_section
 from lfranker.rating.workflow import ratings_of
 from lfranker.report.findings import Findings, find
-from lfranker.report.first_screen import filter_caveats
+from lfranker.report.first_screen import filter_caveats, speed_caveats
 from lfranker.report.noise import find_noises
 from lfranker.report.numbers import joined
 from lfranker.report.remarks import (
@@ -112,6 +112,7 @@ def rank_power_set(
         *seen_caveats(*noisy_scans_and_images(power_set, which), estimated=is_estimated(ranking)),
         *caveats(power_set.settings, ",".join(power_set.loss_set)),
         *(filter_caveats(findings) if findings.leads else better_filters(ranking)),
+        *speed_caveats(ranking),
         *site_caveats(read_scan_table(power_set, which)),
         *remarks(ranking),
     ]

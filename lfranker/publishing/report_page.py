@@ -93,9 +93,9 @@ def _plot(ranking: Ranking, findings: Findings) -> tuple[str, str] | None:
     caption = (
         "Mean scores less that of the best subset, with 95 % intervals; by mean rank. Dark and "
         "filled: shown to be equivalent to the best, within the margin (gray band). Light and half "
-        "filled: undecided. Gray and empty: shown to be worse. What is shown, is shown of all "
-        "subsets together, which takes more than a single interval. Dashed: the best filter, if "
-        "near."
+        "filled: undecided. Gray and empty: shown to be worse. Bars are single intervals; colours "
+        "hold of all subsets together, which takes more, so that a bar outside of the band may be "
+        "undecided. Dashed: the best filter, if near."
     )
     return caption, standing_plot(tables, names, margins, filters)
 
@@ -155,7 +155,8 @@ def _facts(results: Results) -> Grid:
     kind = compared(noises)
     each = f"combination of subset, {kind}" if " and " in kind else f"pair of subset and {kind}"
     each = each if kind else "subset"
-    hours = sum(run.milliseconds for run in runs) / 3.6e6
+    starts, ends = ([run.period[at] for run in runs if run.period] for at in (0, 1))
+    hours = (max(ends, default=0) - min(starts, default=0)) / 3.6e6
     facts = {
         **{f"{name} version": version(name) for name in PACKAGES},
         "power set run": power_set.run_id,
@@ -164,7 +165,7 @@ def _facts(results: Results) -> Grid:
         **({compared(noises, "s"): ", ".join(noises)} if noises else {}),
         "subsets": f"{len(subsets):,} of {every:,}, {power_set.rule}".rstrip(", "),
         "trainings": f"{len(runs):,}, {power_set.repeats_seen} of each {each}",
-        "hours of training and scoring, all together": f"{hours:.2f}",
+        "hours from the first start to the last end": f"{hours:.2f}",
         "scans": f"{results.scans.digest} ({'simulated' if results.scans.simulated else 'real'})",
         **{name: value for name, value in sorted(power_set.settings.items()) if "/" not in name},
     }

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from lfranker.evaluation.criteria import ALL_METRICS, NOISY
+from lfranker.evaluation.criteria import ALL_METRICS, NOISY, QUALITY
 from lfranker.ranking.entrants import counted
 from lfranker.ranking.leaderboard import Ranking
 from lfranker.ranking.leads import BaselineLead
@@ -101,6 +101,32 @@ def filter_caveats(findings: Findings) -> list[str]:
             network = f"the network {own.over_network.baseline}, which was made elsewhere,"
             caveats.append(_no_better(metric, own.over_network, network))
     return caveats
+
+
+def speed_caveats(ranking: Ranking) -> list[str]:
+    """Name the scan speeds at which the noisy input itself has higher means than the champion.
+
+    In metrics in which it has none over all speeds: of those `filter_caveats` tells.
+    """
+    board, champion = ranking.leaderboard, ranking.champion
+    if champion is None or NOISY not in board.index:
+        return []
+    higher: dict[str, list[str]] = {}
+    for criterion in ranking.judged:
+        metric, column = criterion.metric, str(criterion)
+        own, noisy = (float(board[column][name]) for name in (champion, NOISY))
+        if not criterion.speed or metric not in QUALITY or not noisy > own:
+            continue
+        if metric in board and board[metric][NOISY] >= board[metric][champion]:
+            continue
+        write = writer(column, board[column])
+        words = f"{in_words(metric)} ({write(noisy)}) than the champion ({write(own)})"
+        higher.setdefault(criterion.speed, []).append(words)
+    return [
+        f"At {speed} the noisy input itself has a higher {joined(words)}: such scans are not to be "
+        f"denoised by it."
+        for speed, words in higher.items()
+    ]
 
 
 def _no_better(metric: str, lead: BaselineLead, other: str) -> str:

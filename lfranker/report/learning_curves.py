@@ -33,8 +33,8 @@ def verdict_sentence(along: AlongTraining) -> str:
             f"Still changing: {chose}, which after {whole} steps is significantly worse than {now}."
         )
     return (
-        f"Not shown to be settled: {chose}, which after {whole} steps is not shown to be "
-        f"equivalent to {now}, nor to be worse without being better in another criterion."
+        f"Not shown to be settled: {chose}; after {whole} steps it is open whether that or {now} "
+        f"is better."
     )
 
 
@@ -87,7 +87,10 @@ def _agreement(along: AlongTraining) -> str:
 
 def _later(along: AlongTraining) -> str:
     steps = FURTHER * along.lengths[-1]
-    shares = (f"{name} in {percent(share)}" for name, share in along.later.items())
+    seen = {
+        name: words for name, share in along.later.items() if (words := percent(share)) != "0 %"
+    }
+    shares = (f"{name} in {words}" for name, words in seen.items())
     drawn = "sites and repeats" if along.repeats > 1 else "sites"
     return (
         f"If the power laws through these lengths hold, the best mean rank after {steps:,} steps "

@@ -185,7 +185,7 @@ def advantage_sentences(metric: str, advantage: Advantage) -> Iterator[str]:
     ahead = joined(f"{words[speed]} at {speed}" for speed in dict.fromkeys((speeds[0], speeds[-1])))
     between = f"; the difference is {words[BETWEEN]}" if BETWEEN in leads else ""
     yield (
-        f"In {title}, combined losses are on average ahead of single ones by {ahead}{between}: "
+        f"In {title}, combined losses differ from single ones on average by {ahead}{between}: "
         f"{ADVANTAGES[advantage.verdict]}."
     )
     yield from _composition(advantage, title, unit)

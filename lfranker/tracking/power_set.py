@@ -126,7 +126,7 @@ class Training(ScoredRun):
     shorter: tuple[int, ...]  # steps of its branches whose weights are kept, fewest first
     collapsed_at: int  # steps of the last branch whose output was nearly constant; 0: none
     won: str  # the criteria, as they were marked by the last ranking
-    milliseconds: int  # from start to end; 0 where either is not known
+    period: tuple[int, int] | None  # start and end, ms since 1970; None where either is not known
 
     @property
     def entrant(self) -> str:
@@ -443,5 +443,5 @@ def parse_member(run: Run, noise: str = "") -> Training | Baseline:
         shorter=_read(run, Tag.SHORTER, parse_shorter, ""),
         collapsed_at=_read(run, Tag.COLLAPSED, int, "0"),
         won=tags.get(WON, ""),
-        milliseconds=info.end_time - info.start_time if ended else 0,
+        period=(info.start_time, info.end_time) if ended else None,
     )

@@ -64,8 +64,8 @@ def test_a_plan_counts_the_noises_and_makes_a_dataset_for_each(store: Path) -> N
     assert "each subset on 5 noises" in done.output
     for noise in ("eq1", "poisson-gaussian", "poisson", "lines", "poisson+lines"):
         assert f"weights of the losses on {noise}: mae 1, ssim " in done.output
-        assert f"\n{noise}: trained on " in done.output
-    assert done.output.count("scored on simulated scans of ") == 1
+        assert f"\n{noise}: to be trained on " in done.output
+    assert done.output.count("to be scored on simulated scans of ") == 1
     made = [preparation.read_dataset(p) for p in (store / "cache" / "datasets").iterdir()]
     assert {data.config.noise.mode for data in made} == {
         "eq1", "microscope", "poisson", "lines", "poisson+lines",

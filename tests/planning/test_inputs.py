@@ -121,8 +121,8 @@ def test_inputs_are_scored_on_images_that_no_patch_was_cut_from(tmp_path: Path) 
     patches, trained_on = chosen.dataset.counts[0], [*sides.values()].count("training")
     fields = len(made.scans.fields)
     assert made.said() == [
-        f"trained on {patches} patches of {trained_on} images",
-        f"scored on simulated scans of {fields} fields, {fields} sites: {fields} at spd2, "
+        f"to be trained on {patches} patches of {trained_on} images",
+        f"to be scored on simulated scans of {fields} fields, {fields} sites: {fields} at spd2, "
         f"{fields} at spd3, {fields} at spd5; the slow ones are those at spd8",
     ]
 

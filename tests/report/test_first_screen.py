@@ -10,7 +10,14 @@ from lfranker.ranking.leaderboard import Ranking, rank
 from lfranker.ranking.leads import BaselineLead, Leads
 from lfranker.ranking.winner_stability import Stability
 from lfranker.report.findings import Findings, Scope
-from lfranker.report.first_screen import MOST_CAVEATS, against, answer, filter_caveats, split
+from lfranker.report.first_screen import (
+    MOST_CAVEATS,
+    against,
+    answer,
+    filter_caveats,
+    speed_caveats,
+    split,
+)
 from lfranker.report.sentences import NOTHING_KNOWN, scope_sentence
 
 SCORES = pd.DataFrame({"psnr/a": [30.0, 29.0], "ssim/a": [0.9, 0.8]}, index=["mae", "mse"])
@@ -154,6 +161,25 @@ def test_leads_are_a_table_with_each_filter_named_where_they_differ() -> None:
 )
 def test_a_filter_that_wins_is_a_caveat(leads: Leads, said: list[str]) -> None:
     assert filter_caveats(Findings(leads={"psnr": leads})) == said
+
+
+def test_a_speed_at_which_the_noisy_input_is_better_is_a_caveat() -> None:
+    """By hand: at b the noisy input has 32 dB and the champion 31; over both speeds 26 and 30.5."""
+    scores = pd.DataFrame(
+        {
+            "psnr/a": [30.0, 29.0, 20.0], "psnr/b": [31.0, 29.0, 32.0], "psnr": [30.5, 29.0, 26.0],
+            "ssim/a": [0.9, 0.8, 0.4], "ssim/b": [0.9, 0.8, 0.5], "ssim": [0.9, 0.8, 0.45],
+            "repeatability/b": [0.6, 0.5, 0.9], "baseline": [False, False, True],
+        },
+        index=["mae", "mse", "noisy"],
+    )  # fmt: skip
+    assert speed_caveats(rank(scores)) == [
+        "At b the noisy input itself has a higher PSNR (32.00) than the champion (31.00): such "
+        "scans are not to be denoised by it."
+    ]
+    everywhere = scores.assign(psnr=[30.5, 29.0, 31.0])
+    assert speed_caveats(rank(everywhere)) == [], "that is told of all speeds together"
+    assert speed_caveats(rank(scores.drop("noisy"))) == []
 
 
 def test_three_caveats_are_shown_at_most() -> None:

@@ -342,7 +342,7 @@ def test_all_that_a_run_says_of_a_training_is_read(store: Path) -> None:
         "versions": {"ffffffff": {"psnr": 2}}, "first_scans": SCANS, "metrics": {"psnr": 20.0},
         "stopped": "", "losses": "mae", "noise": "", "repeat": 3, "model": "m-1",
         "perceptual": "digest", "safeguards": 2, "shorter": (10, 20), "collapsed_at": 10,
-        "won": "champion", "milliseconds": 1500,
+        "won": "champion", "period": (run.info.start_time, run.info.start_time + 1500),
     }  # fmt: skip
     assert (own.outcome_on(SCANS), own.outcome_on("f" * 16)) == ("collapsed", "ok")
     assert own.outdated("f" * 16, METRICS) == list(METRICS), "psnr by another version, no others"
