@@ -285,6 +285,6 @@ def share_sentence(shares: pd.DataFrame, unmeasured: int, most: float) -> str:
     ]
     unknown = f"; of {unmeasured:,} more it is not known" if unmeasured else ""
     return (
-        f"In {len(ruled)} of {len(shares)} combined losses one loss contributes more than "
-        f"{percent(most)} of the gradient{': ' * bool(ruled)}{listed(ruled)}{unknown}."
+        f"In {len(ruled)} of {len(shares)} combined losses one loss contributes "
+        f"{percent(most)} of the gradient or more{': ' * bool(ruled)}{listed(ruled)}{unknown}."
     )

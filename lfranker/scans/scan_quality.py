@@ -25,7 +25,7 @@ def saturation(image: Image) -> str | None:
     if max(dark, bright) <= SATURATED:
         return None
     end, share = ("full scale", bright) if bright > dark else ("zero", dark)
-    return f"saturated, {share:.1%} of the pixels are at {end}, {SATURATED:.0%} are allowed"
+    return f"saturated, {share:.1%} of the pixels are at {end}, more than {SATURATED:.0%}"
 
 
 def defocus(noisy: Image, clean: Image, mask: NDArray[np.bool_]) -> str | None:

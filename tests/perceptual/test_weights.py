@@ -185,7 +185,9 @@ def test_offline_auto_goes_on_only_where_random_is_allowed(download: bool) -> No
     assert "going on with random weights" in weights.notice
     assert ("no route to https://huggingface.co/timm/vgg19.tv_in1k" in weights.notice) == download
     for choice, allowed in (("auto", False), ("imagenet", True), ("imagenet", False)):
-        with pytest.raises(ValueError, match=rf"`{choice}`: .* run once online .* -P perceptual=random,"):
+        with pytest.raises(
+            ValueError, match=rf"`{choice}`: .* run once online .* -P perceptual=random,"
+        ):
             resolve_weights(choice, random_allowed=allowed, download=download)
 
 

@@ -158,7 +158,7 @@ def test_shares_of_a_power_set_are_means_over_its_repeats(store: Path) -> None:
 def test_the_report_says_where_one_loss_rules() -> None:
     section = shares_section(Findings(shares=TABLE, unmeasured=1))
     assert section.sentences == [
-        "In 2 of 3 combined losses one loss contributes more than 90 % of the gradient: mae+ssim "
+        "In 2 of 3 combined losses one loss contributes 90 % of the gradient or more: mae+ssim "
         "(ssim 95 %), mse+ssim (ssim 93 %); of 1 more it is not known."
     ]
     assert list(section.plots) == ["Contribution of each loss to the gradient, mean over training"]
@@ -200,7 +200,7 @@ def test_the_page_of_a_ranking_shows_the_shares(store: Path) -> None:
     )  # fmt: skip
     report = rank_power_set(parent.info.run_id, "m")
     said = (
-        "In 1 of 1 combined losses one loss contributes more than 90 % of the gradient: mae+mse "
+        "In 1 of 1 combined losses one loss contributes 90 % of the gradient or more: mae+mse "
         "(mae 97 %)."
     )
     assert said in report.notices

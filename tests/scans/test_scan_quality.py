@@ -23,7 +23,7 @@ def flat(share, value):
 def test_more_than_a_twentieth_of_clipped_pixels_is_saturated(value, end):
     assert saturation(flat(0.05, value)) is None
     assert saturation(flat(0.06, value)) == (
-        f"saturated, 6.0% of the pixels are at {end}, 5% are allowed"
+        f"saturated, 6.0% of the pixels are at {end}, more than 5%"
     )
     assert saturation(flat(0.5, 0.999 if value else 0.001)) is None
 
