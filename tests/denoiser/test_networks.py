@@ -37,6 +37,14 @@ def test_scunet_is_built_as_ever() -> None:
 
 @needs_spandrel
 @pytest.mark.parametrize("name", FOREIGN)
+def test_memory_of_a_pixel_grows_with_the_width(name: str) -> None:
+    for width in (4, 8):
+        network = build({"network": name, **TINY, "width": width})
+        assert network.pixel_bytes == int(4 * FOREIGN[name].maps * width), "float32"
+
+
+@needs_spandrel
+@pytest.mark.parametrize("name", FOREIGN)
 def test_an_image_of_any_size_is_padded_by_its_own_edge(name: str) -> None:
     network = tiny(name)
     image = torch.rand(2, 1, 21, 30)

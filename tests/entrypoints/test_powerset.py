@@ -244,6 +244,11 @@ def test_a_training_alone_finds_the_weights_that_its_power_set_would(
     (run,) = MlflowClient().search_runs(["0"])
     assert float(run.data.params["weight/ssim"]) == alone.loss_weights["ssim"]
     assert run.data.params["loss_weights"] == "gradnorm"
+    assert Tag.PERCEPTUAL not in run.data.tags
+    words = [*flags, "--losses", "mae+perceptual", "--perceptual", "random"]
+    assert CliRunner().invoke(train, [*words, "--loss-weights", "unit"]).exit_code == 0
+    run, *_ = MlflowClient().search_runs([run.info.experiment_id])
+    assert run.data.tags[Tag.PERCEPTUAL] == "random-0", "of the seed"
 
 
 class NoScans:

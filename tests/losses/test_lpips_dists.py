@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torchvision.models.vgg import cfgs, make_layers
 
 from lfranker.losses import LOSSES, files_digest
-from lfranker.losses.lpips_dists import DISTS_FILE, LPIPS_FILE
+from lfranker.losses.lpips_dists import DISTS_FILE, LPIPS_FILE, l2_pool
 from lfranker.perceptual.vgg import VGG16
 from lfranker.perceptual.weights import random_state
 from tests.fitted import dists_weights, fitted, lpips_weights
@@ -64,6 +64,21 @@ def test_distances_are_those_of_piq(theirs: dict[str, nn.Module]) -> None:
         wanted = theirs[name](*colour).item()
         # piq's pooling window has float32's rounding
         assert loss(output, target).item() == pytest.approx(wanted, rel=1e-6), name
+
+
+def test_pooling_is_a_root_mean_square_under_a_hann_window() -> None:
+    """By hand: of a constant it is the constant, and of a point half of it."""
+    constant = torch.full((1, 2, 9, 9), 3.0, dtype=KIND)
+    torch.testing.assert_close(
+        l2_pool(constant)[..., 1:-1, 1:-1], torch.full((1, 2, 3, 3), 3.0, dtype=KIND)
+    )
+    points = torch.zeros(1, 1, 9, 9, dtype=KIND)
+    points[..., 4, 4], points[..., 0, 7] = 2.0, 4.0
+    found = l2_pool(points)[0, 0]
+    # the window is (1/4, 1/2, 1/4) both ways, so 1/4 in its middle and 1/8 beside it
+    assert found[2, 2].item() == pytest.approx(2 * 0.25**0.5, abs=1e-5)
+    assert found[0, 3].item() == found[0, 4].item() == pytest.approx(4 * 0.125**0.5, abs=1e-5)
+    assert found[1, 1].item() == pytest.approx(0, abs=1e-5)
 
 
 @pytest.mark.parametrize("name", ["lpips", "dists"])

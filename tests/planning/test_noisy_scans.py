@@ -174,13 +174,9 @@ def test_noises_with_and_without_clean_images_are_compared(tmp_path: Path) -> No
     assert len({scored for _, scored in told}) == 1
     assert len({own.scans.digest for own in made}) == 1
     assert not (made[0].data.noisy == made[0].data.clean).all()
-    said = "3 of the 4 noisy scans that are scored are among those trained on"
-    assert [any(said in notice for notice in own.notices) for own in made] == [
-        True,
-        False,
-        True,
-        False,
-    ]
+    said = "3 of the 4 noisy scans that are scored are among those trained on with {}, without "
+    told_of = [any(said.format(own.noise) in text for text in own.notices) for own in made]
+    assert told_of == [True, False, True, False]
 
 
 def test_other_noisy_scans_than_those_scored(tmp_path: Path) -> None:

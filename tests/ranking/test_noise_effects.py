@@ -120,6 +120,9 @@ def test_the_effect_of_a_noise_is_the_mean_over_the_losses() -> None:
         "is worse by more than 0.1 dB."
     )
     assert ahead.startswith("The best noise in PSNR, gamma, is ahead of eq1 by 1.001 dB (")
+    for losses, words in {("mae", "mse"): "mean over 2 loss subsets", ("mse",): "of mse"}.items():
+        counts, _ = noise_sentences("psnr", Evidence(noises=table, noise_losses=losses), 0.1)
+        assert counts.startswith(f"In PSNR by noise ({words}), gamma")
 
 
 def test_a_difference_that_does_not_matter_leaves_both_equivalent() -> None:
