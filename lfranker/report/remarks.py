@@ -102,7 +102,7 @@ def _mixed_weights(names: Iterable[str], order: Sequence[str]) -> Iterator[str]:
             yield f"Subsets are ranked together although weights differ: {listed(variants)}."
 
 
-# Kendall's tau of the mean rank without clean scans; docs/ranking.md says how it was measured
+# Kendall's tau of the mean rank without clean scans; docs/results.md says how it was measured
 AGREED = {"psnr": ".52", "psnr_fitted": ".70", "ssim": ".84"}
 
 

@@ -62,7 +62,7 @@ def test_estimated_ssim_is_not_taken_for_ssim() -> None:
 
 
 def test_how_far_estimates_agreed_is_what_the_docs_measured() -> None:
-    text = (Path(__file__).parents[2] / "docs/ranking.md").read_text()
+    text = (Path(__file__).parents[2] / "docs/results.md").read_text()
     (row,) = (line for line in text.splitlines() if line.startswith("| mean rank of the two"))
     measured = [cell.split(",")[0].strip() for cell in row.split("|")[2:-1]]
     assert measured == [AGREED["psnr"], AGREED["psnr_fitted"], AGREED["ssim"]]
