@@ -1,4 +1,4 @@
-"""Scores in, leaderboard and winners out: which losses to train on, and by which criterion.
+"""Scores in, leaderboard and winners out, and the options of a ranking.
 
 Entrants are loss subsets ("mae+ssim"); baselines (the noisy input, filters) stand beside them and
 never win. A criterion is a column of scores: a metric over all scan speeds ("psnr", the mean of the

@@ -123,8 +123,7 @@ def speed_caveats(ranking: Ranking) -> list[str]:
         words = f"{in_words(metric)} ({write(noisy)}) than the champion ({write(own)})"
         higher.setdefault(criterion.speed, []).append(words)
     return [
-        f"At {speed} the noisy input itself has a higher {joined(words)}: such scans are not to be "
-        f"denoised by it."
+        f"At {speed} the noisy input itself has a higher mean {joined(words)}."
         for speed, words in higher.items()
     ]
 

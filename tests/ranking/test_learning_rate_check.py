@@ -1,6 +1,3 @@
-from types import SimpleNamespace
-from typing import Any, cast
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,8 +16,6 @@ from lfranker.ranking.learning_rate_check import (
     subsets_to_check,
 )
 from lfranker.report.decisions import learning_rate_sentence
-from lfranker.scans.scan_set import ScanSetId
-from lfranker.tracking import follow_ups
 from lfranker.tracking.follow_ups import note_keys
 from lfranker.tracking.power_set import load_power_set
 from lfranker.tracking.runs import get_run, log_metrics, set_tags
@@ -200,57 +195,6 @@ def test_without_an_effect_of_the_rate_at_most_5_percent_depend_on_it():
         assert found is not None
         wrong += found.verdict == DEPENDS
     assert wrong / trials < 0.05 + 3 * np.sqrt(0.05 * 0.95 / trials)
-
-
-def test_compared_are_the_repeats_that_were_trained_at_every_rate(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Of repeats 0 to 2, half of the rate lacks mse's second; the power set has no third."""
-
-    def runs(better: float, *keys: tuple[str, int]) -> dict[tuple[str, int], SimpleNamespace]:
-        made = {}
-        for name, repeat in keys:
-            psnr = SCORES[name] + better + 0.5 * repeat
-            digests = (SCANS,) if better else (SCANS, "f" * 16)
-            scores = {digest: {"psnr": psnr} for digest in digests}
-            made[name, repeat] = SimpleNamespace(psnr=psnr, scores=lambda d, s=scores: s.get(d, {}))
-        return made
-
-    whole = [(name, repeat) for name in ("mae", "mse") for repeat in range(3)]
-    keys = {"double": runs(2, *whole), "half": runs(1, *whole[:4], ("mse", 2))}
-    others: list[object] = []
-    monkeypatch.setattr(
-        follow_ups, "trainings_with", lambda key, of: others.append(of) or keys[key]
-    )
-    monkeypatch.setattr(
-        follow_ups, "row_of",
-        lambda name, run, _: {"name": name, "psnr": run.psnr, "outcome": "ok"},
-    )  # fmt: skip
-    monkeypatch.setattr(
-        follow_ups, "read_table", lambda run, scans: pd.DataFrame({"psnr": [run.psnr]})
-    )
-    monkeypatch.setattr(follow_ups, "check_winner", lambda *words: words)
-    power_set = SimpleNamespace(
-        learning_rates={2.0: "double", 0.5: "half"}, trainings=runs(0, *whole),
-        experiment_id="7", repeats_seen=2, seed=5,
-    )  # fmt: skip
-    scans = ScanSetId(SCANS, simulated=False)
-    boards, tables, *rest = cast(Any, follow_ups.checked(cast(Any, power_set), scans, MARGINS))
-    assert (rest, others) == ([MARGINS, 5], ["7", "7"])
-    for factor, better in ((1.0, 0.0), (2.0, 2.0), (0.5, 1.0)):
-        assert boards[factor].loc["mae", "psnr"] == SCORES["mae"] + better + 0.25
-        outcome = "incomplete" if factor == 0.5 else "ok"
-        assert boards[factor]["outcome"].to_dict() == {"mae": "ok", "mse": outcome}
-        rows = set(tables[factor][["name", "repeat"]].itertuples(index=False, name=None))
-        assert rows == {key for key in whole[:5] if key[1] < 2} - (
-            {("mse", 1)} if factor == 0.5 else set()
-        )
-    other = ScanSetId("f" * 16, simulated=False)
-    assert follow_ups.checked(cast(Any, power_set), other, MARGINS) is None, (
-        "not all were scored on them"
-    )
-    power_set.learning_rates = {}
-    assert follow_ups.checked(cast(Any, power_set), scans, MARGINS) is None
 
 
 @pytest.mark.slow
