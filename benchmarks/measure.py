@@ -9,8 +9,8 @@ best on all of them. Each is scored once: what is in OUT/scores.csv, of the same
 scans, is read from there. Differences are those to --against, a filter or a network, with 95 %
 intervals over places and, for networks with as many repeats as any, over repeats; those of others,
 marked with *, hold of what was trained, not of the way of training (where --against has repeats,
-over these too). Seconds are of --threads threads, medians of --rounds passes over one field by all in turn; nothing else should run
-meanwhile.
+over these too). Seconds are of --threads threads, medians of --rounds passes over one field by all
+in turn; nothing else should run meanwhile.
 """
 
 import argparse
