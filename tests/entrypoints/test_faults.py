@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -131,19 +131,52 @@ def test_a_killed_training_is_an_error_in_words_and_no_password_is_kept_anywhere
             assert secret.encode() not in text, name
 
 
+def state(pid: int) -> str:
+    """The letter that the kernel has for what a process does: Z where it has ended."""
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.read_text().rpartition(")")[2].split()[0] if stat.exists() else "Z"
+
+
+def told_to_stop(pid: int) -> bool:
+    """Whether a process that is held has been sent SIGTERM, or has ended."""
+    if state(pid) == "Z":
+        return True
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    (pending,) = [line.split()[1] for line in lines if line.startswith("ShdPnd:")]
+    return bool(int(pending, 16) >> (signal.SIGTERM - 1) & 1)
+
+
+@contextmanager
+def held(pid: int, until: Callable[[], bool]) -> Iterator[None]:
+    """Hold a process through the block, and then until something is true."""
+    os.kill(pid, signal.SIGSTOP)
+    yield
+    deadline = time.monotonic() + LONGEST
+    while not until():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("noticed_by", ["the power set", "the training"])
 def test_a_deleted_cache_ends_clearly_and_the_same_command_goes_on(
-    store: Path, scans: Path
+    noticed_by: str, store: Path, scans: Path
 ) -> None:
     words = ["--max-size", "1", "--jobs", "1", "--exclude", "mse"]
     known = {**ENVIRONMENT, "MLFLOW_TRACKING_URI": os.environ["MLFLOW_TRACKING_URI"]}
     with started(store / "cache", scans, known, *words) as process:
-        trainings(process.pid, 1)
-        shutil.rmtree(store / "cache" / "scans")
+        (training,) = trainings(process.pid, 1)
+        if noticed_by == "the power set":
+            with held(training, until=lambda: told_to_stop(training)):
+                shutil.rmtree(store / "cache" / "scans")
+        else:
+            with held(process.pid, until=lambda: state(training) == "Z"):
+                shutil.rmtree(store / "cache" / "scans")
         assert process.wait(LONGEST) == 1, process.said
     lines = process.said.strip().splitlines()
     assert re.match(r".*/cache/scans/\w+ was deleted while .*: the same command", lines[-1]), lines
     (run,) = load_power_set().trainings.values()
-    assert run.status == "KILLED"
+    assert run.status == {"the power set": "KILLED", "the training": "FAILED"}[noticed_by]
 
     with started(store / "cache", scans, known, *words) as process:
         assert process.wait(LONGEST) == 0, process.said
