@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from lfranker.child_runs.worker import TrainingTask, read_task
-from lfranker.datasets.synthesis import read_dataset
+from lfranker.datasets.patch_dataset import read_dataset
 from lfranker.denoiser.scunet import SCUNet
 from lfranker.denoiser.tiling import denoise
 from lfranker.evaluation.scoring import of_noisy, score

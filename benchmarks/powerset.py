@@ -32,7 +32,8 @@ from benchmarks.paired import last_line
 from benchmarks.perceptual_loss import theirs as piq_loss
 from benchmarks.ssim_loss import theirs as msssim_loss
 from lfranker.datasets.clean_images import simulated_clean
-from lfranker.datasets.synthesis import Dataset, read_dataset, synthesise
+from lfranker.datasets.patch_dataset import Dataset, read_dataset
+from lfranker.datasets.synthesis import synthesise
 from lfranker.losses import VGGFeatures, build_objective
 from lfranker.perceptual.vgg import VGG19
 from lfranker.perceptual.weights import random_state

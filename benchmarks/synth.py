@@ -15,7 +15,9 @@ from time import perf_counter
 
 from skimage.util import random_noise
 
-from lfranker.datasets.synthesis import DatasetConfig, simulated_clean, synthesise
+from lfranker.datasets.clean_images import simulated_clean
+from lfranker.datasets.patch_dataset import DatasetConfig
+from lfranker.datasets.synthesis import synthesise
 from lfranker.processes.jobs import available_cores
 
 ROUNDS = 3

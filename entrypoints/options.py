@@ -14,7 +14,7 @@ import click
 from mlflow.exceptions import MlflowException
 
 from lfranker.datasets.clean_images import NO_CLEAN, NoClean
-from lfranker.datasets.synthesis import DatasetConfig
+from lfranker.datasets.patch_dataset import DatasetConfig
 from lfranker.evaluation.criteria import BUNDLED
 from lfranker.files import looked_for
 from lfranker.noise.models import Range, parse_range
@@ -28,8 +28,8 @@ from lfranker.tracking.models import is_model
 from lfranker.tracking.registry import USUAL_NAME, checked_model_name
 from lfranker.tracking.runs import refuse_given_run
 from lfranker.tracking.store import check_server, hide_credentials, without_bars
+from lfranker.training.config import TrainConfig
 from lfranker.training.presets import PRESETS
-from lfranker.training.trainer import TrainConfig
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 

@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from entrypoints import options as o
-from lfranker.datasets.synthesis import DatasetConfig, synthesise
+from lfranker.datasets.patch_dataset import DatasetConfig
+from lfranker.datasets.synthesis import synthesise
 from lfranker.options import changed, flat, only
 from lfranker.planning.inputs import InputConfig, training_images
 from lfranker.planning.noisy_scans import with_usual_noise

@@ -13,7 +13,7 @@ from lfranker.options import changed, only
 from lfranker.planning.inputs import InputConfig
 from lfranker.planning.noisy_scans import with_usual_noise
 from lfranker.planning.settings import preset_settings
-from lfranker.training.trainer import TrainConfig
+from lfranker.training.config import TrainConfig
 
 
 @o.command

@@ -11,8 +11,8 @@ from lfranker.child_runs.jobs import Child
 from lfranker.planning.inputs import Inputs
 from lfranker.planning.plan import Task
 from lfranker.tracking.runs import TrackedRun
+from lfranker.training.config import TrainConfig
 from lfranker.training.presets import PRESETS
-from lfranker.training.trainer import TrainConfig
 
 LENGTHS = TrainConfig(steps=40, threads=3, repeat=1)
 

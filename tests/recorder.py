@@ -67,8 +67,9 @@ from lfranker.tracking.score_logging import log_dataset, score_baselines, score_
 from lfranker.tracking.store import require_passed_on, require_server
 from lfranker.tracking.tags import Tag
 from lfranker.tracking.training_run import TrainingRun
+from lfranker.training.initial_weights import load_initial
 from lfranker.training.memory import refuse_too_large
-from lfranker.training.trainer import Trainer, build_network, load_initial
+from lfranker.training.trainer import Trainer, build_network
 
 ROOT = Path(__file__).parents[1]
 ENTRY_POINTS = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]

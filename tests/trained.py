@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from lfranker.datasets.synthesis import Dataset, DatasetConfig
+from lfranker.datasets.patch_dataset import Dataset, DatasetConfig
 from lfranker.losses import build_objective
 from lfranker.options import changed, flat
-from lfranker.training.trainer import TrainConfig, Trainer, build_network
+from lfranker.training.config import TrainConfig
+from lfranker.training.trainer import Trainer, build_network
 
 TINY = TrainConfig(steps=6, batch=2, depth=1, dim=16, head_dim=8, warmup=2)
 CPU = torch.device("cpu")

@@ -29,8 +29,9 @@ from lfranker.tracking.training_run import (
     score_with_branches,
 )
 from lfranker.training.devices import device_of
+from lfranker.training.initial_weights import load_initial
 from lfranker.training.memory import refuse_too_large
-from lfranker.training.trainer import Trainer, build_network, load_initial
+from lfranker.training.trainer import Trainer, build_network
 
 
 @dataclass(frozen=True)

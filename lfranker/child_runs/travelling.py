@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from lfranker.datasets.synthesis import read_dataset
+from lfranker.datasets.patch_dataset import read_dataset
 from lfranker.files import sha256_of
 from lfranker.planning.inputs import Inputs
 from lfranker.scans.preparation import read_scans

@@ -16,7 +16,7 @@ from lfranker.child_runs.console import Console
 from lfranker.child_runs.scoring import score_training
 from lfranker.child_runs.single_training import TrainingConfig, run_training
 from lfranker.child_runs.travelling import found_here, node_cache
-from lfranker.datasets.synthesis import Dataset, read_dataset
+from lfranker.datasets.patch_dataset import Dataset, read_dataset
 from lfranker.files import write_text
 from lfranker.launching.on_node import LOG, owner_here
 from lfranker.planning.inputs import InputConfig

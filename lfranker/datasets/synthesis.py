@@ -1,6 +1,6 @@
 """synth: clean images -> stored pairs of noisy and clean patches.
 
-Also the one address for all that concerns datasets; ``patch_dataset`` describes them.
+What a dataset is, and how a stored one is read, is in ``patch_dataset``.
 """
 
 import json
@@ -18,9 +18,7 @@ from tqdm import tqdm
 from lfranker.datasets.clean_images import (
     CleanImage,
     draw_images,
-    load_clean,
     sha256_of_pixels,
-    simulated_clean,
     split,
 )
 from lfranker.datasets.noisy_scans import NoisyScan, measured, split_scans
@@ -38,20 +36,6 @@ from lfranker.files import new_folder, require_space, reserve
 from lfranker.images.white_level import FULL
 from lfranker.noise.noise_config import OF_SCANS
 from lfranker.processes.jobs import available_cores
-
-__all__ = [
-    "CleanImage",
-    "DamagedDatasetError",
-    "Dataset",
-    "DatasetConfig",
-    "load_clean",
-    "read_dataset",
-    "remade",
-    "request_of",
-    "simulated_clean",
-    "split",
-    "synthesise",
-]
 
 CHUNK = 32  # patches of one task
 FILES = frozenset({MANIFEST, "noisy.npy", "clean.npy"})

@@ -15,20 +15,17 @@ import numpy as np
 import torch
 
 from lfranker.arrays import Image
-from lfranker.datasets.clean_images import NO_CLEAN, NoClean
-from lfranker.datasets.noisy_scans import noisy_digests
-from lfranker.datasets.synthesis import (
+from lfranker.datasets.clean_images import (
+    NO_CLEAN,
     CleanImage,
-    DamagedDatasetError,
-    Dataset,
+    NoClean,
     load_clean,
-    read_dataset,
-    remade,
-    request_of,
     simulated_clean,
     split,
-    synthesise,
 )
+from lfranker.datasets.noisy_scans import noisy_digests
+from lfranker.datasets.patch_dataset import DamagedDatasetError, Dataset, read_dataset
+from lfranker.datasets.synthesis import remade, request_of, synthesise
 from lfranker.denoiser.tiling import denoise
 from lfranker.evaluation.criteria import INITIAL
 from lfranker.evaluation.reference_free import noise_by_speed
@@ -60,6 +57,7 @@ from lfranker.simulation.scans import (
 )
 from lfranker.tracking.models import is_model, weights_of
 from lfranker.training.devices import device_of, read_device
+from lfranker.training.initial_weights import load_initial
 from lfranker.training.loss_balancing import (
     UNIT,
     Choice,
@@ -68,7 +66,7 @@ from lfranker.training.loss_balancing import (
     loss_weights,
     parse_loss_weights,
 )
-from lfranker.training.trainer import build_network, load_initial
+from lfranker.training.trainer import build_network
 
 PREPARED = "scans.json"
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from lfranker.datasets.clean_images import CleanImage
 from lfranker.datasets.noisy_scans import noisy_digests
-from lfranker.datasets.synthesis import CleanImage, DatasetConfig
+from lfranker.datasets.patch_dataset import DatasetConfig
 from lfranker.denoiser.networks import NETWORKS
 from lfranker.noise.noise_config import OF_SCANS, NoiseConfig
 from lfranker.noise.parsing import Noises, unused

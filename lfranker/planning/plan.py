@@ -8,9 +8,9 @@ from typing import Any
 
 from lfranker.losses import subset_name
 from lfranker.losses.subsets import ALL, SubsetRule
+from lfranker.training.config import TrainConfig
 from lfranker.training.loss_balancing import UNIT
 from lfranker.training.numerics import NUMERICS, numerics_text
-from lfranker.training.trainer import TrainConfig
 
 DETERMINING_FACTS = ("data", "perceptual", "init", "device")
 VARY_DATA = "vary_data"  # the fact that each repeat trains on another draw of the images

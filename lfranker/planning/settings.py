@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lfranker.datasets.synthesis import DatasetConfig, read_dataset
+from lfranker.datasets.patch_dataset import DatasetConfig, read_dataset
 from lfranker.denoiser.networks import require
 from lfranker.noise.parsing import blind_ranges, refuse_unused, with_noise
 from lfranker.options import changed, flat, options
-from lfranker.training.config import unused_by
+from lfranker.training.config import TrainConfig, unused_by
 from lfranker.training.presets import PRESETS, Preset
-from lfranker.training.trainer import TrainConfig
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ from time import perf_counter
 
 import torch
 
-from lfranker.datasets.synthesis import Dataset
+from lfranker.datasets.patch_dataset import Dataset
 from lfranker.denoiser.tiling import denoise
 from lfranker.losses import Objective
 from lfranker.scans.preparation import ScanSet
-from lfranker.training.trainer import TrainConfig, Trainer, build_network
+from lfranker.training.config import TrainConfig
+from lfranker.training.trainer import Trainer, build_network
 
 ALL_TIMED = 15  # subsets, those of the paper's four losses: up to so many, each is timed
 LONG = 24 * 3600.0  # s, that nobody should start unasked

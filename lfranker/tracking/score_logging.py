@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from lfranker.arrays import Image
 from lfranker.datasets.noisy_scans import noisy_digests
-from lfranker.datasets.synthesis import Dataset
+from lfranker.datasets.patch_dataset import Dataset
 from lfranker.evaluation.baseline_tuning import Tuned, tune
 from lfranker.evaluation.baselines import BASELINES, Family, families
 from lfranker.evaluation.criteria import CLEAN

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lfranker.datasets.synthesis import Dataset
+from lfranker.datasets.patch_dataset import Dataset
 from lfranker.noise.components import components_of
 from lfranker.noise.noise_config import BLIND, OF_SCANS, RECORRUPTED
 from lfranker.training.config import TrainConfig

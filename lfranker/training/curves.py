@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor, nn
 
-from lfranker.datasets.synthesis import Dataset
+from lfranker.datasets.patch_dataset import Dataset
 from lfranker.training.batches import Batch, to_batch, with_noisy_targets
 from lfranker.training.trainer import Step
 

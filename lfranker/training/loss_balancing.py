@@ -17,7 +17,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from lfranker.datasets.synthesis import Dataset
+from lfranker.datasets.patch_dataset import Dataset
 from lfranker.losses import (
     Features,
     Objective,
@@ -26,7 +26,7 @@ from lfranker.losses import (
 )
 from lfranker.text import parse_values
 from lfranker.training.batches import draw_batch
-from lfranker.training.trainer import TrainConfig
+from lfranker.training.config import TrainConfig
 
 UNIT = "unit"
 BALANCES = ("value", "gradnorm")

@@ -5,10 +5,10 @@ A preset is complete: network, training, data and perceptual settings.
 
 from dataclasses import dataclass
 
-from lfranker.datasets.synthesis import DatasetConfig
+from lfranker.datasets.patch_dataset import DatasetConfig
 from lfranker.losses.names import PAPER
 from lfranker.noise.noise_config import NoiseConfig
-from lfranker.training.trainer import TrainConfig
+from lfranker.training.config import TrainConfig
 
 # what docs/experiments.md found: blocks at full resolution cost most and give least
 HALVED = "0,1,1,1,1,1,0"

@@ -1,9 +1,9 @@
-"""Training one network on one objective: settings, the loop, and its complete state.
+"""Training one network on one objective: the loop, and its complete state.
 
 The loop yields and logs nothing; whoever iterates decides what to record and when to stop.
 All subsets of a power set that share `seed` and `repeat` see the same initial weights and the
-same batches, so that a difference between runs is a difference between losses. Also the one address
-for all that concerns training; ``config`` holds its settings.
+same batches, so that a difference between runs is a difference between losses. The settings are in
+``config``.
 """
 
 from collections import deque
@@ -19,25 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lfranker.datasets.synthesis import Dataset
+from lfranker.datasets.patch_dataset import Dataset
 from lfranker.denoiser.networks import build
 from lfranker.losses import Objective, gradient_norms, shares
-from lfranker.training.batches import Batch, Batches, draw_batch, to_batch
+from lfranker.training.batches import Batch, Batches
 from lfranker.training.config import TrainConfig, learning_rate_factor
 from lfranker.training.devices import compiled, in_bfloat16
-from lfranker.training.initial_weights import load_initial
-
-__all__ = [
-    "DivergedError",
-    "Step",
-    "TrainConfig",
-    "Trainer",
-    "build_network",
-    "draw_batch",
-    "learning_rate_factor",
-    "load_initial",
-    "to_batch",
-]
 
 MEDIAN_WINDOW = 200  # gradient norms that the running median of the clipping looks back on
 MEDIAN_MINIMUM = 10  # no clipping before this many norms are known

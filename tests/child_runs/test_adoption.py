@@ -44,8 +44,8 @@ from lfranker.processes.jobs import Job
 from lfranker.tracking import claims, runs
 from lfranker.tracking.runs import TrackedRun, log_metrics, set_tags, tracked
 from lfranker.tracking.tags import Tag
+from lfranker.training.config import TrainConfig
 from lfranker.training.numerics import SAFEGUARDS
-from lfranker.training.trainer import TrainConfig
 
 PLAN = tasks(["mae"], 1, TrainConfig())
 SCORED = {f"outcome.{SCANS[:8]}": "ok"}

@@ -18,7 +18,8 @@ from entrypoints.train import main as train
 from lfranker.child_runs.travelling import CACHE_VARIABLE, found_here
 from lfranker.child_runs.worker import ScoringTask, TrainingTask, run_task, write_task
 from lfranker.datasets import synthesis
-from lfranker.datasets.synthesis import Dataset, synthesise
+from lfranker.datasets.patch_dataset import Dataset
+from lfranker.datasets.synthesis import synthesise
 from lfranker.planning import inputs as preparation
 from lfranker.planning.inputs import InputConfig
 from lfranker.planning.settings import Settings, preset_settings

@@ -10,13 +10,14 @@ import pytest
 from lfranker.arrays import Image
 from lfranker.datasets.clean_images import CleanImage, simulated_clean
 from lfranker.datasets.noisy_scans import NoisyScan, split_scans
+from lfranker.datasets.patch_dataset import DatasetConfig
 from lfranker.datasets.patch_sampling import (
     Source,
     make_source,
     structure,
     structure_across_lines,
 )
-from lfranker.datasets.synthesis import DatasetConfig, request_of, synthesise
+from lfranker.datasets.synthesis import request_of, synthesise
 from lfranker.noise.noise_config import NoiseConfig
 from lfranker.noise.scan_correlation import filter_fast_axis, taps_for
 from lfranker.simulation.scenes import scene

@@ -11,14 +11,14 @@ import pytest
 
 from lfranker.datasets import synthesis as dataset
 from lfranker.datasets.clean_images import CleanImage, draw_images, simulated_clean, split
-from lfranker.datasets.patch_dataset import config_of, digest_of
-from lfranker.datasets.synthesis import (
+from lfranker.datasets.patch_dataset import (
     Dataset,
     DatasetConfig,
+    config_of,
+    digest_of,
     read_dataset,
-    request_of,
-    synthesise,
 )
+from lfranker.datasets.synthesis import request_of, synthesise
 from lfranker.noise.noise_config import NoiseConfig
 from lfranker.noise.parsing import parse_noise
 from lfranker.options import changed

@@ -11,7 +11,9 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from lfranker.datasets.synthesis import DatasetConfig, load_clean, synthesise
+from lfranker.datasets.clean_images import load_clean
+from lfranker.datasets.patch_dataset import DatasetConfig
+from lfranker.datasets.synthesis import synthesise
 from lfranker.denoiser.bundled import bundled_network
 from lfranker.denoiser.likeness import (
     LEAST_PATCHES,

@@ -20,7 +20,8 @@ from entrypoints.powerset import power_set_config
 from entrypoints.rank import main as rank
 from entrypoints.synth import main as synth
 from lfranker.datasets.clean_images import simulated_clean
-from lfranker.datasets.synthesis import DatasetConfig, synthesise
+from lfranker.datasets.patch_dataset import DatasetConfig
+from lfranker.datasets.synthesis import synthesise
 from lfranker.experiment.powerset_config import PowerSetConfig
 from lfranker.noise.noise_config import NoiseConfig
 

@@ -10,9 +10,9 @@ import pytest
 import yaml
 from mlflow.utils.environment import _PythonEnv
 
-from lfranker.datasets.synthesis import DatasetConfig
+from lfranker.datasets.patch_dataset import DatasetConfig
 from lfranker.options import options
-from lfranker.training.trainer import TrainConfig
+from lfranker.training.config import TrainConfig
 
 ROOT = Path(__file__).parents[2]
 PROJECT = yaml.safe_load((ROOT / "MLproject").read_text())

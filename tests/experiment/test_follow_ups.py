@@ -14,7 +14,7 @@ from lfranker.publishing.ranking_run import Report
 from lfranker.ranking.learning_rate_check import subsets_to_check
 from lfranker.tracking.follow_ups import note_keys
 from lfranker.tracking.runs import TrackedRun
-from lfranker.training.trainer import TrainConfig
+from lfranker.training.config import TrainConfig
 
 RUN = TrackedRun("parent", "title", "experiment", "uri")
 CONFIG = TrainConfig(learning_rate=0.004, steps=40)

@@ -32,7 +32,8 @@ from lfranker.tracking.models import load_network
 from lfranker.tracking.power_set import PowerSet, Training, load_power_set
 from lfranker.tracking.runs import list_files_below
 from lfranker.training.curves import validate
-from lfranker.training.trainer import Trainer, build_network, load_initial
+from lfranker.training.initial_weights import load_initial
+from lfranker.training.trainer import Trainer, build_network
 
 pytestmark = pytest.mark.slow
 STEPS, LOG_EVERY, SEED = 12, 4, 3

@@ -38,7 +38,7 @@ from lfranker.tracking.power_set import PowerSet, load_power_set, trainings_with
 from lfranker.tracking.runs import set_tags
 from lfranker.tracking.scores import score_file
 from lfranker.tracking.tags import Tag
-from lfranker.training.trainer import TrainConfig
+from lfranker.training.config import TrainConfig
 
 FIELDS, COUNTS, TARGET = 7, (1, 2), 6
 OPTIONS = {

@@ -21,7 +21,7 @@ from lfranker.planning.plan import tasks
 from lfranker.processes import jobs as processes
 from lfranker.processes.jobs import Job
 from lfranker.tracking.runs import tracked
-from lfranker.training.trainer import TrainConfig
+from lfranker.training.config import TrainConfig
 
 COUNT, WARM = 60, 20  # trainings; what is held after so many is held for good
 MOST = 8  # MB more

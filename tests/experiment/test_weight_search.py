@@ -29,7 +29,7 @@ from lfranker.tracking.power_set import search
 from lfranker.tracking.runs import find_run, get_run, set_tags, tracked
 from lfranker.tracking.scores import field_scores
 from lfranker.tracking.tags import Tag
-from lfranker.training.trainer import TrainConfig
+from lfranker.training.config import TrainConfig
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from lfranker.datasets.clean_images import simulated_clean
-from lfranker.datasets.synthesis import DatasetConfig, synthesise
+from lfranker.datasets.patch_dataset import DatasetConfig
+from lfranker.datasets.synthesis import synthesise
 from lfranker.noise.noise_config import NoiseConfig
 from lfranker.noise.parsing import all_noises, fei_profile, label_of, parse_noise, parse_noises
 from lfranker.noise.profile import write_profile

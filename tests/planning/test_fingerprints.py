@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from lfranker.datasets.synthesis import DatasetConfig
+from lfranker.datasets.patch_dataset import DatasetConfig
 from lfranker.noise.parsing import parse_noise
 from lfranker.options import changed
 from lfranker.planning.plan import fingerprint, powerset_key

@@ -14,7 +14,8 @@ from recorder import Recorder
 from safetensors.torch import save_file
 
 from lfranker.datasets.clean_images import simulated_clean
-from lfranker.datasets.synthesis import DatasetConfig, synthesise
+from lfranker.datasets.patch_dataset import DatasetConfig
+from lfranker.datasets.synthesis import synthesise
 from lfranker.experiment.powerset_config import PowerSetConfig
 from lfranker.images.image_file import read_image, write_image
 from lfranker.noise.noise_config import NoiseConfig

@@ -28,8 +28,8 @@ from lfranker.tracking.power_set import trainings_with
 from lfranker.tracking.registry import choose_model
 from lfranker.tracking.runs import create_child, get_run, log_metrics, set_tags, tracked
 from lfranker.tracking.tags import Tag, outcome_on
+from lfranker.training.config import TrainConfig
 from lfranker.training.loss_balancing import loss_weights
-from lfranker.training.trainer import TrainConfig
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 

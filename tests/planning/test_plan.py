@@ -4,8 +4,8 @@ import pytest
 
 from lfranker.losses.subsets import SubsetRule
 from lfranker.planning.plan import fingerprint, powerset_key, tasks, training_fingerprint
+from lfranker.training.config import TrainConfig
 from lfranker.training.numerics import NUMERICS
-from lfranker.training.trainer import TrainConfig
 
 FACTS = {"data": "d", "perceptual": "p", "init": "none", "device": "cpu", "scans": "s"}
 CONFIG = TrainConfig()

@@ -30,8 +30,9 @@ from lfranker.tracking.training_run import (
     steps_logged,
 )
 from lfranker.training import trainer as trainer_module
+from lfranker.training.config import TrainConfig
 from lfranker.training.numerics import SAFEGUARDS
-from lfranker.training.trainer import MEDIAN_WINDOW, DivergedError, Step, TrainConfig, Trainer
+from lfranker.training.trainer import MEDIAN_WINDOW, DivergedError, Step, Trainer
 
 
 def diverging() -> Iterator[Step]:

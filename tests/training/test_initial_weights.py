@@ -13,7 +13,8 @@ from torch import Tensor
 from trained import TINY
 
 from entrypoints.powerset import main
-from lfranker.training.trainer import build_network, load_initial
+from lfranker.training.initial_weights import load_initial
+from lfranker.training.trainer import build_network
 
 Weights = dict[str, Tensor]
 SOURCE = build_network(replace(TINY, seed=9)).state_dict()

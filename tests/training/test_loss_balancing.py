@@ -10,7 +10,7 @@ from scipy.signal import convolve2d
 from skimage.metrics import structural_similarity
 from trained import make_data
 
-from lfranker.datasets.synthesis import Dataset
+from lfranker.datasets.patch_dataset import Dataset
 from lfranker.losses import LOSSES, Objective, VGGFeatures, build_objective
 from lfranker.losses.pixel import mae, mse
 from lfranker.perceptual.vgg import convolutions_for

@@ -14,7 +14,8 @@ from trained import CPU, TINY
 
 from lfranker.arrays import Image
 from lfranker.datasets.noisy_scans import NoisyScan
-from lfranker.datasets.synthesis import Dataset, DatasetConfig, synthesise
+from lfranker.datasets.patch_dataset import Dataset, DatasetConfig
+from lfranker.datasets.synthesis import synthesise
 from lfranker.losses import build_objective, gradient_norms, shares
 from lfranker.noise.measured import MeasuredNoise
 from lfranker.noise.noise_config import NoiseConfig

@@ -16,16 +16,9 @@ from lfranker.planning.time_estimate import seconds_per_step
 from lfranker.training import trainer as trainer_module
 from lfranker.training.batches import draw_batch
 from lfranker.training.checkpoints import newest_checkpoint, save_checkpoint
-from lfranker.training.config import leaves_at, parse_depth
+from lfranker.training.config import TrainConfig, learning_rate_factor, leaves_at, parse_depth
 from lfranker.training.curves import validate
-from lfranker.training.trainer import (
-    BLOWN_MINIMUM,
-    DivergedError,
-    TrainConfig,
-    Trainer,
-    build_network,
-    learning_rate_factor,
-)
+from lfranker.training.trainer import BLOWN_MINIMUM, DivergedError, Trainer, build_network
 
 
 def test_depth_is_one_for_all_stages_or_one_of_each() -> None:
