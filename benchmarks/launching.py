@@ -18,8 +18,9 @@ from types import SimpleNamespace
 from typing import cast
 from unittest.mock import patch
 
-from lfranker.child_runs.adoption import adopt, closing, run_all
+from lfranker.child_runs.adoption import adopt
 from lfranker.child_runs.jobs import Child, same_package
+from lfranker.child_runs.running import closing, run_all
 from lfranker.files import write_text
 from lfranker.launching.engine import EngineLauncher
 from lfranker.launching.launcher import Launcher

@@ -5,15 +5,19 @@ from types import SimpleNamespace
 from typing import cast
 
 import torch
+from mlflow import MlflowClient
+from mlflow.entities import Run
 from tracked import SCANS
 
+from lfranker.child_runs.adoption import adopt
 from lfranker.child_runs.jobs import Child
 from lfranker.planning.inputs import Inputs
-from lfranker.planning.plan import Task
-from lfranker.tracking.runs import TrackedRun
+from lfranker.planning.plan import Task, tasks
+from lfranker.tracking.runs import TrackedRun, tracked
 from lfranker.training.config import TrainConfig
 from lfranker.training.presets import PRESETS
 
+PLAN = tasks(["mae"], 1, TrainConfig())
 LENGTHS = TrainConfig(steps=40, threads=3, repeat=1)
 
 
@@ -48,3 +52,13 @@ def child_of(folder: Path, todo: str, until: int = 0) -> Child:
     run = TrackedRun("run", "title", "experiment", "uri")
     task = Task(("mse", "ssim"), "mse+ssim", LENGTHS)
     return Child(task, run, todo, prepared(folder), until)
+
+
+def adopted(parent: Run, take_over: bool = False) -> Child:
+    """The child run of a power set's only training."""
+    (child,) = adopt(tracked(parent), "key", PLAN, inputs(), take_over)
+    return child
+
+
+def status(run: TrackedRun) -> str:
+    return str(MlflowClient().get_run(run.run_id).info.status)

@@ -10,8 +10,9 @@ from functools import cached_property
 
 import optuna
 
-from lfranker.child_runs.adoption import Means, adopt, closing
+from lfranker.child_runs.adoption import adopt
 from lfranker.child_runs.jobs import Child
+from lfranker.child_runs.running import TrainingRunner, closing
 from lfranker.planning.inputs import Inputs
 from lfranker.planning.plan import Task, powerset_key
 from lfranker.publishing.ranking_run import Report
@@ -35,31 +36,31 @@ from lfranker.training.loss_balancing import described
 
 
 def check_learning_rate(
-    run: TrackedRun, plan: Sequence[Task], result: Report, means: Means, take_over: bool
+    run: TrackedRun, plan: Sequence[Task], result: Report, runner: TrainingRunner, take_over: bool
 ) -> None:
     """Train them in all repeats as children of the power set; `rank` compares them."""
     names = subsets_to_check(result.ranking, list(result.findings.top_sets.values()))
     own = [task for task in plan if task.name in names]
-    config, keys = means.inputs.settings.train, dict[float, str]()
+    config, keys = runner.inputs.settings.train, dict[float, str]()
     children: list[Child] = []
     with closing(children):
         for factor in FACTORS:
             rate = config.learning_rate * factor
-            keys[factor] = powerset_key(replace(config, learning_rate=rate), means.inputs.facts)
+            keys[factor] = powerset_key(replace(config, learning_rate=rate), runner.inputs.facts)
             # nothing is asked of their length: no branches
             tasks = [
                 replace(t, config=replace(t.config, learning_rate=rate, shorter=False)) for t in own
             ]
             title = f"{{}} (learning rate x{factor:g})"
             children += adopt(
-                run, keys[factor], tasks, means.inputs, take_over, title, means.engine
+                run, keys[factor], tasks, runner.inputs, take_over, title, runner.engine
             )
         factors = " and ".join(f"{factor:g}" for factor in FACTORS)
         rates = f"{factors} times {config.learning_rate:g}"
-        means.say(f"checking the learning rate: {', '.join(names)} at {rates}")
+        runner.say(f"checking the learning rate: {', '.join(names)} at {rates}")
         if all(task.repeat == 0 for task in own):
-            means.say("one training each does not show whether the winner depends on it")
-        means.run(children)
+            runner.say("one training each does not show whether the winner depends on it")
+        runner.run(children)
     note_keys(run.run_id, keys)
 
 
@@ -67,14 +68,14 @@ def refine(
     run: TrackedRun,
     plan: Sequence[Task],
     ranking: Ranking,
-    means: Means,
+    runner: TrainingRunner,
     trials: int,
     take_over: bool,
 ) -> None:
     """Train the winner with other weights, as children of a run of their own; `rank` compares."""
     name = winning_combined_loss(ranking)
     if name is None:
-        means.say("no weights to refine: no subset of two losses or more could win")
+        runner.say("no weights to refine: no subset of two losses or more could win")
         return
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # one line for each study made
     # nothing is asked of their length: no branches
@@ -83,20 +84,20 @@ def refine(
         for task in plan
         if task.name == name
     ]
-    inputs = means.inputs
+    inputs = runner.inputs
     own = {loss: inputs.loss_weights[loss] for loss in tasks[0].losses}
     places, seed = [record.place for record in inputs.scans.records], inputs.settings.train.seed
     power_set = load_power_set(run.run_id)
     with search_run(power_set, name, own, inputs.scans.digest, places, seed) as of:
-        attempts = _Attempts(run.run_id, of, tasks, means, take_over)
+        attempts = _Attempts(run.run_id, of, tasks, runner, take_over)
         attempts.train([weights for weights, _ in attempts.plan().tried], tasks[:1])
         found = attempts.found()
         if found is None:
-            means.say(f"no weights to refine: {name} lacks scores of its fields")
+            runner.say(f"no weights to refine: {name} lacks scores of its fields")
         while found is not None and (left := trials - len(found.plan.tried)) > 0:
-            new = propose(found.tried, tasks[0].losses, seed, min(means.at_once, left))
+            new = propose(found.tried, tasks[0].losses, seed, min(runner.at_once, left))
             if not new:
-                means.say("no new weights are left to try")
+                runner.say("no new weights are left to try")
                 break
             attempts.note(new)
             attempts.train(new, tasks[:1])
@@ -119,7 +120,7 @@ class _Attempts:
     power_set_id: str
     of: TrackedRun
     tasks: Sequence[Task]  # of the winner: its repeats
-    means: Means
+    runner: TrainingRunner
     take_over: bool
 
     def plan(self) -> Plan:
@@ -131,13 +132,13 @@ class _Attempts:
 
     def found(self) -> Search | None:
         """Read what is known now."""
-        simulated = self.means.inputs.scans.simulated
+        simulated = self.runner.inputs.scans.simulated
         return searched(self.plan(), self.of.experiment_id, self._pairs, simulated)
 
     @cached_property
     def _pairs(self) -> PairScores:
         """Scores of the power set, read once: what a search trains is not in it."""
-        return field_scores(load_power_set(self.power_set_id), self.means.inputs.scans.id)
+        return field_scores(load_power_set(self.power_set_id), self.runner.inputs.scans.id)
 
     def note(self, new: Sequence[Weights]) -> None:
         """Keep what is to be tried, before it is: a search that is stopped goes on with it."""
@@ -154,13 +155,13 @@ class _Attempts:
                 title = ", ".join(f"{loss} {weight:g}" for loss, weight in chosen.items())
                 children += adopt(
                     self.of, self._key(inputs), tasks, inputs, self.take_over, f"{{}} ({title})",
-                    self.means.engine,
+                    self.runner.engine,
                 )  # fmt: skip
-            self.means.run(children)
+            self.runner.run(children)
 
     def _inputs(self, weights: Weights) -> Inputs:
         """Inputs of the power set, but for the weights."""
-        inputs = self.means.inputs
+        inputs = self.runner.inputs
         facts = {**inputs.facts, "loss_weights": described(weights)}
         return replace(inputs, facts=facts, loss_weights={**inputs.loss_weights, **weights})
 

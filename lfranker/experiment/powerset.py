@@ -9,9 +9,10 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from lfranker.child_runs.adoption import Means, adopt, closing
+from lfranker.child_runs.adoption import adopt
 from lfranker.child_runs.console import QUIET, Console
 from lfranker.child_runs.jobs import Child
+from lfranker.child_runs.running import TrainingRunner, closing
 from lfranker.child_runs.travelling import Sender
 from lfranker.experiment.follow_ups import check_learning_rate, refine
 from lfranker.experiment.launch import (
@@ -126,11 +127,11 @@ def run_power_set(
             return None
         cost = {task.name: estimate.by_subset[task.losses] for task in plan}
         launcher = launcher_for(engine, launch, inputs, jobs, config.stall_minutes)
-        means = Means(
+        runner = TrainingRunner(
             inputs, launcher, jobs, cost, config.keep_checkpoints, cache, console.note,
             Sender(run, cache / "drafts") if engine else None, launch.engine,
         )  # fmt: skip
-        return _conduct(run, config, plan, all_inputs, means, console)
+        return _conduct(run, config, plan, all_inputs, runner, console)
 
 
 def _check_size(config: PowerSetConfig) -> None:
@@ -158,15 +159,15 @@ def _conduct(
     config: PowerSetConfig,
     plan: list[Task],
     all_inputs: list[Inputs],
-    means: Means,
+    runner: TrainingRunner,
     console: Console,
 ) -> Report | None:
     inputs, (key, noises) = all_inputs[0], keys_of(all_inputs)
-    _describe(run.run_id, config, all_inputs, means.at_once)
-    if means.engine:
-        log_settings(run.run_id, {"launcher": means.engine})
+    _describe(run.run_id, config, all_inputs, runner.at_once)
+    if runner.engine:
+        log_settings(run.run_id, {"launcher": runner.engine})
     keys = noises or {inputs.noise: key}
-    children = _children(run, plan, all_inputs, keys, config.take_over, means.engine)
+    children = _children(run, plan, all_inputs, keys, config.take_over, runner.engine)
     kept = sum(not child.todo for child in children)
     if kept:
         console.say(f"{kept} of {len(children)} trainings are finished already and kept")
@@ -177,23 +178,23 @@ def _conduct(
             "checkpoint, or from the start where it left none"
         )
     if config.launch.detach and any(child.todo and not child.owner for child in children):
-        count = means.hand_in(children)
-        console.say(f"{count} trainings are with {means.engine}: the same command waits for them")
+        count = runner.hand_in(children)
+        console.say(f"{count} trainings are with {runner.engine}: the same command waits for them")
         return None
     if config.search == "staged":
-        run_staged(run.run_id, children, means, config.ranking.equivalence)
+        run_staged(run.run_id, children, runner, config.ranking.equivalence)
     else:
-        means.run(children)
+        runner.run(children)
     try:
-        result = _after_training(run, config, plan, all_inputs, means, console)
+        result = _after_training(run, config, plan, all_inputs, runner, console)
     except Exception as error:
-        means.check_inputs()
+        runner.check_inputs()
         # what failed before comes first: it may well be the cause
-        if means.tally.failures:
+        if runner.tally.failures:
             console.note(f"no ranking: {redacted(str(error))}")
-        means.tally.raise_if_failed()
+        runner.tally.raise_if_failed()
         raise
-    means.tally.raise_if_failed()
+    runner.tally.raise_if_failed()
     return result
 
 
@@ -202,7 +203,7 @@ def _after_training(
     config: PowerSetConfig,
     plan: list[Task],
     all_inputs: list[Inputs],
-    means: Means,
+    runner: TrainingRunner,
     console: Console,
 ) -> Report:
     """Score the baselines, rank, and do what is asked for after that."""
@@ -222,12 +223,12 @@ def _after_training(
     )
     result = ranked()
     if config.check_learning_rate:
-        check_learning_rate(run, plan, result, means, config.take_over)
+        check_learning_rate(run, plan, result, runner, config.take_over)
     if config.refine:
-        refine(run, plan, result.ranking, means, config.refine, config.take_over)
+        refine(run, plan, result.ranking, runner, config.refine, config.take_over)
     if config.curve:
         learn_from_scans(
-            run, plan, result.ranking, means, config.inputs,
+            run, plan, result.ranking, runner, config.inputs,
             CurveConfig(config.curve, config.curve_to, config.scan_draws), config.take_over,
         )  # fmt: skip
     return ranked() if config.check_learning_rate or config.refine or config.curve else result

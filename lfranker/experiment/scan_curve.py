@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lfranker.child_runs.adoption import Means, adopt, closing
+from lfranker.child_runs.adoption import adopt
 from lfranker.child_runs.jobs import Child
+from lfranker.child_runs.running import TrainingRunner, closing
 from lfranker.datasets.clean_images import OWN, SIMULATED, CleanImage
 from lfranker.datasets.patch_sampling import Source, make_source
 from lfranker.noise.models import estimate_noise
@@ -138,7 +139,7 @@ def learn_from_scans(
     run: TrackedRun,
     plan: Sequence[Task],
     ranking: Ranking,
-    means: Means,
+    runner: TrainingRunner,
     config: InputConfig,
     curve: CurveConfig,
     take_over: bool,
@@ -146,20 +147,20 @@ def learn_from_scans(
     """Train the champion with slow scans, as children of the power set; `rank` draws the curve."""
     name = ranking.champion
     if name is None:
-        means.say("no curve over slow scans: no subset could win")
+        runner.say("no curve over slow scans: no subset could win")
         return
-    inputs = means.inputs
+    inputs = runner.inputs
     drawn = draw_scans(inputs, config, curve.counts, curve.draws)
     champion = next(task for task in plan if task.name == name)
     first = ", ".join(map(str, curve.counts))
-    means.say(f"slow scans to learn from: {name} with {first} of them, drawn {curve.draws} times")
+    runner.say(f"slow scans to learn from: {name} with {first} of them, drawn {curve.draws} times")
     repeats = sum(task.name == name for task in plan)
     missing = [_in(champion, repeat) for repeat in range(repeats, curve.draws)]
     key = powerset_key(inputs.settings.train, inputs.facts)
     children: list[Child] = []
     draws = list[Draw]()
     with closing(children):
-        children += adopt(run, key, missing, inputs, take_over, "{}", means.engine)
+        children += adopt(run, key, missing, inputs, take_over, "{}", runner.engine)
         for repeat, images in enumerate(drawn.draws):
             keys = dict[int, str]()
             for count in curve.counts:
@@ -169,12 +170,12 @@ def learn_from_scans(
                 # nothing is asked of their length: no branches
                 task = _in(champion, repeat)
                 tasks = [replace(task, config=replace(task.config, shorter=False))]
-                made = adopt(run, keys[count], tasks, own, take_over, title, means.engine)
+                made = adopt(run, keys[count], tasks, own, take_over, title, runner.engine)
                 children += made
                 for child in made:
                     set_tags(child.run.run_id, {Tag.OWN_SCANS: ", ".join(_fields(images[:count]))})
             draws.append(Draw(repeat, tuple(_fields(images)), keys))
-        means.run(children)
+        runner.run(children)
     scored = drawn.scored.digest
     note_curve(
         run.run_id,

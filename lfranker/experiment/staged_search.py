@@ -9,8 +9,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
-from lfranker.child_runs.adoption import Means
 from lfranker.child_runs.jobs import Child
+from lfranker.child_runs.running import TrainingRunner
 from lfranker.ranking.along_training import Stop, to_stop
 from lfranker.tracking.power_set import PowerSet, load_power_set
 from lfranker.tracking.runs import end_run, schedule, set_tags
@@ -19,22 +19,22 @@ from lfranker.tracking.tags import Tag
 
 
 def run_staged(
-    parent: str, children: Sequence[Child], means: Means, equivalence: Mapping[str, float]
+    parent: str, children: Sequence[Child], runner: TrainingRunner, equivalence: Mapping[str, float]
 ) -> None:
     """Do what is left to do for them, but for those that are stopped at the end of a stage.
 
     ``parent``: ID of the power set's run; ``equivalence``: differences that do not matter.
     """
-    branches = means.inputs.settings.train.branches
+    branches = runner.inputs.settings.train.branches
     for at, length in enumerate(branches, start=1):
-        means.say(f"stage {at} of {len(branches) + 1}: trainings of {length:,} steps")
+        runner.say(f"stage {at} of {len(branches) + 1}: trainings of {length:,} steps")
         going = [child for child in children if child.todo == "train"]
-        scored = _scored(load_power_set(parent), means, length)
-        means.run([_next(c, length) for c in going if c.run.run_id not in scored])
-        over = _decide(parent, going, means, length, equivalence)
+        scored = _scored(load_power_set(parent), runner, length)
+        runner.run([_next(c, length) for c in going if c.run.run_id not in scored])
+        over = _decide(parent, going, runner, length, equivalence)
         # the jobs that there were have ended
         children = [replace(c, owner="") for c in children if c.run.run_id not in over]
-    means.run([_next(child, 0) if child.todo == "train" else child for child in children])
+    runner.run([_next(child, 0) if child.todo == "train" else child for child in children])
 
 
 def _next(child: Child, until: int) -> Child:
@@ -44,9 +44,9 @@ def _next(child: Child, until: int) -> Child:
     return replace(child, until=until)
 
 
-def _scored(power_set: PowerSet, means: Means, length: int) -> set[str]:
+def _scored(power_set: PowerSet, runner: TrainingRunner, length: int) -> set[str]:
     """Return the IDs of the runs whose branch of this length is scored."""
-    pairs = branch_scores(power_set, means.inputs.scans.id).get(length)
+    pairs = branch_scores(power_set, runner.inputs.scans.id).get(length)
     if pairs is None:
         return set()
     names = set(zip(pairs.table["name"], pairs.table["repeat"], strict=True))
@@ -54,15 +54,19 @@ def _scored(power_set: PowerSet, means: Means, length: int) -> set[str]:
 
 
 def _decide(
-    parent: str, going: Sequence[Child], means: Means, length: int, equivalence: Mapping[str, float]
+    parent: str,
+    going: Sequence[Child],
+    runner: TrainingRunner,
+    length: int,
+    equivalence: Mapping[str, float],
 ) -> set[str]:
     """End the runs of the entrants that need not go on, all their repeats.
 
     Returns the IDs of the runs that are over: these, and those that diverged.
     """
     power_set = load_power_set(parent)
-    pairs = branch_scores(power_set, means.inputs.scans.id)
-    lengths = [steps for steps in means.inputs.settings.train.branches if steps <= length]
+    pairs = branch_scores(power_set, runner.inputs.scans.id)
+    lengths = [steps for steps in runner.inputs.settings.train.branches if steps <= length]
     known = {steps: pairs[steps] for steps in lengths if steps in pairs}
     stops = to_stop(
         known, power_set.steps, equivalence, power_set.seed, power_set.order
@@ -78,7 +82,7 @@ def _decide(
             set_tags(run.run_id, {Tag.STOPPED: json.dumps(asdict(stops[name]))})
             end_run(run.run_id, "KILLED", f"stopped after {length:,} steps by the staged search")
             over.add(run.run_id)
-            means.say(f"{run.title}: stopped, {_why(stops[name])}")
+            runner.say(f"{run.title}: stopped, {_why(stops[name])}")
     return over
 
 

@@ -7,7 +7,8 @@ from typing import cast
 import pytest
 from recorder import Recorder
 
-from lfranker.child_runs.adoption import Means, adopt, closing
+from lfranker.child_runs.adoption import adopt
+from lfranker.child_runs.running import TrainingRunner, closing
 from lfranker.experiment.follow_ups import check_learning_rate
 from lfranker.planning.plan import powerset_key, tasks
 from lfranker.publishing.ranking_run import Report
@@ -35,7 +36,7 @@ def test_the_subsets_are_trained_at_half_and_at_twice_the_rate(
     findings = SimpleNamespace(top_sets={"psnr": ("mae",), "ssim": ("mae+mse",)})
     result = cast(Report, SimpleNamespace(ranking="ranking", findings=findings))
     plan = tasks(["mae", "mse"], repeats, CONFIG)
-    check_learning_rate(RUN, plan, result, cast(Means, means), take_over=True)
+    check_learning_rate(RUN, plan, result, cast(TrainingRunner, means), take_over=True)
     (call,) = record.calls["", "subsets_to_check"]
     assert list(vars(call).values()) == ["ranking", [("mae",), ("mae+mse",)]]
     rates = {0.5: 0.002, 2.0: 0.008}

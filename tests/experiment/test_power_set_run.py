@@ -13,8 +13,9 @@ from prepared import make_scans
 from recorder import Recorder
 from trained import make_data
 
-from lfranker.child_runs.adoption import Means, Tally, adopt
+from lfranker.child_runs.adoption import adopt
 from lfranker.child_runs.console import QUIET, Console
+from lfranker.child_runs.running import Tally, TrainingRunner
 from lfranker.experiment import launch, powerset
 from lfranker.experiment.launch import prepared_here
 from lfranker.experiment.powerset import (
@@ -131,7 +132,7 @@ def test_a_detached_command_waits_where_an_engine_has_all_that_is_left(
         hand_in=lambda own: done.append(f"{len(own)} handed in"), run=lambda _: done.append("run"),
     )  # fmt: skip
     asked = config(launch=LaunchConfig(launcher="slurm", detach=True))
-    _conduct(RUN, asked, [], [made()], cast("Means", means), QUIET)
+    _conduct(RUN, asked, [], [made()], cast("TrainingRunner", means), QUIET)
     assert done == (["2 handed in"] if handed_in else ["run", "ranked"])
 
 
@@ -241,7 +242,7 @@ def test_what_follows_the_trainings_is_done_in_order_and_ranked_at_the_end(
         curve_to=9, repeats=3,
     )  # fmt: skip
     inputs, console = made(), Console(print, said.append)
-    means, plan = cast(Means, object()), tasks(("mae",), 1, SMOKE.train)
+    means, plan = cast(TrainingRunner, object()), tasks(("mae",), 1, SMOKE.train)
     assert _after_training(RUN, own, plan, [inputs], means, console) is reports[1]
     assert order == ["baselines", "pictures", "rank", "check", "refine", "curve", "rank"]
     assert said == ["baseline noisy scored"]
@@ -264,7 +265,7 @@ def test_what_follows_the_trainings_is_done_in_order_and_ranked_at_the_end(
 
 
 class Failing:
-    """Stands in for `Means`: its trainings fail, and its inputs may be gone."""
+    """Stands in for `TrainingRunner`: its trainings fail, and its inputs may be gone."""
 
     def __init__(self, gone: bool = False, **failures: tuple[str, str]) -> None:
         self.tally, self.gone, self.at_once = Tally({"a", "b"}, failures), gone, 2
@@ -299,7 +300,9 @@ def conduct(means: Failing, error: str = "") -> None:
         record.replace(_after_training, after)
         console = Console(said.append, said.append)
         try:
-            found = powerset._conduct(RUN, config(), [], [made()], cast(Means, means), console)
+            found = powerset._conduct(
+                RUN, config(), [], [made()], cast(TrainingRunner, means), console
+            )
             assert cast(str, found) == "report"
         finally:
             assert said[:2] == [

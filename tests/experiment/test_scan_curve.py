@@ -18,7 +18,8 @@ from mlflow.artifacts import load_text
 from recorder import COMMANDS, Recorder, everywhere
 from tracked import SCANS, make_child, make_parent, power_set_of
 
-from lfranker.child_runs.adoption import adopt, closing
+from lfranker.child_runs.adoption import adopt
+from lfranker.child_runs.running import closing
 from lfranker.datasets.clean_images import CleanImage, sha256_of_pixels
 from lfranker.datasets.patch_dataset import read_dataset
 from lfranker.experiment import powerset, scan_curve

@@ -13,8 +13,9 @@ from typing import NamedTuple, cast
 import pytest
 from tracked import make_parent
 
-from lfranker.child_runs.adoption import adopt, run_all
+from lfranker.child_runs.adoption import adopt
 from lfranker.child_runs.jobs import Child
+from lfranker.child_runs.running import run_all
 from lfranker.launching.local import LocalLauncher
 from lfranker.planning.inputs import Inputs
 from lfranker.planning.plan import tasks

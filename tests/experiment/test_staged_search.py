@@ -13,8 +13,8 @@ from in_process import in_this_process, scans_at_spd5
 from mlflow import MlflowClient
 from recorder import COMMANDS, everywhere
 
-from lfranker.child_runs.adoption import Means
 from lfranker.child_runs.jobs import Child
+from lfranker.child_runs.running import TrainingRunner
 from lfranker.experiment import staged_search
 from lfranker.experiment.powerset import _after_training
 from lfranker.experiment.staged_search import run_staged
@@ -149,7 +149,9 @@ class Staged:
             monkeypatch.setattr(staged_search, name, value)
         settings = SimpleNamespace(train=SimpleNamespace(branches=(25, 50)))
         inputs = SimpleNamespace(settings=settings, scans=SimpleNamespace(id="scans"))
-        means = cast("Means", SimpleNamespace(inputs=inputs, say=self.said.append, run=self.run))
+        means = cast(
+            "TrainingRunner", SimpleNamespace(inputs=inputs, say=self.said.append, run=self.run)
+        )
         children = [
             Child(cast("Any", None), cast("Any", one), "train", cast("Any", inputs))
             for one in self.trainings.values()

@@ -14,8 +14,8 @@ from mlflow.entities import Run
 from recorder import Recorder
 from tracked import SCANS, make_child, make_parent, power_set_of
 
-from lfranker.child_runs.adoption import Means, closing
 from lfranker.child_runs.jobs import Child
+from lfranker.child_runs.running import TrainingRunner, closing
 from lfranker.experiment.follow_ups import refine, winning_combined_loss
 from lfranker.planning.inputs import Inputs
 from lfranker.planning.plan import tasks
@@ -55,7 +55,7 @@ def log_table(run_id: str, weight: float, level: float, seed: int) -> None:
 
 
 class MadeUp:
-    """Stands in for `Means`: each training's PSNR follows from its weights."""
+    """Stands in for `TrainingRunner`: each training's PSNR follows from its weights."""
 
     def __init__(self, fail_after: int = 1000) -> None:
         records = [SimpleNamespace(place=place) for place in PLACES]
@@ -116,7 +116,7 @@ def trials(parent: Run) -> list[Run]:
 
 def test_a_search_finds_better_weights_and_trains_them_in_every_repeat(parent: Run) -> None:
     means = MadeUp()
-    refine(tracked(parent), PLAN, ranking(), cast("Means", means), 8, take_over=False)
+    refine(tracked(parent), PLAN, ranking(), cast("TrainingRunner", means), 8, take_over=False)
     repeats = [repeat for repeat, _ in means.trained]
     assert repeats.count(0) == 8
     assert repeats.count(1) == 1
@@ -144,13 +144,13 @@ def test_a_power_set_is_searched_as_it_is_now_and_not_as_it_was_when_its_run_beg
     set_tags(parent.info.run_id, {Tag.REPEATS: "2"})
     assert Tag.REPEATS not in parent.data.tags
     means = MadeUp()
-    refine(tracked(parent), PLAN, ranking(), cast("Means", means), 2, take_over=False)
+    refine(tracked(parent), PLAN, ranking(), cast("TrainingRunner", means), 2, take_over=False)
     assert [repeat for repeat, _ in means.trained].count(0) == 2
 
 
 @pytest.mark.slow
 def test_the_ranking_tells_what_came_of_it_on_places_not_searched_on(parent: Run) -> None:
-    refine(tracked(parent), PLAN, ranking(), cast("Means", MadeUp()), 8, take_over=False)
+    refine(tracked(parent), PLAN, ranking(), cast("TrainingRunner", MadeUp()), 8, take_over=False)
     report = rank_power_set(parent.info.run_id, "m")
     said = next(sentence for sentence in report.notices if "weightings tried" in sentence)
     assert said.startswith("Of 9 weightings tried for mae+ssim, mae=1, ssim=")
@@ -170,7 +170,7 @@ def test_the_ranking_tells_what_came_of_it_on_places_not_searched_on(parent: Run
 
 
 def test_a_search_counts_on_the_scans_that_it_was_made_on_alone(parent: Run) -> None:
-    refine(tracked(parent), PLAN, ranking(), cast("Means", MadeUp()), 1, take_over=False)
+    refine(tracked(parent), PLAN, ranking(), cast("TrainingRunner", MadeUp()), 1, take_over=False)
     power_set, own = power_set_of(parent), ScanSetId(SCANS, False)
     pairs = field_scores(power_set, own)
     assert refined(power_set, pairs, own) is not None
@@ -243,18 +243,18 @@ def test_repeats_that_did_not_choose_judge_where_there_are_some(
 def test_what_cannot_be_refined_is_said(parent: Run) -> None:
     means = MadeUp()
     single = rank(pd.DataFrame({"psnr": pd.Series({"mae": 30.0, "mse": 29.0})}))
-    refine(tracked(parent), PLAN, single, cast("Means", means), 3, take_over=False)
+    refine(tracked(parent), PLAN, single, cast("TrainingRunner", means), 3, take_over=False)
     assert means.said == ["no weights to refine: no subset of two losses or more could win"]
     for run in power_set_of(parent).members:
         if run.losses == "mae+ssim":
             MlflowClient().delete_run(run.run_id)
-    refine(tracked(parent), PLAN, ranking(), cast("Means", means), 3, take_over=False)
+    refine(tracked(parent), PLAN, ranking(), cast("TrainingRunner", means), 3, take_over=False)
     assert means.said[1:] == ["no weights to refine: mae+ssim lacks scores of its fields"]
     assert means.trained == []
 
 
 def test_a_trial_is_named_by_its_weights_and_has_no_branches(parent: Run) -> None:
-    refine(tracked(parent), PLAN, ranking(), cast("Means", MadeUp()), 1, take_over=False)
+    refine(tracked(parent), PLAN, ranking(), cast("TrainingRunner", MadeUp()), 1, take_over=False)
     plan = read_plan(tracked(search_of(parent)))
     assert plan is not None
     ((weights, key),) = plan.tried
@@ -267,12 +267,12 @@ def test_a_trial_is_named_by_its_weights_and_has_no_branches(parent: Run) -> Non
 
 @pytest.mark.slow
 def test_a_search_that_is_there_already_is_not_made_again_but_goes_on(parent: Run) -> None:
-    refine(tracked(parent), PLAN, ranking(), cast("Means", MadeUp()), 6, take_over=False)
+    refine(tracked(parent), PLAN, ranking(), cast("TrainingRunner", MadeUp()), 6, take_over=False)
     again = MadeUp()
-    refine(tracked(parent), PLAN, ranking(), cast("Means", again), 6, take_over=False)
+    refine(tracked(parent), PLAN, ranking(), cast("TrainingRunner", again), 6, take_over=False)
     assert again.trained == [], "all is there already"
     more = MadeUp()
-    refine(tracked(parent), PLAN, ranking(), cast("Means", more), 7, take_over=False)
+    refine(tracked(parent), PLAN, ranking(), cast("TrainingRunner", more), 7, take_over=False)
     assert [r for r, _ in more.trained].count(0) == 1
 
 
@@ -281,14 +281,16 @@ def test_an_interrupted_search_goes_on_as_it_would_have(parent: Run) -> None:
     """Up to 6 trials, stopped in the fourth; tests/ranking has what the whole search tries."""
     stopped = MadeUp(fail_after=3)
     with pytest.raises(KeyboardInterrupt):
-        refine(tracked(parent), PLAN, ranking(), cast("Means", stopped), 6, take_over=False)
+        refine(
+            tracked(parent), PLAN, ranking(), cast("TrainingRunner", stopped), 6, take_over=False
+        )
     of = search_of(parent)
     assert of.info.status == "KILLED"
     assert all(run.info.status in ("FINISHED", "KILLED") for run in trials(parent))
     planned = [weights["ssim"] for weights, _ in read_plan(tracked(of)).tried]
     assert len(planned) == 4, "noted before it is trained"
     resumed = MadeUp()
-    refine(tracked(parent), PLAN, ranking(), cast("Means", resumed), 6, take_over=False)
+    refine(tracked(parent), PLAN, ranking(), cast("TrainingRunner", resumed), 6, take_over=False)
     trained = [w for r, w in (*stopped.trained, *resumed.trained) if r == 0]
     assert trained[:4] == planned
     assert len(trained) == len(set(trained)) == 6
@@ -298,7 +300,7 @@ def test_an_interrupted_search_goes_on_as_it_would_have(parent: Run) -> None:
 def test_two_searches_share_trainings_and_neither_loses_any(parent: Run) -> None:
     """With other weights of its own the second proposes the same first weights."""
     one, two = MadeUp(), MadeUp()
-    refine(tracked(parent), PLAN, ranking(), cast("Means", one), 4, take_over=False)
+    refine(tracked(parent), PLAN, ranking(), cast("TrainingRunner", one), 4, take_over=False)
     other = make_parent("mae,ssim")
     set_tags(other.info.run_id, {Tag.POWERSET: "other"})
     other = get_run(other.info.run_id)
@@ -306,7 +308,7 @@ def test_two_searches_share_trainings_and_neither_loses_any(parent: Run) -> None
         run = make_child(other, "mae+ssim", {"psnr": 30.0}, powerset="other", repeat=str(repeat))
         log_table(run.info.run_id, 1.0, 30.0, repeat)
     two.inputs.loss_weights["ssim"] = 0.77
-    refine(tracked(other), PLAN, ranking(), cast("Means", two), 4, take_over=False)
+    refine(tracked(other), PLAN, ranking(), cast("TrainingRunner", two), 4, take_over=False)
     assert len(two.trained) < 4, "trained already for the first search"
     for power_set in (parent, other):
         plan = read_plan(find_run(power_set_of(power_set).search_id))
@@ -322,7 +324,7 @@ def test_two_searches_share_trainings_and_neither_loses_any(parent: Run) -> None
 
 @pytest.mark.slow
 def test_without_scores_of_the_winner_the_ranking_goes_on_without_the_search(parent: Run) -> None:
-    refine(tracked(parent), PLAN, ranking(), cast("Means", MadeUp()), 2, take_over=False)
+    refine(tracked(parent), PLAN, ranking(), cast("TrainingRunner", MadeUp()), 2, take_over=False)
     for run in power_set_of(parent).members:
         if run.losses == "mae+ssim":
             MlflowClient().delete_run(run.run_id)
