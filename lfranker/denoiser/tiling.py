@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lfranker.arrays import Image
-from lfranker.images.memory import free_memory
+from lfranker.processes.free_memory import free_memory
 
 Span = tuple[slice, Image]  # of one axis: where a tile lies, and its weight at each pixel
 

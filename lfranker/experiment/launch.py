@@ -1,5 +1,6 @@
 """Where the trainings of a power set run: refused early where they cannot, and the launcher."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,16 +26,12 @@ def engine_for(launch: LaunchConfig, train: TrainConfig, device: str, cache: Pat
     if not launch.engine:
         return None
     require_server(launch.launcher)
-    engine: Engine
-    if launch.launcher == "ray":
-        engine = _ray(launch, train, device)
-    else:
-        engine = _slurm(launch, train, device, cache)
+    engine = ENGINES[launch.engine](launch, train, device, cache)
     engine.check()
     return engine
 
 
-def _ray(launch: LaunchConfig, train: TrainConfig, device: str) -> RayEngine:
+def _ray(launch: LaunchConfig, train: TrainConfig, device: str, _: Path) -> RayEngine:
     usual = {"cpus": float(train.threads), "gpus": float(device == "cuda")}
     return RayEngine({**usual, **launch.ray}, launch.cluster, launch.max_jobs)
 
@@ -45,6 +42,12 @@ def _slurm(launch: LaunchConfig, train: TrainConfig, device: str, cache: Path) -
         options["gpus"] = "1"
     folder = Path(options.pop("folder", cache / "slurm")).expanduser().resolve()
     return SlurmEngine(options, folder, launch.max_jobs)
+
+
+ENGINES: Mapping[str, Callable[[LaunchConfig, TrainConfig, str, Path], Engine]] = {
+    "slurm": _slurm,
+    "ray": _ray,
+}
 
 
 def prepared_here(config: InputConfig, launch: LaunchConfig, device: str) -> InputConfig:

@@ -21,12 +21,15 @@ from PIL.PngImagePlugin import PngImageFile
 from lfranker.files import TIFF_HEADS, full_size_page, full_size_pages, larger_page
 from lfranker.images.containers import BMP, DEPTH, JPEG, PNG, without_transparency
 from lfranker.images.jpeg_data import require_whole
-from lfranker.images.memory import shortage
 from lfranker.images.palettes import Palette
 from lfranker.images.stated_bits import Levels, levels_of, png_bits, tiff_bits
 from lfranker.images.tiff_pixels import reason_to_refuse, stored_samples
+from lfranker.processes.free_memory import free_memory
 
 ALLOWED = "one 8- or 16-bit gray, gray + alpha, RGB, RGBA or palette image"
+# Bytes for each pixel beside the samples themselves: the image, the denoised one, the float64 of
+# a colour, and what the search for a data bar makes of them.
+WORKING = 24
 PILLOW_MODES = {"L", "LA", "P", "RGB", "RGBA", "I;16"}
 
 
@@ -109,7 +112,7 @@ def is_wide(path: Path) -> bool:
 
 
 def _check_room(path: Path, width: int, height: int, bytes_per_pixel: int) -> None:
-    if missing := shortage(width, height, bytes_per_pixel):
+    if missing := _shortage(width, height, bytes_per_pixel):
         raise Unsupported(f"{path}: {missing}")
 
 
@@ -235,3 +238,15 @@ DECODERS_OF_STACKS: Mapping[bytes, Decoder] = {
     **DECODERS,
     **dict.fromkeys(TIFF_HEADS, partial(_decode_tiff, of_stack=True)),
 }
+
+
+def _shortage(width: int, height: int, bytes_per_pixel: int) -> str | None:
+    """Return why an image is too large for the memory that is free; None where it fits."""
+    needed = width * height * (2 * bytes_per_pixel + WORKING)
+    free = free_memory()
+    if free is None or needed <= free:
+        return None
+    return (
+        f"{width:,} x {height:,} px need about {needed / 1e9:.1f} GB of memory, "
+        f"{free / 1e9:.1f} GB are free: cut it into parts, or take a machine with more memory"
+    )

@@ -59,7 +59,7 @@ class Engine(Protocol):
     def waits_for(self) -> set[str]:
         """Return why the jobs that were last asked about wait.
 
-        None where one of them does not, or where that is not known.
+        That is no reason at all where one of them does not wait, or where none is known.
         """
 
 

@@ -68,7 +68,7 @@ def _plain(
 
 _VGG_SMALLEST = 2 ** sum(conv.pooled for conv in convolutions_for(tuple(LAYERS)))
 
-# In the order of loss_names.LOSS_ORDER: the paper's four, in its order, then by family.
+# In the order of names.LOSS_ORDER: the paper's four, in its order, then by family.
 LOSSES: dict[str, LossSpec] = {
     "mae": _plain(pixel.mae),
     "mse": _plain(pixel.mse),

@@ -17,8 +17,14 @@ from numpy.typing import NDArray
 
 from lfranker.arrays import Floats
 from lfranker.ranking.entrants import Entrant
-from lfranker.ranking.top_set import _asked, _attributed
-from lfranker.statistics.intervals import Chance, contrast_intervals, mean_squares, score_interval
+from lfranker.ranking.top_set import squares_of
+from lfranker.statistics.intervals import (
+    Chance,
+    Interval,
+    contrast_intervals,
+    mean_squares,
+    score_interval,
+)
 from lfranker.statistics.score_array import Cube
 
 Subset = frozenset[str]
@@ -158,7 +164,7 @@ def _mean_effects(
     subsets: Mapping[Subset, Sequence[int]], cube: Cube, seed: int
 ) -> Iterator[dict[str, str | float]]:
     """Contrasts of the entrants, moderated among each other: subsets may share a loss's luck."""
-    squares, chance = _asked(cube, seed)
+    squares, chance = squares_of(cube, seed)
     counts = {loss: len(found) for loss, found in pairs(dict.fromkeys(subsets, 0.0)).items()}
     effects = contrasts(subsets, len(cube.names))
     if not effects:
@@ -182,3 +188,11 @@ def _alone(
     squares = mean_squares(cells[None])
     interval = score_interval(0, squares, Chance(squares, seed))
     return _attributed(kind, losses, squares.value(np.ones(1)), interval)
+
+
+def _attributed(
+    kind: str, losses: Sequence[str], value: float, interval: Interval
+) -> dict[str, str | float]:
+    names = " and ".join(losses)
+    ends = {"low": interval.low, "high": interval.high}
+    return {"kind": kind, "losses": names, "value": value, **ends}

@@ -1,4 +1,4 @@
-"""Certainty of a ranking: intervals, the top set, agreement of criteria, what a loss adds.
+"""Certainty of a ranking: intervals, who may be the best, what it takes to tell them apart.
 
 All from scores of single fields after single repeats; fields of one place count as one, and a
 score is the mean over the scan speeds, so that what belongs together stays together.
@@ -15,7 +15,6 @@ from lfranker.evaluation.criteria import CHAMPION_METRICS
 from lfranker.statistics.concordance import kendall_tau, kendall_w, pareto_front
 from lfranker.statistics.intervals import (
     Chance,
-    Interval,
     MeanSquares,
     difference_interval,
     mean_squares,
@@ -44,7 +43,7 @@ def intervals(
     ``equivalence`` of that of the truly best one (`multiple_comparisons.standings`), which even the
     first row may not be shown to be. 95 % each; ranks, and which are worse, all together.
     """
-    squares, chance = _asked(cube, seed)
+    squares, chance = squares_of(cube, seed)
     best = int(np.argmax(squares.mean))
     scores = [score_interval(model, squares, chance) for model in range(len(cube.names))]
     below = [difference_interval(best, m, squares, chance) for m in range(len(cube.names))]
@@ -79,7 +78,7 @@ def erratic(cube: Cube) -> tuple[str, ...] | None:
 
 def beats(cube: Cube, seed: int) -> pd.DataFrame:
     """The chance that the true mean of the row's entrant is above that of the column's."""
-    squares, chance = _asked(cube, seed)
+    squares, chance = squares_of(cube, seed)
     names = list(cube.names)
     means = true_means(squares, chance, seed)
     return pd.DataFrame(chances_of_beating(squares, means), index=names, columns=names)
@@ -101,7 +100,7 @@ class Effort:
 
 def effort(cube: Cube, seed: int) -> Effort | None:
     """Estimate by the intervals of the ranks; None where the best is significantly ahead of all."""
-    squares, chance = _asked(cube, seed)
+    squares, chance = squares_of(cube, seed)
     count, one = len(cube.names), int(np.argmax(squares.mean))
     level = LEVEL / max(count * (count - 1) // 2, 1)
     gaps = squares.mean[one] - squares.mean
@@ -149,14 +148,7 @@ def front(rows: pd.DataFrame, metrics: Sequence[str]) -> list[str]:
     return pareto_front(rows.groupby("name")[judged].mean())
 
 
-def _attributed(
-    kind: str, losses: Sequence[str], value: float, interval: Interval
-) -> dict[str, str | float]:
-    names = " and ".join(losses)
-    ends = {"low": interval.low, "high": interval.high}
-    return {"kind": kind, "losses": names, "value": value, **ends}
-
-
-def _asked(cube: Cube, seed: int) -> tuple[MeanSquares, Chance]:
+def squares_of(cube: Cube, seed: int) -> tuple[MeanSquares, Chance]:
+    """Return the mean squares of the scores, and the distribution of what they leave to chance."""
     squares = mean_squares(cube.scores)
     return squares, Chance(squares, seed)

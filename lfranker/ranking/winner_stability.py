@@ -50,10 +50,6 @@ class Stability:
     champion: str
     regret: pd.DataFrame
 
-    @property
-    def champion_share(self) -> float:
-        return self.share_of(self.champion)
-
     def share_of(self, name: str | None) -> float:
         """Return the share of the draws in which it was chosen."""
         return float(self.shares.get(name, 0.0))

@@ -116,11 +116,6 @@ def noisy_frames(
     return made
 
 
-def holds_frames(frames: Sequence[Frames]) -> bool:
-    """Return whether a field was scanned more than once at one speed."""
-    return any(len(own.scans) > 1 for own in frames)
-
-
 def frame_files(folder: Path) -> dict[str, dict[str, list[Path]]]:
     """Return the files of each field's frames, in their order, by speed, fast to slow, and field.
 

@@ -42,7 +42,7 @@ from lfranker.training.memory import NUMBER, weight_count
 
 # what the served model imports, and nothing else, travels with a model
 SHIPPED = (
-    "arrays.py", "images/memory.py",
+    "arrays.py", "processes/free_memory.py",
     "denoiser/networks.py", "denoiser/scunet.py", "denoiser/tiling.py", "denoiser/served_model.py",
 )  # fmt: skip
 REQUIREMENTS = ("mlflow", "torch", "numpy", "einops", "safetensors")

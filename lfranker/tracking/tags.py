@@ -30,7 +30,7 @@ class Tag(StrEnum):
     MODEL = "lfranker.model"  # ID of the logged model: there is one once the training is over
     SHORTER = "lfranker.shorter"  # steps of its branches whose weights are kept, "500,1000"
     COLLAPSED = "lfranker.collapsed"  # steps of the last branch whose output was nearly constant
-    STOPPED = "lfranker.stopped"  # JSON: why it was stopped early, see `ranking.early_stopping`
+    STOPPED = "lfranker.stopped"  # JSON: why it was stopped early, see `ranking.along_training`
     BASELINE = "lfranker.baseline"  # name of the filter, in place of LOSSES
     SCORING = "lfranker.scoring"  # digest of the first scan set, whose scores have plain names
     OUTCOME = "lfranker.outcome"  # ok, collapsed or diverged; see `outcome_on` for one scan set

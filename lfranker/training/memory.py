@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lfranker.denoiser.networks import SCUNET, build
 from lfranker.denoiser.scunet import MULTIPLE, WINDOW
-from lfranker.images.memory import group_limits
+from lfranker.processes.free_memory import group_limits
 from lfranker.training.config import TrainConfig
 from lfranker.training.devices import in_bfloat16
 

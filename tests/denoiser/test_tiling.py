@@ -210,6 +210,6 @@ def test_it_needs_torch_numpy_and_the_names_of_arrays_alone():
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    names = ["arrays", "denoiser", "denoiser.tiling", "images", "images.memory"]
+    names = ["arrays", "denoiser", "denoiser.tiling", "processes", "processes.free_memory"]
     shipped = ["lfranker", *(f"lfranker.{name}" for name in names)]
     assert done.stdout.split() == shipped

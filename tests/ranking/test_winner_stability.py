@@ -40,7 +40,7 @@ def found(scores, seed=0, repeats=1, **more) -> Stability:
 
 def test_one_that_is_better_everywhere_is_always_chosen_and_never_regretted():
     own = found({"mae": [20.0] * 6, "mse": [21.0] * 6, "ssim": [18.0] * 6})
-    assert (own.sites, own.repeats, own.champion, own.champion_share) == (6, 1, "mse", 1.0)
+    assert (own.sites, own.repeats, own.champion, own.share_of("mse")) == (6, 1, "mse", 1.0)
     assert own.shares.to_dict() == {"mse": 1.0}
     assert own.regret.loc["psnr/s"].to_dict() == {
         "regret": 0, "regret_95": 0, "random": pytest.approx((1 + 0 + 3) / 3)
@@ -168,7 +168,7 @@ def test_the_share_is_about_the_chance_of_being_truly_the_best(models, repeats, 
         common = rng.normal(0, 0.8 * spread, (models, 1))
         truth = common + rng.normal(0, 0.6 * spread, (models, 3))
         own = stability_of(simulated(rng, truth, 12, repeats), 0)
-        shares.append(own.champion_share)
+        shares.append(own.share_of(own.champion))
         right.append(own.champion == best(truth))
     error = np.sqrt(np.mean(right) * (1 - np.mean(right)) / trials)
     assert np.mean(shares) == pytest.approx(np.mean(right), abs=0.05 + 3 * error)
@@ -179,7 +179,7 @@ def test_of_equal_ones_the_luckiest_has_a_share_of_a_third():
     rng, truth = np.random.default_rng(3), np.zeros((15, 3))
     owns = [stability_of(simulated(rng, truth, 12, 3), 0) for _ in range(60)]
     # shares scatter by .12
-    mean = np.mean([own.champion_share for own in owns])
+    mean = np.mean([own.share_of(own.champion) for own in owns])
     assert mean == pytest.approx(1 / 3, abs=5 * 0.12 / np.sqrt(60))
 
 

@@ -1,4 +1,4 @@
-"""Memory that is free, compared with what an image needs before it is decoded.
+"""Memory that is free for this process.
 
 A container or a batch job may have less than its machine: on Linux, processes are in groups, and
 those groups in others, each of which may have a limit.
@@ -8,9 +8,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-# Bytes for each pixel beside the samples themselves: the image, the denoised one, the float64 of
-# a colour, and what the search for a data bar makes of them.
-WORKING = 24
 MEMINFO = Path("/proc/meminfo")
 OWN_GROUPS = Path("/proc/self/cgroup")
 GROUPS = Path("/sys/fs/cgroup")
@@ -69,15 +66,3 @@ def _text(file: Path) -> str:
         return file.read_text(encoding="ascii")
     except OSError:
         return ""
-
-
-def shortage(width: int, height: int, bytes_per_pixel: int) -> str | None:
-    """Return why an image is too large for the memory that is free; None where it fits."""
-    needed = width * height * (2 * bytes_per_pixel + WORKING)
-    free = free_memory()
-    if free is None or needed <= free:
-        return None
-    return (
-        f"{width:,} x {height:,} px need about {needed / 1e9:.1f} GB of memory, "
-        f"{free / 1e9:.1f} GB are free: cut it into parts, or take a machine with more memory"
-    )
