@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 
 from entrypoints import options as o
-from lfranker.noise.measurement import Measurement, exposures_of, fit_pairs, fit_singles
 from lfranker.noise.parsing import carried, parse_dwell_times
 from lfranker.noise.profile import Profile, write_profile
+from lfranker.noise.profile_measurement import Measurement, exposures_of, fit_pairs, fit_singles
 from lfranker.planning.inputs import InputConfig
 from lfranker.processes.signals import terminate_as_interrupt
 from lfranker.report.plots import noise_level_plot

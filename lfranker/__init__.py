@@ -7,9 +7,9 @@ The rooms; each imports only from rooms further down, and pyproject.toml has tha
 
 experiment     a power set from its inputs to its ranking, callable from Python
 child_runs     a child run, and the process that trains and scores in it
-planning       inputs of trainings, made once; which trainings there are, and how long they take
 publishing     a ranking goes out: page, note, marks, pictures, registered models
 rating         blinded rating of denoised fields by people
+planning       inputs of trainings, made once; which trainings there are, and how long they take
 report         words, tables and plots | tracking: all that knows MLflow
 ranking        what scores say of losses | training: one network on one objective
 losses         terms and objectives | datasets: stored noisy and clean patches
@@ -21,7 +21,8 @@ image_copies   image files copied with other pixels, all else as it was
 images         image files read and written, bars and levels found
 microscopes    what vendors' files say of a scan, one module a vendor
 launching      jobs run on this machine, or by an engine that has many
-statistics, perceptual, processes, files, text, arrays, options: they know nothing of the rest
+statistics     intervals over arrays | perceptual: feature networks | processes: started, ended
+files, folders, text, arrays, options, redaction: modules that know nothing of the rest
 """
 
 __version__ = "0.2.0"

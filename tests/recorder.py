@@ -37,9 +37,9 @@ from lfranker.launching.launcher import Outcome, Watch
 from lfranker.launching.ray_engine import RayEngine
 from lfranker.launching.slurm import SlurmEngine
 from lfranker.losses import build_objective, try_losses
-from lfranker.noise.measurement import exposures_of, fit_pairs, fit_singles
 from lfranker.noise.parsing import fei_profile
 from lfranker.noise.profile import write_profile
+from lfranker.noise.profile_measurement import exposures_of, fit_pairs, fit_singles
 from lfranker.options import flat
 from lfranker.perceptual.weights import load_levels, resolve_weights
 from lfranker.planning.inputs import count_fields

@@ -3,12 +3,14 @@
 import ast
 import importlib
 import re
+import tomllib
 from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
 
+import lfranker
 from lfranker.training.presets import PRESETS
 
 ROOT = Path(__file__).parents[1]
@@ -94,3 +96,19 @@ def test_every_room_is_in_the_architecture_and_is_one() -> None:
     files = {path.name for path in (ROOT / "lfranker").glob("*.py")} - {"__init__.py"}
     assert set(re.findall(r"`([a-z_]+)/`", table)) == {*rooms, "entrypoints", "lfranker"}
     assert files <= set(re.findall(r"`(?:lfranker/)?([a-z]+\.py)`", table))
+
+
+def test_the_map_of_the_rooms_has_the_order_in_which_they_import() -> None:
+    """Rooms of one layer, `a | b`, may stand in either order."""
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = contract["contracts"][0]["layers"][1:]  # without the entry points
+    of_line = r"^([a-z_]+)(?=  )|(?<=\| )([a-z_]+)(?=: )"
+    said = [a or b for a, b in re.findall(of_line, lfranker.__doc__ or "", re.MULTILINE)]
+    for layer in layers[:-1]:
+        rooms = {name.removeprefix("lfranker.") for name in layer.split(" | ")}
+        assert set(said[: len(rooms)]) == rooms
+        del said[: len(rooms)]
+    modules = ", ".join(sorted(name.removeprefix("lfranker.") for name in layers[-1].split(" | ")))
+    (last,) = re.findall(r"^([a-z, ]+): modules", lfranker.__doc__ or "", re.MULTILINE)
+    assert ", ".join(sorted(last.split(", "))) == modules
+    assert said == []

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from lfranker.arrays import Image
 from lfranker.datasets.clean_images import CleanImage, sha256_of_pixels, split
-from lfranker.noise.measured import MeasuredNoise, measured_noise
 from lfranker.noise.noise_config import BLIND, FRAMES, NoiseConfig
+from lfranker.noise.scan_noise import MeasuredNoise, measured_noise
 from lfranker.scans.scan_set import ScanSet
 
 Mask = NDArray[np.bool_]

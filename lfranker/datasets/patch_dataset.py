@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lfranker.files import inside
-from lfranker.noise.measured import MeasuredNoise, read_noise
 from lfranker.noise.models import Range
 from lfranker.noise.noise_config import FORMER, NoiseConfig
+from lfranker.noise.scan_noise import MeasuredNoise, read_noise
 from lfranker.options import changed, check, determining, option, options
 
 SCHEMA = 1  # of the manifest and of how patches are drawn

@@ -14,7 +14,7 @@ from lfranker.arrays import Image
 from lfranker.evaluation.baselines import Family
 from lfranker.evaluation.metrics import psnr
 from lfranker.evaluation.reference_free import noise_by_speed, noise_removed, tried
-from lfranker.noise.measured import MeasuredNoise
+from lfranker.noise.scan_noise import MeasuredNoise
 from lfranker.scans.scan_set import Pair, Record, ScanSet
 
 PAIRS = 4  # of each half and speed on which every value is tried

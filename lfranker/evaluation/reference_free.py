@@ -26,7 +26,7 @@ from scipy.ndimage import gaussian_filter, median_filter, uniform_filter
 
 from lfranker.arrays import Floats, Image
 from lfranker.evaluation.metrics import Metric
-from lfranker.noise.measured import MeasuredNoise, measured_noise
+from lfranker.noise.scan_noise import MeasuredNoise, measured_noise
 from lfranker.scans.scan_set import Pair, ScanSet, read_scans
 from lfranker.text import listed
 

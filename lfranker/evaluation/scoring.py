@@ -10,7 +10,7 @@ from lfranker.arrays import Image, correlation
 from lfranker.evaluation.criteria import Criterion
 from lfranker.evaluation.metrics import METRICS, Metric
 from lfranker.evaluation.reference_free import REFERENCE_FREE, tried
-from lfranker.noise.measured import MeasuredNoise
+from lfranker.noise.scan_noise import MeasuredNoise
 from lfranker.scans.scan_set import Pair, ScanSet
 
 BLACK = 0.5 / 255  # a mean below it rounds to 0 in the 8 bits that microscopes write

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from lfranker.arrays import Image
-from lfranker.noise.measured import MeasuredNoise
 from lfranker.noise.models import line_offsets
 from lfranker.noise.scan_correlation import filter_fast_axis
+from lfranker.noise.scan_noise import MeasuredNoise
 
 Hidden = NDArray[np.bool_]
 

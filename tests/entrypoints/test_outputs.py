@@ -28,9 +28,9 @@ from lfranker.experiment import powerset
 from lfranker.images.image_file import write_image
 from lfranker.microscopes.metadata import ScanMetadata
 from lfranker.microscopes.reading import read_metadata
-from lfranker.noise.measurement import fit_singles
 from lfranker.noise.parsing import fei_profile
 from lfranker.noise.profile import Profile, read_profile
+from lfranker.noise.profile_measurement import fit_singles
 from lfranker.options import flat
 from lfranker.planning import inputs
 from lfranker.planning.inputs import clean_images

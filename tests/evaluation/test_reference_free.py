@@ -19,8 +19,8 @@ from lfranker.evaluation.reference_free import (
     whiteness,
 )
 from lfranker.evaluation.scoring import of_noisy, outcome, score, summarise
-from lfranker.noise.measured import MeasuredNoise
 from lfranker.noise.scan_correlation import autocorrelation
+from lfranker.noise.scan_noise import MeasuredNoise
 from lfranker.registration.register import Transform
 from lfranker.scans.scan_set import Pair
 

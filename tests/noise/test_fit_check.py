@@ -10,8 +10,8 @@ import pytest
 from lfranker.arrays import Image
 from lfranker.noise.fit import Fit
 from lfranker.noise.fit_check import compare, synthetic
-from lfranker.noise.measurement import Measurement, fit_pairs
 from lfranker.noise.profile import WHITE, Estimate, Profile, SpeedNoise
+from lfranker.noise.profile_measurement import Measurement, fit_pairs
 from lfranker.registration.register import Transform
 from lfranker.scans.scan_set import Pair, ScanSet
 

@@ -4,7 +4,7 @@ from mlflow.utils.validation import _validate_metric_name
 
 from lfranker.images.image_file import write_image
 from lfranker.microscopes.scan_speed import by_speed
-from lfranker.noise.measurement import single_files
+from lfranker.noise.profile_measurement import single_files
 from lfranker.scans.folder_layout import choose_target, match_fields, scan_plan
 
 

@@ -7,7 +7,7 @@ from scipy.ndimage import gaussian_filter
 
 from lfranker.arrays import Image, correlation
 from lfranker.images.image_file import read_image, write_image
-from lfranker.noise.measurement import single_files
+from lfranker.noise.profile_measurement import single_files
 from lfranker.scans.folder_layout import scan_plan
 from lfranker.scans.frames import Frames, frame_files, noisy_frames
 

@@ -17,9 +17,9 @@ from lfranker.datasets.noisy_scans import NoisyScan
 from lfranker.datasets.patch_dataset import Dataset, DatasetConfig
 from lfranker.datasets.synthesis import synthesise
 from lfranker.losses import build_objective, gradient_norms, shares
-from lfranker.noise.measured import MeasuredNoise
 from lfranker.noise.noise_config import NoiseConfig
 from lfranker.noise.scan_correlation import autocorrelation, filter_fast_axis, taps_for
+from lfranker.noise.scan_noise import MeasuredNoise
 from lfranker.simulation.scenes import scene
 from lfranker.training.batches import draw_batch
 from lfranker.training.curves import _psnr_where, validate

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from lfranker.noise.measured import MeasuredNoise, measured_noise, read_noise
 from lfranker.noise.scan_correlation import taps_for
+from lfranker.noise.scan_noise import MeasuredNoise, measured_noise, read_noise
 
 SHAPE = (300, 300)
 LAG1 = 0.45

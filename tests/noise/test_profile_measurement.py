@@ -15,9 +15,9 @@ from lfranker.images.image_file import write_image
 from lfranker.microscopes.metadata import ScanMetadata
 from lfranker.noise.fit import fit_noise, measure_pairs, measure_scans
 from lfranker.noise.fit_check import compare, synthetic
-from lfranker.noise.measurement import exposure, fit_singles, single_files
 from lfranker.noise.parsing import parse_noise
 from lfranker.noise.profile import NEEDED, WHITE, SpeedNoise, read_profile
+from lfranker.noise.profile_measurement import exposure, fit_singles, single_files
 from lfranker.scans.preparation import ScanSet, prepare_scans
 from lfranker.simulation.scans import SPEEDS, simulate_scans, simulated_fields
 
@@ -201,5 +201,5 @@ def test_the_dwell_time_is_that_of_the_name_and_else_that_of_the_file(
     speed: str, expected: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = ScanMetadata(exposure=1e-7)
-    monkeypatch.setattr("lfranker.noise.measurement.read_metadata", lambda path: told)
+    monkeypatch.setattr("lfranker.noise.profile_measurement.read_metadata", lambda path: told)
     assert exposure(speed, tmp_path) == pytest.approx(expected)
