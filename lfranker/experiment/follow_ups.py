@@ -1,4 +1,4 @@
-"""What follows a power set where it is asked for: two kinds of further trainings.
+"""Two kinds of further trainings that follow a power set where they are asked for.
 
 The top set and the worst single loss are trained at other learning rates, and the weights of the
 best combined loss are searched for.

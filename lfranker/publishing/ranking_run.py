@@ -84,20 +84,12 @@ def rank_power_set(
     which = power_set.scan_set(scans)
     board, ranking = ranked(power_set, which.digest, config)
     pairs = field_scores(power_set, which)
-    names, order, seed = power_set.expected, power_set.order, power_set.seed
-    samples = by_sample(pairs, config.weights, order)
-    own = which == power_set.scan_set()
-    findings = find(pairs, ranking, samples, config.equivalence, names, seed, order)
-    findings = find_noises(findings, pairs, names, seed)
-    findings = add_findings(findings, power_set, ranking, pairs, which, config.equivalence)
-    by_length = field_scores_at(power_set, which, pairs)
-    along = along_training(by_length, config.equivalence, seed, order)
-    findings = replace(findings, along=along)
-    rated = find_ratings(
-        ratings_of(power_set, which, board["run_id"]), config.equivalence.get(VISUAL, 0.0), seed
-    )
+    samples = by_sample(pairs, config.weights, power_set.order)
+    findings = _find(power_set, ranking, pairs, samples, which, config.equivalence)
+    ratings = ratings_of(power_set, which, board["run_id"])
+    rated = find_ratings(ratings, config.equivalence.get(VISUAL, 0.0), power_set.seed)
     findings = rated.added_to(findings)
-    said = [*sections(ranking, findings), ratings_section(rated)]
+    answers = [*sections(ranking, findings), ratings_section(rated)]
     gate = Gate(power_set, pairs, which, config.promote, rescore)
     versions, notices = register_winners(board, ranking, model, gate)
     notices = [*power_set.unreadable, *notices]
@@ -106,26 +98,52 @@ def rank_power_set(
         to_markdown(table, caption, simulated=which.simulated)
         for caption, table in captioned.items()
     )
+    to_mind = _caveats(power_set, ranking, findings, which)
+    results = Results(
+        power_set, board, ranking, pairs, findings, answers, captioned, to_mind, notices, which
+    )
+    texts = texts_of(results, versions) | {"ranking.md": markdown, "ranking.html": page_of(results)}
+    own = which == power_set.scan_set()
     folder = "ranking" if own else f"ranking-{which.short}"
-    minded = [
+    log_texts(power_set.run_id, {f"{folder}/{name}": text for name, text in texts.items()})
+    if own:
+        write_note(power_set, ranking, which.simulated, findings, to_mind, answers, notices)
+        mark_children(power_set, ranking)
+    sentences = (*(text for section in answers for text in section.sentences), *notices)
+    return Report(power_set.run_id, ranking, which.simulated, versions, sentences, findings)
+
+
+def _find(
+    power_set: PowerSet,
+    ranking: Ranking,
+    pairs: PairScores,
+    samples: Mapping[str, Ranking],
+    scans: ScanSetId,
+    equivalence: Mapping[str, float],
+) -> Findings:
+    """Return what the scores of fields say, at the end of the trainings and along them."""
+    names, order, seed = power_set.expected, power_set.order, power_set.seed
+    findings = find(pairs, ranking, samples, equivalence, names, seed, order)
+    findings = find_noises(findings, pairs, names, seed)
+    findings = add_findings(findings, power_set, ranking, pairs, scans, equivalence)
+    by_length = field_scores_at(power_set, scans, pairs)
+    return replace(findings, along=along_training(by_length, equivalence, seed, order))
+
+
+def _caveats(
+    power_set: PowerSet, ranking: Ranking, findings: Findings, scans: ScanSetId
+) -> list[str]:
+    """Return what is to be minded before the ranking is believed."""
+    seen = noisy_scans_and_images(power_set, scans)
+    return [
         *reference_caveats(ranking),
-        *seen_caveats(*noisy_scans_and_images(power_set, which), estimated=is_estimated(ranking)),
+        *seen_caveats(*seen, estimated=is_estimated(ranking)),
         *caveats(power_set.settings, ",".join(power_set.loss_set)),
         *(filter_caveats(findings) if findings.leads else better_filters(ranking)),
         *speed_caveats(ranking),
-        *site_caveats(read_scan_table(power_set, which)),
+        *site_caveats(read_scan_table(power_set, scans)),
         *remarks(ranking),
     ]
-    results = Results(
-        power_set, board, ranking, pairs, findings, said, captioned, minded, notices, which
-    )
-    texts = texts_of(results, versions) | {"ranking.md": markdown, "ranking.html": page_of(results)}
-    log_texts(power_set.run_id, {f"{folder}/{name}": text for name, text in texts.items()})
-    if own:
-        write_note(power_set, ranking, which.simulated, findings, minded, said, notices)
-        mark_children(power_set, ranking)
-    sentences = (*(text for section in said for text in section.sentences), *notices)
-    return Report(power_set.run_id, ranking, which.simulated, versions, sentences, findings)
 
 
 def ranked(
