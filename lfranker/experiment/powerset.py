@@ -1,7 +1,7 @@
 """A power set from its settings to its ranking."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -97,17 +97,7 @@ def run_power_set(
         with refusing():
             if engine:
                 require_passed_on(run.artifact_uri, run.experiment_id)
-            here = prepared_here(config.inputs, launch, device)
-            all_inputs = inputs_on_each(losses, config.on_each, here, config.draws)
-            if engine:
-                all_inputs = [trained_on(own, device) for own in all_inputs]
-            require_tunable(config.drunet, all_inputs[0].scans)
-            if config.refine:
-                _check_refinable(all_inputs[0])
-            subsets = config.rule.subsets(losses)
-            all_inputs = at_equal_seconds(all_inputs, subsets, cache)
-            if config.curve:
-                draw_scans(all_inputs[0], config.inputs, config.curve, config.scan_draws)
+            all_inputs = _prepare(config, losses, device, cache)
         inputs = all_inputs[0]
         for notice in (notice for own in all_inputs for notice in own.notices):
             console.note(f"note: {notice}")
@@ -132,6 +122,24 @@ def run_power_set(
             Sender(run, cache / "drafts") if engine else None, launch.engine,
         )  # fmt: skip
         return _conduct(run, config, plan, all_inputs, runner, console)
+
+
+def _prepare(
+    config: PowerSetConfig, losses: Sequence[str], device: str, cache: Path
+) -> list[Inputs]:
+    """Make the inputs of all trainings, on each noise and network. Raises ValueError."""
+    launch = config.launch
+    here = prepared_here(config.inputs, launch, device)
+    all_inputs = inputs_on_each(losses, config.on_each, here, config.draws)
+    if launch.engine:
+        all_inputs = [trained_on(own, device) for own in all_inputs]
+    require_tunable(config.drunet, all_inputs[0].scans)
+    if config.refine:
+        _check_refinable(all_inputs[0])
+    all_inputs = at_equal_seconds(all_inputs, config.rule.subsets(losses), cache)
+    if config.curve:
+        draw_scans(all_inputs[0], config.inputs, config.curve, config.scan_draws)
+    return all_inputs
 
 
 def _check_size(config: PowerSetConfig) -> None:
