@@ -1,7 +1,7 @@
 """A power set from its settings to its ranking."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -125,7 +125,7 @@ def run_power_set(
 
 
 def _prepare(
-    config: PowerSetConfig, losses: Sequence[str], device: str, cache: Path
+    config: PowerSetConfig, losses: tuple[str, ...], device: str, cache: Path
 ) -> list[Inputs]:
     """Make the inputs of all trainings, on each noise and network. Raises ValueError."""
     launch = config.launch
