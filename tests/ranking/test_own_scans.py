@@ -16,8 +16,11 @@ from lfranker.statistics.learning_curve import Forecast
 MARGINS = {"psnr": 0.1, "ssim": 0.005, "repeatability": 0.01}
 
 
-def rows_of(draws: int = 2, sites: int = 4, luck: float = 0.0) -> pd.DataFrame:
-    """PSNR 30 at none, and 1.4 - 0.6 / n more; two fields a site, unequal ones, two speeds."""
+def rows_of(draws: int = 2, sites: int = 4, luck: float = 0.0, apart: float = 0.1) -> pd.DataFrame:
+    """PSNR 30 at none, and 1.4 - 0.6 / n more; two fields a site, unequal ones, two speeds.
+
+    apart: by which share of the mean gain the next site gains more.
+    """
     rng = np.random.default_rng(0)
     return pd.DataFrame(
         [
@@ -31,7 +34,7 @@ def rows_of(draws: int = 2, sites: int = 4, luck: float = 0.0) -> pd.DataFrame:
             for site in range(sites)
             for field in range(2)
             for speed in ("100ns", "1us")
-            for psnr in [30 + site + 3 * field + gain * (1 + 0.1 * (site - (sites - 1) / 2))]
+            for psnr in [30 + site + 3 * field + gain * (1 + apart * (site - (sites - 1) / 2))]
         ]
     )  # fmt: skip
 
@@ -56,6 +59,16 @@ def test_gains_are_those_over_none_at_the_same_fields() -> None:
     assert found.forecast("psnr").low <= 1.35 <= found.forecast("psnr").high
     assert found.forecast("psnr").value == found.tables["psnr"]["value"][12]
     assert found.further["psnr"].low <= 0.1 <= found.further["psnr"].high
+
+
+def test_what_more_scans_bring_at_fields_like_these_is_less_sure_where_sites_differ() -> None:
+    """The means over the sites are the same, and so is what is known of these very sites."""
+    near, far = (curve_of(rows_of(apart=apart)) for apart in (0.1, 0.3))
+    known = ["value", "low", "high"]
+    pd.testing.assert_frame_equal(near.tables["psnr"][known], far.tables["psnr"][known])
+    alike, unlike = near.further["psnr"], far.further["psnr"]
+    assert unlike.low < alike.low < 0.1 < alike.high
+    assert unlike.high - unlike.low > 1.1 * (alike.high - alike.low)
 
 
 def test_only_a_sure_forecast_is_told() -> None:

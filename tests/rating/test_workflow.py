@@ -1,6 +1,7 @@
 """Sheets of a power set, rated by what they show, and ranked: through the store."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -211,6 +212,23 @@ def test_sheets_are_drawn_by_the_seed_of_the_power_set(
     assert set(key.shown) == {"mae", "mse"}, "the best two"
     assert key.sheets == plan_sheets(scans.records, list(key.shown), CONFIG, seed=7)
     assert key.sheets != plan_sheets(scans.records, list(key.shown), CONFIG, seed=0)
+
+
+def test_sheets_show_the_scans_that_are_asked_for_and_the_best_on_them(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The best on the power set's own scans is the worst on the others."""
+    monkeypatch.setattr(workflow, "load_network", lambda _: nn.Identity())
+    parent, other, one = make_parent("mae,mse"), "fedcba9876543210", replace(CONFIG, sheets=1)
+    set_tags(parent.info.run_id, {scan_set(other): "real"})
+    for name, own, others in (("mae", 30.0, 10.0), ("mse", 20.0, 20.0), ("mae+mse", 10.0, 30.0)):
+        make_child(parent, name, {"psnr": own, f"{front(other)}psnr": others}, model="m")
+    for digest in (SCANS, other):
+        make_scans(store / "cache", digest)
+    key = make_sheets(None, other[:4], store / "cache", store / "sheets", one)
+    assert (key.scans, set(key.shown)) == (other, {"mae+mse", "mse"})
+    key = make_sheets(None, None, store / "cache", store / "own", one)
+    assert (key.scans, set(key.shown)) == (SCANS, {"mae", "mse"})
 
 
 @pytest.mark.slow

@@ -30,6 +30,29 @@ def test_the_noisiest_speed_is_that_of_the_noisiest_scans_whatever_it_is_called(
     assert list(combined.table.index) == ["spd5", "spd2", BETWEEN]
 
 
+def test_no_interval_goes_beyond_what_a_score_can_be() -> None:
+    """At three sites, that differ: half of an interval is several standard deviations."""
+    shares, metrics = {"mae": (0.99, 0.7, 0.95), "mse": (0.02, 0.3, 0.1)}, ["ssim", "repeatability"]
+    rows = pd.DataFrame(
+        [
+            (name, 0, False, f"f{at}", "spd2", f"p{at}", "", 30 * share, 2 * share - 1, share)
+            for name, own in shares.items()
+            for at, share in enumerate(own)
+        ],
+        columns=[
+            "name", "repeat", "baseline", "field", "speed", "place", "sample", "psnr", *metrics
+        ],
+    )  # fmt: skip
+    pairs, margins = PairScores(rows), dict.fromkeys(["psnr", *metrics], 0.01)
+    found = find(pairs, rank(pairs.means()), {}, margins, list(shares), seed=0)
+    ends = {
+        metric: (table.loc["mse", "low"], table.loc["mae", "high"])
+        for metric, table in found.intervals.items()
+    }
+    assert (ends["ssim"], ends["repeatability"]) == ((-1, 1), (0, 1))
+    assert ends["psnr"][0] < 0 < 30 < ends["psnr"][1], "which has no limits"
+
+
 def test_a_baseline_that_is_ahead_of_all_is_no_champion_of_a_resample() -> None:
     worth = {"mae": 28.0, "mse": 29.0, "noisy": 40.0}
     rows = pd.DataFrame(

@@ -82,6 +82,22 @@ def test_twelve_bits_in_sixteen_are_scaled_alike_and_the_set_remembers_it(source
     assert next(iter(full)).noisy.max() < 1 / 15
 
 
+def test_scans_of_sixteen_bits_are_divided_by_what_is_given_or_else_alike(tmp_path: Path) -> None:
+    """One says that it has 12 bits; the other, which says nothing, uses more."""
+    stored = {"f0": specimen(0)[:40, :50] * 4000, "f1": specimen(1)[:40, :50] * 6000}
+    (tmp_path / "scans").mkdir()
+    for field, tag in (("f0", [(281, "H", 1, 4095, True)]), ("f1", [])):
+        stored[field] = np.rint(stored[field]).astype(np.uint16)
+        file = tmp_path / "scans" / f"{field}.tif"
+        tifffile.imwrite(file, stored[field], photometric="minisblack", extratags=tag)
+    for white, full in ((8191, 8191), (None, 65535)):
+        scans = prepare_scans(tmp_path / "scans", "none", tmp_path / "cache", white)
+        assert scans.white == (full,)
+        assert any("4095 and 65535" in notice for notice in scans.notices) == (white is None)
+        for pair in scans:
+            np.testing.assert_allclose(pair.noisy, stored[pair.field] / full, rtol=1e-6)
+
+
 @pytest.mark.slow
 def test_noisy_and_clean_scans_of_other_depths_are_divided_by_the_same(source, tmp_path):
     """The noisy scans say that they have 12 bits; the clean one uses 16."""
@@ -174,8 +190,11 @@ def test_a_set_keeps_its_marker_its_full_brightness_and_what_is_scored_in_part(
     assert made.simulated
     assert made.digest != scans.digest
     assert [record.site_source for record in made.records] == ["simulated"]
-    (source / "sites.csv").write_text("field,site\nf0,A\n")
+    shutil.copy(source / "spd2" / "f0.png", source / "spd2" / "f1.png")  # without a clean scan
+    (source / "sites.csv").write_text("field,site\nf0,A\nf1,B\n")
     given = prepare_scans(source, "spd8", tmp_path / "cache")
+    places = [(record.field, record.place, record.site_source) for record in given.records]
+    assert places == [("f0", "A", "sites.csv")]
     (source / "simulated.json").unlink()
     assert given.digest != prepare_scans(source, "spd8", tmp_path / "cache").digest
 

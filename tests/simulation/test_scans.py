@@ -1,5 +1,6 @@
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from lfranker.simulation.scans import (
     SPEEDS,
     TARGET_SPEED,
     ScanSpeed,
+    damaged_scan,
     simulate_scan,
     simulate_scans,
     simulated_fields,
@@ -144,6 +146,35 @@ def test_scans_on_disk_same_name_same_field(tmp_path):
         not np.array_equal(scans["spd2/cells-0.png"].pixels, scans[p].pixels) for p in found
     ]
     assert sum(different) == len(found) - 1, "two scans are the same"
+
+
+def test_a_scan_that_was_changed_lost_or_added_is_named(tmp_path: Path) -> None:
+    scans, clean = tmp_path / "scans", np.full((8 + 2 * BORDER,) * 2, 0.5, np.float32)
+    simulate_scans({"a": clean, "b": clean}, scans, seed=0)
+    assert damaged_scan(scans) == ""
+    first, other = scans / "spd3" / "a.png", scans / "spd3" / "b.png"
+    stored = first.read_bytes()
+    first.write_bytes(other.read_bytes())
+    assert damaged_scan(scans) == "spd3/a.png"
+    first.unlink()
+    assert damaged_scan(scans) == "spd3/a.png"
+    first.write_bytes(stored)
+    assert damaged_scan(scans) == ""
+    (scans / "spd3" / "c.png").write_bytes(stored)
+    assert damaged_scan(scans) == "spd3/c.png"
+
+
+@pytest.mark.parametrize(
+    ("text", "damaged"),
+    [("{", "simulated.json"), ("[]", "simulated.json"), ('{"simulated": true}', "")],
+)
+def test_a_marker_is_damaged_where_it_cannot_be_read_and_not_where_it_is_old(
+    tmp_path: Path, text: str, damaged: str
+) -> None:
+    (tmp_path / "simulated.json").write_text(text)
+    assert damaged_scan(tmp_path) == damaged
+    (tmp_path / "simulated.json").unlink()
+    assert damaged_scan(tmp_path) == "simulated.json"
 
 
 def test_a_failure_leaves_nothing_and_old_scans_are_not_overwritten(tmp_path):

@@ -211,6 +211,21 @@ def test_no_address_in_a_name_or_a_tag_has_its_password(store: Path) -> None:
         assert [name for name in written if "hidden-word" in str(written[name])] == []
 
 
+def test_no_reason_of_a_failed_run_has_a_secret(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own process says why it failed, or the one that waited for it."""
+    monkeypatch.setenv("HF_TOKEN", "hidden-word")
+    with pytest.raises(OSError, match="hidden-word"), own_run("name", "train") as run:
+        raise OSError("401 for hidden-word")
+    child = create_child(tracked(make_parent()), "mae", {})
+    end_run(child.run_id, "FAILED", "401 for hidden-word")
+    assert get_run(run.run_id).data.tags[Tag.REASON] == "OSError: 401 for ***"
+    tags = get_run(child.run_id).data.tags
+    assert tags[Tag.REASON] == "401 for ***"
+    assert tags[Tag.NOTE] == "**FAILED**\n\n```\n401 for ***\n```"
+
+
 def test_several_at_a_time_keep_their_order_and_stop_where_the_caller_does() -> None:
     assert list(several_at_a_time(lambda n: n * n, range(50))) == [n * n for n in range(50)]
     begun: list[int] = []

@@ -53,6 +53,16 @@ def test_learning_rate_by_hand() -> None:
     assert factors == pytest.approx([0.25, 1.0, 1.0, 1.0, 0.75, 0.5, 0.25], abs=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("steps", "log_every", "points"), [(7, 3, [3, 6, 7]), (2, 25, [2]), (6, 3, [3, 6])]
+)
+def test_curves_have_a_point_every_so_many_steps_and_at_the_end(
+    steps: int, log_every: int, points: list[int]
+) -> None:
+    config = TrainConfig(steps=steps, log_every=log_every)
+    assert [step for step in range(1, steps + 1) if config.logs(step)] == points
+
+
 def test_initial_weights_depend_on_seed_and_repeat_alone_and_leave_the_global_generator() -> None:
     torch.manual_seed(1)
     before = torch.get_rng_state()
