@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from click.testing import Result
-from recorder import Recorder, record_all
+from recorder import Network, Recorder, record_all
 from tracked import make_child, make_parent
 
 from lfranker.child_runs import single_training
@@ -24,9 +24,10 @@ from lfranker.publishing.winners import register_winners
 from lfranker.ranking.leaderboard import RankConfig, rank
 from lfranker.rating.analysis import Rated, find_ratings
 from lfranker.report.findings import Findings, find
-from lfranker.tracking.training_run import score_branch
+from lfranker.tracking.training_run import score_branch, score_with_branches
 from lfranker.training import memory
 from lfranker.training.memory import most_at_once, training_bytes
+from lfranker.training.trainer import Trainer
 
 
 def check_done(result: Result) -> None:
@@ -74,11 +75,17 @@ def test_only_the_trainings_that_are_ranked_have_branches(
 class Paused:
     """Stands in for a training that pauses."""
 
+    outcome = "paused"
+
     def __init__(self, *_: object) -> None: ...
 
     def train(self, on_step: Callable[[int], None]) -> str:
         on_step(3)
-        return "paused"
+        return self.outcome
+
+
+class Diverged(Paused):
+    outcome = "diverged"
 
 
 def test_a_training_that_pauses_scores_the_branch_that_it_pauses_after(
@@ -108,6 +115,21 @@ def test_a_training_that_pauses_scores_the_branch_that_it_pauses_after(
     monkeypatch.setattr(single_training, "orphaned", lambda: True)
     with pytest.raises(KeyboardInterrupt, match="stopped while scoring"):
         of_pair(SimpleNamespace(noisy="noisy", clean="clean"))
+
+
+def test_what_is_scored_of_a_training_is_its_averaged_network(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, averaged = record_all(monkeypatch), Network()
+    record.replace(Trainer, lambda _: SimpleNamespace(ema=averaged))
+    record.replace(score_with_branches, lambda _: "collapsed")
+    given = InputConfig(device="cpu", cache=folder / "cache")
+    config = TrainingConfig(preset_settings("smoke", steps=40), ("mae",), given)
+    assert run_training(config) == "collapsed"
+    assert record.at("score_with_branches", "network") is averaged
+    monkeypatch.setattr(single_training, "TrainingRun", Diverged)
+    assert run_training(config) == "diverged"
+    assert len(record.calls["", "score_with_branches"]) == 1, "there is nothing to score"
 
 
 def test_a_ranking_goes_by_its_settings(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -221,6 +221,17 @@ def test_half_of_the_files_are_no_majority(tmp_path):
     assert {found[path].notice for path in paths} == {None}
 
 
+def test_a_bar_that_only_few_files_have_stays_cropped_in_them(tmp_path):
+    without = np.vstack([SPECIMEN, SPECIMEN[:40]])
+    below, above = np.vstack([SPECIMEN, bar(40, 0, 1)]), np.vstack([bar(40, 0, 1)[::-1], SPECIMEN])
+    paths = write_folder(tmp_path, [without, without, below, without, above])
+    found = folder_bars(dict.fromkeys(paths))
+    bars = [(found[path].top, found[path].bottom) for path in paths]
+    assert bars == [(0, 0), (0, 0), (0, 40), (0, 0), (40, 0)]
+    for path in (paths[2], paths[4]):
+        assert "unlike that of 3 of 5 files" in found[path].notice
+
+
 def test_stated_bars_are_not_changed_by_a_majority_and_what_is_unreadable_waits(tmp_path):
     plain = np.vstack([SPECIMEN[:260], bar(40, 0, 1)])
     paths = write_folder(tmp_path, [plain, plain, plain])

@@ -385,9 +385,10 @@ def script_of(folder: Path, monkeypatch: pytest.MonkeyPatch, options: Mapping[st
 def test_the_script_of_jobs_has_flags_and_values_as_sbatch_reads_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = parse_slurm("exclusive=true,partition=gpu,time=2:00:00,comment=for me")
-    lines = script_of(tmp_path, monkeypatch, options).splitlines()
+    text = "exclusive=true,partition=gpu,time=2:00:00,comment=for me,signal=300,job-name=mine"
+    lines = script_of(tmp_path, monkeypatch, parse_slurm(text)).splitlines()
     own = {"--exclusive", "--partition=gpu", "--time=120", "--comment='for me'", "--requeue"}
+    own |= {"--signal=USR2@300", "--job-name=mine"}
     assert {f"#SBATCH {words}" for words in own} <= set(lines)
 
 

@@ -1,16 +1,17 @@
 """Fits to simulated scans whose noise is known; tests/test_noise_scans.py has real ones."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.ndimage import shift
 
-from lfranker.noise.fit import Fit, fit_noise, measure_pairs, measure_scans
+from lfranker.noise.fit import Fit, Measured, _values, fit_noise, measure_pairs, measure_scans
 from lfranker.noise.fit_check import compare, synthetic
 from lfranker.noise.models import microscope_noise, shot_noise
 from lfranker.noise.profile import FROM_PAIRS, NEEDED, Estimate, SpeedNoise
-from lfranker.noise.residuals import _products, blind_residuals, pair_residuals, sums_of
+from lfranker.noise.residuals import Sums, _products, blind_residuals, pair_residuals, sums_of
 from lfranker.noise.scan_correlation import kernel_for
 from lfranker.registration.register import Transform
 from lfranker.scans.scan_set import Pair
@@ -116,14 +117,22 @@ def test_one_place_says_nothing_of_the_interval_of_gain_and_offset() -> None:
     assert offsets == pytest.approx(lone.estimates["offset"].value, abs=0.003)
 
 
+def inverted(pair: Pair) -> Pair:
+    """What is white is black."""
+    return replace(pair, noisy=1 - pair.noisy, clean=1 - pair.clean)
+
+
 def test_saturated_pixels_are_not_used() -> None:
-    pair = simulated(0, {**TRUE, "offset": 0.4})
-    assert (pair.noisy >= 1).mean() > 0.02
-    for residuals in (pair_residuals(pair)[0], blind_residuals(pair.noisy)):
-        assert residuals.used.any()
-        assert (pair.noisy[residuals.used] >= 1).mean() < 0.002
-    with pytest.raises(ValueError, match="0 at 1us: no part that is not saturated"):
-        pair_residuals(simulated(0, {**TRUE, "offset": 2.0}))
+    bright, over = simulated(0, {**TRUE, "offset": 0.4}), simulated(0, {**TRUE, "offset": 2.0})
+    for pair in (bright, inverted(bright)):
+        cut_off = np.isin(pair.noisy, (0, 1))
+        assert cut_off.mean() > 0.02
+        for residuals in (pair_residuals(pair)[0], blind_residuals(pair.noisy)):
+            assert residuals.used.any()
+            assert cut_off[residuals.used].mean() < 0.002
+    for pair in (over, inverted(over)):
+        with pytest.raises(ValueError, match="0 at 1us: no part that is not saturated"):
+            pair_residuals(pair)
 
 
 def test_brightness_that_one_place_alone_has_is_not_used() -> None:
@@ -180,3 +189,27 @@ def test_products_of_two_residuals_are_of_one_and_the_other():
     assert (product, square) == ((1 * 5 + 2 * 4) / 2, (1 + 4) / 2)
     product, _ = _products(first, second, first**2, np.ones((2, 2), bool), 1, 1)
     assert product == (1 * 5 + 2 * 4 + 0 * 0 + 3 * 7) / 2
+
+
+@pytest.mark.parametrize(
+    ("constant", "sigma", "black"), [(0.0025, 0.03, 0.0), (0.0016 - 0.02 * 0.05, 0.0, 0.05)]
+)
+def test_the_variance_of_line_offsets_is_neither_read_out_noise_nor_correlation(
+    constant: float, sigma: float, black: float
+) -> None:
+    """By hand: gamma 0.02, line offsets of 0.04, 0.4 and 0.1 the correlation of all else at lag 1.
+
+    A line has the same offset at all lags along it, and none in common with the next line.
+    """
+    signal, count, line = np.array([0.2, 0.6]), np.array([1000.0, 1000.0]), 0.04**2
+    whole = 0.02 * 0.4 + constant
+    along, across = 0.4 * (whole - line) + line, 0.1 * (whole - line)
+    sums = Sums(
+        count, signal * count, (0.02 * signal + constant) * count, np.full(4, along),
+        np.full(4, whole), np.full(4, across), np.full(4, whole), np.array([500 * line, 500.0]),
+    )  # fmt: skip
+    measured = [Measured(sums, np.array([[0.96, 0.02]]))]
+    values, _ = _values(measured, np.ones(1), np.array([True, True]))
+    expected = {"gamma": 0.02, "line_offset": 0.04, "sigma": sigma, "black": black}
+    expected |= {"lag1": 0.4, "lag_y": 0.1}
+    assert {name: values[name] for name in expected} == pytest.approx(expected, abs=1e-9)

@@ -231,21 +231,17 @@ def test_where_networks_are_compared_the_parent_logs_the_steps_and_pace_of_each(
     assert not {"network", "noises"} & set(logged)
 
 
-@pytest.mark.slow
-def test_losses_are_balanced_on_the_noise_that_they_are_trained_on(tmp_path: Path) -> None:
+def test_repeats_and_weights_of_losses_are_of_the_noise_that_is_trained_on(tmp_path: Path) -> None:
     noises, losses = {name: {"noise": name} for name in ("eq1", "gamma")}, ("mae", "mse")
     chosen = settings_on_each("smoke", noises, seed=3, patches=24)
     config = InputConfig(cache=tmp_path, loss_weights="value")
-    each = inputs_on_each(losses, chosen, config)
-    for own in each:
-        assert own.loss_weights == loss_weights("value", losses, None, own.data, 3)
-    assert each[0].loss_weights["mse"] != each[1].loss_weights["mse"]
-
-
-def test_repeats_train_on_draws_of_the_noise_that_they_are_on(tmp_path: Path) -> None:
-    noises = {name: {"noise": name} for name in ("eq1", "gamma")}
-    chosen = settings_on_each("smoke", noises, patches=24)
-    each = inputs_on_each(("mae",), chosen, InputConfig(cache=tmp_path), draws=2)
+    each = inputs_on_each(losses, chosen, config, draws=2)
     modes = [[data.config.noise.mode for data in own.drawn] for own in each]
     assert modes == [["eq1"] * 2, ["gamma"] * 2]
-    assert [own.data.config.noise.mode for own in each] == ["eq1", "gamma"]
+    for own, noise in zip(each, noises, strict=True):
+        assert own.data.config.noise.mode == own.settings.dataset.noise.mode == own.noise == noise
+        assert own.facts["data"] == own.data.digest
+        weights = loss_weights("value", losses, None, own.data, 3)
+        assert own.loss_weights == weights
+        assert f"on {noise}: mae 1, mse {weights['mse']:g}" in "\n".join(own.notices)
+    assert each[0].loss_weights["mse"] != each[1].loss_weights["mse"]

@@ -102,6 +102,20 @@ def test_another_winner_beyond_the_intervals_is_said(half, double, where):
     assert "times the rate mse is significantly better" in learning_rate_sentence(found)
 
 
+@pytest.mark.parametrize(("lead", "verdict"), [(0.01, DEPENDS), (0.0, DEPENDS), (-0.01, UNKNOWN)])
+def test_one_that_is_better_at_a_rate_must_be_worse_in_no_metric(lead: float, verdict: str) -> None:
+    """``lead``: that of mse over mae at half the rate in ssim; in psnr it is 1 dB."""
+    given = {0.5: ({"mae": 29.0, "mse": 30.0}, 0.5 + lead), 1.0: (FIRST, 0.4)}
+    tables = {}
+    for factor, (psnr, of_mse) in given.items():
+        ssim = fields(0.02, 3, mae=50.0, mse=100 * of_mse)["psnr"] / 100
+        tables[factor] = fields(0.02, 3, **psnr).assign(ssim=ssim)
+    boards = {f: board(**psnr).assign(ssim=[0.5, of_mse]) for f, (psnr, of_mse) in given.items()}
+    found = check_winner(boards, tables, MARGINS, seed=0)
+    assert found is not None
+    assert (found.winner, found.verdict) == ("mae", verdict)
+
+
 def test_one_training_each_cannot_tell():
     found = checked(one=FIRST, half={"mae": 29, "mse": 35}, double=FIRST, repeats=1)
     assert (found.verdict, found.winners[0.5]) == (UNKNOWN, "mse")

@@ -87,3 +87,23 @@ def test_it_is_asked_of_the_nearest_that_is_not_told_from_the_best():
     assert needed is not None
     assert needed.other == "b"
     assert effort(cube((20.0, 17.0, 16.0)), seed=0) is None
+
+
+def test_numbers_needed_are_of_fields_where_models_differ_by_field_and_of_repeats_likewise():
+    """A gap of 0.9 between 2 of 8 models, whose own deviations of 1 are over 12 fields or repeats.
+
+    5 % among 28 pairs and a power of 80 % are 3.97 standard errors: 3.97^2 x 2 / 0.9^2 = 39.
+    """
+    rng = np.random.default_rng(0)
+    own = rng.normal(size=(8, 12))
+    own = (own - own.mean(axis=1, keepdims=True)) / own.std(axis=1, ddof=1, keepdims=True)
+    means = np.array([20.0, 19.1, 14, 13, 12, 11, 10, 9])
+    by_field = (means[:, None] + own)[:, :, None] + 0.05 * rng.normal(size=(8, 12, 3))
+    for scores in (by_field, by_field.swapaxes(1, 2)):
+        places = tuple(f"p{n}" for n in range(scores.shape[1]))
+        needed = effort(Cube(tuple("abcdefgh"), places, scores), seed=0)
+        assert needed is not None
+        found = (needed.fields, needed.repeats)
+        (low, high), none = found if scores is by_field else found[::-1]
+        assert 12 < low < 39 < high, "12 were too few"
+        assert none is None, "what is in question does not scatter by the other"
