@@ -15,7 +15,7 @@ from entrypoints import options as o
 from lfranker.denoiser.denoise_files import Done, Work, denoise_file, denoise_files
 from lfranker.evaluation.criteria import ALL_METRICS
 from lfranker.folders import real
-from lfranker.images.image_file import SUFFIXES, image_files
+from lfranker.images.image_file import READ, SUFFIXES, image_files
 from lfranker.images.white_level import white_levels
 from lfranker.microscopes.reading import read_metadata
 from lfranker.planning.inputs import InputConfig
@@ -122,7 +122,7 @@ def _files(source: Path, target: Path) -> list[tuple[Path, Path]]:
             raise _refused(
                 target,
                 f"no folder that is there, to write {source.name} into, nor the name of an image; "
-                f"allowed suffixes: {sorted(SUFFIXES)}",
+                f"allowed suffixes: {READ}",
             )
         return [(source, target)]
     files, inside = image_files(source, any_name=True), real(target)
@@ -132,7 +132,7 @@ def _files(source: Path, target: Path) -> list[tuple[Path, Path]]:
     files = [file for file in files if not _lies_in(inside, file.parent, source)]
     if not files:
         raise click.UsageError(
-            f"--input {printable(str(source))}: no images in it; read are {sorted(SUFFIXES)}"
+            f"--input {printable(str(source))}: no images in it; read are {READ}"
         )
     return [(file, target / file.relative_to(source)) for file in files]
 

@@ -23,6 +23,7 @@ from lfranker.microscopes.reading import read_metadata
 from lfranker.text import check_name, printable
 
 SUFFIXES = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp"})
+READ = ", ".join(sorted(SUFFIXES))
 EIGHT_BIT_ONLY = frozenset({".jpg", ".jpeg", ".bmp"})
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601-7, of red, green, blue
 JPEG_LOSS = 8  # of 255, mean: more means that it came out as something else
@@ -129,7 +130,7 @@ def _check_suffix(path: Path) -> None:
     if leads_nowhere(path):
         raise unsupported(path, "a link to what is not there")
     if path.suffix.lower() not in SUFFIXES:
-        raise unsupported(path, f"suffix {path.suffix!r} is not one of {sorted(SUFFIXES)}")
+        raise unsupported(path, f"suffix {path.suffix!r} is not one of {READ}")
 
 
 def _to_gray(path: Path, decoded: Decoded) -> tuple[Image, NDArray[np.bool_] | None, list[str]]:
@@ -231,7 +232,7 @@ def write_image(path: Path, pixels: Image, dtype: np.dtype[np.generic], maximum:
     """
     suffix, kind = path.suffix.lower(), np.dtype(dtype)
     if suffix not in SUFFIXES:
-        raise ValueError(f"{path}: suffix {path.suffix!r} is not one of {sorted(SUFFIXES)}")
+        raise ValueError(f"{path}: suffix {path.suffix!r} is not one of {READ}")
     if kind not in (np.uint8, np.uint16):
         raise ValueError(f"{path}: cannot write {kind.name}; allowed are uint8 and uint16")
     check_depth(path, kind)

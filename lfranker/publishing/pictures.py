@@ -78,7 +78,7 @@ def logged_glance(run_id: str, scans: ScanSetId) -> tuple[str, bytes] | None:
     name = name_of(files[0].removeprefix(f"{_glances(scans)}/").removesuffix(".png"))
     field, _, speed = name.rpartition("-")
     caption = (
-        f"Field {field} at {speed}, the fastest scans, on one gray scale. Insets: the framed "
+        f"Field {field} at {speed}, on one gray scale. Insets: the framed "
         f"detail, {INSET_ZOOM} times as large, not interpolated."
     )
     return caption, _jpeg(run_id, files[0])

@@ -38,9 +38,10 @@ def scan_plan(folder: Path) -> ScanPlan:
             f"scans put them into a sub-folder of that speed, beside one of the clean scans"
         )
     if len(files) < 2:
+        found = f"the sub-folder {next(iter(files))} alone" if files else "no sub-folder"
         raise ValueError(
-            f"{folder}: found images in the sub-folders {list(files)}; at least two are needed, "
-            f"one per scan speed, or --target {NO_TARGET} where none of the scans is clean"
+            f"{folder}: found images in {found}; at least two sub-folders are needed, one per scan "
+            f"speed, or --target {NO_TARGET} where none of the scans is clean"
         )
     order = None if known_order(list(files)) else order_by_exposure(files)
     return ScanPlan({speed: files[speed] for speed in order or files}, ())
@@ -115,25 +116,47 @@ def choose_target(files: Files, target: str | None) -> str:
     if target is None:
         return _slowest(files)
     if target not in files:
-        raise ValueError(f"target {target!r} is not one of the scan speeds {list(files)}")
+        raise ValueError(f"target {target!r} is not one of the scan speeds {', '.join(files)}")
     return target
 
 
 def _slowest(files: Files) -> str:
     names = list(files)
-    order = names if known_order(names) else order_by_exposure(files)
+    order, said = names if known_order(names) else order_by_exposure(files), ", ".join(names)
     if order is None:
         raise ValueError(
-            f"which of the scan speeds {names} is the clean one is told neither by their names "
+            f"which of the scan speeds {said} is the clean one is told neither by their names "
             f"(such as 100ns and 30us, or spd3 and spd8) nor by the exposure in the "
             f"files: give it, target=NAME"
         )
     if any(equal_speeds(order[-1], other) for other in order[:-1]):
         raise ValueError(
-            f"which of the scan speeds {names} is the clean one cannot be told, as two are "
+            f"which of the scan speeds {said} is the clean one cannot be told, as two are "
             f"equally slow: give it, target=NAME"
         )
     return order[-1]
+
+
+def faster_than_target(files: Files, target: str) -> tuple[Files, tuple[Exclusion, ...]]:
+    """The target and the speeds that are faster, as their names say; and the scans at slower ones.
+
+    A slow scan cannot be scored against a faster one, which has more noise. Names that have no
+    order say nothing: all speeds are kept. Raises ValueError where none is faster.
+    """
+    names = list(files)
+    if not known_order(names):
+        return files, ()
+    order = by_speed(names)
+    slower = [name for name in order[order.index(target) + 1 :] if not equal_speeds(name, target)]
+    if len(slower) == len(names) - 1:
+        raise ValueError(
+            f"target {target!r} is faster than all other scans ({', '.join(slower)}), by its name: "
+            f"the clean scans are the slow ones, target={order[-1]}; if {target} is a mean of many "
+            f"scans, call its folder another name, such as mean"
+        )
+    reason = f"slower than the target {target}, by its name"
+    left_out = tuple(Exclusion(field, name, reason) for name in slower for field in files[name])
+    return {name: scans for name, scans in files.items() if name not in slower}, left_out
 
 
 def match_fields(files: Files, target: str) -> tuple[Files, tuple[Exclusion, ...]]:
@@ -146,7 +169,8 @@ def match_fields(files: Files, target: str) -> tuple[Files, tuple[Exclusion, ...
     ]
     if not common:
         others = [speed for speed in files if speed != target]
-        raise ValueError(f"no file in {others} is called like one in the target {target!r}")
+        named = ", ".join(others)
+        raise ValueError(f"no file in {named} is called like one in the target {target!r}")
     noisy = " or ".join(speed for speed in files if speed != target)
     alone = tuple(
         Exclusion(field, speed, f"no scan at {noisy if speed == target else target}")

@@ -97,7 +97,7 @@ def noisy_frames(
     """
     found = frame_files(folder)
     if target is not None and target not in found:
-        raise ValueError(f"target {target!r} is not one of the scan speeds {list(found)}")
+        raise ValueError(f"target {target!r} is not one of the scan speeds {', '.join(found)}")
     every = [path for fields in found.values() for files in fields.values() for path in files]
     levels = white_levels(every, white, alike=True)
     bars = folder_bars({path: levels.of(path) for path in every})

@@ -29,6 +29,7 @@ from lfranker.scans.folder_layout import (
     NO_TARGET,
     Files,
     choose_target,
+    faster_than_target,
     match_fields,
     scan_plan,
 )
@@ -180,8 +181,9 @@ def _chosen(folder: Path, target: str | None) -> tuple[ScanPlan, Files, str, tup
         return ScanPlan(first, ()), first, "", ()
     plan = scan_plan(folder)
     target = choose_target(plan.files, target)
-    files, alone = match_fields(plan.files, target)
-    return plan, files, target, alone
+    faster, slower = faster_than_target(plan.files, target)
+    files, alone = match_fields(faster, target)
+    return plan, files, target, (*slower, *alone)
 
 
 def _first_of_each(files: Files) -> dict[str, Path]:

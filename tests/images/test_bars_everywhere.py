@@ -13,7 +13,7 @@ from lfranker.datasets import clean_images
 from lfranker.denoiser import denoise_files
 from lfranker.images.data_bar import Bars
 from lfranker.images.image_file import read_image, write_image
-from lfranker.noise import measurement
+from lfranker.noise import profile_measurement
 from lfranker.scans import preparation
 from lfranker.simulation.scenes import scene
 
@@ -57,16 +57,16 @@ def test_scans(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 
 
 def test_single_scans_of_a_noise_measurement(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    say_bars(monkeypatch, measurement)
+    say_bars(monkeypatch, profile_measurement)
     shapes = []
 
     def measure(images: Iterable[Image]) -> None:
         shapes.extend(image.shape for image in images)
         raise ValueError("enough")
 
-    monkeypatch.setattr(measurement, "measure_scans", measure)
+    monkeypatch.setattr(profile_measurement, "measure_scans", measure)
     with pytest.raises(ValueError, match="enough"):
-        measurement.fit_singles(folder, 0)
+        profile_measurement.fit_singles(folder, 0)
     assert shapes == [(SIZE - TOP - BOTTOM, SIZE)] * 2
 
 

@@ -202,6 +202,6 @@ def test_the_champion_is_pictured_first_and_the_glance_is_at_the_fastest_scan(
     (panels,) = glances
     assert panels == ["noisy", "mse (champion)", "clean"]
     caption, _ = logged_glance(parent.info.run_id, scans.id) or ("", b"")
-    assert caption.startswith("Field g at spd2, the fastest scans")
+    assert caption.startswith("Field g at spd2, on one gray scale")
     assert all(np.array_equal(clean, taken) for clean in sought)
     assert len(sought) == len(made.records)

@@ -5,7 +5,7 @@ from mlflow.utils.validation import _validate_metric_name
 from lfranker.images.image_file import write_image
 from lfranker.microscopes.scan_speed import by_speed
 from lfranker.noise.profile_measurement import single_files
-from lfranker.scans.folder_layout import choose_target, match_fields, scan_plan
+from lfranker.scans.folder_layout import choose_target, faster_than_target, match_fields, scan_plan
 
 
 def folder(path, names):
@@ -71,7 +71,7 @@ def test_the_target_is_given_or_the_slowest():
     assert choose_target(files, None) == "30us"
     with pytest.raises(ValueError, match=r"'40us'.*100ns.*30us"):
         choose_target(files, "40us")
-    with pytest.raises(ValueError, match=r"'fast', 'slow'\] is the clean one .* target=NAME"):
+    with pytest.raises(ValueError, match=r"speeds fast, slow is the clean one .* target=NAME"):
         choose_target({"fast": {}, "slow": {}}, None)
 
 
@@ -82,6 +82,20 @@ def test_of_two_speeds_that_are_equally_slow_none_is_taken_for_clean(names):
         choose_target(files, None)
     del files[names[1]]
     assert choose_target(files, None) == names[2]
+
+
+def test_scans_that_are_slower_than_the_target_are_not_scored_against_it(tmp_path):
+    path = tmp_path / "any"
+    files = {name: {"a": path} for name in ("100ns", "1us", "1000 ns", "30us")}
+    kept, left_out = faster_than_target(files, "1us")
+    assert list(kept) == ["100ns", "1us", "1000 ns"], "and those that are as slow"
+    (slower,) = left_out
+    assert str(slower) == "a at 30us: left out, slower than the target 1us, by its name"
+    assert faster_than_target(files, "30us") == (files, ())
+    with pytest.raises(ValueError, match=r"'100ns' is faster than all .* target=30us; .*mean"):
+        faster_than_target(files, "100ns")
+    named = {"mean": {"a": path}, "100ns": {"a": path}, "30us": {"a": path}}
+    assert faster_than_target(named, "mean") == (named, ()), "the names have no order"
 
 
 def test_what_has_no_counterpart_is_left_out_by_name(tmp_path):
