@@ -149,7 +149,7 @@ def test_flat_folders_and_folders_without_noisy_scans(tmp_path: Path) -> None:
     write(tmp_path / "slow/30us/a.png", frame(1))
     with pytest.raises(ValueError, match="only those of the target '30us'"):
         noisy_frames(tmp_path / "slow", "30us")
-    with pytest.raises(ValueError, match=r"target '2us' is not one of the scan speeds \['30us'\]"):
+    with pytest.raises(ValueError, match=r"target '2us' is not one of the scan speeds 30us"):
         noisy_frames(tmp_path / "slow", "2us")
 
 

@@ -222,7 +222,10 @@ def test_a_set_is_reused_while_the_scans_are_the_same(prepared, source, tmp_path
 
 def test_a_set_with_another_target_is_another(prepared, source):
     other = prepare_scans(source, "spd3", prepared.folder.parent)
-    assert (other.target, other.speeds) == ("spd3", ("spd2", "spd8"))
+    assert (other.target, other.speeds) == ("spd3", ("spd2",))
+    assert {(item.speed, item.reason) for item in other.excluded} == {
+        ("spd8", "slower than the target spd3, by its name")
+    }
     assert other.folder != prepared.folder
 
 
