@@ -183,7 +183,7 @@ class SlurmEngine:
         own = ("time", "signal", "job-name")
         others = {k: v == FLAG or v for k, v in self.options.items() if k not in own}
         return {
-            "job_name": "lfranker",
+            "job_name": self.options.get("job-name", "lfranker"),
             "time": minutes(self.options.get("time", USUAL_TIME)),
             "signal_delay_s": int(self.options.get("signal", USUAL_WARNING)),
             "additional_parameters": {**others, "requeue": True},
