@@ -253,13 +253,14 @@ def test_several_arrays_share_how_many_jobs_may_run_at_once(
 
     def submit(_: SlurmEngine, tasks: Sequence[SlurmTask], parallel: int) -> list[str]:
         submitted.append(([task.work.name for task in tasks], parallel))
+        assert {task.warning for task in tasks} == {300}, "each knows when it is warned"
         return [f"{len(submitted)}_{at}" for at in range(len(tasks))]
 
     Answers(monkeypatch, {"scontrol": CONFIG.replace("1001", "2")})
     slurm_queue.largest_array.cache_clear()
     monkeypatch.setattr(SlurmEngine, "_submit", submit)
     work = [Work(name, (), "", {}) for name in "abcde"]
-    owners = list(SlurmEngine({}, tmp_path, at_once).submit(work))
+    owners = list(SlurmEngine({"signal": "300"}, tmp_path, at_once).submit(work))
     slurm_queue.largest_array.cache_clear()
     assert submitted == [(["a", "b"], each), (["c", "d"], each), (["e"], each)]
     assert owners[1:] == [["slurm:2_0@one", "slurm:2_1@one"], ["slurm:3_0@one"]]
