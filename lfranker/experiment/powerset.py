@@ -1,7 +1,7 @@
 """A power set from its settings to its ranking."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from lfranker.child_runs.console import QUIET, Console
 from lfranker.child_runs.jobs import Child
 from lfranker.child_runs.running import TrainingRunner, closing
 from lfranker.child_runs.travelling import Sender
+from lfranker.evaluation.criteria import CHAMPION
 from lfranker.experiment.follow_ups import check_learning_rate, refine
 from lfranker.experiment.launch import (
     device_for,
@@ -49,15 +50,14 @@ from lfranker.processes.jobs import available_cores, copied
 from lfranker.processes.signals import terminate_as_interrupt
 from lfranker.publishing.pictures import log_pictures
 from lfranker.publishing.promotion import Rescore, score_version
-from lfranker.publishing.ranking_run import Report, leaderboard_caption, rank_power_set
+from lfranker.publishing.ranking_run import Report, rank_power_set
 from lfranker.ranking.entrants import compared
 from lfranker.ranking.leaderboard import RankConfig
 from lfranker.ranking.learning_rate_check import FACTORS, MOST_CHECKED
 from lfranker.ranking.weight_search import split_sites
 from lfranker.redaction import redacted
 from lfranker.report.first_screen import answer
-from lfranker.report.remarks import remarks
-from lfranker.report.tables import tables, to_markdown
+from lfranker.report.note import narrow_leaderboard
 from lfranker.tracking.claims import sweep
 from lfranker.tracking.pages import how_to_open
 from lfranker.tracking.power_set import load_power_set
@@ -344,12 +344,25 @@ def rank(
     count; None: its own. `rescore`: scores an older version on the scans of this power set.
     """
     result = rank_power_set(parent, model_name, scans, config, rescore)
-    board = tables(result.ranking)["leaderboard"]
-    console.say(to_markdown(board, leaderboard_caption(result.ranking), simulated=result.simulated))
-    for line in (*remarks(result.ranking), *result.notices):
-        console.say(f"- {line}")
-    for alias, version in sorted(result.versions.items()):
-        console.say(f"models:/{model_name}@{alias} is version {version}")
+    console.say(narrow_leaderboard(result.ranking, result.simulated, {}))
+    for line in (*_aliases(result.versions, model_name), *result.registration):
+        console.say(line)
     console.say(answer(result.ranking, result.findings).replace("**", ""))
+    for line in result.to_mind:
+        console.say(f"- {line}")
     console.say(f"Note, report and tables: {how_to_open(result.parent)}")
     return result
+
+
+def _aliases(versions: Mapping[str, str], model_name: str) -> Iterator[str]:
+    """Say which version has which aliases, the champion first."""
+    if champion := versions.get(CHAMPION.alias):
+        yield f"models:/{model_name}@{CHAMPION.alias} is version {champion}"
+    for version in sorted(set(versions.values()), key=int):
+        others = [
+            alias
+            for alias, number in sorted(versions.items())
+            if number == version and alias != CHAMPION.alias
+        ]
+        if others:
+            yield f"version {version} has the aliases {', '.join(others)}"

@@ -62,9 +62,10 @@ def nearest_speed(name: str, names: list[str]) -> str:
     if name in names:
         return name
     if not names or not known_order([name, *names]):
+        others = ", ".join(names) or "none"
         raise ValueError(
-            f"scan speed {name!r} cannot be compared with {', '.join(names)}: allowed are all "
-            f"times, such as 100ns, or all spdN"
+            f"scan speed {name!r} cannot be compared with {others}: allowed are "
+            f"all times, such as 100ns, or all spdN"
         )
     position = _logarithm(name)
     return min(names, key=lambda other: (abs(_logarithm(other) - position), -_logarithm(other)))

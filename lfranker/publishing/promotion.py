@@ -16,7 +16,7 @@ from lfranker.scans.preparation import ScanSet
 from lfranker.scans.scan_set import ScanSetId
 from lfranker.tracking.models import load_network
 from lfranker.tracking.power_set import PowerSet, find_training
-from lfranker.tracking.registry import Version, Winner
+from lfranker.tracking.registry import Version, Winner, is_demonstration
 from lfranker.tracking.score_logging import score_run
 from lfranker.tracking.scores import read_table
 
@@ -41,12 +41,15 @@ class Gate:
         """Return why the alias stays with its holder; empty where the winner takes it.
 
         A holder of the same power set gives way: that ranking has judged both. So does one that
-        was ranked on simulated scans to one on real scans.
+        was ranked on simulated scans to one on real scans, and a demonstration to a model that is
+        none.
         """
         family = {run.run_id for run in self.power_set.members}
         if self.promote == "always" or holder.run_id in family:
             return ""
         if not self.scans.simulated and not holder.ranked_on_real_scans:
+            return ""
+        if is_demonstration(holder.run_id) and not is_demonstration(winner.run_id):
             return ""
         deciding = deciding_metrics(self.pairs.table)
         metrics = deciding if criterion == CHAMPION else (criterion.metric,)

@@ -62,8 +62,10 @@ class Report:
     ranking: Ranking
     simulated: bool
     versions: Mapping[str, str]  # alias -> version of the registered model
-    notices: tuple[str, ...]  # all that is to be said, in sentences
+    notices: tuple[str, ...]  # all that was found, in sentences, and the notices of registration
     findings: Findings = field(default_factory=Findings)
+    to_mind: tuple[str, ...] = ()  # before the ranking is believed
+    registration: tuple[str, ...] = ()  # what became of the winners, and runs that are left out
 
 
 def rank_power_set(
@@ -110,7 +112,16 @@ def rank_power_set(
         write_note(power_set, ranking, which.simulated, findings, to_mind, answers, notices)
         mark_children(power_set, ranking)
     sentences = (*(text for section in answers for text in section.sentences), *notices)
-    return Report(power_set.run_id, ranking, which.simulated, versions, sentences, findings)
+    return Report(
+        parent=power_set.run_id,
+        ranking=ranking,
+        simulated=which.simulated,
+        versions=versions,
+        notices=sentences,
+        findings=findings,
+        to_mind=tuple(to_mind),
+        registration=tuple(notices),
+    )
 
 
 def _find(
@@ -137,10 +148,10 @@ def _caveats(
     seen = noisy_scans_and_images(power_set, scans)
     return [
         *reference_caveats(ranking),
-        *seen_caveats(*seen, estimated=is_estimated(ranking)),
-        *caveats(power_set.settings, ",".join(power_set.loss_set)),
         *(filter_caveats(findings) if findings.leads else better_filters(ranking)),
         *speed_caveats(ranking),
+        *seen_caveats(*seen, estimated=is_estimated(ranking)),
+        *caveats(power_set.settings, ",".join(power_set.loss_set)),
         *site_caveats(read_scan_table(power_set, scans)),
         *remarks(ranking),
     ]

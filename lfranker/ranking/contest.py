@@ -68,16 +68,22 @@ class Contest:
         # what is the same but for the order of its sums is a tie
         return np.round(sums / counts[:, None, None], 10)
 
-    def winners(self, sites: Floats, repeats: Floats) -> NDArray[np.intp]:
-        """Return who wins, (draws,), where sites and repeats count so often as in `means`."""
-        means = self.means(sites, repeats)
-        return np.concatenate([np.argmin(_mean_ranks(own), axis=1) for own in means])
+    def winners(self, sites: Floats, repeats: Floats) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+        """Return who wins, and whether others have the same mean rank, (draws,) each.
+
+        Sites and repeats count so often as in `means`.
+        """
+        ranks = [_mean_ranks(own) for own in self.means(sites, repeats)]
+        first = [np.argmin(own, axis=1) for own in ranks]
+        least = [own == own.min(axis=1, keepdims=True) for own in ranks]  # of sums of halves
+        return np.concatenate(first), np.concatenate([own.sum(axis=1) > 1 for own in least])
 
     def winner(self, without: Sequence[int] = ()) -> int:
         """Return who wins by all repeats on all sites but some."""
         counts = np.ones((1, len(self.sites)))
         counts[:, list(without)] = 0
-        return int(self.winners(counts, np.ones((1, self.repeats)))[0])
+        winners, _ = self.winners(counts, np.ones((1, self.repeats)))
+        return int(winners[0])
 
 
 def _mean_ranks(means: Floats) -> Floats:

@@ -150,7 +150,7 @@ def rank(
     board["weighted"] = weighted_score(entrants, weights)
     board["worse_than_noisy"] = _worse_than_noisy(usable, names)
     board = board.join(ranks.rename(columns={str(c): c.rank_column for c in criteria}))
-    board = board.loc[[*_places(mean_rank, fit), *baselines]]
+    board = board.loc[[*_places(mean_rank, fit), *_by_score(usable.loc[baselines], judged)]]
     missing = tuple(name for name in expected if name not in entrants.index)
     return Ranking(
         leaderboard=board,
@@ -169,6 +169,15 @@ def rank(
         order=tuple(order),
         directions=dict(directions),
     )
+
+
+def _by_score(baselines: pd.DataFrame, judged: Sequence[Criterion]) -> list[str]:
+    """Return baselines, the one with the best mean in the first metric that decides first."""
+    if not judged:
+        return list(map(str, baselines.index))
+    columns = [str(criterion) for criterion in judged if criterion.metric == judged[0].metric]
+    means = baselines[columns].mean(axis=1, skipna=False)
+    return list(map(str, means.sort_values(ascending=False, kind="stable").index))
 
 
 def _tells_apart(scores: pd.Series) -> bool:

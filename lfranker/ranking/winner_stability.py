@@ -12,7 +12,7 @@ equal ones the luckiest has a share well above that of the others.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -40,6 +40,8 @@ class Stability:
     regret: a row per criterion: `regret` (mean) and `regret_95` (95th percentile) by which the
         chosen one is below the best of the sites that were not drawn, and `random` for a subset
         drawn blindly; in the units of the criterion.
+    tied: share of the draws, by name, in which a subset was chosen as the first of several that
+        shared the lowest mean rank.
     """
 
     sites: int
@@ -49,6 +51,7 @@ class Stability:
     shares: pd.Series
     champion: str
     regret: pd.DataFrame
+    tied: Mapping[str, float] = field(default_factory=dict)
 
     def share_of(self, name: str | None) -> float:
         """Return the share of the draws in which it was chosen."""
@@ -78,8 +81,9 @@ def stability_of(contest: Contest, seed: int) -> Stability:
     """Draw the sites and repeats of a contest again, RESAMPLES times."""
     rng = np.random.default_rng(seed)
     sites, repeats = (_drawn(n, rng) for n in (len(contest.sites), contest.repeats))
-    winners = contest.winners(sites, repeats)
+    winners, tied = contest.winners(sites, repeats)
     won = np.bincount(winners, minlength=len(contest.names)) / RESAMPLES
+    shared = np.bincount(winners[tied], minlength=len(contest.names)) / RESAMPLES
     shares = pd.Series(won, index=pd.Index(contest.names, name="losses"), name="share")
     return Stability(
         sites=len(contest.sites),
@@ -89,6 +93,7 @@ def stability_of(contest: Contest, seed: int) -> Stability:
         shares=shares[shares > 0].sort_values(ascending=False, kind="stable"),
         champion=contest.names[contest.winner()],
         regret=_regret(contest, sites, winners),
+        tied=dict(zip(contest.names, shared.tolist(), strict=True)),
     )
 
 

@@ -11,6 +11,7 @@ from lfranker.report.tables import in_words
 from lfranker.statistics.score_array import LEAST_SITES
 from lfranker.text import listed
 
+LEAST_TIED = 0.005  # share of the draws that were decided by the order of losses and is said
 HALF = 0.5  # a champion chosen less often has rivals that must be named
 
 
@@ -22,6 +23,11 @@ def stability_clause(stability: Stability, champion: str | None = None) -> str:
     chosen = champion or stability.champion
     share = stability.share_of(chosen)
     clause = f"chosen in {in_100(share)} re-samplings of {_drawn(stability)}"
+    if (tied := stability.tied.get(chosen, 0.0)) >= LEAST_TIED:
+        clause += (
+            f", in {in_100(tied)} only as the first, by the order of losses, of several with the "
+            f"same mean rank"
+        )
     others = [name for name in stability.in_question if name != chosen]
     if share >= HALF or not others:
         return clause

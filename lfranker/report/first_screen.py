@@ -14,6 +14,7 @@ from lfranker.report.html_page import Grid
 from lfranker.report.learning_curves import verdict_sentence
 from lfranker.report.numbers import estimate, is_are, joined
 from lfranker.report.tables import in_words, title_of, writer
+from lfranker.text import listed
 
 MOST_CAVEATS = 3  # on the first screen; more are not read
 MOST_SPEEDS = 6  # that are named
@@ -28,6 +29,11 @@ def answer(ranking: Ranking, findings: Findings) -> str:
     names = ranking.leaderboard.index[~ranking.leaderboard["baseline"]]
     where = f" at {_few(list(speeds))}" if speeds else ""
     rank = f"the best mean rank, {ranking.champion_mean_rank:.2f}, over {joined(titles)}{where}"
+    if ranking.tied:
+        rank += (
+            f", which it shares with {listed(ranking.tied)}: of equals, the one with fewer losses or "
+            f"earlier in the list is named"
+        )
     of = f"of {len(names):,} {counted(names)}"
     if gone := len(ranking.missing):
         of += f" that are trained ({gone:,} more {is_are(gone)} not yet)"

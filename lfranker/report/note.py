@@ -11,6 +11,7 @@ from lfranker.report.sentences import scope_sentence
 from lfranker.report.tables import line, tables, title_of, to_markdown, writer
 
 NOTE_LIMIT = 7_500  # characters; MLflow cuts a tag at 8,000
+FIRST = 5  # entrants in the table
 SECTION_LIMIT = 1_200  # of one question, so that it does not drive out all others
 REPORT, TABLE, COMPARED = "ranking.html", "table", "compared"  # keys of links that are no run's
 WORDS = {REPORT: "The whole report", TABLE: "The runs in a table", COMPARED: "The runs compared"}
@@ -43,7 +44,7 @@ def note(
         "\n>\n".join(f"> {' '.join(sentence.split())}" for sentence in first),
         _markdown(against(ranking, findings)),
         scope_sentence(findings.scope),
-        _leaderboard(ranking, simulated, links),
+        narrow_leaderboard(ranking, simulated, links),
         *(_questioned(section.question, section.sentences) for section in sections[:2]),
         _winners(ranking, simulated),
         *(_questioned(section.question, section.sentences) for section in sections[2:]),
@@ -53,19 +54,21 @@ def note(
     return _fit([part.rstrip().replace("<", "&lt;") for part in parts if part])
 
 
-def _leaderboard(ranking: Ranking, simulated: bool, links: Mapping[str, str]) -> str:
+def narrow_leaderboard(ranking: Ranking, simulated: bool, links: Mapping[str, str]) -> str:
+    """The first entrants and the baselines, with the mean rank and the means of each metric."""
     whole = tables(ranking)["leaderboard"]
     shown = ["mean_rank", *ranking.directions, "outcome"]
     board = whole[[column for column in shown if column in whole]]
     entrants, baselines = (board[board["outcome"].eq("baseline") == side] for side in (False, True))
     beside = sorted(baselines.index, key=lambda name: name != NOISY)  # the one that must be seen
-    caption = f"The first {min(5, len(entrants))} of {len(entrants):,}, and the baselines"
+    first = f"the first {FIRST} of {len(entrants):,}" if len(entrants) > FIRST else "all"
+    caption = f"Leaderboard: {first}, and the baselines"
     return to_markdown(
         board,
         caption,
         simulated=simulated,
         directions=ranking.directions,
-        rows=[*entrants.index[:5], *beside[:8]],
+        rows=[*entrants.index[:FIRST], *beside[:8]],
         links=links,
     )
 

@@ -187,7 +187,7 @@ def choose_model(name: str, criterion: str, scan: ScanMetadata) -> Choice:
     winner = _winner(name, criterion, scan)
     if not winner.caution:
         return winner
-    return bundled(f"{winner.uri} is {winner.caution.partition(':')[0]}")
+    return bundled(f"since {winner.uri} is {winner.caution.partition(':')[0]}")
 
 
 def _winner(name: str, criterion: str, scan: ScanMetadata) -> Choice:
@@ -195,12 +195,12 @@ def _winner(name: str, criterion: str, scan: ScanMetadata) -> Choice:
         aliases = dict(MlflowClient().get_registered_model(name).aliases)
     except MlflowException as error:
         if name == USUAL_NAME and is_unknown(error):
-            return bundled(f"no model {name!r} is registered yet")
+            return bundled(f"since no model {name!r} is registered yet")
         raise ValueError(
             f"no registered model {name!r}: rank a power set first, or name a model by its URI"
         ) from error
     if (champion := aliases.get(CHAMPION.alias)) and _ranked_on_simulated(name, champion):
-        return bundled(f"the champion of {name!r} was ranked on simulated scans")
+        return bundled(f"since the champion of {name!r} was ranked on simulated scans")
     winners = _by_speed(_as_real_as_the_champion(name, aliases), criterion)
     said = [speed for speed in (exposure_name(scan), vendor_speed_name(scan)) if speed]
     for speed in said:
@@ -285,15 +285,21 @@ def _choice(version: ModelVersion, reason: str, alias: str | None = None) -> Cho
 
 def _caution(version: ModelVersion) -> str:
     """Say of a model that it is a demonstration, by the steps of its training; else nothing."""
-    steps = _steps(version.run_id) if version.run_id else None
-    if steps is None or steps > PRESETS["demo"].train.steps:
+    if not version.run_id or not is_demonstration(version.run_id):
         return ""
+    steps = _steps(version.run_id)
     simulated = version.tags.get(Tag.SIMULATED) == "true"
     return (
         f"a demonstration, trained for {steps} step{'s' * (steps != 1)}"
         f"{' and ranked on simulated scans' * simulated}: expect blur and wrong brightness on "
         f"scans of your own; train one with -P preset=small -P clean=FOLDER -P scans=FOLDER"
     )
+
+
+def is_demonstration(run_id: str) -> bool:
+    """Return whether a run has trained, from nothing, no longer than those of the preset demo."""
+    steps = _steps(run_id)
+    return steps is not None and steps <= PRESETS["demo"].train.steps
 
 
 def _steps(run_id: str) -> int | None:

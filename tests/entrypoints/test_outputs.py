@@ -36,13 +36,11 @@ from lfranker.planning import inputs
 from lfranker.planning.inputs import clean_images
 from lfranker.planning.settings import preset_settings
 from lfranker.processes.jobs import available_cores
-from lfranker.publishing.ranking_run import Report, leaderboard_caption, rank_power_set
+from lfranker.publishing.ranking_run import Report, rank_power_set
 from lfranker.ranking.leaderboard import RankConfig, rank
 from lfranker.rating.sheets import Key, Sheet, SheetConfig
 from lfranker.rating.workflow import make_sheets, take_ratings
 from lfranker.report.findings import Findings
-from lfranker.report.remarks import remarks
-from lfranker.report.tables import tables, to_markdown
 from lfranker.tracking.models import load_likeness, load_network, load_onnx
 from lfranker.tracking.pages import how_to_open
 from lfranker.tracking.registry import Choice, choose_model, named_model
@@ -321,24 +319,28 @@ def test_a_run_that_mlflow_run_made_is_named_by_what_is_done(
 def test_a_ranking_is_said_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     board = pd.DataFrame({"psnr": [30.0, 31.0]}, index=["mae", "mse"])
     ranking = rank(board, ["mae", "mse", "tv"])
-    versions = {"champion": "4", "best-psnr": "3"}
-    report = Report("parent", ranking, True, versions, ("It is so.",), Findings())
+    versions = {"best-psnr": "4", "champion": "4", "best-psnr-a": "10", "best-ssim": "4"}
+    report = Report(
+        "parent", ranking, True, versions, ("In the report.",), Findings(),
+        to_mind=("One filter is better.", "It is short."), registration=("It stays.",),
+    )  # fmt: skip
     record, said = Recorder(monkeypatch), list[str]()
     record.replace(rank_power_set, lambda _: report)
     record.replace(how_to_open, lambda call: f"at {call.run_id}")
     config = RankConfig(promote="never")
     result = powerset.rank("asked", "m", config, "77", cast(Any, print), Console(said.append))
     assert result is report
-    table = to_markdown(
-        tables(ranking)["leaderboard"], leaderboard_caption(ranking), simulated=True
-    )
-    assert said == [
-        table,
-        *(f"- {line}" for line in (*remarks(ranking), "It is so.")),
-        "models:/m@best-psnr is version 3",
+    table, *lines = said
+    assert table.startswith("**Simulated scans: Leaderboard: all, and the baselines**")
+    assert lines == [
         "models:/m@champion is version 4",
+        "version 4 has the aliases best-psnr, best-ssim",
+        "version 10 has the aliases best-psnr-a",
+        "It stays.",
         "Train on mse: of 2 loss subsets that are trained (1 more is not yet) it has the best "
         "mean rank, 1.00, over PSNR.",
+        "- One filter is better.",
+        "- It is short.",
         "Note, report and tables: at parent",
     ]
     (call,) = record.calls["", "rank_power_set"]

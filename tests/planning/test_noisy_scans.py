@@ -18,7 +18,7 @@ from lfranker.noise.parsing import parse_noises
 from lfranker.planning import inputs as preparation
 from lfranker.planning.inputs import InputConfig
 from lfranker.planning.noise_comparison import inputs_on_each, settings_on_each
-from lfranker.planning.noisy_scans import training_scans, with_usual_noise
+from lfranker.planning.noisy_scans import _prepared, training_scans, with_usual_noise
 from lfranker.planning.settings import preset_settings
 from lfranker.scans.preparation import prepare_scans
 from lfranker.tracking.tags import Tag
@@ -78,8 +78,13 @@ def test_the_noise_is_what_the_scans_allow(tmp_path: Path, frames: int, expected
     assert with_usual_noise({}, NO_CLEAN, scans / "100ns", None, None) == {"noise": expected}
     assert with_usual_noise({"noise": "blind"}, NO_CLEAN, None, scans, None) == {"noise": "blind"}
     assert with_usual_noise({}, None, None, scans, None) == {}
-    prepared = prepare_scans(scans, "30us", tmp_path / "cache").folder
-    assert with_usual_noise({}, NO_CLEAN, None, prepared, None) == {"noise": "recorrupted"}
+    prepared = prepare_scans(scans, "30us", tmp_path / "cache")
+    assert with_usual_noise({}, NO_CLEAN, None, prepared.folder, None) == {"noise": "recorrupted"}
+    for frames_of, pair in zip(_prepared(prepared), prepared, strict=True):
+        assert (frames_of.field, frames_of.speed) == (pair.field, pair.speed)
+        (scan,) = frames_of.scans
+        np.testing.assert_array_equal(scan, pair.noisy)
+        assert not np.array_equal(scan, pair.clean)
 
 
 @pytest.mark.parametrize(("white", "expected"), [(None, 4000 / 4095), (8000, 0.5)])

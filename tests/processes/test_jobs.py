@@ -33,6 +33,22 @@ def python(name: str, code: str, folder: Path) -> Job:
     return Job(name, [sys.executable, "-c", code], folder / f"{name}.txt")
 
 
+def test_a_job_gets_on_where_its_log_or_its_progress_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [10.0]
+    monkeypatch.setattr(processes, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    log, progress = tmp_path / "log.txt", tmp_path / "steps"
+    pace = Pace(Job("a", [], log, progress=progress))
+    looked = [pace.look()]
+    for at, changed in ((15.0, None), (17.0, progress), (20.0, None), (21.0, log), (25.0, None)):
+        now[0] = at
+        if changed is not None:
+            changed.touch()
+        looked.append(pace.look())
+    assert looked == [0.0, 5.0, 0.0, 3.0, 0.0, 4.0]
+
+
 def test_exit_codes_and_output_come_back(tmp_path: Path) -> None:
     jobs = [
         python("good", "print('fine')", tmp_path),

@@ -1,7 +1,7 @@
 """Aliases are taken from versions of other power sets only for a reason."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +17,7 @@ from tracked import SCANS, make_child, name_model
 
 from lfranker.evaluation.criteria import ALL_METRICS, CHAMPION
 from lfranker.losses.names import LOSS_ORDER
+from lfranker.publishing import promotion
 from lfranker.publishing.promotion import Gate
 from lfranker.publishing.ranking_run import Report, rank_power_set
 from lfranker.ranking.entrants import PairScores
@@ -83,8 +84,13 @@ def refusal(
     promote: str = "auto",
     holder_of: str = "others",
     real: tuple[bool, bool] = (True, True),
+    short: Collection[str] = (),
 ) -> str:
-    """Why `mae` does not take the alias from a model of 20 dB, by names and repeats of 8 sites."""
+    """Why `mae` does not take the alias from a model of 20 dB, by names and repeats of 8 sites.
+
+    ``short``: runs that are demonstrations.
+    """
+    monkeypatch.setattr(promotion, "is_demonstration", lambda run_id: run_id in short)
     luck = np.random.default_rng(0)
     rows = pd.DataFrame(
         [
@@ -124,9 +130,12 @@ def test_a_filter_that_is_better_does_not_speak_for_the_winner(
         ({"holder_of": "family"}, True),
         ({"real": (True, False)}, True),
         ({"real": (False, False)}, False),
+        ({"short": ["of others"]}, True),
+        ({"short": ["of others", "own"]}, False),
+        ({"short": ["own"]}, False),
     ],
 )
-def test_a_worse_one_takes_the_alias_of_its_family_or_of_simulated_scans_or_if_told_to(
+def test_a_worse_one_takes_the_alias_of_its_family_of_simulated_scans_of_a_demo_or_if_told_to(
     monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], takes: bool
 ) -> None:
     assert (refusal(monkeypatch, {("mae", 0): 19.0}, 0, **changes) == "") == takes

@@ -187,7 +187,7 @@ def test_what_a_ranking_found_is_written_and_returned(monkeypatch: pytest.Monkey
         "1 of the 2 noisy scans that are scored is among those trained on, without their clean "
         "ones: other scans may be denoised less well."
     )
-    minded = [seen, "too short", "a filter is better", "sites are assumed", "one is missing"]
+    minded = ["a filter is better", seen, "too short", "sites are assumed", "one is missing"]
     said = [made.section, made.seen]
     call = made.arguments("texts_of")
     results = cast(Results, call["results"])
@@ -215,6 +215,7 @@ def test_what_a_ranking_found_is_written_and_returned(monkeypatch: pytest.Monkey
     check_same(
         vars(report), parent="parent", ranking=RANKING, simulated=False,
         versions={"champion": "3"}, notices=("A.", "B.", "C.", *notices), findings=made.found,
+        to_mind=tuple(minded), registration=tuple(notices),
     )  # fmt: skip
 
 
@@ -230,7 +231,7 @@ def test_a_ranking_on_other_scans_has_a_folder_of_its_own_and_no_note(
     assert {call.simulated for call in made.record.calls["", "to_markdown"]} == {True}
     assert made.arguments("field_scores")["scans"] == OTHER
     results = made.arguments("texts_of")["results"]
-    assert results.caveats[2] == "no better", "by intervals, where there are some"
+    assert results.caveats[0] == "no better", "by intervals, where there are some"
     assert not {"write_note", "mark_children"} & {name for _, name in made.record.calls}
 
 

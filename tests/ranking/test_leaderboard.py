@@ -157,7 +157,7 @@ def test_keypoints_alone_make_a_winner_but_no_champion():
     assert ranking.judged == ()
 
 
-def test_baselines_come_last_as_given_and_neither_win_nor_take_a_rank():
+def test_baselines_come_last_the_best_first_and_neither_win_nor_take_a_rank():
     rows = {
         "noisy": {"psnr": 20.0, "ssim": 0.5, "baseline": True},
         "median-5": {"psnr": 40.0, "ssim": 0.4, "baseline": True},
@@ -166,7 +166,7 @@ def test_baselines_come_last_as_given_and_neither_win_nor_take_a_rank():
         "mae": {"psnr": 24.0, "ssim": 0.7, "baseline": math.nan},
     }
     ranking = rank(board(rows))
-    assert list(ranking.leaderboard.index) == ["mae", "mse", "noisy", "median-5", "gaussian-1"]
+    assert list(ranking.leaderboard.index) == ["mae", "mse", "median-5", "gaussian-1", "noisy"]
     assert winners(ranking) == {"psnr": "mse", "ssim": "mae"}
     assert ranking.leaderboard["rank/psnr"].tolist()[:2] == [2, 1]
     assert ranking.leaderboard["rank/psnr"].isna().tolist() == [False, False, True, True, True]

@@ -75,6 +75,15 @@ def test_trainings_that_are_too_short_give_no_advice() -> None:
     )
 
 
+def test_a_tie_is_said_in_the_answer() -> None:
+    tied = rank(SCORES.assign(**{"ssim/a": [0.8, 0.9]}))
+    assert answer(tied, Findings()) == (
+        "Train on **mae**: of 2 loss subsets it has the best mean rank, 1.50, over PSNR and SSIM "
+        "at a, which it shares with mse: of equals, the one with fewer losses or earlier in the "
+        "list is named."
+    )
+
+
 def test_many_speeds_are_counted() -> None:
     scores = pd.DataFrame({f"psnr/s{at}": [2.0, 1.0] for at in range(9)}, index=["mae", "mse"])
     assert "over PSNR at 9 scan speeds." in answer(rank(scores), Findings())

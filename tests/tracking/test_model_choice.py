@@ -80,14 +80,14 @@ def test_winners_on_simulated_scans_do_not_count_beside_a_real_champion(
     client.set_model_version_tag("lfranker", registered["champion"], Tag.SIMULATED, "true")
     choice = choose_model("lfranker", "psnr", exposed(1.5e-6))
     assert choice.uri == BUNDLED
-    assert choice.reason == "the champion of 'lfranker' was ranked on simulated scans"
+    assert choice.reason == "since the champion of 'lfranker' was ranked on simulated scans"
 
 
 def test_without_a_ranking_there_is_what_comes_with_lfranker_but_no_model_of_another_name(
     store: Path,
 ) -> None:
     nothing = choose_model("lfranker", "psnr", exposed(100e-9))
-    assert (nothing.uri, nothing.reason) == (BUNDLED, "no model 'lfranker' is registered yet")
+    assert (nothing.uri, nothing.reason) == (BUNDLED, "since no model 'lfranker' is registered yet")
     with pytest.raises(ValueError, match="no registered model 'own': rank a power set first"):
         choose_model("own", "psnr", exposed(100e-9))
 
@@ -100,7 +100,7 @@ def test_winners_on_simulated_scans_step_back_behind_what_comes_with_lfranker_an
     scan = ScanMetadata(scan_speed="3")
     nothing = choose_model("lfranker", "psnr", scan)
     assert (nothing.uri, nothing.caution) == ("bundled", "")
-    assert nothing.reason == "no model 'lfranker' is registered yet"
+    assert nothing.reason == "since no model 'lfranker' is registered yet"
     chosen = []
     for losses, kind, speed in (("mae", "simulated", "spd3"), ("mse", "real", "100ns")):
         parent = make_parent(losses, kind)
@@ -110,7 +110,7 @@ def test_winners_on_simulated_scans_step_back_behind_what_comes_with_lfranker_an
         chosen.append(choose_model("lfranker", "psnr", scan))
     demo, real = chosen
     assert (demo.uri, demo.model) == ("bundled", "the network that comes with lfranker")
-    assert demo.reason == "the champion of 'lfranker' was ranked on simulated scans"
+    assert demo.reason == "since the champion of 'lfranker' was ranked on simulated scans"
     own = MlflowClient().search_model_versions(f"run_id = '{run.info.run_id}'")
     assert real.uri == f"models:/lfranker/{own[0].version}"
     assert real.reason == "scanned at spd3, winners are known at 100ns"
@@ -181,7 +181,7 @@ def test_a_model_of_a_demo_is_called_so(
         taken = choose_model("lfranker", "psnr", ScanMetadata())
         assert taken.caution == ""
         assert taken.uri == (BUNDLED if steps else choice.uri), "better than a demonstration"
-        assert not steps or taken.reason == f"{choice.uri} is {words[:-2]}"
+        assert not steps or taken.reason == f"since {choice.uri} is {words[:-2]}"
 
 
 def test_few_steps_from_the_weights_of_another_training_are_no_demo(store: Path) -> None:
