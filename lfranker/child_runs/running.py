@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from lfranker.child_runs.jobs import Child, job_of
 from lfranker.child_runs.travelling import Sender
-from lfranker.evaluation.criteria import ALL_METRICS, QUALITY
+from lfranker.evaluation.criteria import in_short
 from lfranker.launching.engine import SilentEngineError
 from lfranker.launching.launcher import Launcher, Watch
 from lfranker.launching.owners import engine_of
@@ -223,13 +223,7 @@ def _end(child: Child, job: Job, failure: str) -> str:
         return f"{child.title} has not ended: {run.owner} is at it, the same command waits for that"
     if run.status in OPEN:
         end_run(run_id, "FINISHED")
-    return f"{child.title} {run.outcome}: {_shown(run.metrics) or 'no finite score'}"
-
-
-def _shown(scores: Mapping[str, float]) -> str:
-    """Write the scores that matter most: "PSNR 30.12 dB, SSIM 0.8912"."""
-    shown = [(ALL_METRICS[name], scores[name]) for name in QUALITY if name in scores]
-    return ", ".join(f"{m.title} {value:.{m.digits}f} {m.unit}".rstrip() for m, value in shown)
+    return f"{child.title} {run.outcome}: {in_short(run.metrics) or 'no finite score'}"
 
 
 @contextmanager

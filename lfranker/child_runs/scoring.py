@@ -1,6 +1,7 @@
 """Scoring of models that are trained already, on scans old or new."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from torch import nn
@@ -9,13 +10,21 @@ from lfranker.child_runs.console import QUIET, Console
 from lfranker.denoiser.likeness import unlike
 from lfranker.denoiser.tiling import denoise
 from lfranker.evaluation.baselines import Family
+from lfranker.evaluation.criteria import QUALITY, in_short
 from lfranker.evaluation.scoring import Denoiser, metrics_of, of_noisy
 from lfranker.planning.inputs import refuse_seen
 from lfranker.processes.jobs import launched
 from lfranker.publishing.pictures import log_pictures
 from lfranker.scans.preparation import ScanSet
 from lfranker.tracking.models import load_likeness, load_network, model_id_of
-from lfranker.tracking.power_set import Training, find_training, load_power_set
+from lfranker.tracking.pages import how_to_open
+from lfranker.tracking.power_set import (
+    ScoredRun,
+    Training,
+    find_training,
+    load_power_set,
+    members_with,
+)
 from lfranker.tracking.runs import TrackedRun, own_run
 from lfranker.tracking.score_logging import log_scans, score_baselines, score_run
 from lfranker.tracking.scores import images_trained_on
@@ -44,7 +53,13 @@ def score_power_set(
         if training.model and not training.is_scored(scans.digest, metrics_of(scans)):
             _score_training(training, scans, console)
     _score_baselines(power_set, power_set.keys, scans, console, tuned)
-    log_pictures(load_power_set(power_set.run_id), scans)
+    scored = load_power_set(power_set.run_id)
+    log_pictures(scored, scans)
+    _say_scores([*scored.trainings.values(), *scored.baselines], scans, console)
+    console.say(
+        f"rank it on these scans: mlflow run . -e rank --env-manager local "
+        f"-P parent={power_set.run_id} -P scans={scans.digest[:8]}"
+    )
 
 
 def score_training(
@@ -90,8 +105,20 @@ def score_model(
         result = score_run(run.run_id, _denoiser(network), scans, model=model_id_of(uri))
         _score_baselines(run, [run.run_id], scans, console, tuned)
     console.say(f"{uri}: {result}; run {run.run_id}")
-    for name, value in find_training(run.run_id).scores(scans.digest).items():
-        console.say(f"{name}: {value:.4f}")
+    own = replace(find_training(run.run_id), title=uri)
+    _say_scores([own, *members_with([run.run_id], run.experiment_id)], scans, console)
+    console.say(f"scores at each scan speed: {how_to_open(run.run_id)}")
+
+
+def _say_scores(runs: Iterable[ScoredRun], scans: ScanSet, console: Console) -> None:
+    """Say the mean scores over the scan speeds, the best first."""
+    known: dict[str, Mapping[str, float]] = {}
+    for run in runs:
+        known.setdefault(run.title, run.scores(scans.digest))  # the newest come first
+    first = next((metric for metric in QUALITY if any(metric in own for own in known.values())), "")
+    for title in sorted(known, key=lambda title: -known[title].get(first, float("-inf"))):
+        if said := in_short(known[title]):
+            console.say(f"{title}: {said}")
 
 
 def _tell_unlike(uri: str, scans: ScanSet, console: Console, trust_code: bool = False) -> None:

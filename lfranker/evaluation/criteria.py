@@ -36,6 +36,12 @@ CHAMPION_METRICS = ("psnr", "ssim", "repeatability", "noise_removed", "ssim_esti
 QUALITY = ("psnr", "ssim", "noise_removed", "ssim_estimated")
 
 
+def in_short(scores: Mapping[str, float]) -> str:
+    """Write the scores that matter most: "PSNR 30.12 dB, SSIM 0.8912"; "" where none is there."""
+    shown = [(ALL_METRICS[name], scores[name]) for name in QUALITY if name in scores]
+    return ", ".join(f"{m.title} {value:.{m.digits}f} {m.unit}".rstrip() for m, value in shown)
+
+
 def deciding_metrics(scores: Iterable[object]) -> tuple[str, ...]:
     """Return the CHAMPION_METRICS of scans that have such scores: with clean scans, or without."""
     alone = any(name in REFERENCE_FREE for name in scores)

@@ -31,8 +31,8 @@ def answer(ranking: Ranking, findings: Findings) -> str:
     rank = f"the best mean rank, {ranking.champion_mean_rank:.2f}, over {joined(titles)}{where}"
     if ranking.tied:
         rank += (
-            f", which it shares with {listed(ranking.tied)}: of equals, the one with fewer losses or "
-            f"earlier in the list is named"
+            f", which it shares with {listed(ranking.tied)}: of equals, the one with fewer losses "
+            f"or earlier in the list is named"
         )
     of = f"of {len(names):,} {counted(names)}"
     if gone := len(ranking.missing):

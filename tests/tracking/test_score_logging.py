@@ -367,7 +367,11 @@ def test_what_is_scored_by_its_address_puts_the_scores_on_the_model_s_page(
     assert (scores["psnr"].dataset_name, scores["psnr"].dataset_digest) == ("scans", "a" * 32)
     assert scores["psnr"].run_id != training.info.run_id
     assert said[0] == f"{uri}: ok; run {scores['psnr'].run_id}"
-    assert f"psnr: {scores['psnr'].value:.4f}" in said
+    own = f"PSNR {scores['psnr'].value:.2f} dB, SSIM {scores['ssim'].value:.4f}"
+    assert f"{uri}: {own}" in said
+    levels = [float(line.split("PSNR ")[1].split()[0]) for line in said if ": PSNR" in line]
+    assert len(levels) > 1
+    assert levels == sorted(levels, reverse=True)
 
 
 @pytest.mark.slow
