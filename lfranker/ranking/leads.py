@@ -70,7 +70,7 @@ def baseline_leads(
     networks = [name for name in others if not is_filter(name)]
     leads = {}
     for metric in metrics:
-        cube = cube_of(entrants, metric)
+        cube = cube_of(entrants, metric, least=1)
         if cube is None or name not in cube.names:
             continue
         scores = {b: baseline_scores(baselines, cube, metric, b) for b in (NOISY, *others)}

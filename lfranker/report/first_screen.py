@@ -37,6 +37,8 @@ def answer(ranking: Ranking, findings: Findings) -> str:
     of = f"of {len(names):,} {counted(names)}"
     if gone := len(ranking.missing):
         of += f" that are trained ({gone:,} more {is_are(gone)} not yet)"
+    if len(names) == 1 and not ranking.missing:
+        return f"**{ranking.champion}** alone was trained, so that no losses are compared."
     chosen = (
         f"No advice yet, the networks are too small or too briefly trained: {of}, "
         f"**{ranking.champion}** has {rank}."

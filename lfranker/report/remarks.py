@@ -183,10 +183,11 @@ def shortcomings(settings: Mapping[str, str]) -> list[str]:
     steps = _steps_of_each(settings) or [int(settings.get("steps", LEAST.steps))]
     seen = min(steps) * int(settings.get("batch", LEAST.batch))
     wanted = round(ENOUGH * LEAST.steps * LEAST.batch)
+    anew = settings.get("initial_weights", "none") == "none"  # else most was learnt before
     few, each = ("as few as ", "") if len(set(steps)) > 1 else ("", " each")
     channels = min((int(settings[s]) for s in ("dim", "width") if s in settings), default=LEAST.dim)
     return [
-        *([f"saw {few}{seen:,} patches{each}, fewer than {wanted:,}"] if seen < wanted else []),
+        *([f"saw {few}{seen:,} patches{each}, fewer than {wanted:,}"] * (anew and seen < wanted)),
         *([f"are {channels} channels wide, fewer than {LEAST.dim}"] * (channels < LEAST.dim)),
     ]
 

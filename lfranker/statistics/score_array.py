@@ -28,10 +28,10 @@ class Cube:
         return Cube(names, self.places, self.scores[order])
 
 
-def cube_of(rows: pd.DataFrame, metric: str) -> Cube | None:
+def cube_of(rows: pd.DataFrame, metric: str, least: int = 2) -> Cube | None:
     """Build a cube from a row per `name`, `place`, `speed`, `repeat`, less entrants with a gap.
 
-    None for fewer than 2 entrants or 3 places.
+    None for fewer than ``least`` entrants, or fewer than 3 places.
     """
     keys = ["place", "repeat", "speed"]
     wide = rows.pivot_table(index="name", columns=keys, values=metric, dropna=False, sort=False)
@@ -41,7 +41,7 @@ def cube_of(rows: pd.DataFrame, metric: str) -> Cube | None:
     whole = pd.Series(cells.columns.get_level_values("place")).value_counts(sort=False)
     repeats = int(whole.max()) if len(whole) else 0
     places = list(whole.index[whole == repeats])
-    if len(cells) < 2 or len(places) < LEAST_SITES:
+    if len(cells) < least or len(places) < LEAST_SITES:
         return None
     values = np.stack([cells[place].to_numpy(np.float64) for place in places], axis=1)
     return Cube(tuple(map(str, cells.index)), tuple(map(str, places)), values)

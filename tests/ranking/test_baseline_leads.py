@@ -32,6 +32,10 @@ def test_leads_are_paired_by_site_and_of_the_best_filter() -> None:
         assert lead.low < truth < lead.high
         assert lead.high - lead.low < 0.1, "sites differ by 3 each, the leads do not"
     assert abs(own.over_filter.mean - (20.5 + 7.5 + 2)) < 0.02
+    alone = rows()
+    alone = alone[alone["name"] != "mae"]
+    lone = baseline_leads(alone, "mse", ["psnr"], seed=0)["psnr"].over_filter
+    assert lone == own.over_filter, "it takes no other network"
     behind = baseline_leads(rows(), "mae", ["psnr"], seed=0)["psnr"].over_filter
     assert behind is not None
     assert behind.high < 0

@@ -27,6 +27,9 @@ def test_presets_meant_to_show_something_say_so(preset: str, shown: int) -> None
 def test_what_the_user_changed_is_judged_not_the_presets_name() -> None:
     (brief,) = caveats(words("small", steps=100), LOSSES)
     assert "saw 800 patches" in brief
+    further = {**words("small", steps=100), "initial_weights": "bd5f65b04ee118d5"}
+    (started,) = caveats(further, LOSSES)
+    assert started.startswith("The networks started from given weights.")
     assert "wide" not in brief
     (few,) = caveats(words("small", batch=1), LOSSES)
     assert "saw 8,000 patches" in few

@@ -84,6 +84,16 @@ def test_a_tie_is_said_in_the_answer() -> None:
     )
 
 
+def test_one_that_is_alone_is_no_answer_to_which_loss() -> None:
+    lone = rank(SCORES.loc[["mse"]])
+    assert answer(lone, Findings(along=along(), too_short=True)) == (
+        "**mse** alone was trained, so that no losses are compared."
+    )
+    assert "No advice yet" in answer(
+        rank(SCORES.loc[["mse"]], ["mae", "mse"]), Findings(too_short=True)
+    )
+
+
 def test_many_speeds_are_counted() -> None:
     scores = pd.DataFrame({f"psnr/s{at}": [2.0, 1.0] for at in range(9)}, index=["mae", "mse"])
     assert "over PSNR at 9 scan speeds." in answer(rank(scores), Findings())
