@@ -157,10 +157,9 @@ def _check_free(files: list[tuple[Path, Path]], overwrite: bool) -> None:
         if real(after) in scans:
             raise _refused(after, "is a scan itself, which stays as it is")
     if existing and not overwrite:
-        one = printable(str(existing[0][1]))
-        raise click.UsageError(
-            f"{one} exists ({len(existing)} such files); allowed: another --output, or --overwrite"
-        )
+        one, count = printable(str(existing[0][1])), len(existing)
+        there = f"{one} exists" if count == 1 else f"{count} files exist, such as {one}"
+        raise click.UsageError(f"{there}; allowed: another --output, or --overwrite")
 
 
 def _refused(target: Path, why: str) -> click.UsageError:

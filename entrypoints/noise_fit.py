@@ -106,7 +106,10 @@ def _words(found: Measurement) -> str:
     if checks.empty:
         return lines
     agree, total = int(checks["agrees"].sum()), len(checks)
-    return f"{lines}\nnoise made from it agrees in {agree} of {total} variances and lags"
+    return (
+        f"{lines}\nnoise made from it agrees in {agree} of {total} variances and lags of the scans "
+        f"that it was fitted to"
+    )
 
 
 if __name__ == "__main__":

@@ -94,8 +94,8 @@ def _micrograph(path: Path, decoded: Decoded, bars: Bars | None) -> Micrograph:
     if content != whole:
         rows, columns = content
         notices.append(
-            f"data bar or frame cropped: {pixels.shape[1]} x {pixels.shape[0]} px to "
-            f"{columns.stop - columns.start} x {rows.stop - rows.start} px"
+            f"data bar or frame left out: {columns.stop - columns.start} x "
+            f"{rows.stop - rows.start} of {pixels.shape[1]} x {pixels.shape[0]} px are specimen"
         )
     if bars.notice:
         notices.append(bars.notice)
@@ -152,7 +152,7 @@ def _to_gray(path: Path, decoded: Decoded) -> tuple[Image, NDArray[np.bool_] | N
     for top in range(0, len(luma), ROWS_AT_A_TIME):  # in float64, for which a mosaic has no room
         rows = slice(top, top + ROWS_AT_A_TIME)
         luma[rows] = samples[rows, :, :3] @ np.asarray(LUMA) / full
-    return luma, colour, [f"{kind} converted to gray (luma)", *notices]
+    return luma, colour, [f"{kind} read as gray (luma)", *notices]
 
 
 def _of_last_channel(decoded: Decoded) -> str:

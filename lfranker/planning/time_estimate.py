@@ -120,7 +120,7 @@ class TimeEstimate:
         ]
 
 
-TIMED_STEPS = 2  # after one that warms up
+TIMED_STEPS = 3  # after one that warms up; one that something else delayed does not count
 STARTING = 3.0  # s of a training beside its steps and scores: most of it to log its model
 IMPORTS = 9.0  # s more of one that is no copy of a process which has imported torch and MLflow
 

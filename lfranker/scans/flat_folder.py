@@ -51,7 +51,10 @@ def group_scans(paths: list[Path]) -> ScanPlan:
     scans = _with_speeds(paths)
     speeds = by_speed(list(dict.fromkeys(scan.speed for scan in scans)))
     if len(speeds) < 2:
-        raise ValueError(f"all {len(scans)} scans have the speed {speeds}; two are needed")
+        raise ValueError(
+            f"all {len(scans)} scans have the speed {', '.join(speeds)}; two speeds are needed, or "
+            f"--target none where none of the scans is clean"
+        )
     rest, matched = scans, list[tuple[Group, str]]()
     for way, match in MATCHES.items():
         groups = match(rest, speeds)

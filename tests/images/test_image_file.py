@@ -98,7 +98,7 @@ def test_colour_becomes_bt601_luma_with_a_notice(tmp_path, mode):
     Pillow.fromarray(rgb).convert(mode).save(tmp_path / "a.png")
     read = read_image(tmp_path / "a.png")
     np.testing.assert_allclose(read.pixels, [[0.299, 0.587, 0.114, 77 / 255]], atol=1e-7)
-    assert any("a.png: RGB converted to gray" in notice for notice in read.notices)
+    assert any("a.png: RGB read as gray" in notice for notice in read.notices)
     assert ("a.png: alpha channel not read" in read.notices) == (mode == "RGBA")
 
 
@@ -139,7 +139,7 @@ def test_gray_with_alpha_and_palettes(tmp_path):
     for name in ("b.png", "c.bmp", "d.tif", "e.tif"):
         read = read_image(tmp_path / name)
         np.testing.assert_allclose(read.pixels, [[0, 0.299, 90 / 255]], atol=1e-7)
-        assert read.notices == (f"{name}: palette converted to gray (luma)",)
+        assert read.notices == (f"{name}: palette read as gray (luma)",)
 
 
 def test_tiff_with_white_at_zero_and_with_compression(tmp_path):

@@ -170,7 +170,9 @@ def test_unknown_and_equal_speeds_are_errors(tmp_path):
         match=r"2 of 3 scans is unknown.*b\.tif, c100ns\.tif \(2 files: Scan\.Dwelltime is empty,",
     ):
         group_scans(paths)
-    with pytest.raises(ValueError, match=r"\['100ns'\]; two are needed"):
+    with pytest.raises(
+        ValueError, match=r"the speed 100ns; two speeds are needed, or --target none"
+    ):
         group_scans([paths[0], scan(paths[1], 1e-7)])
 
 
