@@ -158,8 +158,8 @@ def _check_free(files: list[tuple[Path, Path]], overwrite: bool) -> None:
             raise _refused(after, "is a scan itself, which stays as it is")
     if existing and not overwrite:
         one, count = printable(str(existing[0][1])), len(existing)
-        there = f"{one} exists" if count == 1 else f"{count} files exist, such as {one}"
-        raise click.UsageError(f"{there}; allowed: another --output, or --overwrite")
+        found = f"{one} exists" if count == 1 else f"{count} files exist, such as {one}"
+        raise click.UsageError(f"{found}; allowed: another --output, or --overwrite")
 
 
 def _refused(target: Path, why: str) -> click.UsageError:

@@ -1,7 +1,7 @@
 """Measure the noise of a microscope on its scans."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from lfranker.noise.profile import Profile, write_profile
 from lfranker.noise.profile_measurement import Measurement, exposures_of, fit_pairs, fit_singles
 from lfranker.planning.inputs import InputConfig
 from lfranker.processes.signals import terminate_as_interrupt
+from lfranker.report.numbers import joined
 from lfranker.report.plots import noise_level_plot
 from lfranker.scans.preparation import prepare_scans
 from lfranker.tracking.runs import log_metrics, log_settings, log_texts, own_run, set_tags
@@ -99,9 +100,24 @@ def _log(run_id: str, found: Measurement, profile: Profile, out: Path) -> None:
     set_tags(run_id, {Tag.NOTE: f"```\n{_words(found)}\n```"})
 
 
+def _asides(found: Measurement) -> Iterator[str]:
+    """Say the counts of each speed, and which intervals say nothing."""
+    for speed, noise in found.profile.speeds.items():
+        gamma = noise["gamma"]
+        if gamma > 0:
+            yield f"{speed}: {1 / gamma:.3g} counts at full brightness"
+    for speed, fit in found.fits.items():
+        held = [name for name, own in fit.estimates.items() if own.low == own.value == own.high]
+        if held:
+            yield (
+                f"{speed}: {joined(held)} stayed at a bound however the scans were drawn, so that "
+                f"the interval says nothing of how far off that may be"
+            )
+
+
 def _words(found: Measurement) -> str:
     table = found.estimates().to_string(index=False, float_format="{:.5f}".format)
-    lines = f"{table}\n{found.profile.units}"
+    lines = "\n".join([table, found.profile.units, *_asides(found)])
     checks = found.checks()
     if checks.empty:
         return lines

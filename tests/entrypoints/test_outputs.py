@@ -17,6 +17,7 @@ from prepared import make_scans
 from recorder import Recorder
 from torch import nn
 
+from entrypoints import noise_fit
 from lfranker.child_runs.console import Console
 from lfranker.child_runs.scoring import score_model, score_power_set, score_training
 from lfranker.child_runs.single_training import TrainingConfig, run_training
@@ -29,7 +30,7 @@ from lfranker.images.image_file import write_image
 from lfranker.microscopes.metadata import ScanMetadata
 from lfranker.microscopes.reading import read_metadata
 from lfranker.noise.parsing import fei_profile
-from lfranker.noise.profile import Profile, read_profile
+from lfranker.noise.profile import Estimate, Profile, read_profile
 from lfranker.noise.profile_measurement import fit_singles
 from lfranker.options import flat
 from lfranker.planning import inputs
@@ -126,6 +127,20 @@ def test_notes_on_scans_are_no_results(record: Recorder, store: Path) -> None:
     assert read_profile(store / "own.json").speeds == profile.speeds
     (call,) = record.calls["", "fit_singles"]
     assert (call.seed, call.white) == (3, 4095)
+
+
+def test_counts_are_said_and_which_intervals_say_nothing() -> None:
+    estimates = {
+        "gamma": Estimate(0.02, 0.01, 0.03), "sigma": Estimate(0.0, 0.0, 0.0),
+        "black": Estimate(0.0, 0.0, 0.1), "line_offset": Estimate(0.0, 0.0, 0.0),
+    }  # fmt: skip
+    fits = {"1us": SimpleNamespace(estimates=estimates)}
+    profile = SimpleNamespace(speeds={"1us": {"gamma": 0.02}, "2us": {"gamma": 0.0}})
+    assert list(noise_fit._asides(cast(Any, SimpleNamespace(profile=profile, fits=fits)))) == [
+        "1us: 50 counts at full brightness",
+        "1us: sigma and line_offset stayed at a bound however the scans were drawn, so that the "
+        "interval says nothing of how far off that may be",
+    ]
 
 
 def terminate(_: object) -> None:
