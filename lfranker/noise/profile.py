@@ -80,9 +80,9 @@ class Profile:
         full = f"full brightness, gray value {white}" if white else "full brightness"
         return (
             f"all are relative to {full}: noise at brightness x has the variance "
-            "gamma (x - black) + sigma^2, and 1 / gamma is the counts at full brightness; lag1 and so "
-            "on are its autocorrelation along x, the fast scan axis, lag_y is that from line to line, "
-            "and line_offset the standard deviation of an offset of each line"
+            "gamma (x - black) + sigma^2, and 1 / gamma is the counts at full brightness; lag1 and "
+            "so on are its autocorrelation along x, the fast scan axis, lag_y is that from line to "
+            "line, and line_offset the standard deviation of an offset of each line"
         )
 
     def settings(self) -> dict[str, Any]:
