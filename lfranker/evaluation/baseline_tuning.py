@@ -36,11 +36,7 @@ class Tuned:
     @property
     def parameters(self) -> dict[str, str]:
         """Parameters chosen, by half and speed."""
-        name = self.family.parameter
-        return {
-            f"{name}, half {half + 1}, {speed}".replace(",", ""): f"{value:g}"
-            for (half, speed), value in self.best.items()
-        }
+        return {_parameter(self.family, key): f"{value:g}" for key, value in self.best.items()}
 
 
 def tune(name: str, family: Family, scans: ScanSet) -> Tuned:
@@ -51,14 +47,34 @@ def tune(name: str, family: Family, scans: ScanSet) -> Tuned:
     sites = scans.sites
     if len(sites) < 2:
         raise ValueError(f"{name}: all scans show one site, there is no other to tune on")
-    half = {site: number % 2 for number, site in enumerate(sites)}
-    best = {}
+    half, best = _halves(sites), {}
     for speed in tqdm(scans.speeds, f"tuning {name}", leave=False, disable=None):
         for side in (0, 1):
             others = [record for record in scans.records if half[record.place] != side]
             same = [record for record in others if record.speed == speed]
             best[side, speed] = best_value(family, scans, spread(same or others))
     return Tuned(family, half, best)
+
+
+def as_tuned(family: Family, scans: ScanSet, parameters: Mapping[str, str]) -> Tuned | None:
+    """Return the filter as it was tuned on these scans before; None where that is not known.
+
+    ``parameters``: as `Tuned.parameters`.
+    """
+    keys = [(side, speed) for speed in scans.speeds for side in (0, 1)]
+    texts = {key: parameters.get(_parameter(family, key), "") for key in keys}
+    if not all(texts.values()):
+        return None
+    return Tuned(family, _halves(scans.sites), {key: float(text) for key, text in texts.items()})
+
+
+def _halves(sites: Sequence[str]) -> dict[str, int]:
+    return {site: number % 2 for number, site in enumerate(sites)}
+
+
+def _parameter(family: Family, key: Key) -> str:
+    half, speed = key
+    return f"{family.parameter}, half {half + 1}, {speed}".replace(",", "")
 
 
 def spread(records: Sequence[Record]) -> list[Record]:

@@ -6,13 +6,19 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pandas as pd
 import PIL.Image
 from tqdm import tqdm
 
+from lfranker.arrays import Image
 from lfranker.denoiser.tiling import denoise
-from lfranker.evaluation.baselines import Function, best_filter
+from lfranker.evaluation.baseline_tuning import as_tuned
+from lfranker.evaluation.baselines import BASELINES, Function, best_filter, families
+from lfranker.evaluation.criteria import CHAMPION_METRICS, is_filter
 from lfranker.evaluation.keypoints import shared
+from lfranker.evaluation.metrics import psnr
+from lfranker.evaluation.scoring import Denoiser, of_noisy
 from lfranker.images.image_strips import INSET_ZOOM, comparison, glance, strip
 from lfranker.microscopes.scan_speed import speed_key
 from lfranker.ranking.leaderboard import rank
@@ -20,7 +26,7 @@ from lfranker.report.plots import match_figure
 from lfranker.scans.preparation import Pair, ScanSet
 from lfranker.scans.scan_set import ScanSetId
 from lfranker.tracking.models import load_network
-from lfranker.tracking.power_set import PowerSet
+from lfranker.tracking.power_set import PowerSet, settings_used
 from lfranker.tracking.runs import NOT_FETCHED, download, list_files_below, log_image
 from lfranker.tracking.scores import scores
 from lfranker.tracking.tags import name_of
@@ -48,7 +54,11 @@ def log_pictures(power_set: PowerSet, scans: ScanSet) -> int:
         (record for record in records if record.field == fields[len(fields) // 2]),
         key=lambda record: speed_key(record.speed),
     )
-    _log_glance(power_set.run_id, networks, filters, scans.read(glanced), scans.id)
+    rival = _best_of_all(board, power_set, scans) or {
+        f"{name} (best filter without tuning)": of_noisy(function)
+        for name, function in filters.items()
+    }
+    _log_glance(power_set.run_id, networks, rival, scans.read(glanced), scans.id)
     for record in tqdm(records, "pictures", leave=False, unit="scan", disable=None):
         _log(power_set.run_id, networks, filters, scans.read(record), scans.id)
     return len(records)
@@ -122,22 +132,40 @@ def _top(board: pd.DataFrame, power_set: PowerSet) -> dict[str, Function]:
 def _log_glance(
     run_id: str,
     networks: dict[str, Function],
-    filters: dict[str, Function],
+    rival: dict[str, Denoiser],
     pair: Pair,
     scans: ScanSetId,
 ) -> None:
     name, network = next(iter(networks.items()))
-    filtered = {
-        f"{own} (best filter without tuning)": function(pair.noisy)
-        for own, function in filters.items()
-    }
-    panels = {
+    made = {
         "noisy": pair.noisy,
-        **filtered,
+        **{own: denoiser(pair) for own, denoiser in rival.items()},
         f"{name} (champion)": network(pair.noisy),
-        **pair.references,
     }
+    panels = {f"{title}{_scored(image, pair)}": image for title, image in made.items()}
+    panels |= pair.references
     log_image(run_id, glance(panels), f"{_glances(scans)}/{pair.field}-{pair.speed}.png")
+
+
+def _scored(image: Image, pair: Pair) -> str:
+    """Write the PSNR of an image of this pair, where there is a clean one: ", 30.1 dB"."""
+    return f", {psnr(np.clip(image, 0, 1), pair.clean, pair.mask):.1f} dB" * bool(pair.references)
+
+
+def _best_of_all(board: pd.DataFrame, power_set: PowerSet, scans: ScanSet) -> dict[str, Denoiser]:
+    """Return the best of all filters, tuned as it was scored; {} where that is not known."""
+    names = [str(name) for name in board.index[board["baseline"].eq(True)] if is_filter(str(name))]
+    criteria = [metric for metric in CHAMPION_METRICS if metric in board]
+    known = board.loc[names, criteria[0]].astype(float).dropna() if criteria else pd.Series()
+    if known.empty:
+        return {}
+    best = str(known.idxmax())
+    if best in BASELINES:
+        return {f"{best} (best filter)": of_noisy(BASELINES[best])}
+    runs = [run.run_id for run in power_set.baselines if run.name == best]
+    family = families().get(best)
+    tuned = as_tuned(family, scans, settings_used(runs[0])) if runs and family else None
+    return {f"{best} (best filter)": tuned} if tuned else {}
 
 
 def _log(

@@ -295,6 +295,11 @@ def _parse_json(text: str) -> dict[str, Any]:
     return found
 
 
+def settings_used(run_id: str) -> dict[str, str]:
+    """Return the parameters of the run with this ID as they were used. Raises ValueError."""
+    return settings_of(get_run(run_id))
+
+
 def settings_of(run: Run) -> dict[str, str]:
     """Return the run's parameters as they were used: see `runs.log_settings`."""
     params, tags = dict(run.data.params), run.data.tags

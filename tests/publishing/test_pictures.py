@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from odd_names import NAMES
 from prepared import make_scans
 from recorder import Recorder
+from scipy.ndimage import median_filter
+from skimage.metrics import peak_signal_noise_ratio
 from torch import Tensor, nn
 from tracked import SCANS, make_child, make_parent, power_set_of
 
@@ -24,9 +26,10 @@ from lfranker.publishing import pictures
 from lfranker.publishing.pictures import log_pictures, logged_glance, logged_pictures
 from lfranker.registration.register import Transform
 from lfranker.report.plots import match_figure
-from lfranker.scans.scan_set import ScanSetId
+from lfranker.scans.scan_set import Pair, ScanSetId
 from lfranker.tracking.models import load_network
 from lfranker.tracking.runs import list_files, log_image
+from lfranker.tracking.scores import scores as tracked_scores
 from lfranker.tracking.tags import Tag
 
 ID = ScanSetId(SCANS, simulated=False)
@@ -154,15 +157,45 @@ def test_each_picture_shows_the_pair_the_best_filter_and_the_winners(
         assert found.transform == pair.transform
         np.testing.assert_array_equal(found.mask, pair.mask)
     (own,), pair = record.calls["", "glance"], made.read(shown[2])
+    filtered = BASELINES["median-5"](pair.noisy)
     check_panels(
         own.panels,
         {
-            "noisy": pair.noisy,
-            "median-5 (best filter without tuning)": BASELINES["median-5"](pair.noisy),
-            "mse (champion)": np.clip(0.5 * pair.noisy, 0, 1),
+            f"noisy, {level(pair.noisy, pair)} dB": pair.noisy,
+            f"median-5 (best filter), {level(filtered, pair)} dB": filtered,
+            f"mse (champion), {level(0.5 * pair.noisy, pair)} dB": np.clip(0.5 * pair.noisy, 0, 1),
             "clean": pair.clean,
         },
     )
+
+
+def level(image: Image, pair: Pair) -> str:
+    """PSNR, dB."""
+    return f"{peak_signal_noise_ratio(pair.clean, np.clip(image, 0, 1), data_range=1):.1f}"
+
+
+def test_the_best_filter_is_shown_as_it_was_tuned(store: Path) -> None:
+    """The sites f, g, h are of half 1, 2 and 1."""
+    parent, made = make_parent("mae"), make_scans(store)
+    make_child(parent, "mae", {"psnr": 40.0})
+    for name, psnr in (("median-tuned", 30.0), ("gaussian-1", 29.0), ("bundled", 35.0)):
+        run = make_child(parent, "", {"psnr": psnr}, baseline=name)
+        MlflowClient().delete_tag(run.info.run_id, Tag.LOSSES)
+        if name == "median-tuned":
+            tuned = run.info.run_id
+    sizes = {(1, "spd2"): 3, (2, "spd2"): 5, (1, "spd5"): 7}
+    for (half, speed), size in sizes.items():
+        MlflowClient().log_param(tuned, f"size px half {half} {speed}", str(size))
+    power_set = power_set_of(parent)
+    board = tracked_scores(power_set, made.digest)
+    assert pictures._best_of_all(board, power_set, made) == {}, "not all is known"
+    MlflowClient().log_param(tuned, "size px half 2 spd5", "1")
+    ((title, denoiser),) = pictures._best_of_all(board, power_set, made).items()
+    assert title == "median-tuned (best filter)"
+    for record, size in zip(made.records, (3, 7, 5, 1, 3, 7), strict=True):
+        pair = made.read(record)
+        expected = median_filter(pair.noisy, size, mode="reflect")
+        np.testing.assert_array_equal(denoiser(pair), expected, err_msg=record.files)
 
 
 def check_panels(panels: Mapping[str, Image], expected: Mapping[str, Image]) -> None:
@@ -200,7 +233,7 @@ def test_the_champion_is_pictured_first_and_the_glance_is_at_the_fastest_scan(
     monkeypatch.setattr(pictures, "shared", nowhere)
     assert log_pictures(power_set_of(parent), scans) == len(made.records)
     (panels,) = glances
-    assert panels == ["noisy", "mse (champion)", "clean"]
+    assert [title.partition(",")[0] for title in panels] == ["noisy", "mse (champion)", "clean"]
     caption, _ = logged_glance(parent.info.run_id, scans.id) or ("", b"")
     assert caption.startswith("Field g at spd2, on one gray scale")
     assert all(np.array_equal(clean, taken) for clean in sought)
