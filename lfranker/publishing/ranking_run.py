@@ -148,8 +148,8 @@ def _caveats(
     seen = noisy_scans_and_images(power_set, scans)
     return [
         *reference_caveats(ranking),
-        *(filter_caveats(findings) if findings.leads else better_filters(ranking)),
         *speed_caveats(ranking),
+        *(filter_caveats(findings) if findings.leads else better_filters(ranking)),
         *seen_caveats(*seen, estimated=is_estimated(ranking)),
         *caveats(power_set.settings, ",".join(power_set.loss_set)),
         *site_caveats(read_scan_table(power_set, scans)),

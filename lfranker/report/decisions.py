@@ -24,10 +24,8 @@ def stability_clause(stability: Stability, champion: str | None = None) -> str:
     share = stability.share_of(chosen)
     clause = f"chosen in {in_100(share)} re-samplings of {_drawn(stability)}"
     if (tied := stability.tied.get(chosen, 0.0)) >= LEAST_TIED:
-        clause += (
-            f", in {in_100(tied)} only as the first, by the order of losses, of several with the "
-            f"same mean rank"
-        )
+        number = in_100(tied).partition(" ")[0]
+        clause += f", {number} of them a tie that the order of losses decided"
     others = [name for name in stability.in_question if name != chosen]
     if share >= HALF or not others:
         return clause

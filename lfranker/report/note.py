@@ -11,7 +11,7 @@ from lfranker.report.sentences import scope_sentence
 from lfranker.report.tables import line, tables, title_of, to_markdown, writer
 
 NOTE_LIMIT = 7_500  # characters; MLflow cuts a tag at 8,000
-FIRST = 5  # entrants in the table
+FIRST, BESIDE = 5, 8  # entrants and baselines in the table
 SECTION_LIMIT = 1_200  # of one question, so that it does not drive out all others
 REPORT, TABLE, COMPARED = "ranking.html", "table", "compared"  # keys of links that are no run's
 WORDS = {REPORT: "The whole report", TABLE: "The runs in a table", COMPARED: "The runs compared"}
@@ -62,13 +62,14 @@ def narrow_leaderboard(ranking: Ranking, simulated: bool, links: Mapping[str, st
     entrants, baselines = (board[board["outcome"].eq("baseline") == side] for side in (False, True))
     beside = sorted(baselines.index, key=lambda name: name != NOISY)  # the one that must be seen
     first = f"the first {FIRST} of {len(entrants):,}" if len(entrants) > FIRST else "all"
-    caption = f"Leaderboard: {first}, and the baselines"
+    best = f"{BESIDE} of {len(baselines)}" if len(baselines) > BESIDE else "the"
+    caption = f"Leaderboard: {first}, and {best} baselines"
     return to_markdown(
         board,
         caption,
         simulated=simulated,
         directions=ranking.directions,
-        rows=[*entrants.index[:FIRST], *beside[:8]],
+        rows=[*entrants.index[:FIRST], *beside[:BESIDE]],
         links=links,
     )
 
