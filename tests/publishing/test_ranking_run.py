@@ -27,7 +27,7 @@ from lfranker.ranking.leaderboard import RankConfig, rank
 from lfranker.rating.analysis import find_ratings, ratings_section
 from lfranker.rating.workflow import ratings_of
 from lfranker.report.findings import Findings, Scope, find
-from lfranker.report.first_screen import filter_caveats
+from lfranker.report.first_screen import filter_caveats, speed_caveats
 from lfranker.report.html_page import Section
 from lfranker.report.noise import find_noises
 from lfranker.report.remarks import better_filters, caveats, remarks, shortcomings, site_caveats
@@ -104,6 +104,7 @@ class Made:
             register_winners: ({"champion": "3"}, ["it is version 3"]),
             to_markdown: "table",
             caveats: ["too short"],
+            speed_caveats: ["noisy at a"],
             filter_caveats: ["no better"],
             better_filters: ["a filter is better"],
             read_scan_table: self.rows,
@@ -187,7 +188,14 @@ def test_what_a_ranking_found_is_written_and_returned(monkeypatch: pytest.Monkey
         "1 of the 2 noisy scans that are scored is among those trained on, without their clean "
         "ones: other scans may be denoised less well."
     )
-    minded = ["a filter is better", seen, "too short", "sites are assumed", "one is missing"]
+    minded = [
+        "noisy at a",
+        "a filter is better",
+        seen,
+        "too short",
+        "sites are assumed",
+        "one is missing",
+    ]
     said = [made.section, made.seen]
     call = made.arguments("texts_of")
     results = cast(Results, call["results"])
@@ -231,7 +239,7 @@ def test_a_ranking_on_other_scans_has_a_folder_of_its_own_and_no_note(
     assert {call.simulated for call in made.record.calls["", "to_markdown"]} == {True}
     assert made.arguments("field_scores")["scans"] == OTHER
     results = made.arguments("texts_of")["results"]
-    assert results.caveats[0] == "no better", "by intervals, where there are some"
+    assert results.caveats[1] == "no better", "by intervals, where there are some"
     assert not {"write_note", "mark_children"} & {name for _, name in made.record.calls}
 
 
