@@ -90,6 +90,14 @@ def test_files_and_names_in_the_architecture_exist() -> None:
         assert not names or set(names.split(".")) <= names_in(file), f"{path}::{names}"
 
 
+def test_tests_in_the_architecture_exist() -> None:
+    """Those given without their folder lie in that of the one before."""
+    there = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+    named = set(re.findall(r"`(?:tests/\w+/)?(test_\w+\.py)`", ARCHITECTURE.read_text()))
+    assert named
+    assert named <= there
+
+
 def test_every_room_is_in_the_architecture_and_is_one() -> None:
     table = ARCHITECTURE.read_text().partition("## Conventions")[0]
     rooms = {path.parent.name for path in (ROOT / "lfranker").glob("*/__init__.py")}
