@@ -57,7 +57,7 @@ def main() -> None:
     asked = words.parse_args()
     losses = [name for name in LOSS_ORDER if name != "perceptual"][: asked.losses]
     plan = tasks(losses, asked.repeats, TrainConfig(steps=20))
-    fake = SimpleNamespace(scans=SimpleNamespace(digest=DIGEST), facts={}, noise="")
+    fake = SimpleNamespace(scans=SimpleNamespace(digest=DIGEST), facts={}, noise="", pace=1.0)
     with own_run("stub", "powerset") as run:
         key = f"stub-{run.run_id[:8]}"
         described = {

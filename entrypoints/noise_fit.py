@@ -103,15 +103,15 @@ def _log(run_id: str, found: Measurement, profile: Profile, out: Path) -> None:
 def _asides(found: Measurement) -> Iterator[str]:
     """Say the counts of each speed, and which intervals say nothing."""
     for speed, noise in found.profile.speeds.items():
-        gamma = noise["gamma"]
-        if gamma > 0:
-            yield f"{speed}: {1 / gamma:.3g} counts at full brightness"
+        yield f"{speed}: {1 / noise['gamma']:.3g} counts at full brightness"
     for speed, fit in found.fits.items():
-        held = [name for name, own in fit.estimates.items() if own.low == own.value == own.high]
+        held = [
+            name for name, own in fit.estimates.items() if own.low == own.value == own.high == 0
+        ]
         if held:
             yield (
-                f"{speed}: {joined(held)} stayed at a bound however the scans were drawn, so that "
-                f"the interval says nothing of how far off that may be"
+                f"{speed}: {joined(held)} stayed at 0, the least that is allowed, in every draw of "
+                f"the bootstrap, so that the interval does not say how far off that may be"
             )
 
 

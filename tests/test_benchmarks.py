@@ -1,10 +1,13 @@
 """The benchmarks start, and trials run as trainings of a power set do."""
 
 import importlib
+import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from guarded_server import mlflow_server
 
 from benchmarks import recipe
 from lfranker.processes.jobs import Job
@@ -50,3 +53,20 @@ def test_a_trial_is_told_its_settings_and_a_finished_one_is_not_run_again(
     assert job.log.parent == tmp_path / "logs"
     assert job.environment["MLFLOW_RUN_ID"] == "id-wide"
     assert job.environment["OMP_NUM_THREADS"] == "2"
+
+
+@pytest.mark.slow
+def test_stubs_are_run_ranked_and_measured_on_a_real_server(
+    tmp_path: Path, empty_store: Path
+) -> None:
+    words = ["local", "--losses", "2", "--repeats", "1", "--folder", str(tmp_path / "jobs")]
+    with mlflow_server(tmp_path, empty_store) as port:
+        uri = f"http://127.0.0.1:{port}"
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.launching", *words],
+            env={**os.environ, "MLFLOW_TRACKING_URI": uri}, capture_output=True, text=True,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    stages = [line.partition(":")[0] for line in done.stdout.splitlines() if "/s; command" in line]
+    assert stages == ["runs made", "handed in", "done", "ranked"]
+    assert "0 failed []" in done.stdout

@@ -27,7 +27,7 @@ from lfranker.tracking.power_set import (
 )
 from lfranker.tracking.runs import TrackedRun, own_run
 from lfranker.tracking.score_logging import log_scans, score_baselines, score_run
-from lfranker.tracking.scores import images_trained_on
+from lfranker.tracking.scores import baselines, images_trained_on
 from lfranker.tracking.training_run import report_alive, score_with_branches
 
 NO_OTHERS: Mapping[str, Family] = {}
@@ -55,7 +55,8 @@ def score_power_set(
     _score_baselines(power_set, power_set.keys, scans, console, tuned)
     scored = load_power_set(power_set.run_id)
     log_pictures(scored, scans)
-    _say_scores([*scored.trainings.values(), *scored.baselines], scans, console)
+    beside = baselines(scored, scans.digest).values()
+    _say_scores([*scored.trainings.values(), *beside], scans, console)
     console.say(
         f"rank it on these scans: mlflow run . -e rank --env-manager local "
         f"-P parent={power_set.run_id} -P scans={scans.digest[:8]}"
@@ -85,6 +86,8 @@ def score_training(
     if power_set is not None:
         log_scans(power_set.run_id, scans)
         _score_baselines(power_set, power_set.keys, scans, console, tuned)
+        beside = baselines(load_power_set(power_set.run_id), scans.digest).values()
+        _say_scores([find_training(run_id), *beside], scans, console)
 
 
 def score_model(
@@ -111,14 +114,13 @@ def score_model(
 
 
 def _say_scores(runs: Iterable[ScoredRun], scans: ScanSet, console: Console) -> None:
-    """Say the mean scores over the scan speeds, the best first."""
-    known: dict[str, Mapping[str, float]] = {}
-    for run in runs:
-        known.setdefault(run.title, run.scores(scans.digest))  # the newest come first
-    first = next((metric for metric in QUALITY if any(metric in own for own in known.values())), "")
-    for title in sorted(known, key=lambda title: -known[title].get(first, float("-inf"))):
-        if said := in_short(known[title]):
-            console.say(f"{title}: {said}")
+    """Say the mean scores of runs over the scan speeds, the best first."""
+    scored = [(run, scores) for run in runs if (scores := run.scores(scans.digest))]
+    first = next((metric for metric in QUALITY if any(metric in own for _, own in scored)), "")
+    for run, scores in sorted(scored, key=lambda own: -own[1].get(first, float("-inf"))):
+        outcome = run.outcome_on(scans.digest)
+        said = filter(None, [in_short(scores), outcome * (outcome != "ok")])
+        console.say(f"{run.title}: {', '.join(said)}")
 
 
 def _tell_unlike(uri: str, scans: ScanSet, console: Console, trust_code: bool = False) -> None:

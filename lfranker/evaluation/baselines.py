@@ -3,7 +3,7 @@
 Each takes float32 (h, w) in [0, 1] to the same.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -83,9 +83,12 @@ def families() -> dict[str, Family]:
     return FAMILIES | ({"bm3d-tuned": BM3D} if find_spec("bm3d") else {})
 
 
-def best_filter(board: pd.DataFrame) -> dict[str, Function]:
-    """The best in PSNR, or in the first criterion that there is; none where none was scored."""
-    names = [name for name in BASELINES if is_filter(name) and name in board.index]
+def best_filter(board: pd.DataFrame, among: Iterable[str] = tuple(BASELINES)) -> str | None:
+    """The filter with the highest mean PSNR, or first criterion that there is; None without any.
+
+    ``among``: names of baselines; those that need no tuning.
+    """
+    names = [name for name in among if is_filter(name) and name in board.index]
     criteria = [metric for metric in CHAMPION_METRICS if metric in board]
     known = board.loc[names, criteria[0]].astype(float).dropna() if criteria else pd.Series()
-    return {} if known.empty else {str(known.idxmax()): BASELINES[str(known.idxmax())]}
+    return None if known.empty else str(known.idxmax())

@@ -56,8 +56,12 @@ from lfranker.ranking.leaderboard import RankConfig
 from lfranker.ranking.learning_rate_check import FACTORS, MOST_CHECKED
 from lfranker.ranking.weight_search import split_sites
 from lfranker.redaction import redacted
+from lfranker.report.decisions import learning_rate_sentence
+from lfranker.report.findings import Findings
 from lfranker.report.first_screen import answer
+from lfranker.report.learning_curves import scan_sentences
 from lfranker.report.note import narrow_leaderboard
+from lfranker.report.sentences import search_sentence
 from lfranker.tracking.claims import sweep
 from lfranker.tracking.pages import how_to_open
 from lfranker.tracking.power_set import load_power_set
@@ -348,10 +352,20 @@ def rank(
     for line in (*_aliases(result.versions, model_name), *result.registration):
         console.say(line)
     console.say(answer(result.ranking, result.findings).replace("**", ""))
-    for line in result.to_mind:
+    for line in (*_follow_ups(result.findings), *result.to_mind):
         console.say(f"- {line}")
     console.say(f"Note, report and tables: {how_to_open(result.parent)}")
     return result
+
+
+def _follow_ups(findings: Findings) -> Iterator[str]:
+    """Say what came of the trainings that follow a ranking where they are asked for."""
+    if findings.learning_rate is not None:
+        yield learning_rate_sentence(findings.learning_rate)
+    if findings.search is not None:
+        yield search_sentence(findings.search)
+    if findings.own_scans is not None:
+        yield from scan_sentences(findings.own_scans)
 
 
 def _aliases(versions: Mapping[str, str], model_name: str) -> Iterator[str]:
@@ -365,4 +379,5 @@ def _aliases(versions: Mapping[str, str], model_name: str) -> Iterator[str]:
             if number == version and alias != CHAMPION.alias
         ]
         if others:
-            yield f"version {version} has the aliases {', '.join(others)}"
+            plural = "es" * (len(others) > 1)
+            yield f"version {version} has the alias{plural} {', '.join(others)}"

@@ -9,7 +9,7 @@ from lfranker.datasets.clean_images import NoClean
 from lfranker.datasets.noisy_scans import NoisyScan
 from lfranker.images.image_file import page_count
 from lfranker.noise.noise_config import FRAMES, OF_SCANS, RECORRUPTED
-from lfranker.scans.folder_layout import NO_TARGET, choose_target, scan_plan
+from lfranker.scans.folder_layout import NO_TARGET, choose_target, scan_plan, slower_than
 from lfranker.scans.frames import Frames, frame_files, noisy_frames
 from lfranker.scans.scan_set import MANIFEST, ScanSet, read_scans
 
@@ -70,11 +70,12 @@ def target_among(scans: Path, target: str | None) -> str | None:
 def _holds_frames(folder: Path, target: str | None, *, all_noisy: bool) -> bool:
     if (folder / MANIFEST).exists():  # prepared scans, which are first frames
         return False
-    left_out = None if all_noisy else target_among(folder, target)
+    clean, found = None if all_noisy else target_among(folder, target), frame_files(folder)
+    left_out = [clean, *slower_than(clean, list(found))] if clean is not None else []
     return any(
         len(files) > 1 or page_count(files[0]) > 1
-        for speed, fields in frame_files(folder).items()
-        if speed != left_out
+        for speed, fields in found.items()
+        if speed not in left_out
         for files in fields.values()
     )
 

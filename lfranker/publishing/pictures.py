@@ -15,7 +15,6 @@ from lfranker.arrays import Image
 from lfranker.denoiser.tiling import denoise
 from lfranker.evaluation.baseline_tuning import as_tuned
 from lfranker.evaluation.baselines import BASELINES, Function, best_filter, families
-from lfranker.evaluation.criteria import CHAMPION_METRICS, is_filter
 from lfranker.evaluation.keypoints import shared
 from lfranker.evaluation.metrics import psnr
 from lfranker.evaluation.scoring import Denoiser, of_noisy
@@ -45,16 +44,17 @@ def log_pictures(power_set: PowerSet, scans: ScanSet) -> int:
     differences nor keypoints.
     """
     board = scores(power_set, scans.digest)
-    networks, filters = _top(board, power_set), best_filter(board)
+    networks, untuned = _top(board, power_set), best_filter(board)
     if not networks:
         return 0
+    filters = {untuned: BASELINES[untuned]} if untuned else {}
     fields = scans.fields[:: -(-len(scans.records) // MOST_PAIRS)]
     records = [record for record in scans.records if record.field in fields]
     glanced = min(
         (record for record in records if record.field == fields[len(fields) // 2]),
         key=lambda record: speed_key(record.speed),
     )
-    rival = _best_of_all(board, power_set, scans) or {
+    rival = _best_of_all(board, scans) or {
         f"{name} (best filter without tuning)": of_noisy(function)
         for name, function in filters.items()
     }
@@ -88,8 +88,9 @@ def logged_glance(run_id: str, scans: ScanSetId) -> tuple[str, bytes] | None:
     name = name_of(files[0].removeprefix(f"{_glances(scans)}/").removesuffix(".png"))
     field, _, speed = name.rpartition("-")
     caption = (
-        f"Field {field} at {speed}, on one gray scale. Insets: the framed "
-        f"detail, {INSET_ZOOM} times as large, not interpolated."
+        f"Field {field} at {speed}, on one gray scale, with the PSNR of each where there is a "
+        f"clean scan; the filter has the best mean over all scans. Insets: the framed detail, "
+        f"{INSET_ZOOM} times as large, not interpolated."
     )
     return caption, _jpeg(run_id, files[0])
 
@@ -149,22 +150,22 @@ def _log_glance(
 
 def _scored(image: Image, pair: Pair) -> str:
     """Write the PSNR of an image of this pair, where there is a clean one: ", 30.1 dB"."""
-    return f", {psnr(np.clip(image, 0, 1), pair.clean, pair.mask):.1f} dB" * bool(pair.references)
+    if not pair.references:
+        return ""
+    return f", {psnr(np.clip(image, 0, 1), pair.clean, pair.mask):.1f} dB"
 
 
-def _best_of_all(board: pd.DataFrame, power_set: PowerSet, scans: ScanSet) -> dict[str, Denoiser]:
+def _best_of_all(board: pd.DataFrame, scans: ScanSet) -> dict[str, Denoiser]:
     """Return the best of all filters, tuned as it was scored; {} where that is not known."""
-    names = [str(name) for name in board.index[board["baseline"].eq(True)] if is_filter(str(name))]
-    criteria = [metric for metric in CHAMPION_METRICS if metric in board]
-    known = board.loc[names, criteria[0]].astype(float).dropna() if criteria else pd.Series()
-    if known.empty:
+    best = best_filter(board, map(str, board.index[board["baseline"].eq(True)]))
+    if best is None:
         return {}
-    best = str(known.idxmax())
     if best in BASELINES:
         return {f"{best} (best filter)": of_noisy(BASELINES[best])}
-    runs = [run.run_id for run in power_set.baselines if run.name == best]
     family = families().get(best)
-    tuned = as_tuned(family, scans, settings_used(runs[0])) if runs and family else None
+    if family is None:
+        return {}
+    tuned = as_tuned(family, scans, settings_used(str(board.at[best, "run_id"])))
     return {f"{best} (best filter)": tuned} if tuned else {}
 
 

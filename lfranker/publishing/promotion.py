@@ -41,8 +41,8 @@ class Gate:
         """Return why the alias stays with its holder; empty where the winner takes it.
 
         A holder of the same power set gives way: that ranking has judged both. So does one that
-        was ranked on simulated scans to one on real scans, and a demonstration to a model that is
-        none.
+        was ranked on simulated scans to one on real scans, and a demonstration to a longer
+        training.
         """
         family = {run.run_id for run in self.power_set.members}
         if self.promote == "always" or holder.run_id in family:

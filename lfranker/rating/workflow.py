@@ -58,7 +58,8 @@ def make_sheets(
     prepared = _prepared(cache, digest, power_set)
     board = scores(power_set, digest)
     models = _best_models(board, power_set, config.shown)
-    filters = best_filter(board) | ({NOISY: BASELINES[NOISY]} if NOISY in board.index else {})
+    beside = [best_filter(board), NOISY if NOISY in board.index else None]
+    filters = {name: BASELINES[name] for name in beside if name is not None}
     runs = board["run_id"].to_dict()
     shown = {name: Shown(str(runs[name]), name in filters) for name in [*models, *filters]}
     sheets = plan_sheets(prepared.records, list(shown), config, power_set.seed)

@@ -11,7 +11,7 @@ from lfranker.report.tables import in_words
 from lfranker.statistics.score_array import LEAST_SITES
 from lfranker.text import listed
 
-LEAST_TIED = 0.005  # share of the draws that were decided by the order of losses and is said
+LEAST_TIED = 0.005  # a smaller share of draws that were ties is not said
 HALF = 0.5  # a champion chosen less often has rivals that must be named
 
 
@@ -25,7 +25,7 @@ def stability_clause(stability: Stability, champion: str | None = None) -> str:
     clause = f"chosen in {in_100(share)} re-samplings of {_drawn(stability)}"
     if (tied := stability.tied.get(chosen, 0.0)) >= LEAST_TIED:
         number = in_100(tied).partition(" ")[0]
-        clause += f", {number} of them a tie that the order of losses decided"
+        clause += f", {number} of them ties decided by rule, not by scores"
     others = [name for name in stability.in_question if name != chosen]
     if share >= HALF or not others:
         return clause

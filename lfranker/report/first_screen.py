@@ -31,14 +31,18 @@ def answer(ranking: Ranking, findings: Findings) -> str:
     rank = f"the best mean rank, {ranking.champion_mean_rank:.2f}, over {joined(titles)}{where}"
     if ranking.tied:
         rank += (
-            f", which it shares with {listed(ranking.tied)}: of equals, the one with fewer losses "
-            f"or earlier in the list is named"
+            f", which it shares with {listed(ranking.tied)} (ties go to fewer losses, then by the "
+            f"order of losses and noises)"
         )
     of = f"of {len(names):,} {counted(names)}"
     if gone := len(ranking.missing):
         of += f" that are trained ({gone:,} more {is_are(gone)} not yet)"
-    if len(names) == 1 and not ranking.missing:
-        return f"**{ranking.champion}** alone was trained, so that no losses are compared."
+    able = ranking.leaderboard.loc[names]
+    able = able[able["outcome"].eq("ok") & able[list(map(str, ranking.judged))].notna().all(axis=1)]
+    if len(able) == 1 and not ranking.missing:
+        brief = " Its network is too small or too briefly trained." * findings.too_short
+        alone = "alone was trained" if len(names) == 1 else "alone has all scores that decide"
+        return f"**{ranking.champion}** {alone}, so that no losses are compared.{brief}"
     chosen = (
         f"No advice yet, the networks are too small or too briefly trained: {of}, "
         f"**{ranking.champion}** has {rank}."

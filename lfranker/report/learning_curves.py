@@ -81,7 +81,7 @@ def _agreement(along: AlongTraining) -> str:
     return (
         f"Kendall's tau between the rankings after {half:,} and {whole:,} steps is "
         f"{listed(taus, 400)}; 1 is the same order, 0 none in common, -1 the reverse; in brackets "
-        f"95 % intervals of tau between the true scores, at whose end a measured one may lie."
+        f"95 % intervals of the tau of the true scores; the measured tau may lie at their end."
     )
 
 

@@ -7,8 +7,9 @@ from lfranker.ranking.leaderboard import Ranking
 from lfranker.report.findings import Findings
 from lfranker.report.first_screen import against, answer, split
 from lfranker.report.html_page import Grid, Section
+from lfranker.report.numbers import joined
 from lfranker.report.sentences import scope_sentence
-from lfranker.report.tables import line, tables, title_of, to_markdown, writer
+from lfranker.report.tables import in_words, line, tables, title_of, to_markdown, writer
 
 NOTE_LIMIT = 7_500  # characters; MLflow cuts a tag at 8,000
 FIRST, BESIDE = 5, 8  # entrants and baselines in the table
@@ -61,9 +62,16 @@ def narrow_leaderboard(ranking: Ranking, simulated: bool, links: Mapping[str, st
     board = whole[[column for column in shown if column in whole]]
     entrants, baselines = (board[board["outcome"].eq("baseline") == side] for side in (False, True))
     beside = sorted(baselines.index, key=lambda name: name != NOISY)  # the one that must be seen
-    first = f"the first {FIRST} of {len(entrants):,}" if len(entrants) > FIRST else "all"
+    first = (
+        f"the first {FIRST} of {len(entrants):,}"
+        if len(entrants) > FIRST
+        else f"all {len(entrants)}"
+    )
     best = f"{BESIDE} of {len(baselines)}" if len(baselines) > BESIDE else "the"
-    caption = f"Leaderboard: {first}, and {best} baselines"
+    beside_them = f", and {best} baselines" if len(baselines) else ""
+    by = dict.fromkeys(in_words(criterion.metric) for criterion in ranking.judged)
+    ranked = f" (mean rank over {joined(by)})" if by else ""
+    caption = f"Leaderboard: {first} subsets{ranked}{beside_them}"
     return to_markdown(
         board,
         caption,

@@ -87,11 +87,6 @@ def _absent(ranking: Ranking) -> Iterator[str]:
 def _odd(ranking: Ranking) -> Iterator[str]:
     board = ranking.leaderboard
     yield from _mixed_weights(board.index[~board["baseline"]], ranking.order)
-    if ranking.tied:
-        yield (
-            f"{ranking.champion} shares the lowest mean rank with {listed(ranking.tied)}; it is "
-            f"the champion because it has fewer losses, or losses that come first in their order."
-        )
 
 
 def _mixed_weights(names: Iterable[str], order: Sequence[str]) -> Iterator[str]:

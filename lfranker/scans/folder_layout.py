@@ -7,6 +7,7 @@ on; the first frame is the scan of a field that is scored.
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from lfranker.folders import is_hidden, was_perhaps_folder
@@ -137,22 +138,27 @@ def _slowest(files: Files) -> str:
     return order[-1]
 
 
-def faster_than_target(files: Files, target: str) -> tuple[Files, tuple[Exclusion, ...]]:
-    """The target and the speeds that are faster, as their names say; and the scans at slower ones.
+def slower_than(target: str, names: Sequence[str]) -> list[str]:
+    """Return which speeds are slower than the target, as their names say; none without an order."""
+    if not known_order([target, *names]):
+        return []
+    order = by_speed([*dict.fromkeys([target, *names])])
+    return [name for name in order[order.index(target) + 1 :] if not equal_speeds(name, target)]
 
-    A slow scan cannot be scored against a faster one, which has more noise. Names that have no
-    order say nothing: all speeds are kept. Raises ValueError where none is faster.
+
+def faster_than_target(files: Files, target: str) -> tuple[Files, tuple[Exclusion, ...]]:
+    """Return the files without speeds slower than the target, by their names; and what is left out.
+
+    A slow scan cannot be scored against a faster one, which has more noise. Raises ValueError where
+    all others are slower.
     """
     names = list(files)
-    if not known_order(names):
-        return files, ()
-    order = by_speed(names)
-    slower = [name for name in order[order.index(target) + 1 :] if not equal_speeds(name, target)]
+    slower = slower_than(target, names)
     if len(slower) == len(names) - 1:
         raise ValueError(
             f"target {target!r} is faster than all other scans ({', '.join(slower)}), by its name: "
-            f"the clean scans are the slow ones, target={order[-1]}; if {target} is a mean of many "
-            f"scans, call its folder another name, such as mean"
+            f"the clean scans are the slow ones, target={slower[-1]}; if {target} is a mean of "
+            f"many scans, put it into a folder of another name, such as mean"
         )
     reason = f"slower than the target {target}, by its name"
     left_out = tuple(Exclusion(field, name, reason) for name in slower for field in files[name])

@@ -26,6 +26,7 @@ from lfranker.scans.folder_layout import (
     frames_by_folder,
     frames_in,
     scan_plan,
+    slower_than,
 )
 
 UNNAMED = "scan"  # the speed where neither folder nor file says one
@@ -105,14 +106,15 @@ def noisy_frames(
     def read(path: Path) -> list[Micrograph]:
         return read_pages(path, levels.of(path), bars.get(path))
 
+    left_out = {target, *slower_than(target, list(found))} if target is not None else set()
     made = tuple(
         replace(_frames(field, speed, files, read), white=levels.of(files[0]))
         for speed, fields in found.items()
-        if speed != target
+        if speed not in left_out
         for field, files in sorted(fields.items())
     )
     if not made:
-        raise ValueError(f"{folder}: no noisy scans, only those of the target {target!r}")
+        raise ValueError(f"{folder}: no noisy scans, only those of the target {target!r} or slower")
     return made
 
 

@@ -182,7 +182,12 @@ def _chosen(folder: Path, target: str | None) -> tuple[ScanPlan, Files, str, tup
     plan = scan_plan(folder)
     target = choose_target(plan.files, target)
     faster, slower = faster_than_target(plan.files, target)
-    files, alone = match_fields(faster, target)
+    try:
+        files, alone = match_fields(faster, target)
+    except ValueError as error:
+        left_out = ", ".join(dict.fromkeys(item.speed for item in slower))
+        more = f"; {left_out} left out, slower than the target" if left_out else ""
+        raise ValueError(f"{error}{more}") from error
     return plan, files, target, (*slower, *alone)
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from lfranker.arrays import Image
 from lfranker.files import inside, sha256_of
 from lfranker.registration.register import Transform
+from lfranker.text import listed
 
 MANIFEST = "scans.json"
 SEAL = "sha256_of_all_else"  # in the manifest
@@ -112,7 +113,11 @@ class ScanSet:
     @property
     def notices(self) -> tuple[str, ...]:
         """All that the user should know before scoring."""
-        return (*self.plan, *self.warnings, *map(str, self.excluded))
+        alike: dict[tuple[str, str], list[str]] = {}
+        for item in self.excluded:
+            alike.setdefault((item.speed, item.reason), []).append(item.field)
+        left_out = [str(Exclusion(listed(fields), *which)) for which, fields in alike.items()]
+        return (*self.plan, *self.warnings, *left_out)
 
     @property
     def sites(self) -> list[str]:

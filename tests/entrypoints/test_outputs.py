@@ -133,13 +133,15 @@ def test_counts_are_said_and_which_intervals_say_nothing() -> None:
     estimates = {
         "gamma": Estimate(0.02, 0.01, 0.03), "sigma": Estimate(0.0, 0.0, 0.0),
         "black": Estimate(0.0, 0.0, 0.1), "line_offset": Estimate(0.0, 0.0, 0.0),
+        "lag1": Estimate(0.5, 0.5, 0.5),
     }  # fmt: skip
     fits = {"1us": SimpleNamespace(estimates=estimates)}
-    profile = SimpleNamespace(speeds={"1us": {"gamma": 0.02}, "2us": {"gamma": 0.0}})
+    profile = SimpleNamespace(speeds={"1us": {"gamma": 0.02}, "2us": {"gamma": 0.0125}})
     assert list(noise_fit._asides(cast(Any, SimpleNamespace(profile=profile, fits=fits)))) == [
         "1us: 50 counts at full brightness",
-        "1us: sigma and line_offset stayed at a bound however the scans were drawn, so that the "
-        "interval says nothing of how far off that may be",
+        "2us: 80 counts at full brightness",
+        "1us: sigma and line_offset stayed at 0, the least that is allowed, in every draw of the "
+        "bootstrap, so that the interval does not say how far off that may be",
     ]
 
 
@@ -346,11 +348,11 @@ def test_a_ranking_is_said_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     result = powerset.rank("asked", "m", config, "77", cast(Any, print), Console(said.append))
     assert result is report
     table, *lines = said
-    assert table.startswith("**Simulated scans: Leaderboard: all, and the baselines**")
+    assert table.startswith("**Simulated scans: Leaderboard: all 2 subsets (mean rank over PSNR)**")
     assert lines == [
         "models:/m@champion is version 4",
         "version 4 has the aliases best-psnr, best-ssim",
-        "version 10 has the aliases best-psnr-a",
+        "version 10 has the alias best-psnr-a",
         "It stays.",
         "Train on mse: of 2 loss subsets that are trained (1 more is not yet) it has the best "
         "mean rank, 1.00, over PSNR.",

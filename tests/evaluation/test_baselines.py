@@ -35,11 +35,12 @@ def test_the_best_filter_is_none_of_the_networks_and_not_the_noisy_input():
     psnr = {"mae": 33.0, "noisy": 32.0, "gaussian-1": 30.0, "gaussian-2": 28.0, "median-5": 31.0}
     ssim = {"gaussian-1": 0.9, "gaussian-2": 0.7, "median-5": 0.8}
     board = pd.DataFrame({"ssim": pd.Series(ssim), "psnr": pd.Series(psnr | {"bundled": 32.5})})
-    assert best_filter(board) == {"median-5": BASELINES["median-5"]}
+    assert best_filter(board) == "median-5"
+    assert best_filter(board, ["noisy", "gaussian-1", "bundled"]) == "gaussian-1"
     without = board.drop(columns="psnr")
-    assert best_filter(without) == {"gaussian-1": BASELINES["gaussian-1"]}
-    assert best_filter(without * np.nan) == best_filter(without.drop(columns="ssim")) == {}
-    assert best_filter(board.loc[["mae", "noisy"]]) == {}
+    assert best_filter(without) == "gaussian-1"
+    assert best_filter(without * np.nan) is best_filter(without.drop(columns="ssim")) is None
+    assert best_filter(board.loc[["mae", "noisy"]]) is None
 
 
 @pytest.mark.parametrize("sigma", [1.0, 1.5, 2.0])

@@ -231,3 +231,14 @@ def test_what_was_converted_is_counted_and_not_told_of_each_file(tmp_path: Path)
         tifffile.imwrite(tmp_path / f"{name}.tif", colour, photometric="rgb")
     _, notices = training_scans("blind", tmp_path, None, None, all_noisy=True)
     assert notices == ["3 noisy scans: RGB with equal channels read as gray, without loss"]
+
+
+def test_scans_slower_than_the_target_are_not_trained_on(tmp_path: Path) -> None:
+    """They show the fields that are scored with less noise than the scans that they are scored by."""
+    scans = write_scans(tmp_path / "scans", frames=1)
+    slower = write_scans(tmp_path / "other", frames=2)
+    (scans / "30us").rename(scans / "1us")
+    (slower / "100ns").rename(scans / "30us")
+    made, _ = training_scans("recorrupted", scans, "1us", None, all_noisy=False)
+    assert {scan.name.partition("/")[0] for scan in made} == {"100ns"}
+    assert with_usual_noise({}, NO_CLEAN, None, scans, "1us") == {"noise": "recorrupted"}

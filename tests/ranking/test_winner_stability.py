@@ -91,8 +91,8 @@ def test_what_the_order_of_losses_decides_is_no_choice_of_the_data():
     assert own is not None
     assert (own.shares.to_dict(), dict(own.tied)) == ({"a": 1.0}, {"a": 1.0, "b": 0.0})
     assert stability_clause(own) == (
-        "chosen in 100 of 100 re-samplings of 5 sites, 100 of them a tie that the order of losses "
-        "decided"
+        "chosen in 100 of 100 re-samplings of 5 sites, 100 of them ties decided by rule, not by "
+        "scores"
     )
     assert not any(found({"a": [21.0] * 5, "b": [20.0] * 5}).tied.values())
 

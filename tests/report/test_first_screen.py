@@ -79,15 +79,20 @@ def test_a_tie_is_said_in_the_answer() -> None:
     tied = rank(SCORES.assign(**{"ssim/a": [0.8, 0.9]}))
     assert answer(tied, Findings()) == (
         "Train on **mae**: of 2 loss subsets it has the best mean rank, 1.50, over PSNR and SSIM "
-        "at a, which it shares with mse: of equals, the one with fewer losses or earlier in the "
-        "list is named."
+        "at a, which it shares with mse (ties go to fewer losses, then by the order of losses and "
+        "noises)."
     )
 
 
 def test_one_that_is_alone_is_no_answer_to_which_loss() -> None:
     lone = rank(SCORES.loc[["mse"]])
     assert answer(lone, Findings(along=along(), too_short=True)) == (
-        "**mse** alone was trained, so that no losses are compared."
+        "**mse** alone was trained, so that no losses are compared. Its network is too small or "
+        "too briefly trained."
+    )
+    beside = SCORES.assign(outcome=["ok", "failed"])
+    assert answer(rank(beside), Findings(along=along())) == (
+        "**mae** alone has all scores that decide, so that no losses are compared."
     )
     assert "No advice yet" in answer(
         rank(SCORES.loc[["mse"]], ["mae", "mse"]), Findings(too_short=True)

@@ -449,15 +449,17 @@ def test_keys_of_pictures_have_no_character_that_mlflow_refuses(field: str, key:
     assert image_key(pair, 1) == f"the scans denoised/{key} at 100ns"
 
 
-def test_scores_are_said_the_best_first_and_the_newest_of_each_name() -> None:
+def test_scores_are_said_the_best_first_and_what_did_not_end_well() -> None:
     digest, said = "a" * 16, list[str]()
-    levels = {"mae": 20.0, "tv": 30.0, "mse": 25.0, "clean": None}
+    levels = {"mae": 20.0, "tv": 30.0, "mse": 25.0, "elsewhere": None}
 
     def run(title: str, psnr: float | None) -> ScoredRun:
         scores = {} if psnr is None else {"psnr": psnr, "keypoints": 3.0}
-        return cast("ScoredRun", SimpleNamespace(title=title, scores={digest: scores}.__getitem__))
+        outcome = "collapsed" if title == "mse" else "ok"
+        made = {"scores": {digest: scores}.__getitem__, "outcome_on": {digest: outcome}.__getitem__}
+        return cast("ScoredRun", SimpleNamespace(title=title, **made))
 
-    runs = [*(run(title, psnr) for title, psnr in levels.items()), run("tv", 1.0)]
     scans = cast("ScanSet", SimpleNamespace(digest=digest))
+    runs = [run(title, psnr) for title, psnr in levels.items()]
     scoring._say_scores(runs, scans, Console(said.append, said.append))
-    assert said == ["tv: PSNR 30.00 dB", "mse: PSNR 25.00 dB", "mae: PSNR 20.00 dB"]
+    assert said == ["tv: PSNR 30.00 dB", "mse: PSNR 25.00 dB, collapsed", "mae: PSNR 20.00 dB"]
