@@ -41,7 +41,10 @@ from lfranker.publishing.ranking_run import Report, rank_power_set
 from lfranker.ranking.leaderboard import RankConfig, rank
 from lfranker.rating.sheets import Key, Sheet, SheetConfig
 from lfranker.rating.workflow import make_sheets, take_ratings
+from lfranker.report.decisions import learning_rate_sentence
 from lfranker.report.findings import Findings
+from lfranker.report.learning_curves import scan_sentences
+from lfranker.report.sentences import search_sentence
 from lfranker.tracking.models import load_likeness, load_network, load_onnx
 from lfranker.tracking.pages import how_to_open
 from lfranker.tracking.registry import Choice, choose_model, named_model
@@ -337,12 +340,19 @@ def test_a_ranking_is_said_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     board = pd.DataFrame({"psnr": [30.0, 31.0]}, index=["mae", "mse"])
     ranking = rank(board, ["mae", "mse", "tv"])
     versions = {"best-psnr": "4", "champion": "4", "best-psnr-a": "10", "best-ssim": "4"}
+    found = SimpleNamespace(
+        learning_rate="rates", search="weights", own_scans="scans",
+        stability=None, along=None, too_short=False,
+    )  # fmt: skip
     report = Report(
-        "parent", ranking, True, versions, ("In the report.",), Findings(),
+        "parent", ranking, True, versions, ("In the report.",), cast(Findings, found),
         to_mind=("One filter is better.", "It is short."), registration=("It stays.",),
     )  # fmt: skip
     record, said = Recorder(monkeypatch), list[str]()
     record.replace(rank_power_set, lambda _: report)
+    record.replace(learning_rate_sentence, lambda call: f"of {call.check}")
+    record.replace(search_sentence, lambda call: f"of {call.outcome}")
+    record.replace(scan_sentences, lambda call: [f"of {call.curve}"])
     record.replace(how_to_open, lambda call: f"at {call.run_id}")
     config = RankConfig(promote="never")
     result = powerset.rank("asked", "m", config, "77", cast(Any, print), Console(said.append))
@@ -356,6 +366,9 @@ def test_a_ranking_is_said_whole(monkeypatch: pytest.MonkeyPatch) -> None:
         "It stays.",
         "Train on mse: of 2 loss subsets that are trained (1 more is not yet) it has the best "
         "mean rank, 1.00, over PSNR.",
+        "- of rates",
+        "- of weights",
+        "- of scans",
         "- One filter is better.",
         "- It is short.",
         "Note, report and tables: at parent",

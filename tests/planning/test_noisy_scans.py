@@ -234,7 +234,7 @@ def test_what_was_converted_is_counted_and_not_told_of_each_file(tmp_path: Path)
 
 
 def test_scans_slower_than_the_target_are_not_trained_on(tmp_path: Path) -> None:
-    """They show the fields that are scored with less noise than the scans that they are scored by."""
+    """They show fields that are scored, with less noise than what these are scored by."""
     scans = write_scans(tmp_path / "scans", frames=1)
     slower = write_scans(tmp_path / "other", frames=2)
     (scans / "30us").rename(scans / "1us")
