@@ -31,8 +31,9 @@ def note(
     """The ranking on a page of Markdown, the answer first, within NOTE_LIMIT characters.
 
     `caveats` are sentences put under the answer, as many as the first screen has room for, the
-    others at the end, with the `notices`; `sections` are those of the page, of which the sentences
-    are shown; `links` are addresses of runs by name, and of pages by the keys of WORDS.
+    others under the leaderboard; `sections` are those of the page, of which only sentences are
+    shown; `notices` come last; `links` are addresses of runs by name, and of pages by the keys of
+    WORDS.
     The table is as narrow as the column that MLflow shows it in: without costs and whys.
     What does not fit is left out from the end, a whole section at a time, and its absence is said.
     """
@@ -46,10 +47,11 @@ def note(
         _markdown(against(ranking, findings)),
         scope_sentence(findings.scope),
         narrow_leaderboard(ranking, simulated, links),
-        *(_questioned(section.question, section.sentences) for section in sections[:2]),
+        _questioned("What else should be kept in mind?", later),
+        *(_questioned(section.question, section.sentences) for section in sections[:3]),
         _winners(ranking, simulated),
-        *(_questioned(section.question, section.sentences) for section in sections[2:]),
-        _questioned("What else should be kept in mind?", [*later, *notices]),
+        *(_questioned(section.question, section.sentences) for section in sections[3:]),
+        _questioned("What became of the winners?", notices),
     ]
     # names of files and runs are no markup
     return _fit([part.rstrip().replace("<", "&lt;") for part in parts if part])

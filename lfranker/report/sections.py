@@ -54,13 +54,13 @@ def sections(ranking: Ranking, findings: Findings) -> list[Section]:
     """Return the sections on what was found; those of which nothing is known are empty."""
     return [
         how_sure(ranking, findings),
+        noise_section(findings),  # the first question where noises or networks are compared
         longer_training(findings),
         stopped_early(findings),
         which_are_best(findings),
         what_losses_add(findings),
         shares_section(findings),
         combined_or_single(findings),
-        noise_section(findings),
         other_learning_rates(findings),
         other_weights(findings),
         own_scans(findings),

@@ -118,7 +118,7 @@ def test_denoise_keeps_depth_and_names_what_it_cannot_read(
     done = project.run("denoise", input=scans, output=out)
     assert done.returncode != 0
     assert "broken.png" in done.stderr
-    assert "files: the network that comes with lfranker, the champion of" in done.stderr
+    assert "files: the network that comes with lfranker, since the champion of" in done.stderr
     assert names_of(project, "denoise")[0] == "denoise scans with bundled"
     for name, kind in (("eight.png", np.uint8), ("sixteen.tif", np.uint16)):
         after = read_image(out / name)
