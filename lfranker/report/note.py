@@ -51,7 +51,7 @@ def note(
         *(_questioned(section.question, section.sentences) for section in sections[:3]),
         _winners(ranking, simulated),
         *(_questioned(section.question, section.sentences) for section in sections[3:]),
-        _questioned("What became of the winners?", notices),
+        _questioned("What else was noted?", notices),
     ]
     # names of files and runs are no markup
     return _fit([part.rstrip().replace("<", "&lt;") for part in parts if part])
