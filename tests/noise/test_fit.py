@@ -118,7 +118,7 @@ def test_one_place_says_nothing_of_the_interval_of_gain_and_offset() -> None:
 
 
 def inverted(pair: Pair) -> Pair:
-    """What is white is black."""
+    """Return the pair as a negative: brightness x becomes 1 - x."""
     return replace(pair, noisy=1 - pair.noisy, clean=1 - pair.clean)
 
 
